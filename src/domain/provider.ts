@@ -1,0 +1,288 @@
+// What a provider is: data plus a session. Shared code never asks *which* provider; it plans from the data.
+//
+// The contract of every session method that writes:
+// - It sends its write exactly once (the SDK's own retries are off) and returns when the effect is durable at the provider.
+// - It throws ProviderError and nothing else. `effect` says what is left: `none` (nothing happened, known), `unknown`
+//   (the request may have had its effect, or still may), `partial`.
+// - Nothing that it throws carries material, a token or a body: not the message, not a property, not a cause.
+// - It obeys `call.signal`: within 250 ms of the abort it throws with kind `timeout` and effect `unknown` (or `none`, if nothing was sent).
+// Reads may be retried inside the session; they throw with effect `none`.
+
+import type { TSchema } from 'typebox'
+import type { Json, JsonObject } from './json.ts'
+import type { Secret } from './secret.ts'
+
+export type Material = Secret<string> | Secret<Uint8Array>
+
+/** What a key type declares; each word is explained in 3-domain.md. The engine plans from this and nothing else. */
+export interface TypeTraits {
+  readonly slot: 'multi' | 'pair' | 'single' | 'internal'
+  readonly staging: 'native' | 'overlap' | 'none'
+  readonly undo: 'pointer' | 'rollForward' | 'reactivate' | 'none'
+  readonly authority: 'self' | 'store'
+  readonly revokes: 'version' | 'key' | 'none'
+  readonly suspend: boolean
+  readonly exactlyOnce: 'token' | 'cas' | 'chosenId' | 'probe'
+  readonly attribution: 'exact' | 'goalMet'
+  readonly usage: { readonly source: string; readonly lagMs: number } | null
+  /** How long after its deadline a request may still take effect. */
+  readonly lateEffectMs: number
+  /** A new version is proven by `confirmations` uses in a row, spread over `delayMs`. */
+  readonly consistency: { readonly delayMs: number; readonly confirmations: number }
+  readonly limits: { readonly requestsPerSecond?: number; readonly maxLiveVersions?: number }
+  /** Whether an authorised consumer may read the value through Rekey. */
+  readonly deliver: boolean
+  /** Who makes new material: `ours` is generated and sealed by Rekey before it is sent, `provider` never leaves it. */
+  readonly material: 'ours' | 'provider'
+  /** Whether a policy may `publish` to an object of this type. */
+  readonly publishTarget: boolean
+  /** What `POST /keys/{name}/signatures` and its siblings may ask for. */
+  readonly operations: readonly CryptoOperation[]
+}
+
+export type CryptoOperation = 'sign' | 'encrypt' | 'decrypt'
+
+export interface KeyType {
+  /** For instance `vault.kv2.secret`. */
+  readonly type: string
+  readonly title: string
+  readonly traits: TypeTraits
+  /** Strict (no additional properties). */
+  readonly refSchema: TSchema
+  /** Parameters of new material. Strict. */
+  readonly generateSchema: TSchema
+  /** Names the object over the whole installation: ARN, vault URI, mount and path; two spellings of one object give one id. */
+  readonly objectId: (at: { readonly settings: JsonObject; readonly ref: JsonObject; readonly keyName: string }) => string
+  /** The least rights for each thing that Rekey does with this type, as the provider's own policy document. */
+  readonly leastPrivilege: (ref: JsonObject) => Readonly<Record<string, Json>>
+  /** Makes new material from `generate` parameters; there iff `traits.material` is `ours`. `random(n)` gives n random bytes. */
+  readonly generate?: (params: JsonObject, random: (bytes: number) => Uint8Array) => Material
+}
+
+export interface Provider {
+  readonly id: string
+  readonly title: string
+  readonly settingsSchema: TSchema
+  /** The credential's value once it is resolved; null where the provider needs none. */
+  readonly credentialSchema: TSchema | null
+  readonly types: readonly KeyType[]
+  /** Hosts that the settings would dial, as URLs; egress rules are checked on them before anything connects. */
+  readonly endpoints: (settings: JsonObject) => readonly string[]
+  /** Never dials: authentication is lazy. */
+  readonly connect: (at: ConnectArgs) => Session
+}
+
+export interface ConnectArgs {
+  readonly connection: string
+  readonly settings: JsonObject
+  /** The resolved credential as JSON text, or the string itself; null where there is none. */
+  readonly credential: Secret<string> | null
+  readonly ports: ProviderPorts
+}
+
+/** The small part of the house that a provider may use. */
+export interface ProviderPorts {
+  readonly now: () => Date
+  readonly random: (bytes: number) => Uint8Array
+  /** HTTP that dials only the checked address, follows no redirect, caps size and time. */
+  readonly fetch: typeof globalThis.fetch
+  /** Storage of the built-in vault; only `local` and `jwks` use it. */
+  readonly vault: VaultStore
+}
+
+/** Bounds of one call. `operationId` goes wherever the API has a slot for it. */
+export interface Call {
+  readonly signal: AbortSignal
+  readonly operationId?: string
+}
+
+export interface ObjectAddress {
+  readonly type: string
+  readonly ref: JsonObject
+  readonly keyId: string
+  readonly keyName: string
+}
+
+export interface ProviderVersion {
+  readonly id: string
+  readonly state: 'enabled' | 'disabled' | 'destroyed'
+  /** What a reader gets who names no version. */
+  readonly current: boolean
+  readonly createdAt?: Date
+}
+
+export interface Described {
+  readonly versions: readonly ProviderVersion[]
+  /** Plain facts for people: rotation by the provider itself, limits left, … */
+  readonly facts: JsonObject
+}
+
+/** The pre-image holds all that a probe needs to tell our effect from another's. It is stored: no material in it. */
+export interface Prepared {
+  readonly preImage: JsonObject
+  /** Sentences for the plan: what is risky here. */
+  readonly risks: readonly string[]
+}
+
+export interface MintOrder {
+  readonly object: ObjectAddress
+  readonly operationId: string
+  readonly preImage: JsonObject
+  readonly generate: JsonObject
+  /** There iff the type's material is `ours`, or what is written is a known value (publish, roll forward). */
+  readonly material: Material | null
+}
+
+export interface Minted {
+  readonly providerVersion: string
+  /** There where the provider makes material that is shown once (an access key's secret): sealed before anything else happens. */
+  readonly material?: Material
+  readonly facts: JsonObject
+}
+
+export type Probe<T> =
+  | { readonly answer: 'ours'; readonly value: T; readonly secretLost?: boolean }
+  | { readonly answer: 'goalMet'; readonly value: T }
+  | { readonly answer: 'inProgress'; readonly pollAfterMs: number }
+  | { readonly answer: 'absent' }
+  | { readonly answer: 'partial'; readonly detail: string }
+  | { readonly answer: 'foreign'; readonly detail: string }
+
+export type VerifyHow = 'roundTrip' | 'login' | 'oldDataReadable' | 'refused'
+
+export interface VerifyOrder {
+  readonly object: ObjectAddress
+  /** The provider's version under test. */
+  readonly providerVersion: string
+  /** What it should hold, where Rekey knows it. */
+  readonly material: Material | null
+  readonly how: VerifyHow
+  /** The pre-image that preflight stored: probe ciphertexts and the like. */
+  readonly preImage: JsonObject
+}
+
+/** `ok: false` is a verdict (the version does not work, or still works when it should be refused), not a fault of transport. */
+export type Verdict =
+  | { readonly ok: true; readonly facts: JsonObject }
+  | { readonly ok: false; readonly detail: string; readonly facts: JsonObject }
+
+export interface PromoteOrder {
+  readonly object: ObjectAddress
+  readonly operationId: string
+  /** Compare-and-swap: refused with kind `conflict` when the pointer is elsewhere. Null: nothing was current. */
+  readonly from: string | null
+  readonly to: string
+}
+
+export interface Check {
+  /** A right or a fact: `transit.rotate`, `reachable`, `token.ttl`, … */
+  readonly name: string
+  readonly outcome: 'ok' | 'missing' | 'beyondLeast' | 'unknown'
+  readonly detail: string
+  readonly hint?: string
+}
+
+export interface InventoryItem {
+  readonly type: string
+  readonly ref: JsonObject
+  readonly objectId: string
+  readonly facts: JsonObject
+}
+
+/** One connection, lazily authenticated and renewing by itself. Every method: see the top of this file. */
+export interface Session {
+  check(call: Call): Promise<readonly Check[]>
+  inventory(type: string, cursor: string | null, call: Call): Promise<{ readonly items: readonly InventoryItem[]; readonly next: string | null }>
+  /** Throws kind `notFound` where the object does not exist. */
+  describe(object: ObjectAddress, call: Call): Promise<Described>
+  /** Makes the object with its first version (`create: true`); repeating with one operation id makes one. Throws `unsupported` where the provider cannot. */
+  create(order: MintOrder, call: Call): Promise<Minted>
+  /** Reads only. `current` is the provider version that Rekey holds as primary. */
+  prepare(object: ObjectAddress, current: string | null, call: Call): Promise<Prepared>
+  mint(order: MintOrder, call: Call): Promise<Minted>
+  /** Tells the truth about an earlier `mint` (or `create`) with the same order. Reads only. */
+  probeMint(order: MintOrder, call: Call): Promise<Probe<Minted>>
+  /** A real use of the version, once; the engine repeats it over the consistency delay. */
+  verify(order: VerifyOrder, call: Call): Promise<Verdict>
+  /** Moves the provider's pointer; `unsupported` (never called) where `staging` is not `native`. */
+  promote(order: PromoteOrder, call: Call): Promise<JsonObject>
+  probePromote(order: PromoteOrder, call: Call): Promise<Probe<null>>
+  /** Set semantics: doing it again changes nothing. */
+  suspend(object: ObjectAddress, providerVersion: string, call: Call): Promise<JsonObject>
+  reinstate(object: ObjectAddress, providerVersion: string, call: Call): Promise<JsonObject>
+  retire(object: ObjectAddress, providerVersion: string, how: 'disable' | 'destroy', call: Call): Promise<JsonObject>
+  /** The probe of the three above. `absent`: never existed, or every trace is gone. */
+  stateOf(object: ObjectAddress, providerVersion: string, call: Call): Promise<'enabled' | 'disabled' | 'destroyed' | 'absent'>
+  /** Null where the type has no usage source or it does not know; Rekey's own calls do not count. */
+  lastUsed(object: ObjectAddress, providerVersion: string, call: Call): Promise<Date | null>
+  /** For distribution, undo and delivery only. Throws `unsupported` where material cannot leave. */
+  readMaterial(object: ObjectAddress, providerVersion: string, call: Call): Promise<Material>
+  /** Uses the key on behalf of a consumer; throws `unsupported` unless `traits.operations` lists it. Counts as a use. */
+  operate(object: ObjectAddress, providerVersion: string, operation: CryptoOperation, input: Uint8Array, call: Call): Promise<Uint8Array>
+  /** Idempotent. Stops timers, closes sockets. */
+  close(): Promise<void>
+}
+
+export const providerErrorKinds = [
+  'throttled', 'transient', 'timeout', 'auth', 'forbidden', 'notFound', 'conflict', 'disabled',
+  'precondition', 'quota', 'unsupported', 'verifyFailed', 'permanent', 'outcomeUnknown',
+] as const
+export type ProviderErrorKind = (typeof providerErrorKinds)[number]
+
+/** Which kinds may succeed by themselves later; the others need a person or another input. */
+const transientKinds: ReadonlySet<ProviderErrorKind> = new Set(['throttled', 'transient', 'timeout', 'outcomeUnknown'])
+
+export class ProviderError extends Error {
+  readonly kind: ProviderErrorKind
+  readonly effect: 'none' | 'unknown' | 'partial'
+  readonly retryAfterMs: number | null
+  /** The missing right or the next step, where the provider can tell. */
+  readonly hint: string | null
+  readonly status: number | null
+  readonly requestId: string | null
+
+  /** `detail` is our own sentence: never a provider's text, which may carry what we sent. */
+  constructor(kind: ProviderErrorKind, effect: 'none' | 'unknown' | 'partial', detail: string, more: {
+    readonly retryAfterMs?: number; readonly hint?: string; readonly status?: number; readonly requestId?: string
+  } = {}) {
+    super(detail)
+    this.name = 'ProviderError'
+    this.kind = kind
+    this.effect = effect
+    this.retryAfterMs = more.retryAfterMs ?? null
+    this.hint = more.hint ?? null
+    this.status = more.status ?? null
+    this.requestId = more.requestId ?? null
+  }
+
+  get retryable(): boolean {
+    return transientKinds.has(this.kind)
+  }
+}
+
+/** Storage of the built-in vault, in a schema of its own. `object` is the key's id; every method is one transaction. */
+export interface VaultStore {
+  /** Inserts version n + 1, or finds the one that this operation id made before. Material is sealed with a data key of its own. */
+  insert(row: { readonly object: string; readonly operationId: string; readonly algorithm: string; readonly material: Secret<Uint8Array>; readonly publicKey: string | null }): Promise<{ readonly version: number; readonly created: boolean }>
+  find(object: string, operationId: string): Promise<number | null>
+  list(object: string): Promise<readonly VaultRow[]>
+  /** The pointer to the current version. */
+  current(object: string): Promise<number | null>
+  /** Compare-and-swap of the pointer; false when it is elsewhere. */
+  move(object: string, from: number | null, to: number): Promise<boolean>
+  /** `destroyed` shreds the wrapped data key. Enabled ↔ disabled → destroyed; anything else changes nothing and is false. */
+  setState(object: string, version: number, state: 'enabled' | 'disabled' | 'destroyed'): Promise<boolean>
+  /** Material of an enabled version (or of a disabled one, for old data when `disabledToo`); null otherwise. */
+  open(object: string, version: number, disabledToo?: boolean): Promise<Secret<Uint8Array> | null>
+  used(object: string, version: number, at: Date): Promise<void>
+  remove(object: string): Promise<void>
+}
+
+export interface VaultRow {
+  readonly version: number
+  readonly state: 'enabled' | 'disabled' | 'destroyed'
+  readonly algorithm: string
+  readonly publicKey: string | null
+  readonly createdAt: Date
+  readonly lastUsedAt: Date | null
+}
