@@ -1,0 +1,333 @@
+// What the house needs from the outside: storage, clock, ids, sealing, the doorbell. Each comment is the contract.
+
+import type { Actor } from './actor.ts'
+import type { AuditBody, AuditEvent, Receipt } from './audit.ts'
+import type { ApiKey, Connection, Consumer, Freeze, Policy, Sink } from './connection.ts'
+import type { Json } from './json.ts'
+import type { Key, Version } from './key.ts'
+import type { Session } from './provider.ts'
+import type { Acknowledgement, Approval, Intent, Rotation, RotationTimer, WaitingFor } from './rotation.ts'
+import type { Phase } from './rotation-machine.ts'
+import type { Secret } from './secret.ts'
+
+export interface Clock {
+  now(): Date
+  /** Aborts `ms` from now, on the monotonic clock. */
+  deadline(ms: number): AbortSignal
+  /** Resolves after `ms` on the monotonic clock, or when the signal aborts. For spacing repeated uses within one call, not for waiting. */
+  pause(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+export interface Ids {
+  /** UUID version 7: sorts by time. */
+  next(): string
+  random(bytes: number): Uint8Array
+  /** Uniform in [0, 1): jitter of retries only. */
+  fraction(): number
+}
+
+/** SHA-256, hex, of the RFC 8785 form of a value. */
+export type HashJson = (value: Json) => string
+
+/** Envelope encryption: one data key a row, wrapped by the key-encryption key that is named in the row. */
+export interface SealedBox {
+  readonly kekId: string
+  readonly wrappedKey: Uint8Array
+  /** nonce ‖ ciphertext ‖ tag */
+  readonly ciphertext: Uint8Array
+}
+export interface Keyring {
+  /** `context` is authenticated: a box opens only under the context that it was sealed for. */
+  seal(material: Secret<string> | Secret<Uint8Array>, context: string): SealedBox
+  /** Throws when the KEK is another, the context differs or a bit changed. */
+  open(box: SealedBox, context: string): Secret<Uint8Array>
+  /** HMAC(pepper, SHA-256(material)). */
+  fingerprint(material: Secret<string> | Secret<Uint8Array>): Uint8Array
+  /** Signs cursors and the like: HMAC-SHA-256 under a key derived for `purpose`. */
+  mac(purpose: string, text: string): Uint8Array
+}
+
+/** Keyset paging: `after` is the sort key of the last item of the page before. */
+export interface Page {
+  readonly limit: number
+  readonly after: string | null
+}
+export interface Paged<T> {
+  readonly items: readonly T[]
+  /** Null on the last page. */
+  readonly next: string | null
+}
+
+/** What a use case may read. Inside `commit` it sees the transaction's own writes. */
+export interface Reads {
+  readonly connections: {
+    get(name: string): Promise<Connection | null>
+    list(page: Page): Promise<Paged<Connection>>
+    /** Names of keys, sinks and publish targets that use it. */
+    usedBy(name: string): Promise<readonly string[]>
+  }
+  readonly keys: {
+    byName(name: string): Promise<Key | null>
+    byId(id: string): Promise<Key | null>
+    byIds(ids: readonly string[]): Promise<readonly Key[]>
+    byObject(objectId: string): Promise<Key | null>
+    /** Not deleted ones, by name. */
+    list(filter: KeyFilter, page: Page): Promise<Paged<Key>>
+    /** All keys that a policy could select, in batches by id: `after` is the id of the last one seen. */
+    batch(filter: { readonly connection?: string; readonly type?: string }, page: Page): Promise<Paged<Key>>
+  }
+  readonly versions: {
+    of(keyId: string): Promise<readonly Version[]>
+    get(keyId: string, version: number): Promise<Version | null>
+    primary(keyId: string): Promise<Version | null>
+    primaries(keyIds: readonly string[]): Promise<readonly Version[]>
+    byFingerprint(fingerprint: Uint8Array): Promise<readonly Version[]>
+  }
+  readonly policies: {
+    get(name: string): Promise<Policy | null>
+    list(page: Page): Promise<Paged<Policy>>
+    all(): Promise<readonly Policy[]>
+    revision(name: string, revision: number): Promise<Policy | null>
+    revisions(name: string, page: Page): Promise<Paged<Policy>>
+  }
+  readonly consumers: {
+    get(name: string): Promise<Consumer | null>
+    list(page: Page): Promise<Paged<Consumer>>
+    all(): Promise<readonly Consumer[]>
+  }
+  readonly sinks: {
+    get(name: string): Promise<Sink | null>
+    list(page: Page): Promise<Paged<Sink>>
+    all(): Promise<readonly Sink[]>
+  }
+  readonly freeze: { get(): Promise<Freeze | null> }
+  readonly apiKeys: {
+    byHash(hash: Uint8Array): Promise<ApiKey | null>
+    byId(id: string): Promise<ApiKey | null>
+    list(page: Page): Promise<Paged<ApiKey>>
+  }
+  readonly rotations: {
+    get(id: string): Promise<Rotation | null>
+    /** Newest first. */
+    list(filter: RotationFilter, page: Page): Promise<Paged<Rotation>>
+    openOf(keyId: string): Promise<Rotation | null>
+    /** The last `count` that ended, newest first. */
+    ended(keyId: string, count: number): Promise<readonly Rotation[]>
+    /** How many of a group are open beyond `planned`/`awaitingApproval`, and when the last one of it began to mint. */
+    group(groupId: string): Promise<{ readonly running: number; readonly lastStartedAt: Date | null }>
+    /** Open ones of a group that wait in `planned`, oldest first. */
+    waitingInGroup(groupId: string, count: number): Promise<readonly string[]>
+  }
+  readonly timers: { get(rotationId: string): Promise<RotationTimer | null> }
+  readonly intents: {
+    of(rotationId: string): Promise<readonly Intent[]>
+    get(operationId: string): Promise<Intent | null>
+    /** Of a key's creation (no rotation yet). */
+    ofCreation(keyId: string): Promise<readonly Intent[]>
+  }
+  readonly approvals: { of(rotationId: string): Promise<readonly Approval[]> }
+  readonly acknowledgements: {
+    of(keyId: string, version: number): Promise<readonly Acknowledgement[]>
+  }
+  readonly sealed: {
+    /** Opened by the keyring under the context that it was stored with; null when it was erased. */
+    open(id: string): Promise<Secret<Uint8Array> | null>
+  }
+  readonly schedule: {
+    get(keyId: string): Promise<KeySchedule | null>
+    getMany(keyIds: readonly string[]): Promise<readonly KeySchedule[]>
+    /** Due by the parameter, oldest first; by index. */
+    due(now: Date, limit: number): Promise<readonly KeySchedule[]>
+    between(from: Date, to: Date, page: Page): Promise<Paged<KeySchedule>>
+  }
+  readonly audit: {
+    list(filter: AuditFilter, page: Page): Promise<Paged<StoredEvent>>
+    get(id: string): Promise<StoredEvent | null>
+  }
+}
+
+export interface KeyFilter {
+  readonly connection?: string
+  readonly type?: string
+  readonly labels?: Readonly<Record<string, string>>
+  readonly policy?: string
+  readonly overdue?: boolean
+  /** Limits of the actor's scope, applied in the query so that pages are full. */
+  readonly scope?: { readonly matchLabels?: Readonly<Record<string, string>>; readonly connections?: readonly string[] } | null
+}
+export interface RotationFilter {
+  readonly keyId?: string
+  readonly policy?: string
+  readonly phase?: readonly Phase[]
+  readonly trigger?: string
+  readonly scope?: KeyFilter['scope']
+}
+export interface AuditFilter {
+  readonly key?: string
+  readonly rotation?: string
+  readonly actor?: string
+  readonly action?: string
+  readonly outcome?: string
+  readonly correlationId?: string
+  readonly from?: Date
+  readonly to?: Date
+}
+export interface StoredEvent {
+  readonly body: AuditBody
+  readonly receipt: Receipt
+  readonly recordedAt: Date
+}
+
+/** When a key is due next, as the planner computed it; recomputed when the policy, the key or its activation changes. */
+export interface KeySchedule {
+  readonly keyId: string
+  readonly dueAt: Date | null
+  readonly occurrence: string | null
+  readonly nominal: Date | null
+  readonly trigger: 'schedule' | 'maxAge' | null
+  /** The last occurrence that led to a rotation, was coalesced or skipped. */
+  readonly lastOccurrence: string | null
+  /** Set once, when the key passed its maxAge; cleared by a rotation. */
+  readonly overdueSince: Date | null
+  /** When it will pass its maxAge. */
+  readonly overdueAt: Date | null
+}
+
+/** Writers. `false` from an update means that the row was not in the expected state: nothing was written. */
+export interface Tx extends Reads {
+  /** Waits for and holds a named lock until the transaction ends. */
+  lock(name: string): Promise<void>
+  /** The database's clock (`app.now()`). */
+  now(): Promise<Date>
+  readonly writeConnection: {
+    insert(row: Connection): Promise<void>
+    update(row: Connection, expectedRevision: number): Promise<boolean>
+    delete(name: string, expectedRevision: number): Promise<boolean>
+  }
+  readonly writeKey: {
+    insert(row: Key): Promise<void>
+    update(row: Key, expectedRevision: number): Promise<boolean>
+    /** Policy assignment alone; does not change the revision that ETags show. */
+    assignPolicy(keyIds: readonly string[], policy: string | null, selectedAt: Date | null): Promise<void>
+  }
+  readonly writeVersion: {
+    insert(row: Version): Promise<void>
+    /** Compares the state; edges and the one primary are checked by the database too. */
+    update(row: Version, expectedState: Version['state']): Promise<boolean>
+  }
+  readonly writePolicy: {
+    /** Inserts or replaces, and keeps the revision's text. `expectedRevision` null: must not exist. */
+    put(row: Policy, expectedRevision: number | null): Promise<boolean>
+    delete(name: string, expectedRevision: number): Promise<boolean>
+  }
+  readonly writeConsumer: {
+    put(row: Consumer, expectedRevision: number | null): Promise<boolean>
+    delete(name: string, expectedRevision: number): Promise<boolean>
+  }
+  readonly writeSink: {
+    put(row: Sink, expectedRevision: number | null): Promise<boolean>
+    delete(name: string, expectedRevision: number): Promise<boolean>
+  }
+  readonly writeFreeze: {
+    put(row: Freeze, expectedRevision: number | null): Promise<boolean>
+    delete(expectedRevision: number): Promise<boolean>
+  }
+  readonly writeApiKey: {
+    insert(row: ApiKey): Promise<void>
+    delete(id: string, at: Date): Promise<boolean>
+  }
+  readonly writeRotation: {
+    insert(row: Rotation): Promise<void>
+    /** `UPDATE … WHERE id AND phase AND epoch`. */
+    move(row: Rotation, expected: { readonly phase: Phase; readonly epoch: number }): Promise<boolean>
+  }
+  readonly writeIntent: {
+    insert(row: Intent): Promise<void>
+    /** Only while it is not closed. */
+    settle(row: Intent): Promise<boolean>
+  }
+  readonly writeApproval: {
+    /** False when this principal said so already. */
+    insert(row: Approval): Promise<boolean>
+  }
+  readonly writeAcknowledgement: {
+    insert(row: Acknowledgement): Promise<boolean>
+  }
+  readonly writeSealed: {
+    /** Seals and stores; returns the id. */
+    insert(material: Secret<string> | Secret<Uint8Array>, purpose: string): Promise<string>
+    erase(id: string): Promise<void>
+  }
+  readonly writeSchedule: {
+    put(row: KeySchedule): Promise<void>
+    putMany(rows: readonly KeySchedule[]): Promise<void>
+    delete(keyId: string): Promise<void>
+  }
+  readonly writeTimer: {
+    /** Creates or changes; absent members keep their value. */
+    set(rotationId: string, patch: TimerPatch): Promise<void>
+  }
+}
+
+export interface TimerPatch {
+  readonly dueAt?: Date | null
+  /** Due at once, by the database's clock. */
+  readonly dueNow?: true
+  readonly attempts?: number
+  readonly waitingFor?: WaitingFor | null
+}
+
+/** What `work` must return: at least one audit event, or it does not compile. */
+export interface Outcome<T> {
+  readonly value: T
+  readonly audit: readonly [LedgerEvent, ...LedgerEvent[]]
+  /** Rotations to ring for once the transaction is committed. */
+  readonly wake?: readonly string[]
+}
+/** An event, with an id chosen before where another record must name it. */
+export type LedgerEvent = AuditEvent & { readonly id?: string }
+
+export interface Committed<T> {
+  readonly value: T
+  readonly receipts: readonly [Receipt, ...Receipt[]]
+}
+
+/** The only writer. State change and audit events go in one transaction; the database refuses one without the other.
+ *  `work` may run again (serialization failure, deadlock): it has no effect but through `tx`.
+ *  Throws RekeyError `audit.unavailable` when the database does not take it. */
+export interface Ledger {
+  commit<T>(actor: Actor, work: (tx: Tx) => Promise<Outcome<T>>): Promise<Committed<T>>
+  /** Runs `work`, rolls it back, and records only that it was rehearsed: the dry run of any write. */
+  rehearse<T>(actor: Actor, work: (tx: Tx) => Promise<Outcome<T>>): Promise<Committed<T>>
+  /** An audit event without a change of state: denied, invalid, read. */
+  note(actor: Actor, event: LedgerEvent): Promise<Receipt>
+  read<T>(work: (db: Reads) => Promise<T>): Promise<T>
+}
+
+/** Leases, due times and the observed clock: not guarded, no audit. All on the database's clock. */
+export interface Timers {
+  now(): Promise<Date>
+  /** Takes the lease for `ttlMs` when it is free, expired or ours. Null: somebody holds it. `takeover`: it had expired in another's hands. */
+  claim(rotationId: string, owner: string, ttlMs: number): Promise<{ readonly takeover: boolean; readonly until: Date } | null>
+  /** Renews all leases of the owner that have not expired. Returns how many. */
+  heartbeat(owner: string, ttlMs: number): Promise<number>
+  /** Gives the lease back, if it is still ours, and sets what is given. */
+  release(rotationId: string, owner: string, patch: TimerPatch): Promise<void>
+  /** Rotations that are due and not leased, oldest first. */
+  due(limit: number): Promise<readonly string[]>
+  /** Milliseconds that were observed to pass, in steps of at most a minute: a jumping clock or a downtime adds one step at most. */
+  observe(): Promise<number>
+}
+
+/** The doorbell. Losing a ring costs a second (the sweep), a duplicate costs nothing; it never throws. */
+export interface Bell {
+  ring(rotationIds: readonly string[]): Promise<void>
+}
+
+/** Opens sessions of connections: resolves the credential, applies egress rules, keeps one session a connection and revision. */
+export interface Sessions {
+  open(connection: Connection): Promise<Session>
+  /** Closes what is kept for a connection, after a change. */
+  forget(name: string): Promise<void>
+  close(): Promise<void>
+}
