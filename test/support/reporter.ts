@@ -1,0 +1,69 @@
+// What a run says at its end: one table of the suites that did not run because a peer is missing, and, alone on the last
+// line, `N passed, N failed, N skipped`. A module that does not load, a hook that fails and an error that nobody caught
+// count as failed: otherwise a file that never ran would look like a green one.
+
+import type { Reporter, SerializedError, TestModule } from 'vitest/node'
+import { forgetMissingPeers, missingPeers, type MissingPeer } from '#test/support/peers.ts'
+
+export interface Tally {
+  readonly passed: number
+  readonly failed: number
+  readonly skipped: number
+}
+
+export default class TallyReporter implements Reporter {
+  #startedAt = new Date(0)
+
+  onInit(): void {
+    this.#startedAt = new Date()
+    forgetMissingPeers()
+  }
+
+  onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[]): void {
+    const lines = [...tableOf(missingPeers(this.#startedAt)), lineOf(tallyOf(modules, errors))]
+    process.stdout.write(`\n${lines.join('\n')}\n`)
+  }
+}
+
+export const tallyOf = (
+  modules: readonly TestModule[],
+  errors: readonly SerializedError[],
+): Tally => {
+  const tests = modules.flatMap((module) => [...module.children.allTests()])
+  const states = tests.map((test) => test.result().state)
+  const broken = modules.flatMap((module) => [
+    module.errors().length,
+    ...[...module.children.allSuites()].map((suite) => suite.errors().length),
+  ])
+  return {
+    passed: states.filter((state) => state === 'passed').length,
+    // `pending`: the run ended before the test did.
+    failed:
+      states.filter((state) => state === 'failed' || state === 'pending').length +
+      broken.filter((count) => count > 0).length +
+      errors.length,
+    skipped: states.filter((state) => state === 'skipped').length,
+  }
+}
+
+export const lineOf = ({ passed, failed, skipped }: Tally): string =>
+  `${passed} passed, ${failed} failed, ${skipped} skipped`
+
+export const tableOf = (missing: readonly MissingPeer[]): readonly string[] => {
+  if (missing.length === 0) return []
+  const rows = missing.flatMap(({ peer, why, suites }) => suites.map((suite) => [peer, suite, why]))
+  const head = ['missing peer', 'suite that did not run', 'what to do']
+  const widths = head.map((title, i) =>
+    Math.max(...[head, ...rows].map((row) => (row[i] ?? title).length)),
+  )
+  const lines = [head, widths.map((width) => '-'.repeat(width)), ...rows]
+  return [
+    ...lines.map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    ),
+    '',
+  ]
+}
