@@ -94,6 +94,8 @@ export interface ProviderPorts {
 export interface Call {
   readonly signal: AbortSignal
   readonly operationId?: string
+  /** Asked by an incident: `suspend` and `retire` may then switch off even what readers get now. */
+  readonly incident?: boolean
 }
 
 export interface ObjectAddress {
@@ -191,7 +193,8 @@ export interface InventoryItem {
 
 /** One connection, lazily authenticated and renewing by itself. Every method: see the top of this file. */
 export interface Session {
-  check(call: Call): Promise<readonly Check[]>
+  /** With objects: also the rights on each of them. */
+  check(call: Call, objects?: readonly ObjectAddress[]): Promise<readonly Check[]>
   inventory(type: string, cursor: string | null, call: Call): Promise<{ readonly items: readonly InventoryItem[]; readonly next: string | null }>
   /** Throws kind `notFound` where the object does not exist. */
   describe(object: ObjectAddress, call: Call): Promise<Described>
