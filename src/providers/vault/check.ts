@@ -1,0 +1,146 @@
+import {
+  ProviderError,
+  type Call,
+  type Check,
+  type ObjectAddress,
+  type ProviderPorts,
+} from '#domain/provider.ts'
+import type { Client, Reply } from './client.ts'
+import { kv2Rights } from './kv2-rights.ts'
+import { readKv2Ref, readTransitRef } from './refs.ts'
+import { checkRights, sessionRights, type Right } from './rights.ts'
+import type { Ask } from './session.ts'
+import { transitRights } from './transit-rights.ts'
+import { useOf, type TransitUse } from './transit-use.ts'
+import { numberOf, textOf, textsOf } from './values.ts'
+
+interface At {
+  readonly client: Client
+  readonly ask: Ask
+  readonly ports: ProviderPorts
+  readonly objects: readonly ObjectAddress[]
+}
+
+/** Reads only. Stops at the first row that makes the others impossible. */
+export const check = async (at: At, call: Call): Promise<readonly Check[]> => {
+  const server = await checkServer(at, call)
+  if (server.some((row) => row.outcome === 'missing' && row.name !== 'clock')) return server
+  const token = await checkToken(at, call)
+  if (token.some((row) => row.name === 'login' && row.outcome === 'missing'))
+    return [...server, ...token]
+  const rights: Right[] = [...sessionRights]
+  const unknown: Check[] = []
+  for (const object of at.objects) {
+    try {
+      rights.push(...(await rightsOf(at.ask, object, call)))
+    } catch (error) {
+      unknown.push(failed('object', error))
+    }
+  }
+  return [...server, ...token, ...(await checkRights(at.ask, rights, call)), ...unknown]
+}
+
+const checkServer = async ({ client, ports }: At, call: Call): Promise<readonly Check[]> => {
+  let health: Reply
+  try {
+    health = await client.send(
+      { verb: 'read', path: 'sys/health', accept: [429, 472, 473, 501, 503] },
+      null,
+      call,
+    )
+  } catch (error) {
+    return [failed('reachable', error)]
+  }
+  const { body } = health
+  const rows: Check[] = [
+    { name: 'reachable', outcome: 'ok', detail: `version ${textOf(body['version']) || 'unknown'}` },
+  ]
+  if (body['initialized'] === false)
+    rows.push({
+      name: 'unsealed',
+      outcome: 'missing',
+      detail: 'Vault is not initialised',
+      hint: '`vault operator init`',
+    })
+  else if (body['sealed'] === true)
+    rows.push({
+      name: 'unsealed',
+      outcome: 'missing',
+      detail: 'Vault is sealed',
+      hint: '`vault operator unseal`',
+    })
+  else rows.push({ name: 'unsealed', outcome: 'ok', detail: 'Vault is unsealed' })
+  const there = numberOf(body['server_time_utc']) * 1000
+  if (there > 0) {
+    const seconds = Math.round(Math.abs(ports.now().getTime() - there) / 1000)
+    rows.push(
+      seconds <= 30
+        ? { name: 'clock', outcome: 'ok', detail: 'the clocks agree' }
+        : {
+            name: 'clock',
+            outcome: 'missing',
+            detail: `Vault’s clock differs by ${seconds} s`,
+            hint: 'synchronise both clocks',
+          },
+    )
+  }
+  return rows
+}
+
+const dayInSeconds = 86_400
+
+const checkToken = async ({ ask }: At, call: Call): Promise<readonly Check[]> => {
+  let looked: Reply
+  try {
+    looked = await ask({ verb: 'read', path: 'auth/token/lookup-self' }, call)
+  } catch (error) {
+    if (error instanceof ProviderError && error.kind === 'forbidden')
+      return [{ ...failed('token', error), outcome: 'unknown' }]
+    return [failed('login', error)]
+  }
+  const ttl = numberOf(looked.data['ttl'])
+  const renewable = looked.data['renewable'] === true
+  const policies = [
+    ...textsOf(looked.data['policies']),
+    ...textsOf(looked.data['identity_policies']),
+  ]
+  const rows: Check[] = [
+    { name: 'login', outcome: 'ok', detail: `policies: ${policies.join(', ') || 'none'}` },
+  ]
+  const login = textOf(looked.data['path']).endsWith('/login')
+  if (ttl === 0) rows.push({ name: 'token.ttl', outcome: 'ok', detail: 'the token does not end' })
+  else if (!renewable && !login && ttl < dayInSeconds)
+    rows.push({
+      name: 'token.ttl',
+      outcome: 'missing',
+      detail: `the token ends in ${ttl} s and cannot be renewed`,
+      hint: 'use appRole, or a periodic token',
+    })
+  else
+    rows.push({
+      name: 'token.ttl',
+      outcome: 'ok',
+      detail: `${ttl} s left${renewable ? ', renewable' : ''}`,
+    })
+  return rows
+}
+
+const rightsOf = async (ask: Ask, object: ObjectAddress, call: Call): Promise<readonly Right[]> => {
+  if (object.type === 'vault.kv2.secret')
+    return kv2Rights(readKv2Ref(object.ref)).filter((r) => r.name !== 'create')
+  const ref = readTransitRef(object.ref)
+  // What verifying needs depends on what the key can do; without the right to read it, encryption is assumed.
+  const reply = await ask({ verb: 'read', path: ref.keyPath, accept: [403, 404] }, call)
+  const use: TransitUse = reply.status === 200 ? useOf(reply.data) : 'encryption'
+  return transitRights(ref, use).filter((r) => r.name !== 'create')
+}
+
+const failed = (name: string, error: unknown): Check => {
+  if (!(error instanceof ProviderError)) throw error
+  return {
+    name,
+    outcome: 'missing',
+    detail: error.message,
+    ...(error.hint === null ? {} : { hint: error.hint }),
+  }
+}

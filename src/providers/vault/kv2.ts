@@ -1,0 +1,310 @@
+// `vault.kv2.secret`: one field of one secret in a KV version 2 engine.
+//
+// A write makes a new version of the whole secret, so the other fields are read and written again, under check-and-set:
+// `cas` is the version that the pre-image holds. Vault accepts such a write once. Ours can therefore only ever be version
+// pre + 1, and whether it is ours is told by reading that version back and comparing it with the material; nothing secret
+// is stored for it. Two keys cannot be two fields of one secret: destroying a version destroys all of its fields.
+//
+// The store authenticates nobody with the value: rotating here rotates what readers get, and nothing behind it.
+
+import type { JsonObject } from '#domain/json.ts'
+import {
+  ProviderError,
+  type Call,
+  type Described,
+  type Minted,
+  type MintOrder,
+  type ObjectAddress,
+  type Prepared,
+  type Probe,
+  type ProviderVersion,
+  type Verdict,
+  type VerifyOrder,
+} from '#domain/provider.ts'
+import { Secret } from '#domain/secret.ts'
+import { readKv2Ref, type Kv2Ref } from './refs.ts'
+import { requireRights } from './rights.ts'
+import { kv2Rights } from './kv2-rights.ts'
+import { deletedRisk, factsOf, risksOf } from './kv2-facts.ts'
+import { readMetadata, readVersion, stateIn, stateOfRow, valueIn, type Metadata } from './kv2-read.ts'
+import { isRefused, readsBack } from './kv2-verify.ts'
+import type { Ask, ObjectSession } from './session.ts'
+import {
+  fieldsOf,
+  materialText,
+  numberOf,
+  sameText,
+  textOf,
+  versionNumber,
+  type Fields,
+} from './values.ts'
+
+export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
+  const metadataOf = async (ref: Kv2Ref, call: Call): Promise<Metadata> => {
+    const metadata = await readMetadata(ask, ref, call)
+    if (metadata === null)
+      throw new ProviderError('notFound', 'none', 'there is no such secret in Vault', {
+        hint: `nothing is at ${ref.metadataPath}`,
+      })
+    return metadata
+  }
+
+  const describe = async (object: ObjectAddress, call: Call): Promise<Described> => {
+    const ref = readKv2Ref(object.ref)
+    const metadata = await metadataOf(ref, call)
+    const latest = await readVersion(ask, ref, metadata.current, call)
+    if (latest.state === 'enabled' && !(ref.field in latest.data))
+      throw new ProviderError('notFound', 'none', 'the secret has no such field', {
+        hint: `the current version has no field ${JSON.stringify(ref.field)}`,
+      })
+    const versions = [...metadata.versions].map(([number, row]): ProviderVersion => ({
+      id: String(number),
+      state: stateOfRow(row, now()),
+      current: number === metadata.current,
+      ...(row.createdAt === null ? {} : { createdAt: row.createdAt }),
+    }))
+    return { versions, facts: factsOf(metadata) }
+  }
+
+  const prepare = async (
+    object: ObjectAddress,
+    current: string | null,
+    call: Call,
+  ): Promise<Prepared> => {
+    const ref = readKv2Ref(object.ref)
+    const metadata = await readMetadata(ask, ref, call)
+    if (metadata === null && current !== null) await metadataOf(ref, call)
+    const version = metadata?.current ?? 0
+    const state = stateIn(metadata?.versions.get(version), now())
+    const needed = state === 'enabled' ? 'rotate' : 'create'
+    await requireRights(
+      ask,
+      kv2Rights(ref).filter((right) => right.name === needed),
+      call,
+    )
+    const carries =
+      metadata === null || current === null
+        ? null
+        : await carriedBy(ref, metadata, versionNumber(current), call)
+    return {
+      preImage: {
+        version,
+        field: ref.field,
+        // A foreign write of another field makes a new version with our value in it: the engine may accept the carrier.
+        carrier: carries === null ? null : String(carries),
+        ...(metadata === null ? {} : factsOf(metadata)),
+      },
+      risks: [
+        ...(metadata === null ? [] : risksOf(metadata)),
+        ...(version > 0 && state !== 'enabled' ? [deletedRisk] : []),
+      ],
+    }
+  }
+
+  /** The version that readers get now, when it holds what Rekey's version holds; otherwise somebody rotated by hand. */
+  const carriedBy = async (
+    ref: Kv2Ref,
+    metadata: Metadata,
+    ours: number,
+    call: Call,
+  ): Promise<number> => {
+    if (metadata.current === ours) return ours
+    const [held, latest] = await Promise.all([
+      valueIn(ask, ref, ours, call),
+      valueIn(ask, ref, metadata.current, call),
+    ])
+    if (held !== null && latest !== null && sameText(held, latest)) return metadata.current
+    throw new ProviderError(
+      'conflict',
+      'none',
+      `version ${metadata.current} was not written by Rekey`,
+      {
+        hint:
+          held === null
+            ? `Rekey holds version ${ours}, which Vault no longer hands out: adopt version ${metadata.current}, or write the value again`
+            : `Rekey holds version ${ours} with another value: adopt version ${metadata.current}, or roll it back in Vault`,
+      },
+    )
+  }
+
+  const write = async (ref: Kv2Ref, cas: number, data: Fields, call: Call): Promise<Minted> => {
+    const reply = await ask(
+      {
+        verb: 'write',
+        path: ref.dataPath,
+        body: { options: { cas }, data: data as JsonObject },
+        needs: cas === 0 ? 'create' : 'update',
+        changes: true,
+      },
+      call,
+    )
+    const version = numberOf(reply.data['version'])
+    // A 204 without a version is a KV version 1 engine: what was written there is at another path than readers look.
+    if (version === 0)
+      throw new ProviderError('precondition', 'partial', 'the mount is not a KV version 2 engine', {
+        hint: `remove what was written at ${ref.dataPath}`,
+      })
+    return {
+      providerVersion: String(version),
+      facts: { version, createdAt: textOf(reply.data['created_time']) },
+    }
+  }
+
+  const mint = async (order: MintOrder, call: Call): Promise<Minted> => {
+    const ref = readKv2Ref(order.object.ref)
+    const cas = casOf(order)
+    const text = materialText(order.material)
+    // Read before the write and guarded by `cas`: another field that changes meanwhile makes it a conflict.
+    const before = cas === 0 ? null : await readVersion(ask, ref, cas, call)
+    const others = before?.state === 'enabled' ? before.data : {}
+    return write(ref, cas, { ...others, [ref.field]: text }, call)
+  }
+
+  const create = async (order: MintOrder, call: Call): Promise<Minted> => {
+    const ref = readKv2Ref(order.object.ref)
+    const cas = casOf(order)
+    if (cas > 0 && (await valueIn(ask, ref, cas, call)) !== null) throw alreadyThere(ref)
+    try {
+      return await mint(order, call)
+    } catch (error) {
+      if (!(error instanceof ProviderError) || error.kind !== 'conflict') throw error
+      // Asked twice: the first time made it.
+      const probe = await probeMint(order, call)
+      if (probe.answer === 'ours') return probe.value
+      throw alreadyThere(ref)
+    }
+  }
+
+  const probeMint = async (order: MintOrder, call: Call): Promise<Probe<Minted>> => {
+    const ref = readKv2Ref(order.object.ref)
+    const pre = casOf(order)
+    const text = materialText(order.material)
+    const metadata = await readMetadata(ask, ref, call)
+    if (metadata === null)
+      return pre === 0
+        ? { answer: 'absent' }
+        : {
+            answer: 'foreign',
+            detail: `the secret, at version ${pre} before, was removed with all its versions`,
+          }
+    if (metadata.current === pre) return { answer: 'absent' }
+    if (metadata.current < pre)
+      return {
+        answer: 'foreign',
+        detail: `the secret was removed and made again: it is at version ${metadata.current}, and was at ${pre}`,
+      }
+    const version = pre + 1
+    const row = metadata.versions.get(version)
+    const state = stateIn(row, now())
+    if (state !== 'enabled')
+      return {
+        answer: 'foreign',
+        detail: `version ${version} is ${state}: whose it was cannot be told`,
+      }
+    const value = await valueIn(ask, ref, version, call)
+    if (value === null || !sameText(value, text))
+      return { answer: 'foreign', detail: `somebody else wrote version ${version}` }
+    return {
+      answer: 'ours',
+      value: {
+        providerVersion: String(version),
+        facts: { version, createdAt: row?.createdAt?.toISOString() ?? '' },
+      },
+    }
+  }
+
+  const verify = async (order: VerifyOrder, call: Call): Promise<Verdict> => {
+    const ref = readKv2Ref(order.object.ref)
+    const version = versionNumber(order.providerVersion)
+    const expected = order.material === null ? null : materialText(order.material)
+    if (order.how === 'roundTrip') return readsBack(ask, ref, version, expected, call)
+    if (order.how === 'refused') return isRefused(ask, ref, version, expected, call)
+    throw unsupported(`verifying a stored secret by ${order.how}`)
+  }
+
+  /** Soft delete, undelete and destroy, with what must be so before. Set semantics: done already is done. */
+  const switchTo = async (
+    object: ObjectAddress,
+    providerVersion: string,
+    to: 'disabled' | 'enabled' | 'destroyed',
+    call: Call,
+  ): Promise<JsonObject> => {
+    const ref = readKv2Ref(object.ref)
+    const version = versionNumber(providerVersion)
+    const metadata = await metadataOf(ref, call)
+    const state = stateIn(metadata.versions.get(version), now())
+    const facts = { version, from: state, to }
+    if (state === to || (state === 'destroyed' && to === 'disabled'))
+      return { ...facts, already: true }
+    if (state === 'absent')
+      throw new ProviderError('notFound', 'none', `Vault has no version ${version} (any more)`)
+    if (state === 'destroyed')
+      throw new ProviderError(
+        'precondition',
+        'none',
+        `version ${version} is destroyed: it cannot come back`,
+      )
+    if (to !== 'enabled' && version === metadata.current && call.incident !== true)
+      throw new ProviderError(
+        'precondition',
+        'none',
+        `version ${version} is the one that readers get`,
+        {
+          hint: 'write another version first; only an incident switches off the current one',
+        },
+      )
+    await ask(
+      { verb: 'write', path: ref.switchPath[to], body: { versions: [version] }, changes: true },
+      call,
+    )
+    return facts
+  }
+
+  return {
+    describe,
+    create,
+    prepare,
+    mint,
+    probeMint,
+    verify,
+    promote: async () => {
+      throw unsupported('moving the current version of a KV secret')
+    },
+    probePromote: async () => {
+      throw unsupported('moving the current version of a KV secret')
+    },
+    suspend: (object, version, call) => switchTo(object, version, 'disabled', call),
+    reinstate: (object, version, call) => switchTo(object, version, 'enabled', call),
+    retire: (object, version, how, call) =>
+      switchTo(object, version, how === 'destroy' ? 'destroyed' : 'disabled', call),
+    stateOf: async (object, version, call) => {
+      const metadata = await readMetadata(ask, readKv2Ref(object.ref), call)
+      return stateIn(metadata?.versions.get(versionNumber(version)), now())
+    },
+    lastUsed: async () => null,
+    readMaterial: async (object, version, call) => {
+      const ref = readKv2Ref(object.ref)
+      const value = await valueIn(ask, ref, versionNumber(version), call)
+      if (value === null)
+        throw new ProviderError(
+          'notFound',
+          'none',
+          `version ${version} has no text in the field, or is not handed out`,
+        )
+      return new Secret(value)
+    },
+    operate: async () => {
+      throw unsupported('using a stored secret')
+    },
+  }
+}
+
+const casOf = (order: MintOrder): number => numberOf(fieldsOf(order.preImage)['version'])
+
+const alreadyThere = (ref: Kv2Ref): ProviderError =>
+  new ProviderError('conflict', 'none', 'the secret exists already', {
+    hint: `something is at ${ref.dataPath}: register it without \`create\``,
+  })
+
+const unsupported = (what: string): ProviderError =>
+  new ProviderError('unsupported', 'none', `${what} is not possible in Vault`)

@@ -1,0 +1,106 @@
+// HashiCorp Vault and OpenBao: secrets in KV version 2, keys in transit.
+
+import { Type } from 'typebox'
+import { generateSecret, generateSecretSchema } from '#domain/generate-secret.ts'
+import type { Json, JsonObject } from '#domain/json.ts'
+import type { KeyType, Provider, TypeTraits } from '#domain/provider.ts'
+import { kv2InventoryRights, kv2Rights } from './kv2-rights.ts'
+import { objectIdOf } from './object-id.ts'
+import { kv2RefSchema, readKv2Ref, readTransitRef, transitRefSchema } from './refs.ts'
+import { hclByName, sessionRights } from './rights.ts'
+import { connect } from './session.ts'
+import { credentialSchema, readSettings, settingsSchema } from './settings.ts'
+import { transitInventoryRights, transitRights } from './transit-rights.ts'
+
+// A request may wait in Vault for at most default_max_request_duration, 90 s, whoever has given up on it.
+const lateEffectMs = 90_000
+
+// One node answers its own writes at once; behind a load balancer a standby may lag by moments.
+const consistency = { delayMs: 1_000, confirmations: 2 }
+
+const kv2Traits: TypeTraits = {
+  slot: 'multi',
+  staging: 'none',
+  undo: 'rollForward',
+  authority: 'store',
+  revokes: 'version',
+  suspend: true,
+  exactlyOnce: 'cas',
+  attribution: 'exact',
+  usage: null,
+  lateEffectMs,
+  consistency,
+  limits: { maxLiveVersions: 10 },
+  deliver: false,
+  material: 'ours',
+  publishTarget: true,
+  operations: [],
+}
+
+const transitTraits: TypeTraits = {
+  slot: 'internal',
+  staging: 'none',
+  undo: 'none',
+  authority: 'self',
+  revokes: 'key',
+  suspend: false,
+  exactlyOnce: 'probe',
+  attribution: 'goalMet',
+  usage: null,
+  lateEffectMs,
+  consistency,
+  limits: {},
+  deliver: false,
+  material: 'provider',
+  publishTarget: false,
+  operations: [],
+}
+
+const kv2: KeyType = {
+  type: 'vault.kv2.secret',
+  title: 'Secret in Vault KV version 2',
+  traits: kv2Traits,
+  refSchema: kv2RefSchema,
+  generateSchema: generateSecretSchema,
+  objectId: ({ settings, ref }) => objectIdOf('vault.kv2.secret', settings, ref),
+  leastPrivilege: (ref) => {
+    const at = readKv2Ref(ref)
+    return documents([...kv2Rights(at), ...kv2InventoryRights(at.mount)])
+  },
+  generate: generateSecret,
+}
+
+const transit: KeyType = {
+  type: 'vault.transit.key',
+  title: 'Key in Vault transit',
+  traits: transitTraits,
+  refSchema: transitRefSchema,
+  generateSchema: Type.Object({}, { additionalProperties: false }),
+  objectId: ({ settings, ref }) => objectIdOf('vault.transit.key', settings, ref),
+  leastPrivilege: (ref) => {
+    const at = readTransitRef(ref)
+    const named = (use: 'signing' | 'mac', name: string): Parameters<typeof hclByName>[0] =>
+      transitRights(at, use).flatMap((right) =>
+        right.name === 'verify' ? [{ ...right, name }] : [],
+      )
+    return documents([
+      ...transitRights(at),
+      ...named('signing', 'verifySigningKey'),
+      ...named('mac', 'verifyHmacKey'),
+      ...transitInventoryRights(at.mount),
+    ])
+  },
+}
+
+const documents = (rights: Parameters<typeof hclByName>[0]): Readonly<Record<string, Json>> =>
+  hclByName([...sessionRights, ...rights])
+
+export const vault: Provider = {
+  id: 'vault',
+  title: 'HashiCorp Vault or OpenBao',
+  settingsSchema,
+  credentialSchema,
+  types: [kv2, transit],
+  endpoints: (settings: JsonObject) => [readSettings(settings).address],
+  connect,
+}

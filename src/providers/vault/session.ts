@@ -1,0 +1,92 @@
+import type { ConnectArgs, Call, Session } from '#domain/provider.ts'
+import { ProviderError } from '#domain/provider.ts'
+import { check } from './check.ts'
+import { makeClient, type Reply, type Request } from './client.ts'
+import { inventory } from './inventory.ts'
+import { makeKv2 } from './kv2.ts'
+import { readSettings } from './settings.ts'
+import { makeTokens } from './tokens.ts'
+import { makeTransit } from './transit.ts'
+
+/** One authenticated request. Throws ProviderError. */
+export type Ask = (request: Request, call: Call) => Promise<Reply>
+
+/** What a session does with objects; each type has one. */
+export type ObjectSession = Omit<Session, 'check' | 'inventory' | 'close'>
+
+export const connect = ({ settings: given, credential, ports }: ConnectArgs): Session => {
+  const settings = readSettings(given)
+  const client = makeClient(settings, ports)
+  const tokens = makeTokens({ settings, credential, client, ports })
+  let closed = false
+  let running = 0
+
+  const ask: Ask = async (request, call) => {
+    if (closed) throw new ProviderError('permanent', 'none', 'the session is closed')
+    running += 1
+    try {
+      const token = await tokens.get(call)
+      try {
+        return await client.send(request, token, call)
+      } catch (error) {
+        // A 403 of Vault's is its word that nothing was done: with a new token the same write may go out again, and
+        // still has its effect once.
+        if (!(error instanceof ProviderError) || error.status !== 403 || error.effect !== 'none')
+          throw error
+        const another = await tokens.another(token, error.kind === 'auth', call)
+        if (another === null) throw error
+        return await client.send(request, another, call)
+      }
+    } finally {
+      running -= 1
+    }
+  }
+
+  const types: Readonly<Record<string, ObjectSession>> = {
+    'vault.kv2.secret': makeKv2(ask, ports.now),
+    'vault.transit.key': makeTransit(ask, ports.random),
+  }
+  const of = (type: string): ObjectSession => {
+    const found = types[type]
+    if (found !== undefined) return found
+    throw new ProviderError('unsupported', 'none', 'the vault provider has no such key type')
+  }
+
+  return {
+    check: (call, objects = []) => check({ client, ask, ports, objects }, call),
+    inventory: (type, cursor, call) => inventory({ ask, settings: given }, type, cursor, call),
+    describe: async (object, call) => of(object.type).describe(object, call),
+    create: async (order, call) => of(order.object.type).create(order, call),
+    prepare: async (object, current, call) => of(object.type).prepare(object, current, call),
+    mint: async (order, call) => of(order.object.type).mint(order, call),
+    probeMint: async (order, call) => of(order.object.type).probeMint(order, call),
+    verify: async (order, call) => of(order.object.type).verify(order, call),
+    promote: async (order, call) => of(order.object.type).promote(order, call),
+    probePromote: async (order, call) => of(order.object.type).probePromote(order, call),
+    suspend: async (object, version, call) => of(object.type).suspend(object, version, call),
+    reinstate: async (object, version, call) => of(object.type).reinstate(object, version, call),
+    retire: async (object, version, how, call) =>
+      of(object.type).retire(object, version, how, call),
+    stateOf: async (object, version, call) => of(object.type).stateOf(object, version, call),
+    lastUsed: async (object, version, call) => of(object.type).lastUsed(object, version, call),
+    readMaterial: async (object, version, call) =>
+      of(object.type).readMaterial(object, version, call),
+    operate: async (object, version, operation, input, call) =>
+      of(object.type).operate(object, version, operation, input, call),
+    close: async () => {
+      if (closed) return
+      closed = true
+      const token = tokens.ours()
+      // While a call is still out, its token is left to end by itself.
+      if (token === null || running > 0) return
+      const call = { signal: AbortSignal.timeout(2_000) }
+      await client
+        .send(
+          { verb: 'write', path: 'auth/token/revoke-self', body: {}, changes: true },
+          token,
+          call,
+        )
+        .catch(() => undefined)
+    },
+  }
+}

@@ -1,0 +1,68 @@
+import { Type, type Static } from 'typebox'
+import type { JsonObject } from '#domain/json.ts'
+import { ProviderError } from '#domain/provider.ts'
+
+const methods = ['token', 'appRole']
+const later = ['kubernetes', 'jwt']
+
+export const settingsSchema = Type.Object(
+  {
+    address: Type.String({
+      description: 'Base URL of Vault, for instance https://vault.example.com:8200.',
+      // No user, query or fragment: they would be part of every request's address, and of logs.
+      pattern: '^https?://[^\\s/?#@]+(/[^\\s?#]*)?$',
+      maxLength: 2048,
+    }),
+    namespace: Type.Optional(
+      Type.String({
+        description: 'Namespace of Vault Enterprise, HCP or OpenBao, without slashes around it.',
+        minLength: 1,
+        maxLength: 1024,
+      }),
+    ),
+    auth: Type.Object(
+      {
+        method: Type.Refine(
+          Type.String({ enum: methods, description: 'How Rekey logs in: token or appRole.' }),
+          (value) => methods.includes(value),
+          (value) =>
+            later.includes(value)
+              ? `${value} login is not there yet: use appRole, or token with an agent that renews it`
+              : `is one of ${methods.join(', ')}`,
+        ),
+        mount: Type.Optional(
+          Type.String({
+            description: 'Where the auth method is mounted, below auth/; approle unless told.',
+            minLength: 1,
+            maxLength: 1024,
+          }),
+        ),
+        role: Type.Optional(Type.String({ minLength: 1, maxLength: 1024 })),
+      },
+      { additionalProperties: false },
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export type VaultSettings = Static<typeof settingsSchema>
+
+/** The credential's value: a token as it is, or the two halves of an AppRole. */
+export const credentialSchema = Type.Union([
+  Type.String({ minLength: 1 }),
+  Type.Object(
+    { roleId: Type.String({ minLength: 1 }), secretId: Type.String({ minLength: 1 }) },
+    { additionalProperties: false },
+  ),
+])
+
+/** Settings that the schema has accepted. */
+export const readSettings = (settings: JsonObject): VaultSettings => {
+  const { address, namespace, auth } = settings as unknown as VaultSettings
+  if (typeof address !== 'string' || !methods.includes(auth?.method)) {
+    throw new ProviderError('unsupported', 'none', 'these settings cannot be used', {
+      hint: `auth.method is one of ${methods.join(', ')}`,
+    })
+  }
+  return { address, auth, ...(namespace === undefined ? {} : { namespace }) }
+}
