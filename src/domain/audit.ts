@@ -19,6 +19,7 @@ export const auditActions = {
   'key.deleted': 'key',
   'key.policyChanged': 'key',
   'key.overdue': 'key',
+  'key.rescheduled': 'key',
   'key.versionAdopted': 'key',
   'key.valueRead': 'key',
   'key.used': 'key',
@@ -107,7 +108,11 @@ export interface AuditBody {
   readonly traceId: string | null
   readonly correlationId: string | null
   readonly causationId: string | null
-  readonly stream: { readonly id: string; readonly seq: number; readonly prev: string | null } | null
+  readonly stream: {
+    readonly id: string
+    readonly seq: number
+    readonly prev: string | null
+  } | null
   readonly before: Json
   readonly after: Json
   readonly provider: { readonly operationId: string; readonly requestId: string | null } | null

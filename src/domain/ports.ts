@@ -6,7 +6,14 @@ import type { ApiKey, Connection, Consumer, Freeze, Policy, Sink } from './conne
 import type { Json } from './json.ts'
 import type { Key, Version } from './key.ts'
 import type { Session } from './provider.ts'
-import type { Acknowledgement, Approval, Intent, Rotation, RotationTimer, WaitingFor } from './rotation.ts'
+import type {
+  Acknowledgement,
+  Approval,
+  Intent,
+  Rotation,
+  RotationTimer,
+  WaitingFor,
+} from './rotation.ts'
 import type { Phase } from './rotation-machine.ts'
 import type { Secret } from './secret.ts'
 
@@ -74,7 +81,10 @@ export interface Reads {
     /** Not deleted ones, by name. */
     list(filter: KeyFilter, page: Page): Promise<Paged<Key>>
     /** All keys that a policy could select, in batches by id: `after` is the id of the last one seen. */
-    batch(filter: { readonly connection?: string; readonly type?: string }, page: Page): Promise<Paged<Key>>
+    batch(
+      filter: { readonly connection?: string; readonly type?: string },
+      page: Page,
+    ): Promise<Paged<Key>>
   }
   readonly versions: {
     of(keyId: string): Promise<readonly Version[]>
@@ -114,7 +124,9 @@ export interface Reads {
     /** The last `count` that ended, newest first. */
     ended(keyId: string, count: number): Promise<readonly Rotation[]>
     /** How many of a group are open beyond `planned`/`awaitingApproval`, and when the last one of it began to mint. */
-    group(groupId: string): Promise<{ readonly running: number; readonly lastStartedAt: Date | null }>
+    group(
+      groupId: string,
+    ): Promise<{ readonly running: number; readonly lastStartedAt: Date | null }>
     /** Open ones of a group that wait in `planned`, oldest first. */
     waitingInGroup(groupId: string, count: number): Promise<readonly string[]>
   }
@@ -139,6 +151,8 @@ export interface Reads {
     /** Due by the parameter, oldest first; by index. */
     due(now: Date, limit: number): Promise<readonly KeySchedule[]>
     between(from: Date, to: Date, page: Page): Promise<Paged<KeySchedule>>
+    /** Past `overdueAt` and not told yet; by index. */
+    becomingOverdue(now: Date, limit: number): Promise<readonly KeySchedule[]>
   }
   readonly audit: {
     list(filter: AuditFilter, page: Page): Promise<Paged<StoredEvent>>
@@ -153,7 +167,10 @@ export interface KeyFilter {
   readonly policy?: string
   readonly overdue?: boolean
   /** Limits of the actor's scope, applied in the query so that pages are full. */
-  readonly scope?: { readonly matchLabels?: Readonly<Record<string, string>>; readonly connections?: readonly string[] } | null
+  readonly scope?: {
+    readonly matchLabels?: Readonly<Record<string, string>>
+    readonly connections?: readonly string[]
+  } | null
 }
 export interface RotationFilter {
   readonly keyId?: string
@@ -199,6 +216,8 @@ export interface Tx extends Reads {
   lock(name: string): Promise<void>
   /** The database's clock (`app.now()`). */
   now(): Promise<Date>
+  /** HMAC(pepper, SHA-256(material)). */
+  fingerprint(material: Secret<string> | Secret<Uint8Array>): Uint8Array
   readonly writeConnection: {
     insert(row: Connection): Promise<void>
     update(row: Connection, expectedRevision: number): Promise<boolean>
@@ -208,7 +227,11 @@ export interface Tx extends Reads {
     insert(row: Key): Promise<void>
     update(row: Key, expectedRevision: number): Promise<boolean>
     /** Policy assignment alone; does not change the revision that ETags show. */
-    assignPolicy(keyIds: readonly string[], policy: string | null, selectedAt: Date | null): Promise<void>
+    assignPolicy(
+      keyIds: readonly string[],
+      policy: string | null,
+      selectedAt: Date | null,
+    ): Promise<void>
   }
   readonly writeVersion: {
     insert(row: Version): Promise<void>
@@ -239,7 +262,10 @@ export interface Tx extends Reads {
   readonly writeRotation: {
     insert(row: Rotation): Promise<void>
     /** `UPDATE … WHERE id AND phase AND epoch`. */
-    move(row: Rotation, expected: { readonly phase: Phase; readonly epoch: number }): Promise<boolean>
+    move(
+      row: Rotation,
+      expected: { readonly phase: Phase; readonly epoch: number },
+    ): Promise<boolean>
   }
   readonly writeIntent: {
     insert(row: Intent): Promise<void>
@@ -308,7 +334,11 @@ export interface Ledger {
 export interface Timers {
   now(): Promise<Date>
   /** Takes the lease for `ttlMs` when it is free, expired or ours. Null: somebody holds it. `takeover`: it had expired in another's hands. */
-  claim(rotationId: string, owner: string, ttlMs: number): Promise<{ readonly takeover: boolean; readonly until: Date } | null>
+  claim(
+    rotationId: string,
+    owner: string,
+    ttlMs: number,
+  ): Promise<{ readonly takeover: boolean; readonly until: Date } | null>
   /** Renews all leases of the owner that have not expired. Returns how many. */
   heartbeat(owner: string, ttlMs: number): Promise<number>
   /** Gives the lease back, if it is still ours, and sets what is given. */

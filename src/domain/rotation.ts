@@ -19,9 +19,17 @@ export interface PublishTarget {
 
 /** Frozen when the rotation is planned, under `planHash`. What is not in it is read live: pause, blackouts, notify, enabled, freeze. */
 export interface RotationPlan {
-  readonly key: { readonly id: string; readonly name: string; readonly connection: string; readonly type: string; readonly ref: JsonObject }
+  readonly key: {
+    readonly id: string
+    readonly name: string
+    readonly connection: string
+    readonly type: string
+    readonly ref: JsonObject
+  }
   readonly traits: TypeTraits
   readonly policy: ResolvedPolicy
+  /** The object that `key.ref` names, for records. */
+  readonly objectId: string
   /** The phases that this rotation goes through, in order, `planned` first and `completed` last. */
   readonly phases: readonly Phase[]
   readonly publish: readonly PublishTarget[]
@@ -32,6 +40,8 @@ export interface RotationPlan {
   readonly requester: { readonly id: string; readonly name: string }
   /** The group of `concurrency.groupBy`, and how many of it may be open. */
   readonly group: { readonly id: string; readonly max: number; readonly spacingMs: number }
+  /** When the occurrence was meant to be (RFC 3339); its window counts from there. Null for manual ones. */
+  readonly nominal: string | null
   /** Adopts nothing new: begins at overlapping to retire an adopted old version. */
   readonly retireOnly: boolean
 }
@@ -87,7 +97,22 @@ export interface RotationTimer {
   readonly waitingFor: WaitingFor | null
 }
 
-export const gates = ['approval', 'window', 'blackout', 'freeze', 'pause', 'group', 'propagation', 'overlap', 'acknowledgement', 'usage', 'soak', 'retry', 'probe', 'person'] as const
+export const gates = [
+  'approval',
+  'window',
+  'blackout',
+  'freeze',
+  'pause',
+  'group',
+  'propagation',
+  'overlap',
+  'acknowledgement',
+  'usage',
+  'soak',
+  'retry',
+  'probe',
+  'person',
+] as const
 export type Gate = (typeof gates)[number]
 
 export interface WaitingFor {

@@ -1,0 +1,247 @@
+// The built-in vault as a provider: envelope-encrypted material in Postgres behind `VaultStore`.
+// It is the reference for all others: exactly once by primary key (the operation id), a pointer moved by compare-and-swap,
+// suspension and destruction that are really refused afterwards.
+
+import { Type } from 'typebox'
+import { generateSecret } from '#domain/generate-secret.ts'
+import type { JsonObject } from '#domain/json.ts'
+import {
+  type ConnectArgs,
+  type Described,
+  type MintOrder,
+  type Minted,
+  type Provider,
+  ProviderError,
+  type ProviderPorts,
+  type Session,
+  type VaultRow,
+  type Verdict,
+  type VerifyOrder,
+} from '#domain/provider.ts'
+import { revealBytes, Secret } from '#domain/secret.ts'
+import {
+  decryptWith,
+  encryptWith,
+  generateKey,
+  signWith,
+  verifyWith,
+  versionOf,
+} from './cryptography.ts'
+import { type Algorithm, algorithms, localKey, localSecret } from './types.ts'
+
+export const local: Provider = {
+  id: 'local',
+  title: 'Built-in vault',
+  settingsSchema: Type.Object({}, { additionalProperties: false }),
+  credentialSchema: null,
+  types: [localSecret, localKey],
+  endpoints: () => [],
+  connect: ({ ports }: ConnectArgs) => localSession(ports),
+}
+
+const localSession = ({ vault, random, now }: ProviderPorts): Session => {
+  const describe = async (keyId: string): Promise<Described> => {
+    const [rows, current] = await Promise.all([vault.list(keyId), vault.current(keyId)])
+    if (rows.length === 0) throw missing()
+    return {
+      versions: rows.map((row) => ({
+        id: String(row.version),
+        state: row.state,
+        current: row.version === current,
+        createdAt: row.createdAt,
+      })),
+      facts: publicFacts(rows.find((row) => row.version === current)),
+    }
+  }
+
+  const row = async (keyId: string, version: number): Promise<VaultRow | null> =>
+    (await vault.list(keyId)).find((item) => item.version === version) ?? null
+
+  // One statement by primary key (object, operation id): a repeat finds the first one's row and makes nothing.
+  const insert = async (order: MintOrder): Promise<Minted> => {
+    const made = newMaterial(order, random)
+    const { version } = await vault.insert({
+      object: order.object.keyId,
+      operationId: order.operationId,
+      ...made,
+    })
+    return { providerVersion: String(version), facts: { algorithm: made.algorithm } }
+  }
+
+  const setState = async (
+    keyId: string,
+    providerVersion: string,
+    state: 'enabled' | 'disabled' | 'destroyed',
+  ): Promise<JsonObject> => {
+    const version = Number(providerVersion)
+    if (!(await vault.setState(keyId, version, state))) {
+      const present = await row(keyId, version)
+      if (present?.state !== state) {
+        throw new ProviderError('precondition', 'none', `version ${version} cannot become ${state}`)
+      }
+    }
+    return { state }
+  }
+
+  return {
+    async check() {
+      return [{ name: 'reachable', outcome: 'ok', detail: 'the vault is in this database' }]
+    },
+    // The vault holds nothing but what Rekey manages: an object is a key.
+    async inventory() {
+      return { items: [], next: null }
+    },
+    describe: (object) => describe(object.keyId),
+    async create(order) {
+      const minted = await insert(order)
+      // A crash here leaves version 1 without a pointer; the same order again finds the row and moves it.
+      await vault.move(order.object.keyId, null, Number(minted.providerVersion))
+      return minted
+    },
+    async prepare(object) {
+      const { versions } = await describe(object.keyId)
+      return { preImage: { versions: versions.map((version) => version.id) }, risks: [] }
+    },
+    mint: insert,
+    async probeMint(order) {
+      const version = await vault.find(order.object.keyId, order.operationId)
+      return version === null
+        ? { answer: 'absent' }
+        : { answer: 'ours', value: { providerVersion: String(version), facts: {} } }
+    },
+    async verify(order) {
+      const found = await row(order.object.keyId, Number(order.providerVersion))
+      if (!found)
+        return { ok: order.how === 'refused', detail: 'there is no such version', facts: {} }
+      return order.how === 'refused' ? refusal(order, found) : use(order, found)
+    },
+    async promote({ object, from, to }) {
+      const fromVersion = from === null ? null : Number(from)
+      if (!(await vault.move(object.keyId, fromVersion, Number(to)))) {
+        if ((await vault.current(object.keyId)) === Number(to)) return { current: to }
+        throw new ProviderError('conflict', 'none', `the pointer is not at version ${from}`)
+      }
+      return { current: to }
+    },
+    async probePromote({ object, from, to }) {
+      const current = await vault.current(object.keyId)
+      if (current === Number(to)) return { answer: 'ours', value: null }
+      if (current === (from === null ? null : Number(from))) return { answer: 'absent' }
+      return { answer: 'foreign', detail: `the pointer is at version ${current}` }
+    },
+    suspend: (object, version) => setState(object.keyId, version, 'disabled'),
+    reinstate: (object, version) => setState(object.keyId, version, 'enabled'),
+    retire: (object, version, how) =>
+      setState(object.keyId, version, how === 'destroy' ? 'destroyed' : 'disabled'),
+    async stateOf(object, version) {
+      return (await row(object.keyId, Number(version)))?.state ?? 'absent'
+    },
+    // A version that nobody used yet counts as used when it was made: the gate waits from there.
+    async lastUsed(object, version) {
+      const found = await row(object.keyId, Number(version))
+      return found && (found.lastUsedAt ?? found.createdAt)
+    },
+    async readMaterial(object, version) {
+      if (object.type !== 'local.secret') {
+        throw new ProviderError('unsupported', 'none', 'key material does not leave the vault')
+      }
+      return opened(await vault.open(object.keyId, Number(version)))
+    },
+    async operate(object, version, operation, input) {
+      // A ciphertext names its version; old data opens with an old, even disabled, version until it is destroyed.
+      const number = operation === 'decrypt' ? versionOf(input) : Number(version)
+      const found = number === null ? null : await row(object.keyId, number)
+      if (!found || !isAlgorithm(found.algorithm)) {
+        throw new ProviderError('permanent', 'none', 'the input was not made with this key')
+      }
+      const material = opened(
+        await vault.open(object.keyId, found.version, operation === 'decrypt'),
+      )
+      const output =
+        operation === 'sign'
+          ? signWith(found.algorithm, material, input)
+          : operation === 'encrypt'
+            ? encryptWith(found.algorithm, material, found.version, input, random)
+            : decryptWith(found.algorithm, material, input)
+      await vault.used(object.keyId, found.version, now())
+      return output
+    },
+    async close() {},
+  }
+
+  async function use(order: VerifyOrder, found: VaultRow): Promise<Verdict> {
+    const { object } = order
+    const old = order.how === 'oldDataReadable'
+    const material = await vault.open(object.keyId, found.version, old)
+    const facts = { version: found.version, algorithm: found.algorithm }
+    if (!material) return { ok: false, detail: `version ${found.version} is ${found.state}`, facts }
+    if (!isAlgorithm(found.algorithm)) {
+      const expected = order.material && revealBytes(order.material)
+      const same =
+        !expected || Buffer.compare(Buffer.from(expected), Buffer.from(material.reveal())) === 0
+      return same ? { ok: true, facts } : { ok: false, detail: 'it holds another value', facts }
+    }
+    const sample = random(32)
+    const works =
+      found.publicKey === null
+        ? Buffer.compare(
+            Buffer.from(sample),
+            Buffer.from(
+              decryptWith(
+                found.algorithm,
+                material,
+                encryptWith(found.algorithm, material, found.version, sample, random),
+              ),
+            ),
+          ) === 0
+        : verifyWith(
+            found.algorithm,
+            found.publicKey,
+            sample,
+            signWith(found.algorithm, material, sample),
+          )
+    return works ? { ok: true, facts } : { ok: false, detail: 'a round trip failed', facts }
+  }
+
+  /** Tries to use it, as a consumer would, and tells whether that was refused. */
+  async function refusal(order: VerifyOrder, found: VaultRow): Promise<Verdict> {
+    const material = await vault.open(order.object.keyId, found.version)
+    const facts = { operation: 'open', state: found.state }
+    return material
+      ? { ok: false, detail: `version ${found.version} is still handed out`, facts }
+      : { ok: true, facts }
+  }
+}
+
+const newMaterial = (
+  order: MintOrder,
+  random: (bytes: number) => Uint8Array,
+): { algorithm: string; material: Secret<Uint8Array>; publicKey: string | null } => {
+  if (order.object.type === 'local.key') {
+    const wanted = order.generate['algorithm'] ?? 'aes256'
+    if (!isAlgorithm(wanted)) {
+      throw new ProviderError('permanent', 'none', 'there is no such algorithm', {
+        hint: `use one of ${algorithms.join(', ')}`,
+      })
+    }
+    return { algorithm: wanted, ...generateKey(wanted, random) }
+  }
+  const material = order.material ?? generateSecret(order.generate, random)
+  return { algorithm: 'secret', material: new Secret(revealBytes(material)), publicKey: null }
+}
+
+const isAlgorithm = (name: unknown): name is Algorithm =>
+  algorithms.some((algorithm) => algorithm === name)
+
+const publicFacts = (current: VaultRow | undefined): JsonObject =>
+  current ? { algorithm: current.algorithm, publicKey: current.publicKey } : {}
+
+const opened = (material: Secret<Uint8Array> | null): Secret<Uint8Array> => {
+  if (!material) throw new ProviderError('disabled', 'none', 'this version is not handed out')
+  return material
+}
+
+const missing = (): ProviderError =>
+  new ProviderError('notFound', 'none', 'the vault holds no such object', {
+    hint: 'register the key with create: true',
+  })

@@ -1,0 +1,12 @@
+// Every provider there is. A new one is a folder and a line here.
+
+import type { KeyType, Provider } from '#domain/provider.ts'
+import { local } from './local/provider.ts'
+import { vault } from './vault/provider.ts'
+
+export const providers: readonly Provider[] = [local, vault]
+
+/** The declaration of a key type, by its name over all providers. */
+export const keyTypes: ReadonlyMap<string, KeyType> = new Map(
+  providers.flatMap((provider) => provider.types.map((type) => [type.type, type] as const)),
+)

@@ -1,0 +1,204 @@
+// Opening a rotation: the plan is frozen here, under a hash, from the key, its policy and its type's declaration.
+// Two people, or a person and a timer, may try at once: the database allows one open rotation a key.
+
+import type { Policy } from '#domain/connection.ts'
+import { RekeyError } from '#domain/errors.ts'
+import type { Json, JsonObject } from '#domain/json.ts'
+import type { Key, Version } from '#domain/key.ts'
+import { matchesLabels } from '#domain/names.ts'
+import { defaultPolicy, type ResolvedPolicy, resolvePolicy } from '#domain/policy.ts'
+import type { HashJson, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
+import type { KeyType } from '#domain/provider.ts'
+import type { PublishTarget, Rotation, RotationPlan, Trigger } from '#domain/rotation.ts'
+import { phasesOf } from '#domain/rotation-machine.ts'
+
+export interface PlanDeps {
+  readonly types: ReadonlyMap<string, KeyType>
+  readonly hashJson: HashJson
+}
+
+export interface PlanRequest {
+  readonly key: Key
+  readonly policy: Policy | null
+  readonly from: Version | null
+  readonly trigger: Trigger
+  readonly reason: string
+  readonly requester: { readonly id: string; readonly name: string }
+  readonly occurrence: string | null
+  readonly nominal: Date | null
+  /** Only retires `from`, an adopted version. */
+  readonly retireOnly?: boolean
+}
+
+/** The rotation as it would be opened; nothing is written. Throws `request.impossible` where the type or policy forbids it. */
+export const planRotation = async (
+  deps: PlanDeps,
+  db: Reads,
+  request: PlanRequest,
+  id: string,
+  now: Date,
+): Promise<Rotation> => {
+  const { key, policy, from } = request
+  const type = deps.types.get(key.type)
+  if (!type)
+    throw new RekeyError('request.impossible', { detail: `no provider has the type ${key.type}` })
+  const resolved = policy ? resolvePolicy(policy.spec) : defaultPolicy
+  checkPossible(key, type, resolved, from)
+  const publish = publishTargets(resolved)
+  const shape = {
+    traits: type.traits,
+    retire: resolved.retire,
+    approvals: resolved.approval.required,
+    publishes: publish.length > 0,
+    hasOld: from !== null,
+    retireOnly: request.retireOnly ?? false,
+  }
+  const plan: RotationPlan = {
+    key: { id: key.id, name: key.name, connection: key.connection, type: key.type, ref: key.ref },
+    traits: type.traits,
+    policy: resolved,
+    nominal: request.nominal?.toISOString() ?? null,
+    objectId: key.objectId,
+    phases: phasesOf(shape),
+    publish,
+    consumers: await requiredConsumers(db, key, resolved),
+    // What the policy says wins over what the key was registered with.
+    generate: { ...key.generate, ...(resolved.generate as JsonObject) },
+    requester: request.requester,
+    group: groupOf(key, policy, resolved),
+    retireOnly: shape.retireOnly,
+  }
+  return {
+    id,
+    keyId: key.id,
+    keyName: key.name,
+    policy: policy?.name ?? null,
+    policyRevision: policy?.revision ?? null,
+    plan,
+    planHash: deps.hashJson(plan as unknown as Json),
+    phase: 'planned',
+    epoch: 1,
+    trigger: request.trigger,
+    reason: request.reason,
+    occurrence: request.occurrence,
+    fromVersion: from?.version ?? null,
+    toVersion: null,
+    preImage: {},
+    stalledIn: null,
+    stalledReason: null,
+    undo: null,
+    phaseObservedMs: 0,
+    phaseEnteredAt: now,
+    promotedAt: null,
+    createdAt: now,
+    endedAt: null,
+  }
+}
+
+/** Writes a planned rotation; it is rung for after the commit. */
+export const openRotation = async (tx: Tx, rotation: Rotation): Promise<LedgerEvent> => {
+  await tx.writeRotation.insert(rotation)
+  await tx.writeTimer.set(rotation.id, { dueNow: true, attempts: 0, waitingFor: null })
+  return {
+    action: 'rotation.planned',
+    target: { id: rotation.id, name: rotation.keyName },
+    outcome: 'succeeded',
+    correlationId: rotation.id,
+    reason: rotation.reason,
+    after: {
+      key: rotation.keyName,
+      keyId: rotation.keyId,
+      policy: rotation.policy,
+      policyRevision: rotation.policyRevision,
+      trigger: rotation.trigger,
+      occurrence: rotation.occurrence,
+      planHash: rotation.planHash,
+      fromVersion: rotation.fromVersion,
+      phases: rotation.plan.phases,
+    },
+  }
+}
+
+const checkPossible = (
+  key: Key,
+  type: KeyType,
+  policy: ResolvedPolicy,
+  from: Version | null,
+): void => {
+  const { traits } = type
+  const refuse = (detail: string, hint: string) => {
+    throw new RekeyError('request.impossible', { detail, hint })
+  }
+  if (key.observe === 'native') {
+    refuse(
+      'the provider rotates this key by itself; Rekey only watches',
+      'remove observe: native to let Rekey rotate it',
+    )
+  }
+  if (traits.slot === 'single' && !policy.acceptGap) {
+    refuse(
+      `${key.type} has a single place: rotating it has a gap`,
+      'set acceptGap: true in the policy',
+    )
+  }
+  if (traits.slot === 'single' && from && !from.materialKnown) {
+    refuse(
+      'the present value is not known, so that it could not be set again',
+      'adopt the key with its value first',
+    )
+  }
+  if (policy.overlap.unusedForMs > 0 && traits.usage === null) {
+    refuse(`${key.type} cannot tell when a version was last used`, 'remove overlap.unusedFor')
+  }
+  if (
+    policy.retire === 'destroy' &&
+    !traits.suspend &&
+    traits.slot === 'multi' &&
+    policy.approval.required === 0
+  ) {
+    refuse(
+      `${key.type} cannot be switched off before it is destroyed`,
+      'set approval.required to at least 1',
+    )
+  }
+}
+
+const publishTargets = (policy: ResolvedPolicy): readonly PublishTarget[] =>
+  policy.publish.map(({ name, connection, type, ref }) => {
+    if (connection === undefined) {
+      throw new RekeyError('request.impossible', {
+        detail: `publish target ${name} of type ${type} cannot be written yet`,
+        hint: 'publish to an object at a connection',
+      })
+    }
+    return { name, connection, type, ref: ref as JsonObject }
+  })
+
+/** Those that the policy selects, those that the key names, and those that name the key. Empty where no acknowledgement is asked. */
+const requiredConsumers = async (
+  db: Reads,
+  key: Key,
+  policy: ResolvedPolicy,
+): Promise<readonly string[]> => {
+  const { matchLabels, acknowledgement } = policy.consumers
+  if (!acknowledgement) return []
+  const selected = (await db.consumers.all())
+    .filter(
+      (consumer) =>
+        consumer.keys.includes(key.name) ||
+        (matchLabels !== null && matchesLabels(matchLabels, consumer.labels)),
+    )
+    .map((consumer) => consumer.name)
+  return [...new Set([...selected, ...key.consumers])].toSorted()
+}
+
+const groupOf = (
+  key: Key,
+  policy: Policy | null,
+  resolved: ResolvedPolicy,
+): RotationPlan['group'] => {
+  const { max, groupBy, minimumSpacingMs } = resolved.concurrency
+  if (!policy) return { id: `key:${key.id}`, max: 1, spacingMs: 0 }
+  const member = groupBy === null ? '' : `/${groupBy}=${key.labels[groupBy] ?? ''}`
+  return { id: `policy:${policy.name}${member}`, max, spacingMs: minimumSpacingMs }
+}

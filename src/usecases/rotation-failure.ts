@@ -1,0 +1,36 @@
+// Where a definite failure leads: the phase's own edge in the machine, and the beginning of undo.
+
+import { machine, undoSteps } from '#domain/rotation-machine.ts'
+import type { Rotation } from '#domain/rotation.ts'
+import { move, type Run, stall, type Step } from './rotation-engine.ts'
+
+export const fail = (run: Run, rotation: Rotation, reason: string): Promise<Step> => {
+  switch (machine[rotation.phase].failure) {
+    case 'cancelled':
+      return move(run, rotation, 'cancelled', { reason })
+    case 'rollingBack':
+      return beginUndo(run, rotation, reason)
+    default:
+      return stall(run, rotation, reason)
+  }
+}
+
+/** Undo begins with the list of its steps, frozen; where the provider cannot undo, everything stays and a person decides. */
+export const beginUndo = async (run: Run, rotation: Rotation, reason: string): Promise<Step> => {
+  const steps = undoSteps(rotation.phase, rotation.plan.traits, await mayHaveMinted(run, rotation))
+  if (typeof steps === 'string') return stall(run, rotation, reason)
+  return move(run, rotation, 'rollingBack', {
+    patch: { undo: { from: rotation.phase, steps, at: 0, reason } },
+    reason,
+  })
+}
+
+/** A new version exists, or a request to make one has no final outcome yet. */
+export const mayHaveMinted = async (
+  run: Pick<Run, 'ledger'>,
+  rotation: Rotation,
+): Promise<boolean> => {
+  if (rotation.toVersion !== null) return true
+  const intents = await run.ledger.read((db) => db.intents.of(rotation.id))
+  return intents.some((intent) => intent.effect === 'mint' && !intent.closed)
+}

@@ -1,0 +1,55 @@
+// What keeps a rotation from writing at a provider right now: freeze, pause, a disabled policy, a blackout. These are read
+// before every forward write, from the live records and not from the frozen plan. Undo is never held.
+
+import type { Freeze } from '#domain/connection.ts'
+import { matches } from '#domain/names.ts'
+import { resolvePolicy, type ResolvedPolicy } from '#domain/policy.ts'
+import type { Gate, Rotation } from '#domain/rotation.ts'
+import { blackoutAt, pauseAt } from '#domain/windows.ts'
+import type { Run } from './rotation-engine.ts'
+
+export interface Hold {
+  readonly gate: Gate
+  readonly text: string
+  readonly until: Date | null
+}
+
+export const holdsOf = async (
+  run: Pick<Run, 'ledger' | 'timers'>,
+  rotation: Rotation,
+): Promise<Hold | null> => {
+  const now = await run.timers.now()
+  return run.ledger.read(async (db) => {
+    const [freeze, key, policy] = [
+      await db.freeze.get(),
+      await db.keys.byId(rotation.keyId),
+      rotation.policy === null ? null : await db.policies.get(rotation.policy),
+    ]
+    const labels = key?.labels ?? {}
+    const { connection, type } = rotation.plan.key
+    return holdOf(freeze, { connection, type, labels }, policy && resolvePolicy(policy.spec), now)
+  })
+}
+
+/** The first hold there is; `policy` is the live one, null where none applies or it was deleted. */
+export const holdOf = (
+  freeze: Freeze | null,
+  key: {
+    readonly connection: string
+    readonly type: string
+    readonly labels: Readonly<Record<string, string>>
+  },
+  policy: ResolvedPolicy | null,
+  now: Date,
+): Hold | null => {
+  if (freeze && freeze.until > now && (!freeze.selector || matches(freeze.selector, key))) {
+    return { gate: 'freeze', text: `frozen: ${freeze.reason}`, until: freeze.until }
+  }
+  if (!policy) return null
+  if (!policy.enabled) return { gate: 'pause', text: 'the policy is disabled', until: null }
+  const pause = pauseAt(policy, now)
+  if (pause)
+    return { gate: 'pause', text: `the policy is paused: ${pause.reason}`, until: pause.until }
+  const blackout = blackoutAt(policy, now)
+  return blackout && { gate: 'blackout', text: `blackout ${blackout.name}`, until: blackout.until }
+}

@@ -1,0 +1,115 @@
+// What becomes of a key's versions, inside the transaction that moves the rotation. Edges: `versionEdges`; the database
+// checks them again at every single update, so a walk over two edges is two updates.
+
+import type { Version, VersionState } from '#domain/key.ts'
+import type { LedgerEvent, Tx } from '#domain/ports.ts'
+import type { Rotation } from '#domain/rotation.ts'
+import { resolvePolicy } from '#domain/policy.ts'
+import { reschedule } from './assign-policies.ts'
+import { Fenced } from './rotation-engine.ts'
+
+/** Walks a version along its edges; the time of each state is the transaction's. No version but the primary's pointer changes. */
+export const advanceVersion = async (
+  tx: Tx,
+  version: Version,
+  states: readonly VersionState[],
+  patch: Partial<Version> = {},
+): Promise<readonly LedgerEvent[]> => {
+  const now = await tx.now()
+  let row = version
+  for (const state of states) {
+    if (row.state === state) continue
+    const next: Version = {
+      ...row,
+      ...patch,
+      state,
+      ...(state === 'active' && row.activatedAt === null ? { activatedAt: now } : {}),
+      ...(state === 'suspended' ? { suspendedAt: now } : {}),
+      ...(state === 'deactivated' ? { deactivatedAt: now } : {}),
+      ...(state === 'destroyed' ? { destroyedAt: now } : {}),
+    }
+    if (!(await tx.writeVersion.update(next, row.state))) throw new Fenced(version.keyId)
+    row = next
+  }
+  return []
+}
+
+/** New becomes primary, old stays active beside it (`internal`, `single`: nobody accepts it as current any more). */
+export const servePrimary = async (tx: Tx, rotation: Rotation): Promise<readonly LedgerEvent[]> => {
+  const { fromVersion, toVersion } = rotation
+  if (fromVersion !== null) {
+    const from = await present(tx, rotation.keyId, fromVersion)
+    if (from.primary) await change(tx, { ...from, primary: false })
+    if (rotation.plan.traits.slot === 'internal') {
+      await advanceVersion(tx, { ...from, primary: false }, ['deactivated'])
+    }
+  }
+  if (toVersion !== null) {
+    const to = await present(tx, rotation.keyId, toVersion)
+    await advanceVersion(tx, to, ['active'], { primary: true })
+  }
+  await scheduleAnew(tx, rotation.keyId)
+  return []
+}
+
+/** Undo of `servePrimary`: old is handed out again, new stays accepted until its gates open. */
+export const serveOld = async (tx: Tx, rotation: Rotation): Promise<void> => {
+  const { fromVersion, toVersion } = rotation
+  if (toVersion !== null) {
+    const to = await present(tx, rotation.keyId, toVersion)
+    if (to.primary) await change(tx, { ...to, primary: false })
+  }
+  if (fromVersion !== null) {
+    const from = await present(tx, rotation.keyId, fromVersion)
+    if (!from.primary) await change(tx, { ...from, primary: true })
+  }
+  await scheduleAnew(tx, rotation.keyId)
+}
+
+/** End of use of the old version, as the policy says. Its sealed material is erased with the proof that it was refused. */
+export const retireVersion = async (
+  tx: Tx,
+  rotation: Rotation,
+  version: Version,
+): Promise<readonly LedgerEvent[]> => {
+  const { retire } = rotation.plan.policy
+  const gone = retire === 'destroy' && rotation.plan.traits.slot !== 'single'
+  const erased = gone || rotation.plan.traits.authority === 'store'
+  if (erased && version.sealedId) await tx.writeSealed.erase(version.sealedId)
+  return advanceVersion(tx, version, gone ? ['deactivated', 'destroyed'] : ['deactivated'], {
+    ...(erased ? { sealedId: null } : {}),
+    ...(gone ? { materialKnown: false } : {}),
+  })
+}
+
+/** The new version is removed by undo: minted but never active, or active and passed by its gates. */
+export const removeVersion = async (tx: Tx, version: Version): Promise<void> => {
+  if (version.sealedId) await tx.writeSealed.erase(version.sealedId)
+  await advanceVersion(
+    tx,
+    version,
+    version.state === 'preActivation' ? ['destroyed'] : ['deactivated', 'destroyed'],
+    {
+      sealedId: null,
+      materialKnown: false,
+    },
+  )
+}
+
+/** The primary's activation counts for when the key is due next. */
+const scheduleAnew = async (tx: Tx, keyId: string): Promise<void> => {
+  const key = await tx.keys.byId(keyId)
+  if (!key) return
+  const policy = key.policy === null ? null : await tx.policies.get(key.policy)
+  await reschedule(tx, key, policy && resolvePolicy(policy.spec), await tx.now())
+}
+
+const change = async (tx: Tx, version: Version): Promise<void> => {
+  if (!(await tx.writeVersion.update(version, version.state))) throw new Fenced(version.keyId)
+}
+
+const present = async (tx: Tx, keyId: string, number: number): Promise<Version> => {
+  const version = await tx.versions.get(keyId, number)
+  if (!version) throw new RangeError(`version ${number} of ${keyId} is not there`)
+  return version
+}
