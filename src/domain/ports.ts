@@ -157,6 +157,8 @@ export interface Reads {
   readonly audit: {
     list(filter: AuditFilter, page: Page): Promise<Paged<StoredEvent>>
     get(id: string): Promise<StoredEvent | null>
+    /** Events of one rotation or incident in the order of their stream, after the one with this id; oldest first. */
+    after(correlationId: string, eventId: string | null, limit: number): Promise<readonly StoredEvent[]>
   }
 }
 

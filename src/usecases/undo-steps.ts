@@ -285,17 +285,17 @@ const gateNew: UndoHandler = async (run, rotation) => {
   return stepDone(run, rotation)
 }
 
-/** Consumers that acknowledged new and did not acknowledge old since undo began. */
+/** Consumers that acknowledged new and did not acknowledge old again in this rotation. */
 const notBack = async (run: Run, rotation: Rotation): Promise<readonly string[]> => {
   const { fromVersion, toVersion, keyId } = rotation
   if (fromVersion === null || toVersion === null) return []
   return run.ledger.read(async (db) => {
     const moved = await db.acknowledgements.of(keyId, toVersion)
-    const back = (await db.acknowledgements.of(keyId, fromVersion)).filter(
-      (ack) => ack.at >= rotation.phaseEnteredAt,
+    const again = (await db.acknowledgements.of(keyId, fromVersion)).filter(
+      (ack) => ack.rotationId === rotation.id,
     )
-    const names = new Set(back.map((ack) => ack.consumer))
-    return moved.map((ack) => ack.consumer).filter((consumer) => !names.has(consumer))
+    const back = new Set(again.map((ack) => ack.consumer))
+    return moved.map((ack) => ack.consumer).filter((consumer) => !back.has(consumer))
   })
 }
 

@@ -1,0 +1,193 @@
+// The only reader of process.env. All problems are told at once, each with its variable; the result is frozen.
+// Empty is unset. Every secret variable has a `_FILE` twin. An unknown REKEY_* refuses to start, with a suggestion.
+
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { Secret } from '#domain/secret.ts'
+import { suggest } from '#domain/suggest.ts'
+
+type Env = Readonly<Record<string, string | undefined>>
+
+export interface Config {
+  readonly host: string
+  readonly port: number
+  readonly metricsPort: number
+  readonly dataDir: string
+  /** Null: the embedded Postgres. */
+  readonly databaseUrl: Secret | null
+  readonly migrationDatabaseUrl: Secret | null
+  readonly redisUrl: Secret | null
+  readonly kekFile: string
+  readonly writerKeyFile: string
+  readonly credentialsDir: string | null
+  readonly defaultCredentials: boolean
+  readonly publishDir: string | null
+  readonly pkcs11Modules: readonly string[]
+  readonly egressAllow: readonly string[]
+  readonly tls: { readonly cert: string; readonly key: string } | null
+  readonly trustedProxy: string | null
+  readonly rateLimit: number
+  readonly samples: boolean
+  readonly logLevel: LogLevel
+  /** `REKEY_CREDENTIAL_*`, as they are: read when a connection asks for one. */
+  readonly credentials: Readonly<Record<string, Secret>>
+  /** `REKEY_CREDENTIAL_<X>_HOSTS`: where the credential may be sent. */
+  readonly credentialHosts: Readonly<Record<string, readonly string[]>>
+}
+
+const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+const names = [
+  'REKEY_HOST',
+  'REKEY_PORT',
+  'REKEY_METRICS_PORT',
+  'REKEY_DATA_DIR',
+  'REKEY_DATABASE_URL',
+  'REKEY_MIGRATION_DATABASE_URL',
+  'REKEY_REDIS_URL',
+  'REKEY_KEK_FILE',
+  'REKEY_WRITER_KEY_FILE',
+  'REKEY_CREDENTIALS_DIR',
+  'REKEY_DEFAULT_CREDENTIALS',
+  'REKEY_PUBLISH_DIR',
+  'REKEY_PKCS11_MODULES',
+  'REKEY_EGRESS_ALLOW',
+  'REKEY_TLS_CERT',
+  'REKEY_TLS_KEY',
+  'REKEY_TRUSTED_PROXY',
+  'REKEY_RATE_LIMIT',
+  'REKEY_SAMPLES',
+  'REKEY_LOG_LEVEL',
+  'REKEY_URL',
+  'REKEY_TOKEN',
+] as const
+const secretNames: ReadonlySet<string> = new Set([
+  'REKEY_DATABASE_URL',
+  'REKEY_MIGRATION_DATABASE_URL',
+  'REKEY_REDIS_URL',
+  'REKEY_TOKEN',
+])
+const free = ['REKEY_CREDENTIAL_', 'REKEY_TEST_']
+
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(
+      `the configuration has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n${problems.map((line) => `  ${line}`).join('\n')}`,
+    )
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+export const loadConfig = (env: Env): Config => {
+  const problems: string[] = unknownNames(env)
+  const read = (name: (typeof names)[number]): string | null => {
+    const direct = env[name] === '' ? undefined : env[name]
+    const file =
+      secretNames.has(name) && env[`${name}_FILE`] !== '' ? env[`${name}_FILE`] : undefined
+    if (direct !== undefined || file === undefined) return direct ?? null
+    try {
+      return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+    } catch {
+      problems.push(`${name}_FILE: cannot read ${file}`)
+      return null
+    }
+  }
+  const integer = (
+    name: (typeof names)[number],
+    otherwise: number,
+    min: number,
+    max: number,
+  ): number => {
+    const text = read(name)
+    if (text === null) return otherwise
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value
+    problems.push(`${name}: "${text}" is not a whole number from ${min} to ${max}`)
+    return otherwise
+  }
+  const flag = (name: (typeof names)[number], otherwise: boolean): boolean => {
+    const text = read(name)
+    if (text === null) return otherwise
+    if (text === 'on' || text === 'off') return text === 'on'
+    problems.push(`${name}: "${text}" is neither on nor off`)
+    return otherwise
+  }
+  const secret = (name: (typeof names)[number]): Secret | null => {
+    const text = read(name)
+    return text === null ? null : new Secret(text)
+  }
+  const list = (name: (typeof names)[number]): readonly string[] =>
+    (read(name) ?? '')
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '')
+
+  const dataDir = resolve(read('REKEY_DATA_DIR') ?? '.rekey')
+  const level = read('REKEY_LOG_LEVEL') ?? 'info'
+  const logLevel = logLevels.find((known) => known === level)
+  if (!logLevel) problems.push(`REKEY_LOG_LEVEL: "${level}" is none of ${logLevels.join(', ')}`)
+  const [cert, key] = [read('REKEY_TLS_CERT'), read('REKEY_TLS_KEY')]
+  if ((cert === null) !== (key === null))
+    problems.push('REKEY_TLS_CERT and REKEY_TLS_KEY are needed together')
+
+  const config: Config = {
+    host: read('REKEY_HOST') ?? '127.0.0.1',
+    port: integer('REKEY_PORT', 7400, 0, 65_535),
+    metricsPort: integer('REKEY_METRICS_PORT', 7401, 0, 65_535),
+    dataDir,
+    databaseUrl: secret('REKEY_DATABASE_URL'),
+    migrationDatabaseUrl: secret('REKEY_MIGRATION_DATABASE_URL'),
+    redisUrl: secret('REKEY_REDIS_URL'),
+    kekFile: resolve(read('REKEY_KEK_FILE') ?? join(dataDir, 'kek')),
+    writerKeyFile: resolve(read('REKEY_WRITER_KEY_FILE') ?? join(dataDir, 'writer-key')),
+    credentialsDir: read('REKEY_CREDENTIALS_DIR'),
+    defaultCredentials: flag('REKEY_DEFAULT_CREDENTIALS', false),
+    publishDir: read('REKEY_PUBLISH_DIR'),
+    pkcs11Modules: list('REKEY_PKCS11_MODULES'),
+    egressAllow: list('REKEY_EGRESS_ALLOW'),
+    tls: cert !== null && key !== null ? { cert, key } : null,
+    trustedProxy: read('REKEY_TRUSTED_PROXY'),
+    rateLimit: integer('REKEY_RATE_LIMIT', 600, 1, 1_000_000),
+    samples: flag('REKEY_SAMPLES', true),
+    logLevel: logLevel ?? 'info',
+    ...credentialsOf(env),
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return Object.freeze(config)
+}
+
+const credentialsOf = (env: Env): Pick<Config, 'credentials' | 'credentialHosts'> => {
+  const credentials: Record<string, Secret> = {}
+  const credentialHosts: Record<string, readonly string[]> = {}
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith('REKEY_CREDENTIAL_') || value === undefined || value === '') continue
+    if (name.endsWith('_HOSTS')) {
+      credentialHosts[name.slice(0, -'_HOSTS'.length)] = value.split(',').map((host) => host.trim())
+    } else {
+      credentials[name] = new Secret(value)
+    }
+  }
+  return { credentials, credentialHosts }
+}
+
+const unknownNames = (env: Env): string[] =>
+  Object.keys(env)
+    .filter(
+      (name) =>
+        name.startsWith('REKEY_') &&
+        name !== 'REKEY_PEERS' &&
+        !free.some((prefix) => name.startsWith(prefix)),
+    )
+    .filter((name) => {
+      const plain =
+        name.endsWith('_FILE') && secretNames.has(name.slice(0, -5)) ? name.slice(0, -5) : name
+      return !names.some((known) => known === plain)
+    })
+    .map((name) => {
+      const near = suggest(name, names)
+      return `${name}: there is no such variable${near ? `; did you mean ${near}?` : ''}`
+    })

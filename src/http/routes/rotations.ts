@@ -1,0 +1,365 @@
+// Rotations and what people say to them. The work itself is done by workers: a reply says what is wanted, not what happened.
+
+import { Type } from 'typebox'
+import type { AuditBody } from '#domain/audit.ts'
+import { freeTextSchema, nameSchema } from '#domain/names.ts'
+import type { Clock, Ledger, Timers } from '#domain/ports.ts'
+import { isOpen, type Phase, phases } from '#domain/rotation-machine.ts'
+import { triggers } from '#domain/rotation.ts'
+import { makeGetRotation, makeListRotations, type RotationStory } from '#usecases/find-rotations.ts'
+import { makeStartRotation, type StartDeps } from '#usecases/start-rotation.ts'
+import {
+  makeAbandon,
+  makeAcknowledge,
+  makeApprove,
+  makeCancel,
+  makeOverride,
+  makeResume,
+  makeRollback,
+  type SteerDeps,
+} from '#usecases/steer-rotation.ts'
+import { eventRoute, type EventContext, type Route, route, type ServerEvent } from '../route.ts'
+import { idParams, listOf, momentSchema, nullable, strict } from '../schemas.ts'
+
+export interface RotationRoutesDeps extends Omit<StartDeps, 'ledger'> {
+  readonly timers: Timers
+  readonly clock: Clock
+}
+
+const waitingForSchema = strict({
+  gate: Type.String(),
+  since: momentSchema,
+  until: Type.Optional(momentSchema),
+  missing: Type.Array(Type.String()),
+  text: Type.String(),
+})
+
+const stepSchema = strict({
+  phase: Type.String(),
+  target: Type.Optional(Type.String()),
+  attempt: Type.Integer(),
+  operationId: Type.String(),
+  startedAt: momentSchema,
+  endedAt: nullable(momentSchema),
+  outcome: nullable(Type.Enum(['succeeded', 'failed', 'unknown'])),
+  detail: nullable(Type.String()),
+})
+
+const rotationSchema = strict({
+  id: Type.String(),
+  key: Type.String(),
+  policy: nullable(Type.String()),
+  phase: Type.Enum([...phases]),
+  epoch: Type.Integer(),
+  trigger: Type.Enum([...triggers]),
+  reason: Type.String(),
+  fromVersion: nullable(Type.Integer()),
+  toVersion: nullable(Type.Integer()),
+  planHash: Type.String(),
+  dueAt: nullable(momentSchema),
+  waitingFor: nullable(waitingForSchema),
+  steps: Type.Array(stepSchema),
+  createdAt: momentSchema,
+  endedAt: nullable(momentSchema),
+})
+
+const present = ({ rotation, timer, intents }: RotationStory) => ({
+  id: rotation.id,
+  key: rotation.keyName,
+  policy: rotation.policy,
+  phase: rotation.phase,
+  epoch: rotation.epoch,
+  trigger: rotation.trigger,
+  reason: rotation.reason,
+  fromVersion: rotation.fromVersion,
+  toVersion: rotation.toVersion,
+  planHash: rotation.planHash,
+  dueAt: timer?.dueAt?.toISOString() ?? null,
+  waitingFor: isOpen(rotation.phase) ? (timer?.waitingFor ?? null) : null,
+  steps: intents.map((intent) => ({
+    phase: intent.phase,
+    ...(intent.target === null ? {} : { target: intent.target }),
+    attempt: intent.attempt,
+    operationId: intent.operationId,
+    startedAt: intent.startedAt.toISOString(),
+    endedAt: intent.endedAt?.toISOString() ?? null,
+    outcome: intent.outcome,
+    detail: intent.detail,
+  })),
+  createdAt: rotation.createdAt.toISOString(),
+  endedAt: rotation.endedAt?.toISOString() ?? null,
+})
+
+const reasonSchema = freeTextSchema(500)
+const reasonBody = strict({ reason: Type.String({ ...reasonSchema, minLength: 1 }) })
+
+export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
+  route({
+    method: 'GET',
+    path: '/v1/rotations',
+    operationId: 'listRotations',
+    tag: 'rotations',
+    summary: 'List rotations, newest first',
+    access: ['viewer', 'operator', 'approver', 'responder', 'auditor'],
+    list: true,
+    query: strict({
+      key: Type.Optional(nameSchema),
+      policy: Type.Optional(nameSchema),
+      phase: Type.Optional(Type.Array(Type.Enum([...phases]), { maxItems: phases.length })),
+      trigger: Type.Optional(Type.Enum([...triggers])),
+    }),
+    replies: { 200: listOf(rotationSchema) },
+    handler: async ({ ledger, actor, query, page, pageReply }) => ({
+      status: 200,
+      body: pageReply(
+        await makeListRotations(ledger)(actor, query as { phase?: readonly Phase[] }, page),
+        present,
+      ),
+    }),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/rotations',
+    operationId: 'startRotation',
+    tag: 'rotations',
+    summary: 'Rotate a key now',
+    access: ['operator'],
+    idempotency: 'required',
+    body: strict({ key: nameSchema, reason: reasonBody.properties.reason }),
+    replies: { 202: rotationSchema },
+    errors: ['rotation.inProgress', 'request.impossible', 'resource.notFound'],
+    handler: async ({ ledger, actor, body }) => {
+      const { value, receipts } = await makeStartRotation({ ...deps, ledger })(actor, body)
+      return {
+        status: 202,
+        body: present({ rotation: value, timer: null, intents: [] }),
+        location: `/v1/rotations/${value.id}`,
+        receipts,
+      }
+    },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/rotations/{id}',
+    operationId: 'getRotation',
+    tag: 'rotations',
+    summary: 'One rotation, with its steps',
+    access: ['viewer', 'operator', 'approver', 'responder', 'auditor'],
+    params: idParams,
+    replies: { 200: rotationSchema },
+    errors: ['resource.notFound'],
+    handler: async ({ ledger, actor, params }) => ({
+      status: 200,
+      body: present(await makeGetRotation(ledger)(actor, params.id)),
+    }),
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/rotations/{id}/approvals',
+    operationId: 'approveRotation',
+    tag: 'rotations',
+    summary: 'Approve the plan of a rotation, by its hash',
+    access: ['approver', 'responder', 'operator'],
+    params: idParams,
+    body: strict({
+      planHash: Type.String({ maxLength: 128 }),
+      reason: Type.Optional(reasonSchema),
+    }),
+    replies: {
+      201: strict({
+        rotation: Type.String(),
+        principal: Type.String(),
+        planHash: Type.String(),
+        at: momentSchema,
+      }),
+    },
+    errors: [
+      'resource.notFound',
+      'rotation.wrongPhase',
+      'rotation.planChanged',
+      'rotation.selfApproval',
+      'auth.denied',
+      'resource.exists',
+    ],
+    handler: async ({ ledger, actor, params, body }) => {
+      const { value, receipts } = await makeApprove(steering(deps, ledger))(actor, params.id, body)
+      return {
+        status: 201,
+        body: {
+          rotation: params.id,
+          principal: value.principalName,
+          planHash: body.planHash,
+          at: value.at.toISOString(),
+        },
+        location: `/v1/rotations/${params.id}`,
+        receipts,
+      }
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/rotations/{id}/acknowledgements',
+    operationId: 'acknowledgeRotation',
+    tag: 'rotations',
+    summary: 'Say that a consumer uses the new version',
+    access: ['consumer', 'operator'],
+    params: idParams,
+    body: strict({
+      consumer: nameSchema,
+      version: Type.Integer({ minimum: 1 }),
+      evidence: Type.Optional(freeTextSchema(1000)),
+    }),
+    replies: {
+      201: strict({
+        rotation: Type.String(),
+        consumer: Type.String(),
+        version: Type.Integer(),
+        evidence: nullable(Type.String()),
+        at: momentSchema,
+      }),
+    },
+    errors: ['resource.notFound', 'rotation.wrongPhase', 'request.impossible', 'auth.denied'],
+    handler: async ({ ledger, actor, params, body }) => {
+      const { value, receipts } = await makeAcknowledge(steering(deps, ledger))(
+        actor,
+        params.id,
+        body,
+      )
+      const { consumer, version, evidence } = value
+      return {
+        status: 201,
+        body: { rotation: params.id, consumer, version, evidence, at: value.at.toISOString() },
+        location: `/v1/rotations/${params.id}`,
+        receipts,
+      }
+    },
+  }),
+  ...verbs.map(({ path, operationId, summary, make, errors }) =>
+    route({
+      method: 'POST',
+      path: `/v1/rotations/{id}/${path}`,
+      operationId,
+      tag: 'rotations',
+      summary,
+      access: path === 'overrides' ? ['operator', 'approver'] : ['operator', 'responder'],
+      params: idParams,
+      body: reasonBody,
+      idempotency: 'required',
+      replies: { 202: rotationSchema },
+      errors: ['resource.notFound', 'rotation.wrongPhase', ...errors],
+      handler: async ({ ledger, actor, params, body }) => {
+        const { receipts } = await make(steering(deps, ledger))(actor, params.id, body)
+        return {
+          status: 202,
+          body: present(await makeGetRotation(ledger)(actor, params.id)),
+          receipts,
+        }
+      },
+    }),
+  ),
+  eventRoute({
+    method: 'GET',
+    path: '/v1/rotations/{id}/events',
+    operationId: 'followRotation',
+    tag: 'rotations',
+    summary: 'What happens to a rotation, as it happens',
+    access: ['viewer', 'operator', 'approver', 'responder', 'auditor'],
+    params: idParams,
+    event: strict({
+      at: momentSchema,
+      action: Type.String(),
+      outcome: Type.String(),
+      actor: Type.String(),
+      phase: nullable(Type.String()),
+      reason: nullable(Type.String()),
+    }),
+    errors: ['resource.notFound'],
+    events: (ctx) => follow(deps, ctx),
+  }),
+]
+
+const verbs = [
+  {
+    path: 'cancel',
+    operationId: 'cancelRotation',
+    summary: 'Stop before anything was made',
+    make: makeCancel,
+    errors: [],
+  },
+  {
+    path: 'rollback',
+    operationId: 'rollBackRotation',
+    summary: 'Make the old version serve again, then remove the new one',
+    make: makeRollback,
+    errors: ['rotation.undoImpossible', 'rotation.pastPointOfNoReturn'],
+  },
+  {
+    path: 'resume',
+    operationId: 'resumeRotation',
+    summary: 'Go on where it stalled',
+    make: makeResume,
+    errors: [],
+  },
+  {
+    path: 'abandon',
+    operationId: 'abandonRotation',
+    summary: 'Give up and leave everything as it is',
+    make: makeAbandon,
+    errors: [],
+  },
+  {
+    path: 'overrides',
+    operationId: 'overrideRotation',
+    summary: 'Pass the gate that it waits for; counts when two people said so',
+    make: makeOverride,
+    errors: ['resource.exists'],
+  },
+] as const
+
+const steering = (deps: RotationRoutesDeps, ledger: Ledger): SteerDeps => ({
+  ledger,
+  timers: deps.timers,
+})
+
+const pollMs = 500
+const pageSize = 100
+
+/** The rotation's audit events in order; ends when the rotation has and all was sent. Ids are those of the events. */
+async function* follow(
+  deps: RotationRoutesDeps,
+  { ledger, actor, params, lastEventId, signal }: EventContext<{ id: string }>,
+): AsyncIterable<ServerEvent> {
+  await makeGetRotation(ledger)(actor, params.id)
+  let after = lastEventId
+  while (!signal.aborted) {
+    // Read before the events, so that the last event of an ended rotation is not missed.
+    // oxlint-disable-next-line no-await-in-loop -- a stream goes on in time
+    const { rotation } = await makeGetRotation(ledger)(actor, params.id)
+    const cursor = after
+    // oxlint-disable-next-line no-await-in-loop -- a stream goes on in time
+    const found = await ledger.read((db) => db.audit.after(params.id, cursor, pageSize))
+    for (const { body } of found) {
+      yield { id: body.id, event: body.action, data: told(body) }
+      after = body.id
+    }
+    if (found.length === 0 && !isOpen(rotation.phase)) return
+    // oxlint-disable-next-line no-await-in-loop -- a stream goes on in time
+    if (found.length === 0) await deps.clock.pause(pollMs, signal)
+  }
+}
+
+const told = (body: AuditBody) => {
+  const after =
+    typeof body.after === 'object' && body.after !== null && !Array.isArray(body.after)
+      ? body.after
+      : {}
+  const phase = 'phase' in after ? after['phase'] : null
+  return {
+    at: body.at,
+    action: body.action,
+    outcome: body.outcome,
+    actor: body.actor.name,
+    phase: typeof phase === 'string' ? phase : null,
+    reason: body.reason,
+  }
+}

@@ -1,0 +1,109 @@
+// The worker: answers the doorbell, and once a second sweeps. The sweep plans what is due, rings for what nobody rang for,
+// and lets sinks be told. All of it may run in any number of processes at once.
+//
+// A process whose clock is off by more than 30 s from the database's takes no work: its deadlines could not be trusted.
+
+import type { Clock, Timers } from '#domain/ports.ts'
+import { answerDoorbell, type Doorbell, type QueuePlace } from './doorbell.ts'
+
+export interface WorkerDeps {
+  readonly queue: QueuePlace
+  readonly bell: Doorbell
+  readonly timers: Timers
+  readonly clock: Clock
+  readonly jobs: WorkerJobs
+}
+
+export interface WorkerJobs {
+  readonly advanceRotation: (rotationId: string) => Promise<void>
+  /** One pass; 0 when nothing was due. */
+  readonly planRotations: () => Promise<number>
+  /** One pass over sinks; 0 when there was nothing to tell. */
+  readonly deliverToSinks: () => Promise<number>
+  /** Partitions ahead, expired idempotency replies. Once an hour. */
+  readonly housekeeping: () => Promise<void>
+}
+
+export interface WorkerOptions {
+  readonly instance: string
+  readonly leaseMs: number
+  /** Rotations that one process advances at once. */
+  readonly concurrency: number
+  readonly every: (
+    ms: number,
+    work: () => Promise<void>,
+    onError: (error: unknown) => void,
+  ) => { stop(): Promise<void> }
+  readonly onError: (where: string, error: unknown) => void
+}
+
+export interface RunningWorker {
+  /** Why it takes no work now; null when it does. */
+  readonly idleBecause: () => string | null
+  /** Takes no new work, finishes the steps under way, and parks the rest. */
+  stop(): Promise<void>
+}
+
+const mostSkewMs = 30_000
+const sweepMs = 1_000
+const sweepBatch = 500
+const mostPasses = 40
+
+export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWorker => {
+  const { timers, clock, bell, jobs } = deps
+  const report = (where: string) => (error: unknown) => options.onError(where, error)
+  let idle: string | null = 'starting'
+
+  const checkClock = async (): Promise<void> => {
+    const skewMs = clock.now().getTime() - (await timers.now()).getTime()
+    idle =
+      Math.abs(skewMs) > mostSkewMs
+        ? `the clock is ${Math.round(skewMs / 1000)} s off the database's`
+        : null
+  }
+
+  const advance = async (rotationId: string): Promise<void> => {
+    if (idle === null) await jobs.advanceRotation(rotationId)
+  }
+
+  const sweep = async (): Promise<void> => {
+    await checkClock()
+    if (idle !== null) return
+    await timers.observe()
+    // oxlint-disable-next-line no-await-in-loop -- each pass takes what the one before left
+    for (let pass = 0; pass < mostPasses && (await jobs.planRotations()) > 0; pass++);
+    await bell.ring(await timers.due(sweepBatch))
+  }
+
+  const answering = answerDoorbell(deps.queue, options.concurrency, advance, report('queue'))
+  const tickers = [
+    options.every(sweepMs, sweep, report('sweep')),
+    options.every(
+      options.leaseMs / 4,
+      async () => {
+        await timers.heartbeat(options.instance, options.leaseMs)
+      },
+      report('heartbeat'),
+    ),
+    options.every(
+      sweepMs,
+      async () => {
+        await jobs.deliverToSinks()
+      },
+      report('sinks'),
+    ),
+    options.every(3_600_000, jobs.housekeeping, report('housekeeping')),
+  ]
+  return {
+    idleBecause: () => idle,
+    async stop() {
+      const [, heartbeat] = tickers
+      await Promise.all(
+        tickers.filter((ticker) => ticker !== heartbeat).map((ticker) => ticker.stop()),
+      )
+      // Handlers finish their step under their lease; the heartbeat goes on until they have.
+      await answering.close()
+      await heartbeat?.stop()
+    },
+  }
+}
