@@ -10,7 +10,13 @@ import { Cron } from 'croner'
 const allowed = /^[0-9A-Z*,/-]+$/
 const months = 'JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC'
 const days = 'SUN|MON|TUE|WED|THU|FRI|SAT'
-const letters = [/^$/, /^$/, /^L$/, new RegExp(`^(?:${months})$`), new RegExp(`^(?:L|(?:${days})L?)$`)]
+const letters = [
+  /^$/,
+  /^$/,
+  /^L$/,
+  new RegExp(`^(?:${months})$`),
+  new RegExp(`^(?:L|(?:${days})L?)$`),
+]
 const fieldNames = ['minute', 'hour', 'day of month', 'month', 'day of week']
 
 export interface CronLine {
@@ -24,7 +30,9 @@ export const cronFault = (line: string): string | null => {
   const fields = fieldsOf(line)
   if (fields.length !== 5) return `five fields are needed, not ${fields.length}`
   const bad = fields.findIndex((field, i) => !isReadable(field, i))
-  return bad === -1 ? null : `the ${fieldNames[bad]}, ${JSON.stringify(fields[bad])}, cannot be read`
+  return bad === -1
+    ? null
+    : `the ${fieldNames[bad]}, ${JSON.stringify(fields[bad])}, cannot be read`
 }
 
 /** Whether it fires at all: 31 February does not. Leap days are at most eight years apart. */
@@ -42,7 +50,11 @@ export const cronLine = (line: string): CronLine => {
 
 const lines = new Map<string, CronLine>()
 
-const fieldsOf = (line: string): string[] => line.trim().toUpperCase().split(/[ \t]+/)
+const fieldsOf = (line: string): string[] =>
+  line
+    .trim()
+    .toUpperCase()
+    .split(/[ \t]+/)
 
 const isReadable = (field: string, i: number): boolean => {
   const words = field.match(/[A-Z]+/g) ?? []

@@ -46,7 +46,9 @@ function upTo(max: string): string {
     const least = i === 0 ? 1 : 0
     const most = Number(digit) - 1
     const rest = max.length - 1 - i
-    return most < least ? [] : [`${max.slice(0, i)}[${least}-${most}]${rest > 0 ? `[0-9]{${rest}}` : ''}`]
+    return most < least
+      ? []
+      : [`${max.slice(0, i)}[${least}-${most}]${rest > 0 ? `[0-9]{${rest}}` : ''}`]
   })
   return [...shorter, ...below, max].join('|')
 }

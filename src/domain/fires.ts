@@ -40,13 +40,21 @@ export const nextFires = (
   return fires
 }
 
-const localOf = (zone: string, instant: number): Pick<Fire, 'nominal' | 'local' | 'offset' | 'text'> => {
+const localOf = (
+  zone: string,
+  instant: number,
+): Pick<Fire, 'nominal' | 'local' | 'offset' | 'text'> => {
   const ms = offsetMs(zone, instant)
   const wall = new Date(instant + ms)
   const local = wall.toISOString().slice(0, 16)
   const offset = formatOffset(ms)
   const weekday = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'][wall.getUTCDay()] ?? ''
-  return { nominal: new Date(instant), local, offset, text: `${weekday} ${local.replace('T', ' ')} ${offset} ${zone}` }
+  return {
+    nominal: new Date(instant),
+    local,
+    offset,
+    text: `${weekday} ${local.replace('T', ' ')} ${offset} ${zone}`,
+  }
 }
 
 const formatOffset = (ms: number): string => {

@@ -14,7 +14,11 @@ export const freeTextPattern =
   '^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]*$'
 
 export const freeTextSchema = (maxLength: number) =>
-  Type.String({ maxLength, pattern: freeTextPattern, description: 'text without control characters' })
+  Type.String({
+    maxLength,
+    pattern: freeTextPattern,
+    description: 'text without control characters',
+  })
 
 /** An optional DNS-like prefix (`rekey.dev/`), then at most 63 characters. */
 export const labelKeyPattern =
@@ -22,30 +26,46 @@ export const labelKeyPattern =
 
 export const labelKeySchema = Type.String({
   pattern: labelKeyPattern,
-  description: 'a label key: letters, digits, inner . _ and -, at most 63, with an optional prefix such as rekey.dev/',
+  description:
+    'a label key: letters, digits, inner . _ and -, at most 63, with an optional prefix such as rekey.dev/',
 })
 
 export const labelValueSchema = Type.String({
   maxLength: 128,
-  pattern: freeTextPattern.replace('\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f', '\\u0000-\\u001f'),
+  pattern: freeTextPattern.replace(
+    '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f',
+    '\\u0000-\\u001f',
+  ),
   description: 'a label value: one line of at most 128 characters',
 })
 
-export const labelsSchema = Type.Record(Type.String({ pattern: labelKeyPattern }), labelValueSchema, {
-  additionalProperties: false,
-  maxProperties: 64,
-})
+export const labelsSchema = Type.Record(
+  Type.String({ pattern: labelKeyPattern }),
+  labelValueSchema,
+  {
+    additionalProperties: false,
+    maxProperties: 64,
+  },
+)
 
-export const matchLabelsSchema = Type.Record(Type.String({ pattern: labelKeyPattern }), labelValueSchema, {
-  additionalProperties: false,
-  minProperties: 1,
-  maxProperties: 64,
-})
+export const matchLabelsSchema = Type.Record(
+  Type.String({ pattern: labelKeyPattern }),
+  labelValueSchema,
+  {
+    additionalProperties: false,
+    minProperties: 1,
+    maxProperties: 64,
+  },
+)
 
-export const annotationsSchema = Type.Record(Type.String({ pattern: labelKeyPattern }), freeTextSchema(2000), {
-  additionalProperties: false,
-  maxProperties: 64,
-})
+export const annotationsSchema = Type.Record(
+  Type.String({ pattern: labelKeyPattern }),
+  freeTextSchema(2000),
+  {
+    additionalProperties: false,
+    maxProperties: 64,
+  },
+)
 
 const matchExpressionSchema = Type.Object(
   {
@@ -69,7 +89,9 @@ export const selectorSchema = Type.Object(
     connection: Type.Optional(nameSchema),
     type: Type.Optional(typeNameSchema),
     matchLabels: Type.Optional(matchLabelsSchema),
-    matchExpressions: Type.Optional(Type.Array(matchExpressionSchema, { minItems: 1, maxItems: 50 })),
+    matchExpressions: Type.Optional(
+      Type.Array(matchExpressionSchema, { minItems: 1, maxItems: 50 }),
+    ),
   },
   { additionalProperties: false, minProperties: 1 },
 )
@@ -95,12 +117,16 @@ export const matchesLabels = (wanted: Labels, labels: Labels): boolean =>
   Object.entries(wanted).every(([key, value]) => labelOf(labels, key) === value)
 
 /** Expressions whose `values` do not fit the operator: the schema cannot say it without a union of shapes. */
-export const selectorFaults = (selector: Selector): { readonly pointer: string; readonly detail: string }[] =>
+export const selectorFaults = (
+  selector: Selector,
+): { readonly pointer: string; readonly detail: string }[] =>
   (selector.matchExpressions ?? []).flatMap(({ operator, values }, i) => {
     const pointer = `/matchExpressions/${i}`
     const listed = (values ?? []).length > 0
     if (operator === 'In' || operator === 'NotIn') {
-      return listed ? [] : [{ pointer, detail: `operator ${operator} needs at least one of values` }]
+      return listed
+        ? []
+        : [{ pointer, detail: `operator ${operator} needs at least one of values` }]
     }
     return values === undefined
       ? []

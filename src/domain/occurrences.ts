@@ -22,14 +22,15 @@ export interface Around {
   readonly afterNext: Occurrence | null
 }
 
-/** Cheap for the many keys of one policy: the answer is kept until the next occurrence has begun. */
+/** Cheap for the many keys of one policy: neighbourhoods are kept, a few for each line and zone. */
 export const occurrencesAround = (cron: string, zone: string, instant: number): Around => {
   const name = `${zone} ${cron}`
-  const kept = memory.get(name)
-  if (kept !== undefined && isBetween(kept, instant)) return kept
+  const kept = memory.get(name) ?? []
+  const known = kept.find((around) => isBetween(around, instant))
+  if (known !== undefined) return known
   if (memory.size >= 5_000) memory.clear()
   const found = look(cron, zone, instant)
-  memory.set(name, found)
+  memory.set(name, [found, ...kept.slice(0, 3)])
   return found
 }
 
@@ -45,7 +46,11 @@ export interface Position {
   readonly zone?: string
 }
 
-export const isBeyond = (occurrence: Occurrence, zone: string, position: Position | null): boolean => {
+export const isBeyond = (
+  occurrence: Occurrence,
+  zone: string,
+  position: Position | null,
+): boolean => {
   if (position === null) return true
   if (position.wall !== undefined && position.zone === zone) return occurrence.wall > position.wall
   return occurrence.at > position.at()
@@ -54,10 +59,23 @@ export const isBeyond = (occurrence: Occurrence, zone: string, position: Positio
 /** Reads what this module and `ageOccurrence`, `enableOccurrence` write. Throws `internal` on any other text: guessing could
  *  rotate twice. */
 export const positionOf = (id: string): Position => {
+  const known = positions.get(id)
+  if (known !== undefined) return known
+  if (positions.size >= 5_000) positions.clear()
+  const read = readPosition(id)
+  positions.set(id, read)
+  return read
+}
+
+/** All keys of a policy that ran last month have the same one. */
+const positions = new Map<string, Position>()
+
+const readPosition = (id: string): Position => {
   const [, local, zone] = /^cron:(\d{4}-\d\d-\d\dT\d\d:\d\d)\[(.+)\]$/.exec(id) ?? []
   if (local !== undefined && zone !== undefined) {
     const wall = Date.parse(`${local}Z`)
-    return { at: () => firstInstant(zone, wall), wall, zone }
+    let at: number | undefined
+    return { at: () => (at ??= firstInstant(zone, wall)), wall, zone }
   }
   const [, moment] = /^(?:maxAge:[^@]+|enable:\d+)@(.+)$/.exec(id) ?? []
   const at = moment === undefined ? Number.NaN : Date.parse(moment)
@@ -70,9 +88,10 @@ export const ageOccurrence = (activatedAt: Date, nominal: Date): string =>
   `maxAge:${activatedAt.toISOString()}@${nominal.toISOString()}`
 
 /** The one rotation of a key that `rotateOnEnable` asks for when revision `revision` of its policy is enabled at `at`. */
-export const enableOccurrence = (revision: number, at: Date): string => `enable:${revision}@${at.toISOString()}`
+export const enableOccurrence = (revision: number, at: Date): string =>
+  `enable:${revision}@${at.toISOString()}`
 
-const memory = new Map<string, Around>()
+const memory = new Map<string, readonly Around[]>()
 
 const isBetween = ({ previous, next }: Around, instant: number): boolean =>
   previous !== null && next !== null && previous.at <= instant && instant < next.at

@@ -17,8 +17,13 @@ type Rule = (spec: PolicySpec, now: number) => readonly (Issue | null)[]
 
 /** The rules of a spec that its schema has accepted. Pointers are relative to the spec. */
 export const checkPolicy = (spec: PolicySpec, now: Date): Checked => {
-  const issues = rules.flatMap((rule) => rule(spec, now.getTime())).filter((issue) => issue !== null)
-  return { issues, warnings: issues.length > 0 ? [] : warningsOf(resolvePolicy(spec), now.getTime()) }
+  const issues = rules
+    .flatMap((rule) => rule(spec, now.getTime()))
+    .filter((issue) => issue !== null)
+  return {
+    issues,
+    warnings: issues.length > 0 ? [] : warningsOf(resolvePolicy(spec), now.getTime()),
+  }
 }
 
 const issue = (code: ErrorCode, pointer: string, detail: string, hint?: string): Issue => ({
@@ -27,12 +32,18 @@ const issue = (code: ErrorCode, pointer: string, detail: string, hint?: string):
   detail,
   ...(hint === undefined ? {} : { hint }),
 })
-const invalid = (pointer: string, detail: string, hint?: string) => issue('request.invalid', pointer, detail, hint)
-const impossible = (pointer: string, detail: string, hint?: string) => issue('request.impossible', pointer, detail, hint)
+const invalid = (pointer: string, detail: string, hint?: string) =>
+  issue('request.invalid', pointer, detail, hint)
+const impossible = (pointer: string, detail: string, hint?: string) =>
+  issue('request.impossible', pointer, detail, hint)
 
 const hasTrigger: Rule = (spec) => [
   spec.schedule === undefined && spec.maxAge === undefined && spec.manual !== true
-    ? invalid('', 'at least one of schedule, maxAge and manual is needed', 'for keys that only people rotate, write manual: true')
+    ? invalid(
+        '',
+        'at least one of schedule, maxAge and manual is needed',
+        'for keys that only people rotate, write manual: true',
+      )
     : null,
 ]
 
@@ -42,14 +53,21 @@ const selectorFits: Rule = (spec) =>
 const scheduleFires: Rule = (spec, now) =>
   spec.schedule === undefined
     ? []
-    : [cronIssue('/schedule/cron', spec.schedule.cron, now), zoneIssue('/schedule/timezone', spec.schedule.timezone)]
+    : [
+        cronIssue('/schedule/cron', spec.schedule.cron, now),
+        zoneIssue('/schedule/timezone', spec.schedule.timezone),
+      ]
 
 const jitterFits: Rule = ({ schedule }) => {
   if (schedule?.jitter === undefined || schedule.window === undefined) return []
   const window = parseDuration(schedule.window)
   return [
     window > 0 && parseDuration(schedule.jitter) > window
-      ? impossible('/schedule/jitter', 'the jitter is longer than the window', `at most ${schedule.window}`)
+      ? impossible(
+          '/schedule/jitter',
+          'the jitter is longer than the window',
+          `at most ${schedule.window}`,
+        )
       : null,
   ]
 }
@@ -59,9 +77,12 @@ const blackoutsAreWhole: Rule = (spec, now) =>
     const at = `/blackouts/${i}`
     const recurring = [blackout.cron, blackout.duration, blackout.timezone]
     const once = [blackout.from, blackout.to]
-    const given = (values: readonly unknown[]) => values.filter((value) => value !== undefined).length
+    const given = (values: readonly unknown[]) =>
+      values.filter((value) => value !== undefined).length
     if (given(recurring) > 0 && given(once) > 0) {
-      return [invalid(at, 'a blackout has either cron, duration and timezone, or from and to, not both')]
+      return [
+        invalid(at, 'a blackout has either cron, duration and timezone, or from and to, not both'),
+      ]
     }
     if (given(recurring) > 0) return recurringIssues(at, blackout, now)
     if (given(once) < 2) {
@@ -70,37 +91,59 @@ const blackoutsAreWhole: Rule = (spec, now) =>
     return [
       momentIssue(`${at}/from`, blackout.from),
       momentIssue(`${at}/to`, blackout.to),
-      ordered(blackout.from, blackout.to) ? null : impossible(`${at}/to`, 'the blackout ends before it begins'),
+      ordered(blackout.from, blackout.to)
+        ? null
+        : impossible(`${at}/to`, 'the blackout ends before it begins'),
     ]
   })
 
-const recurringIssues = (at: string, blackout: NonNullable<PolicySpec['blackouts']>[number], now: number) => {
-  const missing = (['cron', 'duration', 'timezone'] as const).filter((field) => blackout[field] === undefined)
+const recurringIssues = (
+  at: string,
+  blackout: NonNullable<PolicySpec['blackouts']>[number],
+  now: number,
+) => {
+  const missing = (['cron', 'duration', 'timezone'] as const).filter(
+    (field) => blackout[field] === undefined,
+  )
   return [
-    missing.length > 0 ? invalid(at, `a recurring blackout also needs ${missing.join(' and ')}`) : null,
+    missing.length > 0
+      ? invalid(at, `a recurring blackout also needs ${missing.join(' and ')}`)
+      : null,
     blackout.cron === undefined ? null : cronIssue(`${at}/cron`, blackout.cron, now),
     blackout.timezone === undefined ? null : zoneIssue(`${at}/timezone`, blackout.timezone),
   ]
 }
 
-const pauseEnds: Rule = (spec) => (spec.pause === undefined ? [] : [momentIssue('/pause/until', spec.pause.until)])
+const pauseEnds: Rule = (spec) =>
+  spec.pause === undefined ? [] : [momentIssue('/pause/until', spec.pause.until)]
 
 const retryGrows: Rule = ({ retry }) => {
   const initial = parseDuration(retry?.initial ?? '30s')
   const max = parseDuration(retry?.max ?? '15m')
   if (initial <= max) return [null]
-  return [impossible(retry?.initial === undefined ? '/retry/max' : '/retry/initial', 'the first wait is longer than the longest', 'initial is at most max')]
+  return [
+    impossible(
+      retry?.initial === undefined ? '/retry/max' : '/retry/initial',
+      'the first wait is longer than the longest',
+      'initial is at most max',
+    ),
+  ]
 }
 
 const automaticHasMode: Rule = ({ emergency }) => [
   emergency?.onLeak === 'automatic' && emergency.mode === undefined
-    ? invalid('/emergency', 'onLeak: automatic needs a mode', 'say what shall happen: disable, rotateFast, revokeFirst or revokeOnly')
+    ? invalid(
+        '/emergency',
+        'onLeak: automatic needs a mode',
+        'say what shall happen: disable, rotateFast, revokeFirst or revokeOnly',
+      )
     : null,
 ]
 
 const webhooksHaveAddress: Rule = (spec) =>
   (spec.verify ?? []).map(({ type, url }, i) => {
-    if (type === 'webhook') return url === undefined ? invalid(`/verify/${i}`, 'type webhook needs a url') : null
+    if (type === 'webhook')
+      return url === undefined ? invalid(`/verify/${i}`, 'type webhook needs a url') : null
     return url === undefined ? null : invalid(`/verify/${i}/url`, `type ${type} takes no url`)
   })
 
@@ -108,11 +151,19 @@ const targetsAreWhole: Rule = (spec) =>
   (spec.publish ?? []).flatMap(({ connection, type, ref }, i) => {
     const at = `/publish/${i}`
     if (type !== 'file') {
-      return [connection === undefined ? invalid(at, `type ${type} needs a connection`, 'only type file has none') : null]
+      return [
+        connection === undefined
+          ? invalid(at, `type ${type} needs a connection`, 'only type file has none')
+          : null,
+      ]
     }
     return [
-      connection === undefined ? null : invalid(`${at}/connection`, 'type file takes no connection'),
-      typeof ref['path'] === 'string' && ref['path'] !== '' ? null : invalid(`${at}/ref`, 'type file needs ref.path'),
+      connection === undefined
+        ? null
+        : invalid(`${at}/connection`, 'type file takes no connection'),
+      typeof ref['path'] === 'string' && ref['path'] !== ''
+        ? null
+        : invalid(`${at}/ref`, 'type file needs ref.path'),
     ]
   })
 
@@ -125,7 +176,9 @@ const namesDiffer: Rule = (spec) =>
   (['blackouts', 'publish'] as const).flatMap((list) => {
     const names = (spec[list] ?? []).map(({ name }) => name)
     return names.map((name, i) =>
-      names.indexOf(name) < i ? invalid(`/${list}/${i}/name`, `${name} is the name of an earlier one`) : null,
+      names.indexOf(name) < i
+        ? invalid(`/${list}/${i}/name`, `${name} is the name of an earlier one`)
+        : null,
     )
   })
 
@@ -147,7 +200,11 @@ const rules: readonly Rule[] = [
 const cronIssue = (pointer: string, cron: string, now: number): Issue | null => {
   const fault = cronFault(cron)
   if (fault !== null) {
-    return invalid(pointer, `not a cron line: ${fault}`, 'minute, hour, day of month, month, day of week, e.g. "0 3 1 * *"')
+    return invalid(
+      pointer,
+      `not a cron line: ${fault}`,
+      'minute, hour, day of month, month, day of week, e.g. "0 3 1 * *"',
+    )
   }
   if (firesEver(cron, now)) return null
   return issue('policy.neverFires', pointer, 'the cron line never fires', 'no month has such a day')
@@ -175,15 +232,25 @@ const ordered = (from: string | undefined, to: string | undefined): boolean => {
 }
 
 /** Nested parameters belong to no key type, and would hide depth and size from the type's own schema. */
-const flatIssues = (pointer: string, parameters: Readonly<Record<string, unknown>>): (Issue | null)[] =>
+const flatIssues = (
+  pointer: string,
+  parameters: Readonly<Record<string, unknown>>,
+): (Issue | null)[] =>
   Object.entries(parameters).map(([name, value]) => {
     const values = Array.isArray(value) ? value : [value]
     const small = values.length <= 100 && values.every((v) => isScalar(v))
-    return small ? null : invalid(`${pointer}/${name}`, `${name} is not a text, a number, true, false or a short list of them`)
+    return small
+      ? null
+      : invalid(
+          `${pointer}/${name}`,
+          `${name} is not a text, a number, true, false or a short list of them`,
+        )
   })
 
 const isScalar = (value: unknown): boolean =>
-  typeof value === 'number' || typeof value === 'boolean' || (typeof value === 'string' && value.length <= 2000)
+  typeof value === 'number' ||
+  typeof value === 'boolean' ||
+  (typeof value === 'string' && value.length <= 2000)
 
 const warningsOf = (policy: ResolvedPolicy, now: number): string[] => {
   const { schedule, maxAgeMs } = policy

@@ -28,8 +28,16 @@ const parametersSchema = Type.Record(
   { additionalProperties: false, maxProperties: 32 },
 )
 
-const cronSchema = Type.String({ minLength: 9, maxLength: 200, description: 'a cron line of five fields' })
-const zoneSchema = Type.String({ minLength: 1, maxLength: 64, description: 'an IANA time zone such as Europe/Paris' })
+const cronSchema = Type.String({
+  minLength: 9,
+  maxLength: 200,
+  description: 'a cron line of five fields',
+})
+const zoneSchema = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  description: 'an IANA time zone such as Europe/Paris',
+})
 
 const scheduleSchema = strict({
   cron: cronSchema,
@@ -59,7 +67,13 @@ const publishSchema = strict({
 
 const verifySchema = strict({
   type: Type.Enum(['roundTrip', 'login', 'oldDataReadable', 'webhook']),
-  url: optional(Type.String({ maxLength: 2000, pattern: '^https?://[^\\s]+$', description: 'an http(s) address' })),
+  url: optional(
+    Type.String({
+      maxLength: 2000,
+      pattern: '^https?://[^\\s]+$',
+      description: 'an http(s) address',
+    }),
+  ),
 })
 
 const consumersSchema = strict({
@@ -97,7 +111,9 @@ export const policySpecSchema = strict({
   approval: optional(
     strict({
       required: optional(Type.Integer({ minimum: 0, maximum: 10 })),
-      roles: optional(Type.Array(Type.Enum([...approvalRoles]), { minItems: 1, maxItems: 4, uniqueItems: true })),
+      roles: optional(
+        Type.Array(Type.Enum([...approvalRoles]), { minItems: 1, maxItems: 4, uniqueItems: true }),
+      ),
     }),
   ),
   retry: optional(

@@ -9,7 +9,10 @@ import type { TypeTraits } from './provider.ts'
 /** Pointers are relative to the spec. */
 export const checkPolicyAgainstType = (
   spec: PolicySpec,
-  type: { readonly type: string; readonly traits: Pick<TypeTraits, 'slot' | 'usage' | 'suspend' | 'undo'> },
+  type: {
+    readonly type: string
+    readonly traits: Pick<TypeTraits, 'slot' | 'usage' | 'suspend' | 'undo'>
+  },
 ): Checked => {
   const { slot, usage, suspend, undo } = type.traits
   const issues: (Issue | null)[] = [
@@ -30,7 +33,10 @@ export const checkPolicyAgainstType = (
         }
       : null,
     // An internal slot has no old version that Rekey could remove.
-    spec.retire === 'destroy' && !suspend && slot !== 'internal' && (spec.approval?.required ?? 0) < 1
+    spec.retire === 'destroy' &&
+    !suspend &&
+    slot !== 'internal' &&
+    (spec.approval?.required ?? 0) < 1
       ? {
           code: 'policy.impossible',
           pointer: '/retire',
@@ -42,6 +48,8 @@ export const checkPolicyAgainstType = (
   return {
     issues: issues.filter((issue) => issue !== null),
     warnings:
-      undo === 'none' ? [`${type.type} cannot be rolled back once its new version is handed out`] : [],
+      undo === 'none'
+        ? [`${type.type} cannot be rolled back once its new version is handed out`]
+        : [],
   }
 }

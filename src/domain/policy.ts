@@ -19,7 +19,12 @@ export interface ResolvedSchedule {
 }
 
 export type ResolvedBlackout =
-  | { readonly name: string; readonly cron: string; readonly durationMs: number; readonly timezone: string }
+  | {
+      readonly name: string
+      readonly cron: string
+      readonly durationMs: number
+      readonly timezone: string
+    }
   | { readonly name: string; readonly from: string; readonly to: string }
 
 export interface ResolvedPolicy {
@@ -79,7 +84,8 @@ export const resolvePolicy = (spec: PolicySpec): ResolvedPolicy => ({
   manual: spec.manual ?? false,
   rotateOnEnable: spec.rotateOnEnable ?? false,
   blackouts: (spec.blackouts ?? []).map(resolveBlackout),
-  pause: spec.pause === undefined ? null : { until: spec.pause.until, reason: spec.pause.reason ?? '' },
+  pause:
+    spec.pause === undefined ? null : { until: spec.pause.until, reason: spec.pause.reason ?? '' },
   generate: spec.generate ?? {},
   publish: spec.publish ?? [],
   verify: spec.verify ?? [],
@@ -120,16 +126,28 @@ const resolveSchedule = (schedule: Of<'schedule'>): ResolvedSchedule => ({
   missed: schedule.missed ?? 'runInNextWindow',
 })
 
-const resolveBlackout = ({ name, cron, duration, timezone, from, to }: Of<'blackouts'>[number]): ResolvedBlackout => {
+const resolveBlackout = ({
+  name,
+  cron,
+  duration,
+  timezone,
+  from,
+  to,
+}: Of<'blackouts'>[number]): ResolvedBlackout => {
   if (cron !== undefined && duration !== undefined && timezone !== undefined) {
     return { name, cron, durationMs: parseDuration(duration), timezone }
   }
   if (from !== undefined && to !== undefined) return { name, from, to }
   // Dropping it would let a provider be written to in a blackout.
-  throw new RekeyError('request.invalid', { detail: `blackout ${name} says neither cron nor from and to` })
+  throw new RekeyError('request.invalid', {
+    detail: `blackout ${name} says neither cron nor from and to`,
+  })
 }
 
-const resolveConsumers = ({ matchLabels, acknowledgement }: Of<'consumers'>): ResolvedPolicy['consumers'] => ({
+const resolveConsumers = ({
+  matchLabels,
+  acknowledgement,
+}: Of<'consumers'>): ResolvedPolicy['consumers'] => ({
   matchLabels: matchLabels ?? null,
   acknowledgement:
     acknowledgement === undefined

@@ -57,7 +57,8 @@ export const nextDue = (
   if (!policy.enabled) return null
   const taken = after.lastOccurrence === null ? null : positionOf(after.lastOccurrence)
   const now = after.now.getTime()
-  return first(byTime(policy, key, taken, now), byAge(policy, key, taken, now), now)
+  const timed = byTime(policy, key, taken, now)
+  return first(timed, byAge(policy, key, taken, now, timed), now)
 }
 
 /** When the key becomes older than its policy allows; null where no `maxAge` says so. It stays so until the next activation. */
@@ -78,7 +79,12 @@ export const isOverdue = (
   return at !== null && at <= now
 }
 
-const byTime = (policy: ResolvedPolicy, key: ScheduledKey, taken: Position | null, now: number): Due | null => {
+const byTime = (
+  policy: ResolvedPolicy,
+  key: ScheduledKey,
+  taken: Position | null,
+  now: number,
+): Due | null => {
   const { schedule } = policy
   if (schedule === null) return null
   const { cron, timezone } = schedule
@@ -95,7 +101,9 @@ const byTime = (policy: ResolvedPolicy, key: ScheduledKey, taken: Position | nul
   // The clock stands before what was already taken, or before the key was selected.
   let later = occurrenceAfter(cron, timezone, Math.max(now, since, taken?.at() ?? -Infinity))
   while (later !== null && !isOpen(later)) later = occurrenceAfter(cron, timezone, later.at)
-  return later === null ? null : toDue(schedule, key.id, later, occurrenceAfter(cron, timezone, later.at))
+  return later === null
+    ? null
+    : toDue(schedule, key.id, later, occurrenceAfter(cron, timezone, later.at))
 }
 
 const isMissed = (schedule: ResolvedSchedule, due: Due, now: number): boolean =>
@@ -103,7 +111,12 @@ const isMissed = (schedule: ResolvedSchedule, due: Due, now: number): boolean =>
     ? schedule.missed === 'skip' && now > due.at.getTime() + lateness
     : now >= due.windowEnd.getTime()
 
-const toDue = (schedule: ResolvedSchedule, keyId: string, at: Occurrence, following: Occurrence | null): Due => {
+const toDue = (
+  schedule: ResolvedSchedule,
+  keyId: string,
+  at: Occurrence,
+  following: Occurrence | null,
+): Due => {
   const end = Math.min(at.at + (schedule.windowMs ?? Infinity), following?.at ?? Infinity)
   return {
     at: new Date(jittered(schedule.jitterMs, keyId, at, end)),
@@ -114,7 +127,13 @@ const toDue = (schedule: ResolvedSchedule, keyId: string, at: Occurrence, follow
   }
 }
 
-const byAge = (policy: ResolvedPolicy, key: ScheduledKey, taken: Position | null, now: number): Due | null => {
+const byAge = (
+  policy: ResolvedPolicy,
+  key: ScheduledKey,
+  taken: Position | null,
+  now: number,
+  timed: Due | null,
+): Due | null => {
   const { maxAgeMs, schedule } = policy
   if (maxAgeMs === null || key.activatedAt === null) return null
   const nominal = nextNominal(maxAgeMs, key.activatedAt, key, taken?.at() ?? -Infinity, now)
@@ -123,7 +142,10 @@ const byAge = (policy: ResolvedPolicy, key: ScheduledKey, taken: Position | null
     nominal: new Date(nominal),
     trigger: 'maxAge' as const,
   }
-  if (schedule === null || schedule.windowMs === null) return { ...due, at: new Date(nominal), windowEnd: null }
+  if (schedule === null || schedule.windowMs === null)
+    return { ...due, at: new Date(nominal), windowEnd: null }
+  // Not before the schedule's, so it does not matter in which window; for most keys of most policies.
+  if (timed !== null && nominal > now && nominal >= timed.at.getTime()) return null
 
   const { open, next } = windowsAt(schedule, schedule.windowMs, Math.max(nominal, now))
   const window = open !== null && open.opens > key.selectedAt.getTime() ? open : next
@@ -135,7 +157,13 @@ const byAge = (policy: ResolvedPolicy, key: ScheduledKey, taken: Position | null
 
 /** The one that was taken led to no new version where it is still this activation's: the next follows at a distance. Of those
  *  whose time has passed, the last. */
-const nextNominal = (maxAgeMs: number, activatedAt: Date, key: ScheduledKey, taken: number, now: number): number => {
+const nextNominal = (
+  maxAgeMs: number,
+  activatedAt: Date,
+  key: ScheduledKey,
+  taken: number,
+  now: number,
+): number => {
   const once = firstNominal(maxAgeMs, activatedAt, key)
   const step = Math.min(Math.max(maxAgeMs / 10, 1000), day)
   const beyond = taken < once ? 0 : Math.floor((taken - once) / step) + 1

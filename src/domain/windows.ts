@@ -43,7 +43,9 @@ export const inWindow = (
   }
   const { open, next } = windowsAt(policy.schedule, windowMs, earliest)
   if (open !== null) {
-    return early ? { open: false, opensAt: new Date(earliest) } : { open: true, until: new Date(open.closes) }
+    return early
+      ? { open: false, opensAt: new Date(earliest) }
+      : { open: true, until: new Date(open.closes) }
   }
   return { open: false, opensAt: next === null ? null : new Date(next.opens) }
 }
@@ -83,10 +85,20 @@ const endOf = (blackout: ResolvedBlackout, instant: number): number | null => {
   }
   const { previous } = occurrencesAround(blackout.cron, blackout.timezone, instant)
   // The last to begin is the last to end: they are all equally long.
-  return previous !== null && instant < previous.at + blackout.durationMs ? previous.at + blackout.durationMs : null
+  return previous !== null && instant < previous.at + blackout.durationMs
+    ? previous.at + blackout.durationMs
+    : null
 }
 
-const toWindow = (at: Occurrence | null, following: Occurrence | null, windowMs: number): Window | null =>
+const toWindow = (
+  at: Occurrence | null,
+  following: Occurrence | null,
+  windowMs: number,
+): Window | null =>
   at === null
     ? null
-    : { opens: at.at, closes: Math.min(at.at + windowMs, following?.at ?? Infinity), occurrence: at }
+    : {
+        opens: at.at,
+        closes: Math.min(at.at + windowMs, following?.at ?? Infinity),
+        occurrence: at,
+      }

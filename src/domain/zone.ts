@@ -78,4 +78,5 @@ const formatter = (zone: string): Intl.DateTimeFormat => {
 }
 
 let zones: readonly string[] | undefined
-const knownZones = (): readonly string[] => (zones ??= ['UTC', ...Intl.supportedValuesOf('timeZone')])
+const knownZones = (): readonly string[] =>
+  (zones ??= ['UTC', ...Intl.supportedValuesOf('timeZone')])
