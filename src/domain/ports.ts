@@ -1,9 +1,9 @@
 // What the house needs from the outside: storage, clock, ids, sealing, the doorbell. Each comment is the contract.
 
 import type { Actor } from './actor.ts'
-import type { AuditBody, AuditEvent, Receipt } from './audit.ts'
+import type { AuditAction, AuditBody, AuditEvent, Receipt } from './audit.ts'
 import type { ApiKey, Connection, Consumer, Freeze, Policy, Sink } from './connection.ts'
-import type { Json } from './json.ts'
+import type { Json, JsonObject } from './json.ts'
 import type { Key, Version } from './key.ts'
 import type { Session } from './provider.ts'
 import type {
@@ -121,6 +121,9 @@ export interface Reads {
     /** Newest first. */
     list(filter: RotationFilter, page: Page): Promise<Paged<Rotation>>
     openOf(keyId: string): Promise<Rotation | null>
+    openOfKeys(keyIds: readonly string[]): Promise<readonly Rotation[]>
+    /** Ids of those of the keys whose last two ended rotations were both rolled back or abandoned: only a person starts the next. */
+    brokenTwice(keyIds: readonly string[]): Promise<readonly string[]>
     /** The last `count` that ended, newest first. */
     ended(keyId: string, count: number): Promise<readonly Rotation[]>
     /** How many of a group are open beyond `planned`/`awaitingApproval`, and when the last one of it began to mint. */
@@ -150,6 +153,8 @@ export interface Reads {
     getMany(keyIds: readonly string[]): Promise<readonly KeySchedule[]>
     /** Due by the parameter, oldest first; by index. */
     due(now: Date, limit: number): Promise<readonly KeySchedule[]>
+    /** Past their `overdueAt` by the parameter and not yet marked with `overdueSince`, oldest first; by index. */
+    overdue(now: Date, limit: number): Promise<readonly KeySchedule[]>
     between(from: Date, to: Date, page: Page): Promise<Paged<KeySchedule>>
     /** Past `overdueAt` and not told yet; by index. */
     becomingOverdue(now: Date, limit: number): Promise<readonly KeySchedule[]>
@@ -362,4 +367,80 @@ export interface Sessions {
   /** Closes what is kept for a connection, after a change. */
   forget(name: string): Promise<void>
   close(): Promise<void>
+}
+
+/** One message to a sink. Its id is the same over all tries: receivers drop what they have seen. */
+export interface SinkMessage {
+  readonly id: string
+  /** `rekey.stalled` and the like. */
+  readonly type: string
+  readonly timestamp: string
+  readonly data: JsonObject
+}
+
+/** What came back. `refused`: Rekey itself would not connect (egress rules), and nothing was sent. */
+export type SinkAnswer =
+  | {
+      readonly kind: 'answered'
+      readonly status: number
+      /** What Retry-After asks for; null where it says nothing. */
+      readonly retryAfterMs: number | null
+      /** The first characters of the answer's text, without control characters. Never stored. */
+      readonly text: string
+    }
+  | { readonly kind: 'failed'; readonly refused: boolean; readonly why: string }
+
+/** Sends once, never throws, and takes at most 15 seconds. `secret` is the text `whsec_…`. */
+export type SendToSink = (
+  sink: Pick<Sink, 'url'>,
+  secret: Secret<Uint8Array>,
+  message: SinkMessage,
+) => Promise<SinkAnswer>
+
+/** What each sink is still to be told. The audit events are the messages; here is only how far each sink was told, which
+ *  deliveries are open, and when each is tried next, on the database's clock. Not guarded: it decides nothing. */
+export interface Outbox {
+  /** Turns what follows the sink's cursor into deliveries of the events that `choose` picks, and moves the cursor, at once
+   *  or not at all. A sink that was not seen before begins with the transaction that wrote it. Returns how many events
+   *  were passed: 0 when there is nothing new. */
+  advance(
+    sink: string,
+    actions: readonly AuditAction[],
+    choose: (events: readonly AuditBody[]) => Promise<readonly string[]>,
+  ): Promise<number>
+  /** Takes the delivery that is due first for `leaseMs` and counts the try. Whoever dies with it leaves it due again after
+   *  that: it is sent twice rather than never. */
+  claim(sink: string, leaseMs: number): Promise<Delivery | null>
+  delivered(delivery: Delivery): Promise<void>
+  /** Tried again after `retryMs`; null: a dead letter. Nothing happens when the lease was lost to another. */
+  failed(delivery: Delivery, told: DeliveryFailure, retryMs: number | null): Promise<void>
+  /** Nothing open of this sink is tried before `ms` from now: it asked for silence. */
+  hold(sink: string, ms: number): Promise<void>
+  /** All open deliveries of the sink become dead letters. */
+  bury(sink: string, error: string): Promise<number>
+  /** Oldest first. */
+  deadLetters(sink: string, page: Page): Promise<Paged<DeadLetter>>
+  /** Dead letters become due at once, with their tries counted anew; null: all of them. Returns how many. */
+  replay(sink: string, eventIds: readonly string[] | null): Promise<number>
+  /** Removes what belongs to sinks that no longer exist, and delivered ones of more than 30 days. */
+  tidy(): Promise<void>
+}
+
+export interface Delivery {
+  readonly sink: string
+  readonly eventId: string
+  /** Tries, this one included. */
+  readonly attempts: number
+}
+export interface DeliveryFailure {
+  readonly status: number | null
+  readonly error: string
+}
+export interface DeadLetter {
+  readonly eventId: string
+  readonly attempts: number
+  readonly lastStatus: number | null
+  readonly lastError: string | null
+  readonly createdAt: Date
+  readonly failedAt: Date
 }
