@@ -1,0 +1,147 @@
+// Makes a token, and answers it once: the database holds its SHA-256. Nobody makes a token that may do more than they may.
+
+import type { Actor, Role, Scope } from '#domain/actor.ts'
+import { hasRole } from '#domain/actor.ts'
+import type { ApiKey, ApiKeyType } from '#domain/connection.ts'
+import { parseDuration } from '#domain/duration.ts'
+import { RekeyError } from '#domain/errors.ts'
+import type { Json } from '#domain/json.ts'
+import type { Committed, Ids, Ledger } from '#domain/ports.ts'
+import type { Secret } from '#domain/secret.ts'
+import { makeToken } from '#domain/token.ts'
+import type { Sha256 } from './authenticate.ts'
+import { asJson } from './written.ts'
+
+export interface CreateApiKeyDeps {
+  readonly ledger: Ledger
+  readonly ids: Pick<Ids, 'next' | 'random'>
+  readonly sha256: Sha256
+}
+
+export interface ApiKeyInput {
+  readonly name: string
+  readonly type: ApiKeyType
+  readonly roles: readonly Role[]
+  readonly scope?: Scope
+  readonly consumer?: string
+  readonly keys?: readonly string[]
+  /** A duration; 90 d where not said. */
+  readonly expiresIn?: string
+  readonly addresses?: readonly string[]
+}
+
+const defaultLife = '90d'
+
+export const createApiKey =
+  ({ ledger, ids, sha256 }: CreateApiKeyDeps) =>
+  async (
+    actor: Actor,
+    input: ApiKeyInput,
+  ): Promise<Committed<{ readonly apiKey: ApiKey; readonly token: Secret<string> }>> => {
+    checkInput(input)
+    checkRights(actor, input)
+    const token = makeToken(input.type, ids.random)
+    const id = ids.next()
+    return ledger.commit(actor, async (tx) => {
+      const now = await tx.now()
+      const apiKey: ApiKey = {
+        id,
+        name: input.name,
+        type: input.type,
+        roles: [...new Set(input.roles)],
+        scope: input.scope ?? null,
+        consumer: input.consumer ?? null,
+        keys: input.keys ?? null,
+        addresses: input.addresses ?? null,
+        hash: sha256(token.reveal()),
+        expiresAt: new Date(now.getTime() + parseDuration(input.expiresIn ?? defaultLife)),
+        createdBy: actor.id,
+        createdAt: now,
+        deletedAt: null,
+      }
+      await tx.writeApiKey.insert(apiKey)
+      return {
+        value: { apiKey, token },
+        audit: [
+          {
+            action: 'apiKey.created',
+            target: { id, name: apiKey.name },
+            outcome: 'succeeded',
+            after: toldOfApiKey(apiKey),
+          },
+        ],
+      }
+    })
+  }
+
+/** For the audit log: all but the hash. */
+export const toldOfApiKey = (key: ApiKey): Json =>
+  asJson({
+    name: key.name,
+    type: key.type,
+    roles: key.roles,
+    scope: key.scope,
+    consumer: key.consumer,
+    keys: key.keys,
+    addresses: key.addresses,
+    expiresAt: key.expiresAt,
+  })
+
+const checkInput = (input: ApiKeyInput): void => {
+  const refuse = (pointer: string, detail: string, hint?: string): never => {
+    throw new RekeyError('request.impossible', {
+      detail: `${pointer.slice(1)}: ${detail}.`,
+      errors: [{ pointer, detail }],
+      ...(hint === undefined ? {} : { hint }),
+    })
+  }
+  if (input.type === 'brk')
+    refuse('/type', 'a break-glass key is made by two admins', 'Make a pat or svc key.')
+  const isConsumer = input.roles.includes('consumer')
+  if (input.type === 'ack') {
+    if (input.roles.length !== 1 || !isConsumer)
+      refuse('/roles', 'an ack key has the role consumer and no other')
+    if (input.consumer === undefined) refuse('/consumer', 'an ack key is bound to one consumer')
+  }
+  if (isConsumer && input.consumer === undefined && input.keys === undefined) {
+    refuse('/consumer', 'the role consumer is bound to a consumer or to keys')
+  }
+  if (!isConsumer && (input.consumer !== undefined || input.keys !== undefined)) {
+    refuse('/roles', 'consumer and keys bind the role consumer, which is not among the roles')
+  }
+  if (input.expiresIn !== undefined && parseDuration(input.expiresIn) === 0) {
+    refuse('/expiresIn', 'it would be born expired')
+  }
+}
+
+const checkRights = (actor: Actor, input: ApiKeyInput): void => {
+  const lacking = input.roles.filter((role) => !hasRole(actor, role))
+  if (lacking.length > 0) {
+    throw new RekeyError('auth.denied', {
+      detail: `The token itself has not the role ${lacking.join(', ')}.`,
+      errors: [{ pointer: '/roles', detail: 'nobody gives what they lack' }],
+    })
+  }
+  if (!scopeWithin(input.scope ?? null, actor.scope)) {
+    throw new RekeyError('auth.denied', {
+      detail: 'The token is limited to a scope, and the new one would reach beyond it.',
+      hint: 'Give the new one at least the labels, and at most the connections, of your own scope.',
+      errors: [{ pointer: '/scope', detail: 'wider than the scope of the token that makes it' }],
+    })
+  }
+}
+
+/** Whether all that lies in the inner scope lies in the outer one too. */
+export const scopeWithin = (inner: Scope | null, outer: Scope | null): boolean => {
+  if (outer === null) return true
+  if (outer.connections !== undefined) {
+    const allowed = outer.connections
+    if (!inner?.connections?.every((name) => allowed.includes(name))) return false
+  }
+  return Object.entries(outer.matchLabels ?? {}).every(
+    ([label, value]) =>
+      inner?.matchLabels !== undefined &&
+      Object.hasOwn(inner.matchLabels, label) &&
+      inner.matchLabels[label] === value,
+  )
+}
