@@ -254,6 +254,7 @@ const isScalar = (value: unknown): boolean =>
 
 const warningsOf = (policy: ResolvedPolicy, now: number): string[] => {
   const { schedule, maxAgeMs } = policy
+  const windowMs = schedule?.windowMs ?? null
   const gaps = schedule === null ? [] : gapsOf(schedule.cron, schedule.timezone, now)
   const shortest = Math.min(...gaps, maxAgeMs ?? Infinity)
   const old = policy.overlap.minMs + policy.soakMs
@@ -261,10 +262,10 @@ const warningsOf = (policy: ResolvedPolicy, now: number): string[] => {
     old > shortest
       ? 'overlap.min and soak together are longer than the shortest interval between rotations: the next occurrence will often meet an open rotation and be coalesced'
       : null,
-    schedule?.windowMs != null && maxAgeMs !== null && Math.max(...gaps) > maxAgeMs
+    windowMs !== null && maxAgeMs !== null && Math.max(...gaps) > maxAgeMs
       ? 'the windows of the schedule are further apart than maxAge: keys become overdue between them'
       : null,
-    schedule?.windowMs != null && schedule.windowMs > Math.min(...gaps)
+    windowMs !== null && windowMs > Math.min(...gaps)
       ? 'schedule.window is longer than the shortest interval: a window ends where the next one opens'
       : null,
     schedule !== null && schedule.jitterMs > Math.min(...gaps)

@@ -58,7 +58,7 @@ const translate = (root: TSchema, value: unknown, error: Found): SchemaIssue[] =
       pointer: error.instancePath,
       detail,
       of,
-      ...(hint == null ? {} : { hint }),
+      ...(hint === null || hint === undefined ? {} : { hint }),
     },
   ]
   switch (error.keyword) {
@@ -112,7 +112,7 @@ const unknownField = (
   if (parent?.properties === undefined) return [`${quote(name)} is not an allowed name here`, null]
   const near = suggest(name, Object.keys(parent.properties))
   if (near !== null) return [`unknown field ${quote(name)}`, `did you mean ${near}?`]
-  const home = homeOf(root as Node, name, [])
+  const home = homeOf(root, name, [])
   const known = Object.keys(parent.properties).join(', ')
   return [
     `unknown field ${quote(name)}`,
