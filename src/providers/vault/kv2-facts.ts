@@ -29,4 +29,3 @@ export const risksOf = (metadata: Metadata): readonly string[] => [
         `Vault deletes every version of this secret ${metadata.deleteAfter} after it was written, the new one too.`,
       ]),
 ]
-

@@ -26,7 +26,14 @@ import { readKv2Ref, type Kv2Ref } from './refs.ts'
 import { requireRights } from './rights.ts'
 import { kv2Rights } from './kv2-rights.ts'
 import { deletedRisk, factsOf, risksOf } from './kv2-facts.ts'
-import { readMetadata, readVersion, stateIn, stateOfRow, valueIn, type Metadata } from './kv2-read.ts'
+import {
+  readMetadata,
+  readVersion,
+  stateIn,
+  stateOfRow,
+  valueIn,
+  type Metadata,
+} from './kv2-read.ts'
 import { isRefused, readsBack } from './kv2-verify.ts'
 import type { Ask, ObjectSession } from './session.ts'
 import {

@@ -23,7 +23,8 @@ export const settingsSchema = Type.Object(
     auth: Type.Object(
       {
         method: Type.Refine(
-          Type.String({ enum: methods, description: 'How Rekey logs in: token or appRole.' }),
+          // No `enum`: its error would stand before the sentence below.
+          Type.String({ examples: methods, description: 'How Rekey logs in: token or appRole.' }),
           (value) => methods.includes(value),
           (value) =>
             later.includes(value)

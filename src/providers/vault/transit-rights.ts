@@ -2,14 +2,14 @@ import type { TransitRef } from './refs.ts'
 import type { Right } from './rights.ts'
 import type { TransitUse } from './transit-use.ts'
 
-/** For verifying, only what the key's kind of use needs; encryption, the common kind, unless told. `create` on the key is
- *  needed where Rekey makes it, never for a key that is there. */
+/** For verifying, only what the key's kind of use needs; encryption, the common kind, unless told. Making a
+ *  key is an `update` to Vault; a key that is there needs no such right. */
 export const transitRights = (
   ref: TransitRef,
   use: TransitUse = 'encryption',
 ): readonly Right[] => [
   { name: 'describe', path: ref.keyPath, capabilities: ['read'] },
-  { name: 'create', path: ref.keyPath, capabilities: ['create'] },
+  { name: 'create', path: ref.keyPath, capabilities: ['update'] },
   { name: 'rotate', path: ref.rotatePath, capabilities: ['update'] },
   ...operations[use].map((operation): Right => ({
     name: 'verify',

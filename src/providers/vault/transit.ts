@@ -115,7 +115,6 @@ export const makeTransit = (ask: Ask, random: (bytes: number) => Uint8Array): Ob
         verb: 'write',
         path: ref.keyPath,
         body: { type: 'aes256-gcm96' },
-        needs: 'create',
         changes: true,
       },
       call,

@@ -1,0 +1,94 @@
+// What a suite needs from a provider's peer. A third party writes one of these for their own adapter and calls
+// `providerContract`.
+
+import { randomBytes } from 'node:crypto'
+import type { Json, JsonObject } from '#domain/json.ts'
+import type {
+  ObjectAddress,
+  ProviderErrorKind,
+  ProviderPorts,
+  VaultStore,
+} from '#domain/provider.ts'
+import type { Secret } from '#domain/secret.ts'
+import type { FaultProxy, Match } from '#test/support/fault-proxy.ts'
+
+export interface ContractPeer {
+  readonly settings: JsonObject
+  readonly credential: Secret<string> | null
+  readonly ports: ProviderPorts
+  /** A fresh object with one version, made without the adapter where that is possible. */
+  readonly newObject: () => Promise<ObjectAddress>
+  /** Nothing is there; `create` may make it (null: the provider cannot create). */
+  readonly unborn: () => ObjectAddress
+  readonly creates: boolean
+  /** How many objects make more than one page of the inventory; null: too many to arrange. */
+  readonly beyondOnePage: number | null
+  /** How many live versions the object has, asked of the peer itself. */
+  readonly versions: (object: ObjectAddress) => Promise<number>
+  /** How many writes of this object the peer has done, from its own log. */
+  readonly writes?: (object: ObjectAddress) => Promise<number>
+  /** Somebody else makes a version. */
+  readonly foreign?: (object: ObjectAddress) => Promise<void>
+  readonly faults?: Faults
+  readonly rights?: Rights
+  readonly names?: {
+    /** Refs that must work; nothing is there yet (they are created). */
+    readonly good: readonly ObjectAddress[]
+    /** Refs that mean another place than they say: refused before anything is sent. */
+    readonly bad: readonly ObjectAddress[]
+  }
+  readonly stop: () => Promise<void>
+}
+
+/** Where there is HTTP between the adapter and the peer. */
+export interface Faults {
+  readonly proxy: FaultProxy
+  /** The same peer, through the proxy. */
+  readonly settings: JsonObject
+  /** The one request of a mint that has the effect. */
+  readonly mint: (object: ObjectAddress) => Match
+  /** Answers that the provider documents, and what they mean for a write. */
+  readonly fixtures: readonly Fixture[]
+}
+
+export interface Fixture {
+  readonly name: string
+  readonly status: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+  readonly kind: ProviderErrorKind
+  readonly effect: 'none' | 'unknown'
+}
+
+export interface Rights {
+  /** A credential with exactly these documents of `leastPrivilege`. */
+  readonly grant: (documents: readonly Json[]) => Promise<Secret<string>>
+  /** Names of documents without which the life of a version fails, and what the hint must then name. */
+  readonly needed: Readonly<Record<string, RegExp>>
+  /** Others that are granted all the time. */
+  readonly always: readonly string[]
+}
+
+const refuse = async (): Promise<never> => {
+  throw new Error('this provider has no business in the built-in vault')
+}
+
+/** For providers that keep nothing in Rekey. */
+export const noVault: VaultStore = {
+  insert: refuse,
+  find: refuse,
+  list: refuse,
+  current: refuse,
+  move: refuse,
+  setState: refuse,
+  open: refuse,
+  used: refuse,
+  remove: refuse,
+}
+
+export const plainPorts = (vault: VaultStore = noVault): ProviderPorts => ({
+  now: () => new Date(),
+  random: (bytes) => randomBytes(bytes),
+  fetch: globalThis.fetch,
+  vault,
+})

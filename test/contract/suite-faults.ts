@@ -1,0 +1,247 @@
+// Faults between the adapter and the peer (C20 to C24, C30, C31, C33, C40). After each, whatever the caller was told, the
+// engine's way back must end with exactly one new version, and nothing secret may stand in what was thrown.
+
+import { afterEach, describe, expect, test } from 'vitest'
+import type { MintOrder, ObjectAddress, Session } from '#domain/provider.ts'
+import type { Fault } from '#test/support/fault-proxy.ts'
+import { call, connectTo, failure, makeOrder, recover } from './bench.ts'
+import type { Faults } from './peer.ts'
+import type { Bench } from './suite.ts'
+
+export const faultContract = (bench: Bench): void => {
+  describe('when the network or the peer fails', () => {
+    const faults = (): Faults | undefined => bench.peer.faults
+
+    afterEach(() => {
+      faults()?.proxy.reset()
+    })
+
+    /** A session through the proxy and an order that is ready to be sent. */
+    const arrange = async (
+      through: Faults,
+    ): Promise<{ session: Session; object: ObjectAddress; order: MintOrder; before: number }> => {
+      const session = connectTo(bench.provider, bench.peer, { settings: through.settings })
+      const object = await bench.peer.newObject()
+      const order = await makeOrder({ ...bench, session }, object)
+      return { session, object, order, before: await bench.peer.versions(object) }
+    }
+    const planted = (order: MintOrder): readonly (typeof order.material)[] => [
+      order.material,
+      bench.peer.credential,
+    ]
+
+    const lossy: readonly {
+      readonly name: string
+      readonly fault: Fault
+      readonly done: boolean
+    }[] = [
+      {
+        name: 'C20 the connection is cut before the request arrives',
+        fault: { kind: 'cutBefore' },
+        done: false,
+      },
+      {
+        name: 'C21 the connection is cut after the effect',
+        fault: { kind: 'cutAfter' },
+        done: true,
+      },
+      {
+        name: 'C22 a 500 comes after the effect',
+        fault: { kind: 'errorAfter', status: 500 },
+        done: true,
+      },
+      {
+        name: 'C22 a 503 comes after the effect',
+        fault: { kind: 'errorAfter', status: 503 },
+        done: true,
+      },
+      {
+        name: 'C22 a 502 page of a proxy comes',
+        fault: { kind: 'html', status: 502 },
+        done: false,
+      },
+      {
+        name: 'C22 a page comes with status 200',
+        fault: { kind: 'html', status: 200 },
+        done: false,
+      },
+    ]
+
+    test.for(lossy)(
+      '$name: the effect is unknown, the probe knows, and one version comes of it',
+      async ({ fault, done }, { skip }) => {
+        const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+        const { session, object, order, before } = await arrange(through)
+        const rule = through.proxy.inject(through.mint(object), fault)
+        const error = await failure(session.mint(order, call()), planted(order))
+        expect(error.effect).toBe('unknown')
+        // Sent once: no library on the way has tried again by itself.
+        expect(rule.hits()).toBe(1)
+        expect(await bench.peer.versions(object)).toBe(before + (done ? 1 : 0))
+        const probe = await session.probeMint(order, call())
+        expect(probe.answer).toBe(
+          done ? (bench.type.traits.attribution === 'exact' ? 'ours' : 'goalMet') : 'absent',
+        )
+        await recover(session, order)
+        expect(await bench.peer.versions(object)).toBe(before + 1)
+        await session.close()
+      },
+    )
+
+    test('C23 throttling is no effect, with the time that the peer asks for', async ({ skip }) => {
+      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+      const { session, object, order, before } = await arrange(through)
+      through.proxy.inject(through.mint(object), {
+        kind: 'status',
+        status: 429,
+        headers: { 'retry-after': '3' },
+      })
+      const told = await failure(session.mint(order, call()), planted(order))
+      expect(told).toMatchObject({
+        kind: 'throttled',
+        effect: 'none',
+        retryAfterMs: 3000,
+        retryable: true,
+      })
+      through.proxy.inject(through.mint(object), { kind: 'status', status: 429 })
+      const untold = await failure(session.mint(order, call()), planted(order))
+      expect(untold).toMatchObject({ kind: 'throttled', effect: 'none', retryAfterMs: null })
+      expect(await bench.peer.versions(object)).toBe(before)
+      await session.mint(order, call())
+      expect(await bench.peer.versions(object)).toBe(before + 1)
+      await session.close()
+    })
+
+    test('C24 an effect that lands after the caller gave up is found', async ({ skip }) => {
+      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+      const { session, object, order, before } = await arrange(through)
+      const rule = through.proxy.inject(through.mint(object), { kind: 'hold' })
+      const error = await failure(
+        session.mint(order, call({ signal: AbortSignal.timeout(300) })),
+        planted(order),
+      )
+      expect(error).toMatchObject({ kind: 'timeout', effect: 'unknown' })
+      expect((await session.probeMint(order, call())).answer).toBe('absent')
+      await rule.release()
+      expect(['ours', 'goalMet']).toContain((await session.probeMint(order, call())).answer)
+      await recover(session, order)
+      expect(await bench.peer.versions(object)).toBe(before + 1)
+      await session.close()
+    })
+
+    test('C24 a late effect that meets the second try makes no second version', async ({
+      skip,
+    }) => {
+      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+      // A provider without a token, a compare-and-swap or a chosen id cannot: there the engine waits `lateEffectMs`.
+      if (bench.type.traits.exactlyOnce === 'probe') skip('not promised by this type')
+      const { session, object, order, before } = await arrange(through)
+      const rule = through.proxy.inject(through.mint(object), { kind: 'hold' })
+      await failure(session.mint(order, call({ signal: AbortSignal.timeout(300) })), planted(order))
+      await recover(session, order)
+      await rule.release()
+      expect(await bench.peer.versions(object)).toBe(before + 1)
+      expect((await session.probeMint(order, call())).answer).toBe('ours')
+      await session.close()
+    })
+
+    test('C30 an abort ends the call within 250 ms', async ({ skip }) => {
+      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+      const { session, object, order } = await arrange(through)
+      const rule = through.proxy.inject(through.mint(object), { kind: 'hold' })
+      const abort = new AbortController()
+      const work = failure(session.mint(order, call({ signal: abort.signal })), planted(order))
+      await rule.hit()
+      const at = performance.now()
+      abort.abort()
+      const error = await work
+      expect(performance.now() - at).toBeLessThan(250)
+      expect(error).toMatchObject({ kind: 'timeout', effect: 'unknown' })
+      rule.remove()
+      await session.close()
+    })
+
+    test('C31 a deadline is kept, whatever the peer does', async ({ skip }) => {
+      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+      const { session, object } = await arrange(through)
+      through.proxy.inject({ path: /./ }, { kind: 'delay', ms: 3000 }, 100)
+      const at = performance.now()
+      const error = await failure(
+        session.describe(object, call({ signal: AbortSignal.timeout(400) })),
+      )
+      expect(performance.now() - at).toBeLessThan(650)
+      expect(error).toMatchObject({ kind: 'timeout', effect: 'none', retryable: true })
+      await session.close()
+    })
+
+    test('a peer that is not there is transient, with no effect', async ({ skip }) => {
+      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+      const { object, order } = await arrange(through)
+      const nobody = JSON.parse(
+        JSON.stringify(through.settings).replaceAll(through.proxy.address, 'http://127.0.0.1:1'),
+      ) as typeof through.settings
+      const session = connectTo(bench.provider, bench.peer, { settings: nobody })
+      const errors = [
+        await failure(session.describe(object, call())),
+        await failure(session.mint(order, call()), planted(order)),
+      ]
+      for (const error of errors) expect(error).toMatchObject({ kind: 'transient', effect: 'none' })
+      await session.close()
+    })
+
+    test('a read survives one broken connection', async ({ skip }) => {
+      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+      const { session, object } = await arrange(through)
+      const rule = through.proxy.inject({ path: /./ }, { kind: 'cutBefore' })
+      await session.describe(object, call())
+      expect(rule.hits()).toBe(1)
+      await session.close()
+    })
+
+    test('C33 every documented error is the kind that it should be', async ({ skip }) => {
+      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+      const { session, object, order, before } = await arrange(through)
+      for (const fixture of through.fixtures) {
+        const { status } = fixture
+        through.proxy.inject(
+          through.mint(object),
+          {
+            kind: 'status',
+            status,
+            ...(fixture.headers === undefined ? {} : { headers: fixture.headers }),
+            ...(fixture.body === undefined ? {} : { body: fixture.body }),
+          },
+          // A second answer for those that log in again and retry.
+          2,
+        )
+        const error = await failure(session.mint(order, call()), planted(order))
+        expect({
+          name: fixture.name,
+          kind: error.kind,
+          effect: error.effect,
+          status: error.status,
+        }).toEqual({
+          name: fixture.name,
+          kind: fixture.kind,
+          effect: fixture.effect,
+          status,
+        })
+        through.proxy.reset()
+      }
+      expect(await bench.peer.versions(object)).toBe(before)
+      await session.close()
+    })
+  })
+
+  test('C30 with a signal that is aborted already nothing is sent', async () => {
+    const { peer, session } = bench
+    const object = await peer.newObject()
+    const order = await makeOrder(bench, object)
+    const before = await peer.versions(object)
+    const error = await failure(session.mint(order, call({ signal: AbortSignal.abort() })), [
+      order.material,
+    ])
+    expect(error).toMatchObject({ kind: 'timeout', effect: 'none' })
+    expect(await peer.versions(object)).toBe(before)
+  })
+}

@@ -1,0 +1,339 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { Session } from '#domain/provider.ts'
+import { Secret } from '#domain/secret.ts'
+import { vault } from '#providers/vault/provider.ts'
+import { failure } from '#test/contract/bench.ts'
+import { startVault, type VaultPeer } from '#test/peers/vault.ts'
+import { peer as need } from '#test/support/peers.ts'
+import { call, done, open, order, putSecret, secretAt, tokenWith } from './bench.ts'
+
+need('vault').describe('vault.kv2.secret', () => {
+  let peer: VaultPeer
+  let session: Session
+
+  beforeAll(async () => {
+    peer = await startVault()
+    session = open(peer.address, peer.token)
+  })
+  afterAll(async () => {
+    await session?.close()
+    await peer?.stop()
+  })
+
+  const dataOf = async (path: string): Promise<unknown> =>
+    (await peer.api('GET', `secret/data/${path}`)).data['data']
+
+  test('minting changes the field and keeps the others, of any type', async () => {
+    const others = { username: 'app', port: 5432, tls: { ca: ['a', 'b'] }, empty: null }
+    const object = await putSecret(peer, { ...others, password: 'old' })
+    await session.mint(await order(session, object, '1', 'new'), call())
+    expect(await dataOf(String(object.ref['path']))).toEqual({ ...others, password: 'new' })
+  })
+
+  test('a field that another writer adds between reading and writing is not lost: it is a conflict', async () => {
+    const object = await putSecret(peer, { password: 'old' })
+    const path = String(object.ref['path'])
+    const prepared = await order(session, object, '1')
+    await peer.api('POST', `secret/data/${path}`, { data: { password: 'old', added: 'x' } })
+    expect(await failure(session.mint(prepared, call()))).toMatchObject({ kind: 'conflict' })
+    expect(await dataOf(path)).toEqual({ password: 'old', added: 'x' })
+  })
+
+  describe('a version that Rekey did not write', () => {
+    test('with our value in it is the new carrier', async () => {
+      const object = await putSecret(peer, { password: 'ours', username: 'a' })
+      await putSecret(peer, { password: 'ours', username: 'b' }, String(object.ref['path']))
+      const { preImage } = await session.prepare(object, '1', call())
+      expect(preImage).toMatchObject({ version: 2, carrier: '2' })
+    })
+
+    test('with another value stops the preparation', async () => {
+      const object = await putSecret(peer, { password: 'ours' })
+      await putSecret(peer, { password: 'theirs' }, String(object.ref['path']))
+      const error = await failure(session.prepare(object, '1', call()))
+      expect(error).toMatchObject({ kind: 'conflict', effect: 'none' })
+      expect(error.hint).toContain('adopt version 2')
+    })
+
+    test('stops the preparation when Rekey’s own version is gone: it cannot be compared', async () => {
+      const object = await putSecret(peer, { password: 'ours' })
+      const path = String(object.ref['path'])
+      await peer.api('POST', `secret/metadata/${path}`, { max_versions: 1 })
+      await putSecret(peer, { password: 'ours' }, path)
+      expect(await failure(session.prepare(object, '1', call()))).toMatchObject({
+        kind: 'conflict',
+      })
+    })
+  })
+
+  test('the plan says when Vault keeps too few versions, or deletes them by itself', async () => {
+    const object = await putSecret(peer, { password: 'old' })
+    const path = `secret/metadata/${String(object.ref['path'])}`
+    const risks = async (): Promise<string> =>
+      (await session.prepare(object, '1', call())).risks.join(' ')
+    expect(await risks()).toBe('')
+    await peer.api('POST', path, { max_versions: 1 })
+    expect(await risks()).toContain('keeps one version')
+    await peer.api('POST', path, { max_versions: 2, delete_version_after: '72h' })
+    expect(await risks()).toContain('keeps two versions')
+    expect(await risks()).toContain('72h0m0s after it was written')
+  })
+
+  test('without a limit of its own the mount’s counts, and ten without one', async () => {
+    await peer.api('POST', 'sys/mounts/few', { type: 'kv', options: { version: '2' } })
+    await expect
+      .poll(() =>
+        peer.api('GET', 'few/config').then(
+          (r) => r.status,
+          () => 0,
+        ),
+      )
+      .toBe(200)
+    const object = await putSecret(peer, { password: 'old' }, 'x', 'few')
+    const kept = async (): Promise<unknown> =>
+      (await session.describe(object, call())).facts['versionsKept']
+    expect(await kept()).toBe(10)
+    await peer.api('POST', 'few/config', { max_versions: 2 })
+    expect(await kept()).toBe(2)
+  })
+
+  test('a version that Vault will delete later is enabled until then', async () => {
+    const object = await putSecret(peer, { password: 'old' })
+    const path = String(object.ref['path'])
+    await peer.api('POST', `secret/metadata/${path}`, { delete_version_after: '1h' })
+    await putSecret(peer, { password: 'old' }, path)
+    expect(await session.stateOf(object, '2', call())).toBe('enabled')
+    const later = open(peer.address, peer.token, {
+      ports: { now: () => new Date(Date.now() + 2 * 3_600_000) },
+    })
+    expect(await later.stateOf(object, '2', call())).toBe('disabled')
+  })
+
+  test('what readers get is switched off only by an incident', async () => {
+    const object = await putSecret(peer, { password: 'leaked' })
+    for (const work of [
+      () => session.suspend(object, '1', call()),
+      () => session.retire(object, '1', 'disable', call()),
+      () => session.retire(object, '1', 'destroy', call()),
+    ]) {
+      expect(await failure(work())).toMatchObject({ kind: 'precondition', effect: 'none' })
+    }
+    await session.suspend(object, '1', call({ incident: true }))
+    expect(await session.stateOf(object, '1', call())).toBe('disabled')
+  })
+
+  test('after an incident has switched off the current version, the next one can be minted', async () => {
+    const object = await putSecret(peer, { password: 'leaked' })
+    await session.suspend(object, '1', call({ incident: true }))
+    const next = await order(session, object, '1', 'fresh').catch((error: unknown) => error)
+    // Rekey's version is still the current one, switched off: that is nobody else's write.
+    expect(next).not.toBeInstanceOf(Error)
+    const { risks } = await session.prepare(object, '1', call())
+    expect(risks.join()).toContain('current version is deleted')
+    const { providerVersion } = await session.mint(
+      next as Awaited<ReturnType<typeof order>>,
+      call(),
+    )
+    expect(await dataOf(String(object.ref['path']))).toEqual({ password: 'fresh' })
+    expect(providerVersion).toBe('2')
+  })
+
+  test('a version is not refused while the current one holds the same value', async () => {
+    const object = await putSecret(peer, { password: 'same' })
+    await putSecret(peer, { password: 'same' }, String(object.ref['path']))
+    await session.suspend(object, '1', call())
+    const refused = (material: string | null): ReturnType<Session['verify']> =>
+      session.verify(
+        {
+          object,
+          providerVersion: '1',
+          material: material === null ? null : new Secret(material),
+          how: 'refused',
+          preImage: {},
+        },
+        call(),
+      )
+    expect(await refused('same')).toMatchObject({ ok: false })
+    expect(await refused('other')).toMatchObject({ ok: true })
+  })
+
+  test('a KV version 1 engine is told apart before anything is written', async () => {
+    await peer.api('POST', 'sys/mounts/old', { type: 'kv', options: { version: '1' } })
+    const object = secretAt('app', { mount: 'old' })
+    const error = await failure(session.prepare(object, null, call()))
+    expect(error).toMatchObject({ kind: 'precondition', effect: 'none' })
+    expect(error.hint).toContain('ref.mount')
+    expect((await peer.api('GET', 'old/data/app')).status).toBe(404)
+  })
+
+  test('an engine that is not there, and a wrong namespace, are named', async () => {
+    const error = await failure(session.describe(secretAt('app', { mount: 'nowhere' }), call()))
+    expect(error).toMatchObject({ kind: 'notFound', effect: 'none' })
+    const elsewhere = open(peer.address, 'not-a-token', { settings: { namespace: 'team-a' } })
+    const refused = await failure(elsewhere.describe(secretAt('app'), call()))
+    expect(refused.kind).toBe('auth')
+    expect(refused.hint).toContain('team-a')
+  })
+
+  test('a missing right is found before the write, and named', async () => {
+    const object = await putSecret(peer, { password: 'old' })
+    const path = String(object.ref['path'])
+    const reader = await tokenWith(
+      peer,
+      `path "secret/metadata/${path}" { capabilities = ["read"] }
+       path "secret/data/${path}" { capabilities = ["read"] }`,
+    )
+    const error = await failure(open(peer.address, reader).prepare(object, '1', call()))
+    expect(error).toMatchObject({
+      kind: 'forbidden',
+      effect: 'none',
+      hint: `needs update on secret/data/${path}`,
+    })
+  })
+
+  test('the field must be there, and hold text', async () => {
+    const object = await putSecret(peer, { other: 'x' })
+    expect(await failure(session.describe(object, call()))).toMatchObject({ kind: 'notFound' })
+    const number = await putSecret(peer, { password: 42 })
+    expect(await failure(session.readMaterial(number, '1', call()))).toMatchObject({
+      kind: 'notFound',
+    })
+  })
+
+  test('material that is not text is not written', async () => {
+    const object = await putSecret(peer, { password: 'old' })
+    const prepared = {
+      ...(await order(session, object, '1')),
+      material: new Secret(new Uint8Array([0xff, 0xfe])),
+    }
+    expect(await failure(session.mint(prepared, call()))).toMatchObject({
+      kind: 'precondition',
+      effect: 'none',
+    })
+  })
+
+  test('Vault’s audit log carries our operation id, and nothing secret', async () => {
+    const object = await putSecret(peer, { password: 'old' })
+    const planted = `planted-${randomBytes(12).toString('hex')}`
+    const prepared = await order(session, object, '1', planted)
+    await session.mint(prepared, call({ operationId: prepared.operationId }))
+    const lines = peer
+      .auditLog()
+      .filter((l) => l.request.headers?.['correlation-id']?.includes(prepared.operationId))
+    expect(lines.length).toBeGreaterThan(0)
+    expect(lines[0]?.request.headers?.['user-agent']).toEqual(['rekey'])
+    expect(peer.auditText()).not.toContain(planted)
+  })
+
+  test('the probe says foreign when the version after ours cannot be read any more', async () => {
+    const object = await putSecret(peer, { password: 'old' })
+    const prepared = await order(session, object, '1')
+    await session.mint(prepared, call())
+    await peer.api('POST', `secret/delete/${String(object.ref['path'])}`, { versions: [2] })
+    expect(await session.probeMint(prepared, call())).toMatchObject({ answer: 'foreign' })
+    await peer.api('DELETE', `secret/metadata/${String(object.ref['path'])}`)
+    expect(await session.probeMint(prepared, call())).toMatchObject({ answer: 'foreign' })
+    await putSecret(peer, { password: 'again' }, String(object.ref['path']))
+    expect(
+      await session.probeMint({ ...prepared, preImage: { version: 3 } }, call()),
+    ).toMatchObject({ answer: 'foreign' })
+  })
+
+  test('publishing writes a known value, to a path that is new too', async () => {
+    const object = secretAt(`published/${randomUUID()}`)
+    const first = await order(session, object, null, 'value-1')
+    expect((await session.mint(first, call())).providerVersion).toBe('1')
+    const second = await order(session, object, '1', 'value-2')
+    expect((await session.mint(second, call())).providerVersion).toBe('2')
+    expect(await dataOf(String(object.ref['path']))).toEqual({ password: 'value-2' })
+    expect(done(peer, `secret/data/${String(object.ref['path'])}`, 'create')).toBe(1)
+  })
+
+  test('the inventory names the field where there is one, and leaves it to a person where there are several', async () => {
+    const [one, two] = [`inv/${randomUUID()}`, `inv/${randomUUID()}`]
+    await putSecret(peer, { password: 'a' }, one)
+    await putSecret(peer, { password: 'a', username: 'b' }, two)
+    const found = new Map<unknown, unknown>()
+    let cursor: string | null = null
+    do {
+      const page: Awaited<ReturnType<Session['inventory']>> = await session.inventory(
+        'vault.kv2.secret',
+        cursor,
+        call(),
+      )
+      for (const item of page.items) found.set(item.ref['path'], item)
+      cursor = page.next
+    } while (cursor !== null)
+    expect(found.get(one)).toMatchObject({ ref: { mount: 'secret', path: one, field: 'password' } })
+    expect(found.get(two)).toMatchObject({
+      ref: { mount: 'secret', path: two },
+      facts: { fields: ['password', 'username'] },
+    })
+  })
+
+  describe('with variables of another Vault in the environment', () => {
+    const names = ['VAULT_ADDR', 'VAULT_TOKEN', 'VAULT_NAMESPACE', 'VAULT_PREFIX'] as const
+    afterEach(() => {
+      for (const name of names) delete process.env[name]
+    })
+
+    test('nothing of it is used', async () => {
+      const object = await putSecret(peer, { password: 'old' })
+      for (const name of names) process.env[name] = '/elsewhere'
+      const sent: Headers[] = []
+      const urls: string[] = []
+      const watched = open(peer.address, peer.token, {
+        ports: {
+          fetch: (input, init) => {
+            urls.push(String(input))
+            sent.push(new Headers(init?.headers))
+            return fetch(input, init)
+          },
+        },
+      })
+      await watched.describe(object, call())
+      expect(urls.every((url) => url.startsWith(`${peer.address}/v1/`))).toBe(true)
+      expect(sent.every((headers) => headers.get('x-vault-token') === peer.token)).toBe(true)
+      expect(sent.some((headers) => headers.has('x-vault-namespace'))).toBe(false)
+    })
+  })
+})
+
+describe('object ids of vault', () => {
+  const kv2 = vault.types.find((type) => type.type === 'vault.kv2.secret')
+  const id = (settings: object, ref: object): string =>
+    kv2?.objectId({
+      settings: {
+        address: 'https://vault.example.com:8200',
+        auth: { method: 'token' },
+        ...settings,
+      },
+      ref: { mount: 'secret', path: 'app/db', field: 'password', ...ref },
+      keyName: 'k',
+    }) ?? ''
+
+  test('do not depend on how address, namespace, mount and path are spelt', () => {
+    expect(id({}, {})).toBe('vault.kv2.secret:vault.example.com:8200/secret/app/db')
+    expect(id({ address: 'HTTPS://Vault.Example.com:8200/' }, {})).toBe(id({}, {}))
+    expect(id({ address: 'https://vault.example.com' }, {})).toBe(
+      id({ address: 'https://vault.example.com:443' }, {}),
+    )
+    expect(id({}, { mount: '/secret/', path: '/app/db/' })).toBe(id({}, {}))
+    expect(id({ namespace: 'root' }, {})).toBe(id({}, {}))
+    expect(id({ namespace: '/a/' }, {})).toBe(id({}, { mount: 'a/secret' }))
+    expect(id({}, { field: 'other' })).toBe(id({}, {}))
+  })
+
+  test('differ where the objects do', () => {
+    const ids = [
+      id({}, {}),
+      id({ namespace: 'a' }, {}),
+      id({}, { path: 'app/db2' }),
+      id({}, { path: 'app%2Fdb' }),
+      id({}, { mount: 'kv' }),
+      id({ address: 'https://vault.example.com:8201' }, {}),
+    ]
+    expect(new Set(ids).size).toBe(ids.length)
+  })
+})
