@@ -33,6 +33,7 @@ export const auditActions = {
   'sink.deleted': 'sink',
   'sink.tested': 'sink',
   'sink.disabled': 'sink',
+  'sink.replayed': 'sink',
   'freeze.put': 'freeze',
   'freeze.deleted': 'freeze',
   'rotation.planned': 'rotation',
@@ -66,6 +67,7 @@ export const auditActions = {
   'request.invalid': 'request',
   'request.rehearsed': 'request',
   'audit.read': 'audit',
+  'audit.writerEnrolled': 'audit',
 } as const satisfies Record<string, string>
 
 export type AuditAction = keyof typeof auditActions

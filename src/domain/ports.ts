@@ -153,8 +153,6 @@ export interface Reads {
     getMany(keyIds: readonly string[]): Promise<readonly KeySchedule[]>
     /** Due by the parameter, oldest first; by index. */
     due(now: Date, limit: number): Promise<readonly KeySchedule[]>
-    /** Past their `overdueAt` by the parameter and not yet marked with `overdueSince`, oldest first; by index. */
-    overdue(now: Date, limit: number): Promise<readonly KeySchedule[]>
     between(from: Date, to: Date, page: Page): Promise<Paged<KeySchedule>>
     /** Past `overdueAt` and not told yet; by index. */
     becomingOverdue(now: Date, limit: number): Promise<readonly KeySchedule[]>
@@ -163,7 +161,11 @@ export interface Reads {
     list(filter: AuditFilter, page: Page): Promise<Paged<StoredEvent>>
     get(id: string): Promise<StoredEvent | null>
     /** Events of one rotation or incident in the order of their stream, after the one with this id; oldest first. */
-    after(correlationId: string, eventId: string | null, limit: number): Promise<readonly StoredEvent[]>
+    after(
+      correlationId: string,
+      eventId: string | null,
+      limit: number,
+    ): Promise<readonly StoredEvent[]>
   }
 }
 
@@ -340,7 +342,7 @@ export interface Ledger {
 /** Leases, due times and the observed clock: not guarded, no audit. All on the database's clock. */
 export interface Timers {
   now(): Promise<Date>
-  /** Takes the lease for `ttlMs` when it is free, expired or ours. Null: somebody holds it. `takeover`: it had expired in another's hands. */
+  /** Takes the lease for `ttlMs` when it is free, expired or ours; a new holder's claim clears the due time. Null: somebody holds it. `takeover`: it had expired in another's hands. */
   claim(
     rotationId: string,
     owner: string,
@@ -348,9 +350,9 @@ export interface Timers {
   ): Promise<{ readonly takeover: boolean; readonly until: Date } | null>
   /** Renews all leases of the owner that have not expired. Returns how many. */
   heartbeat(owner: string, ttlMs: number): Promise<number>
-  /** Gives the lease back, if it is still ours, and sets what is given. */
+  /** Gives the lease back, if it is still ours, and sets what is given; an earlier due time that was set meanwhile stays. */
   release(rotationId: string, owner: string, patch: TimerPatch): Promise<void>
-  /** Rotations that are due and not leased, oldest first. */
+  /** Rotations that are due and not leased, and those whose holder let its lease expire; oldest first. */
   due(limit: number): Promise<readonly string[]>
   /** Milliseconds that were observed to pass, in steps of at most a minute: a jumping clock or a downtime adds one step at most. */
   observe(): Promise<number>

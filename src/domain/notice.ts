@@ -1,0 +1,89 @@
+// What sinks are told: four kinds of news, each drawn from audit events, and who is told of each.
+//
+// Only the fields named here leave the house; the events' own bodies do not. A sink whose `events` are listed is told of
+// these, always: it is the admin's word. A sink without a list is told what policies route to it by `notify`, and everything
+// of those that route nothing.
+
+import type { AuditAction, AuditBody } from './audit.ts'
+import type { Sink } from './connection.ts'
+import type { Json, JsonObject } from './json.ts'
+import type { ResolvedPolicy } from './policy.ts'
+
+export type Notice = 'stalled' | 'overdue' | 'failed' | 'ackMissing'
+
+/** Each action that may be news, and of which kind. */
+const news = {
+  'rotation.stalled': 'stalled',
+  'key.overdue': 'overdue',
+  'rotation.rolledBack': 'failed',
+  'rotation.cancelled': 'failed',
+  'rotation.ackMissing': 'ackMissing',
+} as const satisfies Partial<Record<AuditAction, Notice>>
+
+export const newsActions = Object.keys(news) as readonly (keyof typeof news)[]
+export const notices = [...new Set(Object.values(news))] as readonly Notice[]
+
+/** Null for events that nobody is told of. A rotation that a person cancelled is no news: only one that its preflight ended. */
+export const noticeOf = (event: AuditBody): Notice | null => {
+  if (event.action === 'rotation.cancelled') {
+    const inPreflight = member(event.before, 'phase') === 'preflight'
+    return inPreflight && event.actor.type === 'worker' ? 'failed' : null
+  }
+  return Object.hasOwn(news, event.action) ? news[event.action as keyof typeof news] : null
+}
+
+export const isTold = (
+  sink: Pick<Sink, 'name' | 'events'>,
+  notice: Notice,
+  notify: ResolvedPolicy['notify'],
+): boolean => {
+  if (sink.events !== null) return sink.events.includes(notice)
+  if (notify.length === 0) return true
+  return notify.some((route) => route.sink === sink.name && route.events.includes(notice))
+}
+
+export interface NoticeSubject {
+  readonly key: string
+  /** Null where the event names none. */
+  readonly keyId: string | null
+  readonly policy: string | null
+  readonly rotation: string | null
+}
+
+export const subjectOf = (event: AuditBody): NoticeSubject => {
+  const { target } = event
+  const isRotation = target.kind === 'rotation'
+  return {
+    key: target.name,
+    keyId: isRotation ? textOrNull(member(event.after, 'keyId')) : target.id,
+    policy: textOrNull(member(event.after, 'policy')),
+    rotation: isRotation ? target.id : null,
+  }
+}
+
+/** Receivers expect bodies below 20 kB; all else that is told is a name. */
+const maxReason = 2_000
+
+/** The `data` of the message: names, a sentence, and the command that comes next. */
+export const noticeData = (event: AuditBody, owner: string | null): JsonObject => {
+  const { key, policy, rotation } = subjectOf(event)
+  return {
+    key,
+    rotation,
+    policy,
+    owner,
+    reason: event.reason === null ? null : event.reason.slice(0, maxReason),
+    next:
+      rotation === null
+        ? `rekey rotate key/${key} --reason overdue`
+        : `rekey describe rotation/${rotation}`,
+    auditEvent: event.id,
+  }
+}
+
+const member = (json: Json, name: string): Json =>
+  typeof json === 'object' && json !== null && !Array.isArray(json)
+    ? ((json as JsonObject)[name] ?? null)
+    : null
+
+const textOrNull = (json: Json): string | null => (typeof json === 'string' ? json : null)
