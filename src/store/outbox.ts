@@ -3,14 +3,13 @@
 
 import type { AuditBody } from '#domain/audit.ts'
 import type { DeadLetter, Outbox } from '#domain/ports.ts'
-import type { PrismaClient } from './generated/client.ts'
-
-type Database = Pick<PrismaClient, '$queryRaw' | '$executeRaw'>
+import type { Database, Db } from './database.ts'
+import { paged, take } from './tables/translate.ts'
 
 const batchSize = 1_000
 const lastId = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 
-export const makeOutbox = (db: Database): Outbox => ({
+export const createOutbox = ({ client: db }: Database): Outbox => ({
   async advance(sink, actions, choose) {
     const cursor = await cursorOf(db, sink)
     if (cursor === null) return 0
@@ -83,16 +82,15 @@ export const makeOutbox = (db: Database): Outbox => ({
     UPDATE app.sink_delivery SET state = 'dead', last_error = ${error}, updated_at = app.now()
     WHERE sink = ${sink} AND state = 'pending'`,
 
-  async deadLetters(sink, { limit, after }) {
+  async deadLetters(sink, page) {
     const rows = await db.$queryRaw<DeadLetter[]>`
       SELECT event_id::text AS "eventId", attempts, last_status AS "lastStatus", last_error AS "lastError",
              created_at AS "createdAt", updated_at AS "failedAt"
       FROM app.sink_delivery
-      WHERE sink = ${sink} AND state = 'dead' AND (${after}::uuid IS NULL OR event_id > ${after}::uuid)
+      WHERE sink = ${sink} AND state = 'dead' AND (${page.after}::uuid IS NULL OR event_id > ${page.after}::uuid)
       ORDER BY event_id
-      LIMIT ${limit + 1}`
-    const items = rows.slice(0, limit)
-    return { items, next: rows.length > limit ? (items.at(-1)?.eventId ?? null) : null }
+      LIMIT ${take(page)}`
+    return paged(rows, page, (letter) => letter.eventId)
   },
 
   replay: (sink, eventIds) => db.$executeRaw`
@@ -121,7 +119,7 @@ interface Cursor {
   readonly id: string
 }
 
-const cursorOf = async (db: Database, sink: string): Promise<Cursor | null> => {
+const cursorOf = async (db: Db, sink: string): Promise<Cursor | null> => {
   const found = await readCursor(db, sink)
   if (found !== null) return found
   // The sink's row names the transaction that wrote it by the lower 32 bits: what it misses is in the snapshot's own number.
@@ -136,7 +134,7 @@ const cursorOf = async (db: Database, sink: string): Promise<Cursor | null> => {
   return readCursor(db, sink)
 }
 
-const readCursor = async (db: Database, sink: string): Promise<Cursor | null> => {
+const readCursor = async (db: Db, sink: string): Promise<Cursor | null> => {
   const rows = await db.$queryRaw<Cursor[]>`
     SELECT after_txid AS txid, after_id::text AS id FROM app.sink_cursor WHERE sink = ${sink}`
   return rows[0] ?? null
