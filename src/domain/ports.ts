@@ -302,6 +302,10 @@ export interface Tx extends Reads {
     /** Creates or changes; absent members keep their value. */
     set(rotationId: string, patch: TimerPatch): Promise<void>
   }
+  readonly writeIdempotency: {
+    /** Says in the effect's own transaction that the request has had its effect. False: the claim expired and is another's. */
+    markEffective(claim: IdempotencyClaim): Promise<boolean>
+  }
 }
 
 export interface TimerPatch {
@@ -337,6 +341,46 @@ export interface Ledger {
   /** An audit event without a change of state: denied, invalid, read. */
   note(actor: Actor, event: LedgerEvent): Promise<Receipt>
   read<T>(work: (db: Reads) => Promise<T>): Promise<T>
+}
+
+/** One request, as its caller names it. */
+export interface IdempotencySlot {
+  readonly principal: string
+  readonly method: string
+  readonly path: string
+  readonly key: string
+}
+/** The right to run it, until the claim expires; `claimedAt` tells it from a later claim. */
+export interface IdempotencyClaim extends IdempotencySlot {
+  readonly claimedAt: Date
+}
+/** A reply as it was sent. */
+export interface StoredReply {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly text: string
+}
+export type Begun =
+  | { readonly state: 'begun'; readonly claim: IdempotencyClaim }
+  | { readonly state: 'replay'; readonly reply: StoredReply }
+  /** The key was used for another request. */
+  | { readonly state: 'mismatch' }
+  | { readonly state: 'running' }
+  /** It is done, and the reply held a secret. */
+  | { readonly state: 'secret' }
+  /** It had its effect, and whoever ran it died before the reply was kept. */
+  | { readonly state: 'lost' }
+
+/** Replies of requests with an Idempotency-Key, kept for a day. Not guarded: no audit. All on the database's clock. */
+export interface Idempotency {
+  /** Claims the slot, or tells what became of it. A claim whose holder died expires after `idempotencyLeaseMs`. */
+  begin(slot: IdempotencySlot, requestHash: string): Promise<Begun>
+  /** Keeps the reply; null: it holds a secret and is not kept. */
+  finish(claim: IdempotencyClaim, status: number, reply: StoredReply | null): Promise<void>
+  /** Frees the slot of a request that was refused before it had any effect; else nothing. True: freed. */
+  release(claim: IdempotencyClaim): Promise<boolean>
+  /** Deletes what has expired, at most `limit`. Returns how many. */
+  purge(limit: number): Promise<number>
 }
 
 /** Leases, due times and the observed clock: not guarded, no audit. All on the database's clock. */
