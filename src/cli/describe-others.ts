@@ -1,0 +1,162 @@
+// Policies, connections, consumers and sinks in full.
+
+import type { Json, JsonObject } from '#domain/json.ts'
+import { segment, type Client, type Query } from './client.ts'
+import type { Described } from './commands/describe.ts'
+import { moment, orDash, plain, plainLines } from './human.ts'
+import { kinds } from './kinds.ts'
+import {
+  at,
+  isObject,
+  labelsText,
+  listAt,
+  objectAt,
+  objectsAt,
+  textAt,
+  textsAt,
+} from './read-json.ts'
+import { section, sheet } from './sheet.ts'
+import type { Run } from './shell.ts'
+import { table } from './table.ts'
+
+/** Enough to see what is meant; the command for all of them stands below. */
+const most = 20
+
+export const describePolicy = async (run: Run, name: string): Promise<Described> => {
+  const client = await run.client()
+  const policy = await one(client, `/v1/policies/${segment(name)}`)
+  const keys = await some(client, '/v1/keys', { policy: name })
+  const rotations = await some(client, '/v1/rotations', { policy: name })
+  const now = run.io.clock.now()
+  const open = rotations.filter((rotation) => textAt(rotation, 'endedAt') === '')
+  const { stringify } = await import('yaml')
+  const text = [
+    sheet(`policy/${name}`, [
+      ['description', orDash(textAt(policy, 'spec', 'description'))],
+      ['enabled', textAt(policy, 'spec', 'enabled') || 'true'],
+      ['labels', orDash(labelsText(at(policy, 'labels')))],
+      ['revision', orDash(textAt(policy, 'status', 'revision'))],
+      ['updated', moment(textAt(policy, 'status', 'updatedAt'), now)],
+      ['keys', count(keys)],
+    ]),
+    section('why', policyWhy(policy, keys, now)),
+    section('spec', plainLines(stringify(objectAt(policy, 'spec'), { lineWidth: 0 }))),
+    section('next fire times', firesText(policy)),
+    section('keys', tableOf('keys', keys, now)),
+    section('open rotations', tableOf('rotations', open, now)),
+    section(
+      'next',
+      [
+        `rekey get keys --policy ${name}`,
+        `rekey get policy/${name} -o yaml`,
+        ...open.map((r) => `rekey describe rotation/${textAt(r, 'id')}`),
+      ]
+        .map(plain)
+        .join('\n'),
+    ),
+  ].join('')
+  return { json: { ...policy, keys, openRotations: open }, text }
+}
+
+const policyWhy = (policy: JsonObject, keys: readonly JsonObject[], now: Date): string => {
+  const until = textAt(policy, 'spec', 'pause', 'until')
+  const said = textAt(policy, 'status', 'why')
+  if (said !== '') return plain(said)
+  if (textAt(policy, 'spec', 'enabled') === 'false') return 'it is disabled: nothing rotates by it'
+  if (until !== '' && new Date(until) > now)
+    return plain(`it is paused until ${until}: ${textAt(policy, 'spec', 'pause', 'reason')}`)
+  if (keys.length === 0) return 'it selects no key'
+  return ''
+}
+
+const firesText = (policy: JsonObject): string =>
+  listAt(policy, 'status', 'nextRuns')
+    .map((fire: Json) =>
+      plain(
+        isObject(fire)
+          ? [textAt(fire, 'at'), textAt(fire, 'local')].filter((part) => part !== '').join('  ')
+          : textAt(fire),
+      ),
+    )
+    .join('\n')
+
+export const describeConnection = async (run: Run, name: string): Promise<Described> => {
+  const client = await run.client()
+  const connection = await one(client, `/v1/connections/${segment(name)}`)
+  const keys = await some(client, '/v1/keys', { connection: name })
+  const now = run.io.clock.now()
+  const text = [
+    sheet(`connection/${name}`, [
+      ['provider', textAt(connection, 'provider')],
+      ['settings', orDash(labelsText(at(connection, 'settings')))],
+      ['credential', orDash(labelsText(at(connection, 'credential')))],
+      ['labels', orDash(labelsText(at(connection, 'labels')))],
+      ['grants', orDash(objectsAt(connection, 'grants').map(grantText).join('; '))],
+      ...statusRows(connection, now),
+      ['keys', count(keys)],
+    ]),
+    section('keys', tableOf('keys', keys, now)),
+    section('next', plain(`rekey get keys --connection ${name}`)),
+  ].join('')
+  return { json: { ...connection, keys }, text }
+}
+
+const grantText = (grant: JsonObject): string =>
+  `${labelsText(at(grant, 'matchLabels')) || 'all keys'} may use ${textsAt(grant, 'refs').join(', ')}`
+
+export const describeConsumer = async (run: Run, name: string): Promise<Described> => {
+  const client = await run.client()
+  const consumer = await one(client, `/v1/consumers/${segment(name)}`)
+  const text = [
+    sheet(`consumer/${name}`, [
+      ['owner', orDash(textAt(consumer, 'owner'))],
+      ['labels', orDash(labelsText(at(consumer, 'labels')))],
+      ['keys', orDash(textsAt(consumer, 'keys').join(', '))],
+      ['reload', orDash(textAt(consumer, 'reload', 'webhook'))],
+      ...statusRows(consumer, run.io.clock.now()),
+    ]),
+    section('next', plain(`rekey ack rotation/ID --consumer ${name}`)),
+  ].join('')
+  return { json: consumer, text }
+}
+
+export const describeSink = async (run: Run, name: string): Promise<Described> => {
+  const client = await run.client()
+  const sink = await one(client, `/v1/sinks/${segment(name)}`)
+  const text = sheet(`sink/${name}`, [
+    ['type', textAt(sink, 'type')],
+    ['url', orDash(textAt(sink, 'url'))],
+    ['events', textsAt(sink, 'events').join(', ') || 'all'],
+    ...statusRows(sink, run.io.clock.now()),
+  ])
+  return { json: sink, text }
+}
+
+/** Whatever the server says about it, field by field. */
+const statusRows = (resource: JsonObject, now: Date): (readonly [string, string])[] =>
+  Object.entries(objectAt(resource, 'status')).map(([field, value]) => {
+    const text = textAt(value) || (isObject(value) ? labelsText(value) : textsAt(value).join(', '))
+    return [field, /^\d{4}-\d\d-\d\dT/.test(text) ? moment(text, now) : orDash(text)]
+  })
+
+const one = async (client: Client, path: string): Promise<JsonObject> =>
+  objectAt((await client.send({ method: 'GET', path })).body)
+
+const some = async (client: Client, path: string, query: Query): Promise<readonly JsonObject[]> => {
+  const items: JsonObject[] = []
+  for await (const item of client.list(path, query)) {
+    items.push(item)
+    if (items.length > most) break
+  }
+  return items
+}
+
+const count = (items: readonly JsonObject[]): string =>
+  items.length > most ? `more than ${most}` : String(items.length)
+
+const tableOf = (kind: 'keys' | 'rotations', items: readonly JsonObject[], now: Date): string => {
+  if (items.length === 0) return ''
+  const columns = kinds[kind].columns.filter((column) => column.wide !== true)
+  const rest = items.length > most ? '…\n' : ''
+  return `${table(columns, items.slice(0, most), now)}${rest}`
+}

@@ -1,0 +1,64 @@
+// The real terminal: the only place of the command line that touches the process.
+
+import { createInterface } from 'node:readline/promises'
+import { text as textOf } from 'node:stream/consumers'
+import type { Clock, Ids } from '#domain/ports.ts'
+import type { CliIo, Pane } from './io.ts'
+
+export const processIo = (deps: {
+  readonly clock: Clock
+  readonly ids: Pick<Ids, 'next'>
+}): CliIo => ({
+  env: process.env,
+  cwd: process.cwd(),
+  stdout: pane(process.stdout),
+  stderr: pane(process.stderr),
+  // Questions are talk: they go to stderr, and stdout may well be a file.
+  interactive: process.stdin.isTTY && process.stderr.isTTY,
+  ask: process.env['TERM'] === 'dumb' ? askPlainly : ask,
+  readInput: () => textOf(process.stdin),
+  clock: deps.clock,
+  ids: deps.ids,
+  fetch: globalThis.fetch,
+  onInterrupt: (listener) => {
+    // Once: the second Ctrl-C ends the process, as it would without us.
+    process.once('SIGINT', listener)
+    return () => process.off('SIGINT', listener)
+  },
+})
+
+const pane = (stream: NodeJS.WriteStream): Pane => {
+  // `rekey get keys | head` is not an error.
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+  return {
+    isTerminal: stream.isTTY,
+    write: (text) => {
+      stream.write(text)
+    },
+  }
+}
+
+const ask = async (question: string): Promise<string | null> => {
+  // Loaded here: most commands never ask.
+  const { isCancel, text } = await import('@clack/prompts')
+  const answer = await text({ message: question, output: process.stderr })
+  return isCancel(answer) ? null : answer
+}
+
+/** For terminals that cannot move their cursor. */
+const askPlainly = async (question: string): Promise<string | null> => {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  const gaveUp = new AbortController()
+  terminal.once('SIGINT', () => gaveUp.abort())
+  terminal.once('close', () => gaveUp.abort())
+  try {
+    return await terminal.question(`${question}: `, { signal: gaveUp.signal })
+  } catch {
+    return null
+  } finally {
+    terminal.close()
+  }
+}

@@ -1,0 +1,29 @@
+// What the command line needs of the outside, so that a test can be its terminal: streams, a person to ask, time, the network.
+
+import type { Clock, Ids } from '#domain/ports.ts'
+
+export interface Pane {
+  write(text: string): void
+  readonly isTerminal: boolean
+}
+
+export interface CliIo {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Relative paths (files of policies, the data directory) start here. */
+  readonly cwd: string
+  /** Data, and nothing else. */
+  readonly stdout: Pane
+  /** Talk: progress, questions, errors. */
+  readonly stderr: Pane
+  /** Whether somebody is there to answer. Where not, nothing is asked. */
+  readonly interactive: boolean
+  /** The answer, or null when the person gave up (Ctrl-C). */
+  ask(question: string): Promise<string | null>
+  /** All of standard input, for `-f -`. */
+  readInput(): Promise<string>
+  readonly clock: Clock
+  readonly ids: Pick<Ids, 'next'>
+  readonly fetch: typeof globalThis.fetch
+  /** Calls `listener` at the first Ctrl-C; the second one ends the process. Returns what stops listening. */
+  onInterrupt(listener: () => void): () => void
+}

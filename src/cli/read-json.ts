@@ -1,0 +1,70 @@
+// Reading replies. A field that is missing, null or of another type reads as nothing: an older command line must be able
+// to show what a newer server says.
+
+import type { Json, JsonObject } from '#domain/json.ts'
+
+type Path = readonly (string | number)[]
+
+export const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+export const isList = (value: Json | undefined): value is readonly Json[] => Array.isArray(value)
+
+export const at = (value: Json | undefined, ...path: Path): Json | undefined => {
+  let found = value
+  for (const step of path) {
+    if (isList(found) && typeof step === 'number') found = found[step]
+    else if (isObject(found) && Object.hasOwn(found, step)) found = found[String(step)]
+    else return undefined
+  }
+  return found
+}
+
+/** Text, number or boolean as text; empty where there is none. */
+export const textAt = (value: Json | undefined, ...path: Path): string => {
+  const found = at(value, ...path)
+  return typeof found === 'string' || typeof found === 'number' || typeof found === 'boolean'
+    ? String(found)
+    : ''
+}
+
+export const numberAt = (value: Json | undefined, ...path: Path): number | null => {
+  const found = at(value, ...path)
+  return typeof found === 'number' ? found : null
+}
+
+export const objectAt = (value: Json | undefined, ...path: Path): JsonObject => {
+  const found = at(value, ...path)
+  return isObject(found) ? found : {}
+}
+
+export const listAt = (value: Json | undefined, ...path: Path): readonly Json[] => {
+  const found = at(value, ...path)
+  return isList(found) ? found : []
+}
+
+export const objectsAt = (value: Json | undefined, ...path: Path): readonly JsonObject[] =>
+  listAt(value, ...path).filter(isObject)
+
+/** Texts of a list of scalars. */
+export const textsAt = (value: Json | undefined, ...path: Path): readonly string[] =>
+  listAt(value, ...path).map((item) => textAt(item))
+
+/** `a=b,c=d`, by label. */
+export const labelsText = (value: Json | undefined): string =>
+  Object.entries(isObject(value) ? value : {})
+    .map(([label, text]) => `${label}=${textAt(text)}`)
+    .toSorted()
+    .join(',')
+
+/** Equality of JSON values; the order of members does not count, that of items does. */
+export const sameJson = (a: Json | undefined, b: Json | undefined): boolean => {
+  if (isList(a) && isList(b)) {
+    return a.length === b.length && a.every((item, i) => sameJson(item, b[i]))
+  }
+  if (isObject(a) && isObject(b)) {
+    const members = new Set([...Object.keys(a), ...Object.keys(b)])
+    return [...members].every((member) => sameJson(at(a, member), at(b, member)))
+  }
+  return a === b
+}
