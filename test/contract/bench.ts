@@ -15,7 +15,7 @@ import {
   type Provider,
   type Session,
 } from '#domain/provider.ts'
-import { revealText, Secret } from '#domain/secret.ts'
+import { revealText, type Secret } from '#domain/secret.ts'
 import type { ContractPeer } from './peer.ts'
 
 export const call = (more: Partial<Call> = {}): Call => ({

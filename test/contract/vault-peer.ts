@@ -15,6 +15,12 @@ export const vaultAddress = (type: string, ref: JsonObject): ObjectAddress => ({
   keyName: 'contract',
 })
 
+/** A text in a ref. */
+export const refText = (object: ObjectAddress, name: string): string => {
+  const value = object.ref[name]
+  return typeof value === 'string' ? value : ''
+}
+
 const json = (...errors: readonly string[]): string => JSON.stringify({ errors })
 
 // Bodies as Vault 1.21 sends them; 412, 472 and 473 are those of clusters, from its documentation.
@@ -164,7 +170,9 @@ const share = async (): Promise<Shared> => {
     faultySettings: { ...settings, address: faulty.address },
     grant: async (documents) => {
       const name = `contract-${policies++}`
-      await vault.api('PUT', `sys/policies/acl/${name}`, { policy: documents.join('\n') })
+      await vault.api('PUT', `sys/policies/acl/${name}`, {
+        policy: documents.filter((hcl) => typeof hcl === 'string').join('\n'),
+      })
       const made = await vault.api('POST', 'auth/token/create', {
         policies: [name],
         no_default_policy: true,
@@ -200,7 +208,7 @@ const encoded = (path: string): string => path.split('/').map(encodeURIComponent
 
 export const startKv2 = async (): Promise<ContractPeer> => {
   const { vault, settings, faulty, faultySettings, grant, stop } = await share()
-  const pathOf = (object: ObjectAddress): string => String(object.ref['path'])
+  const pathOf = (object: ObjectAddress): string => refText(object, 'path')
   let made = 0
   const address = (path: string): ObjectAddress =>
     vaultAddress('vault.kv2.secret', { mount: 'secret', path, field: 'password' })
@@ -271,7 +279,7 @@ export const startKv2 = async (): Promise<ContractPeer> => {
 
 export const startTransit = async (): Promise<ContractPeer> => {
   const { vault, settings, faulty, faultySettings, grant, stop } = await share()
-  const nameOf = (object: ObjectAddress): string => String(object.ref['name'])
+  const nameOf = (object: ObjectAddress): string => refText(object, 'name')
   const address = (name: string): ObjectAddress =>
     vaultAddress('vault.transit.key', { mount: 'transit', name })
   return {

@@ -96,6 +96,7 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
     return {
       preImage: {
         version,
+        state,
         field: ref.field,
         // A foreign write of another field makes a new version with our value in it: the engine may accept the carrier.
         carrier: carries === null ? null : String(carries),
@@ -163,6 +164,13 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
     const text = materialText(order.material)
     // Read before the write and guarded by `cas`: another field that changes meanwhile makes it a conflict.
     const before = cas === 0 ? null : await readVersion(ask, ref, cas, call)
+    // Deleting a version does not move `cas`: without this its other fields would quietly be left out.
+    if (before !== null && before.state !== (order.preImage['state'] ?? before.state))
+      throw new ProviderError(
+        'conflict',
+        'none',
+        `version ${cas} was switched off or on by somebody else`,
+      )
     const others = before?.state === 'enabled' ? before.data : {}
     return write(ref, cas, { ...others, [ref.field]: text }, call)
   }

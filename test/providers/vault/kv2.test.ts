@@ -4,6 +4,7 @@ import type { Session } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { vault } from '#providers/vault/provider.ts'
 import { failure } from '#test/contract/bench.ts'
+import { refText } from '#test/contract/vault-peer.ts'
 import { startVault, type VaultPeer } from '#test/peers/vault.ts'
 import { peer as need } from '#test/support/peers.ts'
 import { call, done, open, order, putSecret, secretAt, tokenWith } from './bench.ts'
@@ -28,29 +29,54 @@ need('vault').describe('vault.kv2.secret', () => {
     const others = { username: 'app', port: 5432, tls: { ca: ['a', 'b'] }, empty: null }
     const object = await putSecret(peer, { ...others, password: 'old' })
     await session.mint(await order(session, object, '1', 'new'), call())
-    expect(await dataOf(String(object.ref['path']))).toEqual({ ...others, password: 'new' })
+    expect(await dataOf(refText(object, 'path'))).toEqual({ ...others, password: 'new' })
   })
 
   test('a field that another writer adds between reading and writing is not lost: it is a conflict', async () => {
     const object = await putSecret(peer, { password: 'old' })
-    const path = String(object.ref['path'])
+    const path = refText(object, 'path')
     const prepared = await order(session, object, '1')
     await peer.api('POST', `secret/data/${path}`, { data: { password: 'old', added: 'x' } })
     expect(await failure(session.mint(prepared, call()))).toMatchObject({ kind: 'conflict' })
     expect(await dataOf(path)).toEqual({ password: 'old', added: 'x' })
   })
 
+  test('a version that somebody deletes between reading and writing is a conflict: its fields are not dropped', async () => {
+    const object = await putSecret(peer, { password: 'old', username: 'app' })
+    const path = refText(object, 'path')
+    const prepared = await order(session, object, '1')
+    await peer.api('POST', `secret/delete/${path}`, { versions: [1] })
+    expect(await failure(session.mint(prepared, call()))).toMatchObject({
+      kind: 'conflict',
+      effect: 'none',
+    })
+    await peer.api('POST', `secret/undelete/${path}`, { versions: [1] })
+    await session.mint(prepared, call())
+    expect(await dataOf(path)).toMatchObject({ username: 'app' })
+  })
+
+  test('a call ends with its signal, even over a fetch that does not', async () => {
+    const object = await putSecret(peer, { password: 'old' })
+    const deaf = open(peer.address, peer.token, {
+      ports: { fetch: () => new Promise(() => undefined) },
+    })
+    const at = performance.now()
+    const error = await failure(deaf.describe(object, call({ signal: AbortSignal.timeout(100) })))
+    expect(error).toMatchObject({ kind: 'timeout', effect: 'none' })
+    expect(performance.now() - at).toBeLessThan(350)
+  })
+
   describe('a version that Rekey did not write', () => {
     test('with our value in it is the new carrier', async () => {
       const object = await putSecret(peer, { password: 'ours', username: 'a' })
-      await putSecret(peer, { password: 'ours', username: 'b' }, String(object.ref['path']))
+      await putSecret(peer, { password: 'ours', username: 'b' }, refText(object, 'path'))
       const { preImage } = await session.prepare(object, '1', call())
       expect(preImage).toMatchObject({ version: 2, carrier: '2' })
     })
 
     test('with another value stops the preparation', async () => {
       const object = await putSecret(peer, { password: 'ours' })
-      await putSecret(peer, { password: 'theirs' }, String(object.ref['path']))
+      await putSecret(peer, { password: 'theirs' }, refText(object, 'path'))
       const error = await failure(session.prepare(object, '1', call()))
       expect(error).toMatchObject({ kind: 'conflict', effect: 'none' })
       expect(error.hint).toContain('adopt version 2')
@@ -58,7 +84,7 @@ need('vault').describe('vault.kv2.secret', () => {
 
     test('stops the preparation when Rekey’s own version is gone: it cannot be compared', async () => {
       const object = await putSecret(peer, { password: 'ours' })
-      const path = String(object.ref['path'])
+      const path = refText(object, 'path')
       await peer.api('POST', `secret/metadata/${path}`, { max_versions: 1 })
       await putSecret(peer, { password: 'ours' }, path)
       expect(await failure(session.prepare(object, '1', call()))).toMatchObject({
@@ -69,7 +95,7 @@ need('vault').describe('vault.kv2.secret', () => {
 
   test('the plan says when Vault keeps too few versions, or deletes them by itself', async () => {
     const object = await putSecret(peer, { password: 'old' })
-    const path = `secret/metadata/${String(object.ref['path'])}`
+    const path = `secret/metadata/${refText(object, 'path')}`
     const risks = async (): Promise<string> =>
       (await session.prepare(object, '1', call())).risks.join(' ')
     expect(await risks()).toBe('')
@@ -100,7 +126,7 @@ need('vault').describe('vault.kv2.secret', () => {
 
   test('a version that Vault will delete later is enabled until then', async () => {
     const object = await putSecret(peer, { password: 'old' })
-    const path = String(object.ref['path'])
+    const path = refText(object, 'path')
     await peer.api('POST', `secret/metadata/${path}`, { delete_version_after: '1h' })
     await putSecret(peer, { password: 'old' }, path)
     expect(await session.stateOf(object, '2', call())).toBe('enabled')
@@ -135,13 +161,13 @@ need('vault').describe('vault.kv2.secret', () => {
       next as Awaited<ReturnType<typeof order>>,
       call(),
     )
-    expect(await dataOf(String(object.ref['path']))).toEqual({ password: 'fresh' })
+    expect(await dataOf(refText(object, 'path'))).toEqual({ password: 'fresh' })
     expect(providerVersion).toBe('2')
   })
 
   test('a version is not refused while the current one holds the same value', async () => {
     const object = await putSecret(peer, { password: 'same' })
-    await putSecret(peer, { password: 'same' }, String(object.ref['path']))
+    await putSecret(peer, { password: 'same' }, refText(object, 'path'))
     await session.suspend(object, '1', call())
     const refused = (material: string | null): ReturnType<Session['verify']> =>
       session.verify(
@@ -178,7 +204,7 @@ need('vault').describe('vault.kv2.secret', () => {
 
   test('a missing right is found before the write, and named', async () => {
     const object = await putSecret(peer, { password: 'old' })
-    const path = String(object.ref['path'])
+    const path = refText(object, 'path')
     const reader = await tokenWith(
       peer,
       `path "secret/metadata/${path}" { capabilities = ["read"] }
@@ -230,11 +256,11 @@ need('vault').describe('vault.kv2.secret', () => {
     const object = await putSecret(peer, { password: 'old' })
     const prepared = await order(session, object, '1')
     await session.mint(prepared, call())
-    await peer.api('POST', `secret/delete/${String(object.ref['path'])}`, { versions: [2] })
+    await peer.api('POST', `secret/delete/${refText(object, 'path')}`, { versions: [2] })
     expect(await session.probeMint(prepared, call())).toMatchObject({ answer: 'foreign' })
-    await peer.api('DELETE', `secret/metadata/${String(object.ref['path'])}`)
+    await peer.api('DELETE', `secret/metadata/${refText(object, 'path')}`)
     expect(await session.probeMint(prepared, call())).toMatchObject({ answer: 'foreign' })
-    await putSecret(peer, { password: 'again' }, String(object.ref['path']))
+    await putSecret(peer, { password: 'again' }, refText(object, 'path'))
     expect(
       await session.probeMint({ ...prepared, preImage: { version: 3 } }, call()),
     ).toMatchObject({ answer: 'foreign' })
@@ -246,8 +272,8 @@ need('vault').describe('vault.kv2.secret', () => {
     expect((await session.mint(first, call())).providerVersion).toBe('1')
     const second = await order(session, object, '1', 'value-2')
     expect((await session.mint(second, call())).providerVersion).toBe('2')
-    expect(await dataOf(String(object.ref['path']))).toEqual({ password: 'value-2' })
-    expect(done(peer, `secret/data/${String(object.ref['path'])}`, 'create')).toBe(1)
+    expect(await dataOf(refText(object, 'path'))).toEqual({ password: 'value-2' })
+    expect(done(peer, `secret/data/${refText(object, 'path')}`, 'create')).toBe(1)
   })
 
   test('the inventory names the field where there is one, and leaves it to a person where there are several', async () => {
@@ -286,7 +312,7 @@ need('vault').describe('vault.kv2.secret', () => {
       const watched = open(peer.address, peer.token, {
         ports: {
           fetch: (input, init) => {
-            urls.push(String(input))
+            urls.push(new Request(input, { method: 'GET' }).url)
             sent.push(new Headers(init?.headers))
             return fetch(input, init)
           },

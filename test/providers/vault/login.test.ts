@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Check, Errors } from 'typebox/value'
 import { vault } from '#providers/vault/provider.ts'
 import { expectNoLeak, failure } from '#test/contract/bench.ts'
+import { refText } from '#test/contract/vault-peer.ts'
 import { startVault, type VaultPeer } from '#test/peers/vault.ts'
 import { startFaultProxy } from '#test/support/fault-proxy.ts'
 import { peer as need } from '#test/support/peers.ts'
@@ -70,7 +71,7 @@ need('vault').describe('logging in to Vault', () => {
     const proxy = await startFaultProxy(peer.address)
     const session = open(proxy.address, await appRoleWith(peer, everything))
     const object = await putSecret(peer, { password: 'old' })
-    const path = `secret/data/${String(object.ref['path'])}`
+    const path = `secret/data/${refText(object, 'path')}`
     const prepared = await order(session, object, '1')
     const rule = proxy.inject(
       { method: 'POST', path: new RegExp(`/v1/${path}$`) },

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { JsonObject } from '#domain/json.ts'
 import type { ObjectAddress, Session } from '#domain/provider.ts'
 import { failure } from '#test/contract/bench.ts'
+import { refText } from '#test/contract/vault-peer.ts'
 import { startVault, type VaultPeer } from '#test/peers/vault.ts'
 import { startFaultProxy } from '#test/support/fault-proxy.ts'
 import { peer as need } from '#test/support/peers.ts'
@@ -27,7 +28,7 @@ need('vault').describe('vault.transit.key', () => {
     return transitAt(name)
   }
   const configure = (object: ObjectAddress, config: JsonObject): Promise<unknown> =>
-    peer.api('POST', `transit/keys/${String(object.ref['name'])}/config`, config)
+    peer.api('POST', `transit/keys/${refText(object, 'name')}/config`, config)
   const verify = (
     object: ObjectAddress,
     version: string,
@@ -95,7 +96,7 @@ need('vault').describe('vault.transit.key', () => {
       facts: { status: params.type === 'ed25519' ? 500 : 400 },
     })
     expect(await session.stateOf(object, '1', call())).toBe('disabled')
-    await peer.api('POST', `transit/keys/${String(object.ref['name'])}/trim`, {
+    await peer.api('POST', `transit/keys/${refText(object, 'name')}/trim`, {
       min_available_version: 2,
     })
     expect(await session.stateOf(object, '1', call())).toBe('destroyed')
@@ -105,7 +106,7 @@ need('vault').describe('vault.transit.key', () => {
   test('rotation by Vault itself, and by others, is a fact and a risk', async () => {
     const object = await newKey()
     await configure(object, { auto_rotate_period: '720h', exportable: true })
-    await peer.api('POST', `transit/keys/${String(object.ref['name'])}/rotate`, {})
+    await peer.api('POST', `transit/keys/${refText(object, 'name')}/rotate`, {})
     const { facts } = await session.describe(object, call())
     expect(facts).toMatchObject({
       autoRotateSeconds: 2_592_000,
@@ -129,7 +130,7 @@ need('vault').describe('vault.transit.key', () => {
     const proxy = await startFaultProxy(peer.address)
     const through = open(proxy.address, peer.token)
     const object = await newKey()
-    const path = `transit/keys/${String(object.ref['name'])}/rotate`
+    const path = `transit/keys/${refText(object, 'name')}/rotate`
     const prepared = await order(through, object, '1', null)
     proxy.inject({ method: 'POST', path: /rotate/ }, { kind: 'cutAfter' })
     expect((await failure(through.mint(prepared, call()))).effect).toBe('unknown')
@@ -141,7 +142,7 @@ need('vault').describe('vault.transit.key', () => {
 
   test('a key that was deleted and made again is foreign', async () => {
     const object = await newKey()
-    const name = String(object.ref['name'])
+    const name = refText(object, 'name')
     await peer.api('POST', `transit/keys/${name}/rotate`, {})
     const prepared = await order(session, object, '2', null)
     await configure(object, { deletion_allowed: true })
@@ -157,7 +158,7 @@ need('vault').describe('vault.transit.key', () => {
     const documents =
       vault.types.find((t) => t.type === 'vault.transit.key')?.leastPrivilege(object.ref) ?? {}
     const policy = ['check', 'token', 'describe', 'rotate', 'verifySigningKey']
-      .map((name) => documents[name])
+      .map((name) => documents[name] as string)
       .join('\n')
     const least = open(peer.address, await tokenWith(peer, policy, { no_default_policy: true }))
     const prepared = await order(least, object, '1', null)
@@ -178,7 +179,7 @@ need('vault').describe('vault.transit.key', () => {
     const documents =
       vault.types.find((t) => t.type === 'vault.transit.key')?.leastPrivilege(object.ref) ?? {}
     const policy = ['check', 'token', 'describe', 'create']
-      .map((name) => documents[name])
+      .map((name) => documents[name] as string)
       .join('\n')
     const least = open(peer.address, await tokenWith(peer, policy, { no_default_policy: true }))
     const made = await least.create(await order(least, object, null, null), call())
