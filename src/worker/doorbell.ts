@@ -4,9 +4,7 @@
 //
 // The job's id is the rotation's: while one waits, others are swallowed, and a backlog does not grow by being swept.
 
-import { Queue, Worker } from 'bullmq'
-import { createPostgresBackend } from 'bullmq'
-import { Redis } from 'ioredis'
+import { createPostgresBackend, Queue, Worker } from 'bullmq'
 import type { Bell } from '#domain/ports.ts'
 
 export interface QueuePlace {
@@ -81,11 +79,11 @@ export const answerDoorbell = (
     }
   }
   const worker = place.redisUrl
-    ? new Worker<{ rotationId: string }>(queueName, work, {
+    ? new Worker(queueName, work, {
         ...options,
         connection: redis(place.redisUrl),
       })
-    : new Worker<{ rotationId: string }>(
+    : new Worker(
         queueName,
         work,
         { ...options, connection: postgres(place.databaseUrl, 3) },
@@ -100,4 +98,4 @@ const postgres = (connectionString: string, max: number) => ({
   schema: queueSchema,
   max,
 })
-const redis = (url: string): Redis => new Redis(url, { maxRetriesPerRequest: null })
+const redis = (url: string) => ({ url, maxRetriesPerRequest: null })

@@ -1,0 +1,239 @@
+// The engine on a database of its own: real store, real built-in vault, a hand-turned clock, and no queue: tests ring by hand.
+
+import { systemActor, type Actor } from '#domain/actor.ts'
+import type { Connection } from '#domain/connection.ts'
+import type { Key } from '#domain/key.ts'
+import type { Selector } from '#domain/names.ts'
+import { noPrecondition } from '#domain/precondition.ts'
+import type { PolicySpec } from '#domain/policy.ts'
+import type { Rotation } from '#domain/rotation.ts'
+import { isOpen, type Phase } from '#domain/rotation-machine.ts'
+import type { ProviderPorts, Session } from '#domain/provider.ts'
+import { keyTypes, providers } from '#providers/registry.ts'
+import { hashJson } from '#runtime/hash.ts'
+import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
+import { putPolicy } from '#usecases/put-policy.ts'
+import { makePlanRotations } from '#usecases/plan-rotations.ts'
+import { registerKey } from '#usecases/register-key.ts'
+import type { EngineDeps } from '#usecases/rotation-engine.ts'
+import { makeStartRotation } from '#usecases/start-rotation.ts'
+import {
+  makeRollback,
+  makeResume,
+  makeAbandon,
+  makeApprove,
+  makeAcknowledge,
+  makeCancel,
+  makeOverride,
+} from '#usecases/steer-rotation.ts'
+import { openTestDatabase } from './db.ts'
+
+export const person = (name: string, ...roles: Actor['roles']): Actor => ({
+  type: 'user',
+  id: `user:${name}`,
+  name,
+  roles,
+  scope: null,
+  consumer: null,
+  keys: null,
+})
+export const admin = person('ada', 'admin')
+
+export type Engine = Awaited<ReturnType<typeof openEngine>>
+
+/** `wrap` puts faults between the engine and a session. */
+export const openEngine = async (
+  options: { readonly wrap?: (session: Session) => Session } = {},
+) => {
+  const db = await openTestDatabase()
+  const { ledger, timers, clock, ids, vault } = db
+  const ports: ProviderPorts = {
+    now: () => clock.now(),
+    random: (n) => ids.random(n),
+    fetch: globalThis.fetch,
+    vault,
+  }
+  const byId = new Map(providers.map((provider) => [provider.id, provider]))
+  const sessions = {
+    open: async (connection: Connection) => {
+      const provider = byId.get(connection.provider)
+      if (!provider) throw new Error(`no provider ${connection.provider}`)
+      const session = provider.connect({
+        connection: connection.name,
+        settings: connection.settings,
+        credential: null,
+        ports,
+      })
+      return options.wrap ? options.wrap(session) : session
+    },
+    forget: async () => {},
+    close: async () => {},
+  }
+  const world = { sessions, types: keyTypes, fetch: globalThis.fetch }
+  const deps: EngineDeps = { ledger, timers, world, clock, ids }
+  const bell = { ring: async () => {} }
+  const faults: unknown[] = []
+  const worker = (instance: string) =>
+    makeAdvanceRotation(deps, { instance, bell, report: (_id, error) => faults.push(error) })
+  const advance = worker('w1')
+  const plan = makePlanRotations({ ledger, timers, ids, types: keyTypes, hashJson }, 'w1')
+  const start = makeStartRotation({ ledger, ids, types: keyTypes, hashJson })
+  const steering = { ledger, timers }
+
+  await ledger.commit(systemActor('system', 'test'), async (tx) => {
+    const now = await tx.now()
+    await tx.writeConnection.insert({
+      name: 'vault',
+      provider: 'local',
+      settings: {},
+      credential: { from: 'none' },
+      grants: [],
+      labels: {},
+      revision: 1,
+      createdAt: now,
+      updatedAt: now,
+    })
+    return {
+      value: null,
+      audit: [
+        { action: 'connection.put', target: { id: 'vault', name: 'vault' }, outcome: 'succeeded' },
+      ],
+    }
+  })
+
+  const engine = {
+    ...db,
+    deps,
+    faults,
+    worker,
+    advance,
+    plan,
+    start,
+    steer: {
+      approve: makeApprove(steering),
+      acknowledge: makeAcknowledge(steering),
+      override: makeOverride(steering),
+      cancel: makeCancel(steering),
+      rollback: makeRollback(steering),
+      resume: makeResume(steering),
+      abandon: makeAbandon(steering),
+    },
+    async key(
+      name: string,
+      more: Partial<Parameters<ReturnType<typeof registerKey>>[1]['registration']> = {},
+    ): Promise<Key> {
+      const register = registerKey({ ledger, sessions, providers: byId, clock, ids })
+      const { value } = await register(admin, {
+        registration: {
+          name,
+          connection: 'vault',
+          type: 'local.secret',
+          purpose: 'tests',
+          owner: 'team',
+          environment: 'test',
+          create: true,
+          ...more,
+        },
+        dryRun: false,
+      })
+      return value
+    },
+    /** Defaults that a test wants: no waiting. `spec` wins. */
+    async policy(name: string, spec: Partial<PolicySpec> = {}): Promise<void> {
+      const put = putPolicy({ ledger, providers: byId, clock })
+      await put(admin, {
+        name,
+        body: {
+          name,
+          spec: {
+            selector: { connection: 'vault' },
+            manual: true,
+            overlap: { min: '0s' },
+            soak: '0s',
+            ...spec,
+          },
+        },
+        precondition: noPrecondition,
+      })
+    },
+    async consumer(name: string, labels: Readonly<Record<string, string>>): Promise<void> {
+      await ledger.commit(admin, async (tx) => {
+        const now = await tx.now()
+        const row = {
+          name,
+          owner: 'team',
+          labels,
+          keys: [],
+          reload: null,
+          revision: 1,
+          createdAt: now,
+          updatedAt: now,
+        }
+        await tx.writeConsumer.put(row, null)
+        return {
+          value: null,
+          audit: [{ action: 'consumer.put', target: { id: name, name }, outcome: 'succeeded' }],
+        }
+      })
+    },
+    async freeze(reason: string, selector: Selector): Promise<void> {
+      await ledger.commit(admin, async (tx) => {
+        const now = await tx.now()
+        const until = new Date(now.getTime() + 86_400_000)
+        await tx.writeFreeze.put(
+          { until, reason, selector, setBy: 'ada', revision: 1, updatedAt: now },
+          null,
+        )
+        return {
+          value: null,
+          audit: [
+            {
+              action: 'freeze.put',
+              target: { id: 'freeze', name: 'freeze' },
+              outcome: 'succeeded',
+            },
+          ],
+        }
+      })
+    },
+    async rotate(key: string): Promise<string> {
+      return (await start(admin, { key, reason: 'a test' })).value.id
+    },
+    rotation: async (id: string): Promise<Rotation> => {
+      const found = await ledger.read((read) => read.rotations.get(id))
+      if (!found) throw new Error(`no rotation ${id}`)
+      return found
+    },
+    /** Rings for everything that is due until nothing is. */
+    async drain(): Promise<void> {
+      for (let n = 0; n < 200; n++) {
+        while ((await plan()) > 0);
+        const due = await timers.due(100)
+        if (due.length === 0) return
+        for (const id of due) await advance(id)
+      }
+      throw new Error('it goes round in circles')
+    },
+    /** Turns the clock in small steps, ringing at each, until the rotation is in one of the phases. */
+    async until(
+      id: string,
+      wanted: readonly Phase[] | 'end',
+      atMostMs = 3_600_000,
+      stepMs = 1_000,
+    ): Promise<Rotation> {
+      for (let passed = 0; ; passed += stepMs) {
+        await engine.drain()
+        const rotation = await engine.rotation(id)
+        if (wanted === 'end' ? !isOpen(rotation.phase) : wanted.includes(rotation.phase))
+          return rotation
+        if (passed >= atMostMs)
+          throw new Error(`still ${rotation.phase} (${rotation.stalledReason})`)
+        await clock.advance(stepMs)
+      }
+    },
+    versions: (keyId: string) => ledger.read((read) => read.versions.of(keyId)),
+    intents: (id: string) => ledger.read((read) => read.intents.of(id)),
+    events: (id: string) => ledger.read((read) => read.audit.after(id, null, 1_000)),
+  }
+  return engine
+}
