@@ -1,0 +1,137 @@
+// One session for each connection and revision. Opening resolves the credential and checks where the settings would dial;
+// a session is opened anew when the connection, or what its credential comes from, has changed.
+
+import type { Connection } from '#domain/connection.ts'
+import { RekeyError } from '#domain/errors.ts'
+import type { Key } from '#domain/key.ts'
+import type { Clock, Ids, Ledger, Sessions } from '#domain/ports.ts'
+import type { Material, Provider, Session, VaultStore } from '#domain/provider.ts'
+import type { Credentials } from './credentials.ts'
+import type { Egress } from './egress.ts'
+import { makeSafeFetch, type SafeFetch } from './safe-fetch.ts'
+
+export interface SessionsDeps {
+  readonly ledger: Pick<Ledger, 'read'>
+  readonly providers: { get(id: string): Provider | undefined }
+  readonly credentials: Credentials
+  readonly egress: Egress
+  readonly host: { readonly clock: Clock; readonly ids: Ids; readonly vault: VaultStore }
+}
+
+interface Kept {
+  /** Connection revision and stamp of the credential. */
+  readonly stamp: string
+  readonly session: Session
+  readonly http: SafeFetch
+}
+
+/** Calls under way on a session that was replaced get this long to end. */
+const graceMs = 60_000
+const readMs = 10_000
+
+export const makeSessions = (deps: SessionsDeps): Sessions => {
+  const kept = new Map<string, Kept>()
+  const opening = new Map<string, Promise<Session>>()
+  const retiring = new Map<Kept, NodeJS.Timeout>()
+
+  const shut = async (entry: Kept): Promise<void> => {
+    const timer = retiring.get(entry)
+    if (timer) clearTimeout(timer)
+    retiring.delete(entry)
+    await entry.session.close().catch(() => undefined)
+    await entry.http.close().catch(() => undefined)
+  }
+  const retire = (entry: Kept): void => {
+    const timer = setTimeout(() => void shut(entry), graceMs)
+    timer.unref()
+    retiring.set(entry, timer)
+  }
+
+  const openNow = async (connection: Connection): Promise<Session> => {
+    const provider = deps.providers.get(connection.provider)
+    if (!provider) {
+      throw new RekeyError('connection.unusable', { detail: `There is no provider "${connection.provider}".` })
+    }
+    const insecure = connection.settings['insecure'] === true
+    const endpoints = provider.endpoints(connection.settings)
+    const { credential, stamp } = await deps.ledger.read((db) =>
+      deps.credentials.resolve({ name: connection.name, credential: connection.credential, endpoints }, db, primaryOf),
+    )
+    const now = `${connection.revision}@${connection.createdAt.getTime()}:${stamp}`
+    const old = kept.get(connection.name)
+    if (old?.stamp === now) return old.session
+    for (const endpoint of endpoints) deps.egress.checkUrl(endpoint, 'provider', { insecure })
+    await Promise.all(
+      endpoints.map((endpoint) => deps.egress.resolve(new URL(endpoint), 'provider', { insecure })),
+    ).catch(unreachable)
+    const http = makeSafeFetch({ egress: deps.egress, kind: 'provider', insecure })
+    const session = provider.connect({
+      connection: connection.name,
+      settings: connection.settings,
+      credential,
+      ports: {
+        now: () => deps.host.clock.now(),
+        random: (bytes) => deps.host.ids.random(bytes),
+        fetch: http.fetch,
+        vault: deps.host.vault,
+      },
+    })
+    kept.set(connection.name, { stamp: now, session, http })
+    if (old) retire(old)
+    return session
+  }
+
+  /** Two callers at once share one opening, so that none of two sessions is lost. */
+  const open = (connection: Connection): Promise<Session> => {
+    const id = `${connection.name}@${connection.revision}`
+    const running = opening.get(id)
+    if (running) return running
+    const promise = openNow(connection).finally(() => opening.delete(id))
+    opening.set(id, promise)
+    return promise
+  }
+
+  /** The primary version of a key that is another connection's credential. */
+  const primaryOf = async (key: Key): Promise<{ material: Material; stamp: string }> => {
+    const { version, connection, sealed } = await deps.ledger.read(async (db) => {
+      const primary = await db.versions.primary(key.id)
+      return {
+        version: primary,
+        connection: await db.connections.get(key.connection),
+        sealed: primary?.sealedId ? await db.sealed.open(primary.sealedId) : null,
+      }
+    })
+    const providerVersion = version?.providerVersions.at(-1)
+    if (!version || !connection || providerVersion === undefined) {
+      throw new RekeyError('connection.unusable', { detail: `The key "${key.name}" has no version to use.` })
+    }
+    const stamp = `${key.id}:${version.version}:${providerVersion}`
+    if (sealed) return { material: sealed, stamp }
+    const session = await open(connection)
+    const object = { type: key.type, ref: key.ref, keyId: key.id, keyName: key.name }
+    const call = { signal: deps.host.clock.deadline(readMs) }
+    return { material: await session.readMaterial(object, providerVersion, call), stamp }
+  }
+
+  const forget = async (name: string): Promise<void> => {
+    const entry = kept.get(name)
+    kept.delete(name)
+    if (entry) retire(entry)
+  }
+
+  return {
+    open,
+    forget,
+    async close() {
+      const all = [...kept.values(), ...retiring.keys()]
+      kept.clear()
+      await Promise.all(all.map(shut))
+    },
+  }
+}
+
+/** A name that does not resolve is an outage, not a fault of the connection. */
+const unreachable = (cause: unknown): never => {
+  if (cause instanceof RekeyError) throw cause
+  throw new RekeyError('provider.unavailable', { detail: 'The host of the connection cannot be resolved.' })
+}

@@ -1,0 +1,64 @@
+// A deleted key leaves a tombstone: the provider is not touched, sealed material is erased, fingerprints and history stay.
+// Its name and object are free again.
+
+import type { Actor } from '#domain/actor.ts'
+import { RekeyError } from '#domain/errors.ts'
+import type { Committed, Ledger, Tx } from '#domain/ports.ts'
+import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
+import { lockPolicies } from './assign-policies.ts'
+import { toldKey } from './registration.ts'
+import { everything, mustSee } from './rights.ts'
+import { mustHold } from './written.ts'
+
+export const deleteKey =
+  ({ ledger }: { readonly ledger: Ledger }) =>
+  (
+    actor: Actor,
+    { name, precondition }: { readonly name: string; readonly precondition: Precondition },
+  ): Promise<Committed<null>> =>
+    ledger.commit(actor, async (tx) => {
+      await lockPolicies(tx)
+      const key = mustSee(actor, await tx.keys.byName(name), 'key', name)
+      checkPrecondition(precondition, key.revision)
+      await mustBeIdle(tx, key.id, name)
+      const now = await tx.now()
+      const gone = { ...key, policy: null, policySelectedAt: null, deletedAt: now, updatedAt: now, revision: key.revision + 1 }
+      mustHold(await tx.writeKey.update(gone, key.revision))
+      await tx.writeSchedule.delete(key.id)
+      for (const version of await tx.versions.of(key.id)) {
+        if (version.sealedId === null) continue
+        // oxlint-disable-next-line no-await-in-loop -- one connection
+        mustHold(await tx.writeVersion.update({ ...version, sealedId: null, materialKnown: false }, version.state))
+        await tx.writeSealed.erase(version.sealedId) // oxlint-disable-line no-await-in-loop -- one connection
+      }
+      return {
+        value: null,
+        audit: [
+          { action: 'key.deleted', target: { id: key.id, name }, outcome: 'succeeded', before: toldKey(key) },
+        ],
+      }
+    })
+
+const mustBeIdle = async (tx: Tx, keyId: string, name: string): Promise<void> => {
+  const open = await tx.rotations.openOf(keyId)
+  if (open) {
+    throw new RekeyError('key.busy', {
+      detail: `The rotation ${open.id} of the key is open.`,
+      hint: 'Let it end, cancel it or roll it back first.',
+    })
+  }
+  if ((await tx.intents.ofCreation(keyId)).some((intent) => !intent.closed)) {
+    throw new RekeyError('key.busy', {
+      detail: 'The object of the key is still being made, or may be.',
+      hint: 'Repeat the POST that began it, then delete the key: nothing is left behind at the provider unnoticed.',
+    })
+  }
+  const connections = await everything((after) => tx.connections.list({ limit: 200, after }))
+  const users = connections.filter(({ credential }) => credential.from === 'key' && credential.key === name)
+  if (users.length > 0) {
+    throw new RekeyError('key.busy', {
+      detail: `It is the credential of ${users.map((connection) => connection.name).join(', ')}.`,
+      hint: 'Give these connections another credential first.',
+    })
+  }
+}

@@ -1,0 +1,129 @@
+// What a key's status says, for a page of keys at once. `why` answers the question of the person who looks: why is it not
+// rotating right now?
+
+import { blackoutAt, pauseAt } from '#domain/windows.ts'
+import type { Freeze } from '#domain/connection.ts'
+import type { Key, Version } from '#domain/key.ts'
+import { matches } from '#domain/names.ts'
+import type { KeySchedule, Reads } from '#domain/ports.ts'
+import type { Rotation, RotationTimer } from '#domain/rotation.ts'
+import { type Chosen, choosePolicy, type PolicyBook, policyBook } from './assign-policies.ts'
+
+export interface KeyStatus {
+  readonly primaryVersion: number | null
+  readonly policy: string | null
+  readonly nextRotationAt: Date | null
+  readonly overdue: boolean
+  /** Its id. */
+  readonly openRotation: string | null
+  readonly incident: null
+  readonly why: string
+}
+
+export const statusesOf = async (
+  db: Reads,
+  keys: readonly Key[],
+  now: Date,
+): Promise<ReadonlyMap<string, KeyStatus>> => {
+  const ids = keys.map((key) => key.id)
+  const facts = {
+    primaries: byKey(await db.versions.primaries(ids)),
+    schedules: byKey(await db.schedule.getMany(ids)),
+    rotations: byKey(await db.rotations.openOfKeys(ids)),
+    broken: new Set(await db.rotations.brokenTwice(ids)),
+    book: policyBook(await db.policies.all()),
+    freeze: await db.freeze.get(),
+  }
+  const statuses = new Map<string, KeyStatus>()
+  for (const key of keys) {
+    const primary = facts.primaries.get(key.id) ?? null
+    const rotation = facts.rotations.get(key.id) ?? null
+    const known: Known = {
+      key,
+      primary,
+      schedule: facts.schedules.get(key.id) ?? null,
+      rotation,
+      // oxlint-disable-next-line no-await-in-loop -- few keys rotate at one time
+      timer: rotation && (await db.timers.get(rotation.id)),
+      // oxlint-disable-next-line no-await-in-loop -- few keys have no primary
+      unfinished: primary === null && rotation === null && (await isUnfinished(db, key)),
+      brokenTwice: facts.broken.has(key.id),
+      chosen: chosenOf(facts.book, key),
+      freeze: facts.freeze,
+      now,
+    }
+    statuses.set(key.id, statusOf(known))
+  }
+  return statuses
+}
+
+const byKey = <T extends { readonly keyId: string }>(rows: readonly T[]): ReadonlyMap<string, T> =>
+  new Map(rows.map((row) => [row.keyId, row]))
+
+const isUnfinished = async (db: Reads, key: Key): Promise<boolean> =>
+  (await db.intents.ofCreation(key.id)).some((intent) => !intent.closed)
+
+/** What is written on the key decides; the book is asked for the policy itself, and for ties. */
+const chosenOf = (book: PolicyBook, key: Key): Chosen => {
+  const found = book.find(({ policy }) => policy.name === key.policy)
+  return found ? { ...found, tied: [] } : choosePolicy(book, key)
+}
+
+interface Known {
+  readonly key: Key
+  readonly primary: Version | null
+  readonly schedule: KeySchedule | null
+  readonly rotation: Rotation | null
+  readonly timer: RotationTimer | null
+  readonly unfinished: boolean
+  readonly brokenTwice: boolean
+  readonly chosen: Chosen
+  readonly freeze: Freeze | null
+  readonly now: Date
+}
+
+const statusOf = (known: Known): KeyStatus => ({
+  primaryVersion: known.primary?.version ?? null,
+  policy: known.key.policy,
+  nextRotationAt: known.schedule?.dueAt ?? null,
+  overdue: known.schedule?.overdueAt ? known.schedule.overdueAt <= known.now : false,
+  openRotation: known.rotation?.id ?? null,
+  incident: null,
+  why: whyNot(known),
+})
+
+const whyNot = ({ key, rotation, timer, unfinished, brokenTwice, chosen, schedule, freeze, now }: Known): string => {
+  if (rotation) {
+    const wait = timer?.waitingFor
+    return wait
+      ? `Rotation ${rotation.id} is open in ${rotation.phase}: ${wait.text}.`
+      : `Rotation ${rotation.id} is under way in ${rotation.phase}.`
+  }
+  if (unfinished) return 'Its object is still being made: repeat the POST that began it.'
+  if (chosen.tied.length > 0) {
+    return `Several policies select it with the same priority, so none applies: ${chosen.tied.map(({ name }) => name).join(', ')}.`
+  }
+  const { policy, resolved } = chosen
+  if (!policy || !resolved) return 'No policy selects it; it rotates when a person starts it.'
+  if (key.observe === 'native') return 'The provider rotates it by itself; Rekey watches.'
+  if (!resolved.enabled) return `The policy ${policy.name} is disabled.`
+  const pause = pauseAt(resolved, now)
+  if (pause) return `The policy ${policy.name} is paused until ${pause.until.toISOString()}: ${pause.reason}.`
+  if (freeze && freeze.until > now && (!freeze.selector || matches(freeze.selector, key))) {
+    return `Frozen until ${freeze.until.toISOString()}: ${freeze.reason}.`
+  }
+  if (brokenTwice) return 'Its last two rotations were rolled back: a person must start the next one.'
+  const due = schedule?.dueAt
+  if (!due) {
+    return resolved.schedule || resolved.maxAgeMs !== null
+      ? `The policy ${policy.name} has no further occurrence.`
+      : `The policy ${policy.name} lets only people start rotations.`
+  }
+  const blackout = blackoutAt(resolved, now)
+  if (due <= now) {
+    return blackout
+      ? `It is due; the blackout ${blackout.name} lasts until ${blackout.until.toISOString()}.`
+      : `It is due since ${due.toISOString()} and starts with the next look of the planner.`
+  }
+  return `It waits for its occurrence at ${due.toISOString()}.`
+}

@@ -1,0 +1,80 @@
+// What is coming: for each key in the scope its next rotation, and those of its schedule that follow within the same span.
+
+import { type Actor, inScope } from '#domain/actor.ts'
+import { nextFires } from '#domain/fires.ts'
+import type { Key } from '#domain/key.ts'
+import { type ResolvedPolicy, resolvePolicy } from '#domain/policy.ts'
+import type { KeySchedule, Ledger, Page, Paged, Reads } from '#domain/ports.ts'
+
+export interface Coming {
+  readonly key: string
+  readonly policy: string | null
+  readonly at: Date
+  readonly nominal: Date | null
+  readonly occurrence: string | null
+  readonly trigger: 'schedule' | 'maxAge'
+  readonly overdue: boolean
+  /** Later ones of the same schedule, with the key's jitter; at most ten. */
+  readonly following: readonly Date[]
+}
+
+export interface Span {
+  readonly from: Date
+  readonly to: Date
+}
+
+const mostFollowing = 10
+/** A narrow scope over a large fleet gets short pages rather than a long wait; the cursor goes on from there. */
+const mostRounds = 20
+
+export const listSchedule =
+  ({ ledger }: { readonly ledger: Pick<Ledger, 'read'> }) =>
+  (actor: Actor, span: Span, page: Page): Promise<Paged<Coming>> =>
+    ledger.read(async (db) => {
+      const policies = new Map<string, ResolvedPolicy | null>()
+      const items: Coming[] = []
+      let { after } = page
+      for (let round = 0; round < mostRounds; round += 1) {
+        // oxlint-disable-next-line no-await-in-loop -- a page names the next one
+        const rows = await db.schedule.between(span.from, span.to, { limit: page.limit - items.length, after })
+        const keys = new Map((await db.keys.byIds(rows.items.map((row) => row.keyId))).map((key) => [key.id, key])) // oxlint-disable-line no-await-in-loop -- one connection
+        for (const row of rows.items) {
+          const key = keys.get(row.keyId)
+          if (!key || key.deletedAt || !row.dueAt || !inScope(actor, key)) continue
+          const policy = await resolved(db, policies, key) // oxlint-disable-line no-await-in-loop -- remembered
+          items.push(coming(key, row, row.dueAt, policy, span))
+        }
+        after = rows.next
+        if (after === null || items.length >= page.limit) break
+      }
+      return { items, next: after }
+    })
+
+const resolved = async (
+  db: Reads,
+  known: Map<string, ResolvedPolicy | null>,
+  { policy }: Key,
+): Promise<ResolvedPolicy | null> => {
+  if (policy === null) return null
+  if (!known.has(policy)) {
+    const found = await db.policies.get(policy)
+    known.set(policy, found && resolvePolicy(found.spec))
+  }
+  return known.get(policy) ?? null
+}
+
+const coming = (key: Key, row: KeySchedule, at: Date, policy: ResolvedPolicy | null, { to }: Span): Coming => ({
+  key: key.name,
+  policy: key.policy,
+  at,
+  nominal: row.nominal,
+  occurrence: row.occurrence,
+  trigger: row.trigger ?? 'schedule',
+  overdue: row.overdueSince !== null,
+  following: policy
+    ? nextFires(policy, key.id, row.nominal ?? at, mostFollowing + 1)
+        .map((fire) => fire.at)
+        .filter((fire) => fire > at && fire < to)
+        .slice(0, mostFollowing)
+    : [],
+})

@@ -1,0 +1,216 @@
+// Connections are the admin's (9-security.md 1): whoever may write one could send its credential anywhere. Therefore the
+// stored credential belongs to the settings that it was sent with: settings that differ drop it, and the write is refused
+// until it is sent again. What comes from the environment, files or keys is bound by rules of its own (`CredentialRules`).
+
+import { Type, type Static } from 'typebox'
+import type { Actor } from '#domain/actor.ts'
+import type { Connection, CredentialRef } from '#domain/connection.ts'
+import { RekeyError } from '#domain/errors.ts'
+import type { JsonObject } from '#domain/json.ts'
+import { labelsSchema, matchLabelsSchema, nameSchema } from '#domain/names.ts'
+import type { Committed, Ledger, Reads, Sessions, Tx } from '#domain/ports.ts'
+import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
+import type { Provider } from '#domain/provider.ts'
+import { revealText, Secret } from '#domain/secret.ts'
+import { checkShape } from './check-shape.ts'
+import { mustSee, mustStayInScope } from './rights.ts'
+import { asJson, mustHold, sameJson, type Written } from './written.ts'
+
+const strict = { additionalProperties: false } as const
+const text = (maxLength: number) => Type.String({ minLength: 1, maxLength })
+
+export const credentialBody = Type.Union([
+  Type.Object({ from: Type.Literal('none') }, strict),
+  Type.Object({ from: Type.Literal('default') }, strict),
+  Type.Object({ from: Type.Literal('env'), name: text(100) }, strict),
+  Type.Object({ from: Type.Literal('file'), path: text(1000) }, strict),
+  Type.Object({ from: Type.Literal('key'), key: nameSchema }, strict),
+  Type.Object(
+    {
+      from: Type.Literal('value'),
+      value: Type.Optional(Type.Union([text(64_000), Type.Record(Type.String(), Type.Unknown())])),
+    },
+    strict,
+  ),
+])
+
+export const grantBody = Type.Object(
+  { matchLabels: matchLabelsSchema, refs: Type.Array(text(1000), { minItems: 1, maxItems: 100 }) },
+  strict,
+)
+
+export const connectionFields = {
+  provider: text(63),
+  settings: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  credential: Type.Optional(credentialBody),
+  grants: Type.Optional(Type.Array(grantBody, { maxItems: 200 })),
+  labels: Type.Optional(labelsSchema),
+}
+const connectionBody = Type.Object(connectionFields)
+export type ConnectionBody = Static<typeof connectionBody>
+
+/** The rules of credentials that need the host: see runtime/credentials.ts. */
+export interface CredentialRules {
+  check(
+    use: Pick<Connection, 'name' | 'credential'> & { readonly endpoints: readonly string[] },
+    db: Reads,
+  ): Promise<void>
+}
+
+/** Where Rekey may connect to: see runtime/egress.ts. */
+export interface EgressRules {
+  checkUrl(url: string, kind: 'provider' | 'webhook', options: { readonly insecure: boolean }): void
+}
+
+export interface PutConnectionDeps {
+  readonly ledger: Ledger
+  readonly providers: ReadonlyMap<string, Provider>
+  readonly sessions: Pick<Sessions, 'forget'>
+  readonly credentials: CredentialRules
+  readonly egress: EgressRules
+}
+
+export interface PutConnection {
+  readonly name: string
+  readonly body: ConnectionBody
+  readonly precondition: Precondition
+}
+
+export const putConnection =
+  (deps: PutConnectionDeps) =>
+  async (
+    actor: Actor,
+    { name, body, precondition }: PutConnection,
+  ): Promise<Committed<Written<Connection>>> => {
+    const provider = deps.providers.get(body.provider)
+    if (!provider) throw noProvider(body.provider, [...deps.providers.keys()])
+    checkShape(provider.settingsSchema, body.settings ?? {}, '/settings')
+    // Checked above: what a provider's own schema accepts is JSON.
+    const settings = (body.settings ?? {}) as JsonObject
+    const endpoints = provider.endpoints(settings)
+    for (const endpoint of endpoints) {
+      deps.egress.checkUrl(endpoint, 'provider', { insecure: settings['insecure'] === true })
+    }
+    const done = await deps.ledger.commit(actor, async (tx) => {
+      await tx.lock(`connection:${name}`)
+      const before = await tx.connections.get(name)
+      if (before) mustSee(actor, { ...before, connection: name }, 'connection', name)
+      checkPrecondition(precondition, before?.revision ?? null)
+      const credential = await credentialOf(tx, provider, { name, body, settings, before })
+      const now = await tx.now()
+      const wanted: Connection = {
+        name,
+        provider: provider.id,
+        settings,
+        credential,
+        grants: body.grants ?? [],
+        labels: body.labels ?? {},
+        revision: (before?.revision ?? 0) + 1,
+        createdAt: before?.createdAt ?? now,
+        updatedAt: now,
+      }
+      mustStayInScope(actor, { labels: wanted.labels, connection: name })
+      await deps.credentials.check({ name, credential, endpoints }, tx)
+      const changed = !before || !sameJson(fieldsOf(before), fieldsOf(wanted))
+      if (!before) await tx.writeConnection.insert(wanted)
+      else if (changed) mustHold(await tx.writeConnection.update(wanted, before.revision))
+      if (before?.credential.from === 'value' && !sameJson(before.credential, credential)) {
+        await tx.writeSealed.erase(before.credential.sealedId)
+      }
+      const resource = changed || !before ? wanted : before
+      return {
+        value: { resource, created: !before, changed },
+        audit: [
+          {
+            action: 'connection.put',
+            target: { id: name, name },
+            outcome: 'succeeded',
+            before: before && asJson(told(before)),
+            after: asJson(told(resource)),
+          },
+        ],
+      }
+    })
+    if (done.value.changed) await deps.sessions.forget(name)
+    return done
+  }
+
+const noProvider = (id: string, known: readonly string[]): RekeyError =>
+  new RekeyError('request.invalid', {
+    detail: `There is no provider "${id}".`,
+    hint: `Providers: ${known.join(', ')}.`,
+    errors: [{ pointer: '/provider', detail: 'unknown provider' }],
+  })
+
+interface CredentialInput {
+  readonly name: string
+  readonly body: ConnectionBody
+  readonly settings: JsonObject
+  readonly before: Connection | null
+}
+
+const credentialOf = async (
+  tx: Tx,
+  provider: Provider,
+  { name, body, settings, before }: CredentialInput,
+): Promise<CredentialRef> => {
+  const sent = body.credential ?? { from: 'none' }
+  if (sent.from !== 'value') return sent
+  const kept = before?.credential.from === 'value' ? before.credential : null
+  if (sent.value === undefined) {
+    // A kept credential must not follow the connection to another address or another way of logging in.
+    if (kept && before?.provider === provider.id && sameJson(before.settings, settings)) return kept
+    throw new RekeyError('request.impossible', {
+      detail: kept
+        ? 'The settings changed, so the stored credential is not used any more.'
+        : 'There is no stored credential to keep.',
+      hint: 'Send the credential again: {"from": "value", "value": …}.',
+      errors: [{ pointer: '/credential/value', detail: 'must be sent again' }],
+    })
+  }
+  if (!provider.credentialSchema) {
+    throw new RekeyError('request.invalid', {
+      detail: `The provider "${provider.id}" takes no credential.`,
+      errors: [{ pointer: '/credential', detail: 'not taken by this provider' }],
+    })
+  }
+  checkShape(provider.credentialSchema, sent.value, '/credential/value')
+  const material = new Secret(
+    typeof sent.value === 'string' ? sent.value : JSON.stringify(sent.value),
+  )
+  if (kept) {
+    const stored = await tx.sealed.open(kept.sealedId)
+    if (stored && sameCredential(revealText(stored), material.reveal())) return kept
+  }
+  return { from: 'value', sealedId: await tx.writeSealed.insert(material, `connection:${name}`) }
+}
+
+const sameCredential = (a: string, b: string): boolean => {
+  if (a === b) return true
+  try {
+    return sameJson(JSON.parse(a), JSON.parse(b))
+  } catch {
+    return false
+  }
+}
+
+const fieldsOf = ({ provider, settings, credential, grants, labels }: Connection) => ({
+  provider,
+  settings,
+  credential,
+  grants,
+  labels,
+})
+
+/** A stored credential is shown as `{from: "value"}`: not even its id leaves. */
+export const shownCredential = (credential: CredentialRef): Readonly<Record<string, string>> =>
+  credential.from === 'value' ? { from: 'value' } : { ...credential }
+
+const told = (connection: Connection) => ({
+  provider: connection.provider,
+  settings: connection.settings,
+  credential: shownCredential(connection.credential),
+  grants: connection.grants,
+  labels: connection.labels,
+  revision: connection.revision,
+})

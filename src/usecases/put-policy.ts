@@ -1,0 +1,202 @@
+// Writes a policy and, in the same transaction, which keys it now applies to and when they are due. Enabling never rotates
+// at once, unless `rotateOnEnable` says so: then each of its keys gets one occurrence of its own, due now.
+
+import { type Actor, inScope } from '#domain/actor.ts'
+import type { Policy } from '#domain/connection.ts'
+import { RekeyError } from '#domain/errors.ts'
+import { checkPolicyAgainstType } from '#domain/policy-type-rules.ts'
+import { checkPolicy } from '#domain/policy-rules.ts'
+import { resolvePolicy } from '#domain/policy.ts'
+import type { Clock, Committed, Ledger, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
+import { checkPrecondition, noPrecondition, type Precondition } from '#domain/precondition.ts'
+import { lockPolicies, type Reassigned, reassign } from './assign-policies.ts'
+import { shapeFaults } from './check-shape.ts'
+import { type PolicyInput, readPolicyBody, throwIssues } from './policy-body.ts'
+import { mustBeAllowed, scopedPolicy } from './policy-rights.ts'
+import type { Providers } from './registration.ts'
+import { checkLabels, notFound } from './rights.ts'
+import { asJson, mustHold, sameJson, type Written } from './written.ts'
+
+export interface PutPolicyDeps {
+  readonly ledger: Ledger
+  readonly providers: Providers
+  readonly clock: Clock
+}
+
+export interface PutPolicy {
+  /** The path's; null for POST, where the body names it. */
+  readonly name: string | null
+  /** In any of the forms of policy-body.ts. */
+  readonly body: unknown
+  readonly precondition: Precondition
+  /** The owner set of a file apply. */
+  readonly owner?: string | null
+}
+
+export interface WrittenPolicy extends Written<Policy> {
+  /** Keys that it applies to. */
+  readonly selected: number
+  readonly warnings: readonly string[]
+}
+
+export const putPolicy =
+  (deps: PutPolicyDeps) =>
+  (actor: Actor, put: PutPolicy): Promise<Committed<WrittenPolicy>> => {
+    const input = readPolicyBody(put.body)
+    const name = nameOf(put.name, input)
+    const { issues, warnings } = checkPolicy(input.spec, deps.clock.now())
+    throwIssues('The policy is not usable.', issues, input.at)
+    return deps.ledger.commit(actor, async (tx) => {
+      await lockPolicies(tx)
+      const before = await tx.policies.get(name)
+      if (put.name === null && before) {
+        throw new RekeyError('resource.exists', { detail: `There is a policy "${name}" already.` })
+      }
+      if (before) mustSeePolicy(actor, before, name)
+      checkPrecondition(put.name === null ? noPrecondition : put.precondition, before?.revision ?? null)
+      // The scope is asked of the state before and after.
+      if (before) await mustBeAllowed(tx, deps.providers, actor, { ...before, at: input.at }, before)
+      await mustBeAllowed(tx, deps.providers, actor, input, before)
+      await checkLabels(tx, actor, before?.labels ?? null, input.labels)
+      return writePolicy(tx, deps.providers, { name, input, before, warnings, actor, owner: put.owner ?? before?.owner ?? null })
+    })
+  }
+
+/** A policy out of scope is not there. */
+export const mustSeePolicy = (actor: Actor, policy: Policy | null, name: string): Policy => {
+  if (!policy || !inScope(actor, scopedPolicy(policy))) throw notFound('policy', name)
+  return policy
+}
+
+const nameOf = (path: string | null, { name, at }: PolicyInput): string => {
+  if (path !== null && name !== null && name !== path) {
+    throw new RekeyError('request.invalid', {
+      detail: `The body names "${name}", the path "${path}".`,
+      errors: [{ pointer: at === '/spec' ? '/metadata/name' : '/name', detail: "must be the path's" }],
+    })
+  }
+  const found = path ?? name
+  if (found !== null) return found
+  throw new RekeyError('request.invalid', {
+    detail: 'The policy has no name.',
+    errors: [{ pointer: '/name', detail: 'is required' }],
+  })
+}
+
+interface Write {
+  readonly name: string
+  readonly input: PolicyInput
+  readonly before: Policy | null
+  readonly warnings: readonly string[]
+  readonly actor: Actor
+  readonly owner: string | null
+}
+
+const writePolicy = async (tx: Tx, providers: Providers, write: Write) => {
+  const { name, input, before, actor } = write
+  const now = await tx.now()
+  const wanted: Policy = {
+    name,
+    labels: input.labels,
+    annotations: input.annotations,
+    spec: input.spec,
+    revision: (before?.revision ?? 0) + 1,
+    author: { id: actor.id, name: actor.name },
+    owner: write.owner,
+    createdAt: before?.createdAt ?? now,
+    updatedAt: now,
+  }
+  const changed = !before || !sameJson(fieldsOf(before), fieldsOf(wanted))
+  const after = changed || !before ? wanted : before
+  let assigned: Reassigned | null = null
+  const warnings = [...write.warnings, ...(await strangers(tx, input))]
+  if (changed) {
+    mustHold(await tx.writePolicy.put(wanted, before?.revision ?? null))
+    const { restarts, rotates } = effectOf(before, wanted)
+    assigned = await reassign(tx, { name, before, after: wanted, restarts, rotates }, now)
+    warnings.push(...mustSuitTypes(providers, input, assigned))
+  }
+  const selected = assigned?.selected ?? (await countSelected(tx, name))
+  const audit: readonly [LedgerEvent, ...LedgerEvent[]] = [
+    {
+      action: 'policy.put',
+      target: { id: name, name },
+      outcome: 'succeeded',
+      before: before && asJson(fieldsOf(before)),
+      after: asJson({
+        ...fieldsOf(after),
+        revision: after.revision,
+        keys: { selected, gained: assigned?.gained ?? 0, lost: assigned?.lost ?? 0 },
+      }),
+    },
+    ...policyChanges(assigned),
+  ]
+  return { value: { resource: after, created: !before, changed, selected, warnings }, audit }
+}
+
+/** The keys that changed hands, one event each for the first hundred; the policy's own event counts them all. */
+export const policyChanges = (assigned: Reassigned | null): readonly LedgerEvent[] =>
+  (assigned?.changed ?? []).map(({ id, name, from, to }) => ({
+    action: 'key.policyChanged',
+    target: { id, name },
+    outcome: 'succeeded',
+    before: { policy: from },
+    after: { policy: to },
+  }))
+
+const effectOf = (before: Policy | null, after: Policy) => {
+  const [old, now] = [before && resolvePolicy(before.spec), resolvePolicy(after.spec)]
+  const enabled = now.enabled && !old?.enabled
+  const moved = old !== null && (!sameJson(old.schedule, now.schedule) || old.maxAgeMs !== now.maxAgeMs)
+  return { restarts: enabled || moved, rotates: enabled && now.rotateOnEnable }
+}
+
+const fieldsOf = ({ labels, annotations, spec }: Policy) => ({ labels, annotations, spec })
+
+/** What the types of the selected keys, and the type that the selector names, cannot do. */
+const mustSuitTypes = (providers: Providers, { spec, at }: PolicyInput, { types }: Reassigned): readonly string[] => {
+  const wanted = new Set([...types.keys(), ...(spec.selector.type === undefined ? [] : [spec.selector.type])])
+  const found = [...providers.values()].flatMap((provider) => provider.types.filter(({ type }) => wanted.has(type)))
+  return found.flatMap((type) => {
+    const { issues, warnings } = checkPolicyAgainstType(spec, type)
+    throwIssues(`The policy does not suit ${type.type}.`, issues, at)
+    const faults = spec.generate ? shapeFaults(type.generateSchema, spec.generate, `${at}/generate`) : []
+    if (faults.length > 0) {
+      throw new RekeyError('policy.impossible', {
+        detail: `The policy's generate does not suit ${type.type}.`,
+        errors: faults,
+      })
+    }
+    return warnings
+  })
+}
+
+/** Names that mean nothing yet: legal, since files come in any order, and probably not meant. */
+const strangers = async (db: Reads, { spec }: PolicyInput): Promise<readonly string[]> => {
+  const warnings: string[] = []
+  const { connection } = spec.selector
+  if (connection !== undefined && !(await db.connections.get(connection))) {
+    warnings.push(`there is no connection ${connection}, so the selector matches nothing`)
+  }
+  for (const { sink } of spec.notify ?? []) {
+    // oxlint-disable-next-line no-await-in-loop -- few, one connection
+    if (!(await db.sinks.get(sink))) warnings.push(`there is no sink ${sink}, so nobody is told`)
+  }
+  return warnings
+}
+
+const mostCounted = 200
+
+/** Exact up to a page; the audit event of the last change has the exact number. */
+export const countSelected = async (db: Reads, policy: string): Promise<number> => {
+  let count = 0
+  let after: string | null = null
+  do {
+    // oxlint-disable-next-line no-await-in-loop -- a page names the next one
+    const page: Awaited<ReturnType<Reads['keys']['list']>> = await db.keys.list({ policy }, { limit: mostCounted, after })
+    count += page.items.length
+    after = page.next
+  } while (after !== null)
+  return count
+}
+

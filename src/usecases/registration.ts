@@ -1,0 +1,167 @@
+// What is asked before a key is registered, by adoption or creation: names, shapes, rights, and that its object is free.
+
+import { Type, type Static } from 'typebox'
+import type { Actor } from '#domain/actor.ts'
+import type { Connection } from '#domain/connection.ts'
+import { RekeyError } from '#domain/errors.ts'
+import type { JsonObject } from '#domain/json.ts'
+import type { Key } from '#domain/key.ts'
+import { freeTextPattern, labelsSchema, nameSchema, typeNameSchema } from '#domain/names.ts'
+import type { Clock, Ids, Ledger, Reads, Sessions } from '#domain/ports.ts'
+import type { KeyType, ObjectAddress, Provider } from '#domain/provider.ts'
+import { checkShape } from './check-shape.ts'
+import { checkLabels, mustBeGranted, mustStayInScope } from './rights.ts'
+
+const words = (maxLength: number) => Type.String({ minLength: 1, maxLength, pattern: freeTextPattern })
+const parameters = Type.Record(Type.String(), Type.Unknown())
+const names = Type.Array(nameSchema, { maxItems: 200, uniqueItems: true })
+
+/** What may be changed later. */
+export const keyFields = {
+  purpose: words(500),
+  owner: words(200),
+  environment: words(63),
+  labels: Type.Optional(labelsSchema),
+  consumers: Type.Optional(names),
+  usableBy: Type.Optional(names),
+  observe: Type.Optional(Type.Union([Type.Literal('native'), Type.Null()])),
+  generate: Type.Optional(Type.Union([parameters, Type.Null()])),
+}
+
+/** What says which object it is: fixed for the life of a key. */
+export const keyPlace = {
+  connection: nameSchema,
+  type: typeNameSchema,
+  ref: Type.Optional(parameters),
+}
+
+export const registrationFields = {
+  name: nameSchema,
+  ...keyPlace,
+  ...keyFields,
+  adopt: Type.Optional(Type.String({ minLength: 1, maxLength: 500 })),
+  create: Type.Optional(Type.Boolean()),
+}
+const registration = Type.Object(registrationFields)
+export type Registration = Static<typeof registration>
+
+export type Providers = ReadonlyMap<string, Provider>
+
+export interface RegisterKeyDeps {
+  readonly ledger: Ledger
+  readonly sessions: Pick<Sessions, 'open'>
+  readonly providers: Providers
+  readonly clock: Clock
+  readonly ids: Ids
+}
+
+export interface Place {
+  readonly connection: Connection
+  readonly type: KeyType
+  readonly ref: JsonObject
+  readonly objectId: string
+}
+
+export const findType = (providers: Providers, connection: Connection, name: string): KeyType => {
+  const types = providers.get(connection.provider)?.types ?? []
+  const type = types.find((candidate) => candidate.type === name)
+  if (type) return type
+  throw new RekeyError('request.invalid', {
+    detail: `The connection "${connection.name}" has no keys of type "${name}".`,
+    hint: `Its types: ${types.map((candidate) => candidate.type).join(', ')}.`,
+    errors: [{ pointer: '/type', detail: 'not a type of this connection' }],
+  })
+}
+
+/** The rights of the actor, and the place that the registration names. Asked before the provider is, and again in the commit. */
+export const placeOf = async (
+  db: Reads,
+  providers: Providers,
+  actor: Actor,
+  input: Registration,
+): Promise<Place> => {
+  const labels = input.labels ?? {}
+  mustStayInScope(actor, { labels, connection: input.connection })
+  const connection = await db.connections.get(input.connection)
+  if (!connection) {
+    throw new RekeyError('request.impossible', {
+      detail: `There is no connection "${input.connection}".`,
+      errors: [{ pointer: '/connection', detail: 'does not exist' }],
+    })
+  }
+  const type = findType(providers, connection, input.type)
+  checkShape(type.refSchema, input.ref ?? {}, '/ref')
+  if (input.generate) checkShape(type.generateSchema, input.generate, '/generate')
+  // Checked above: what a provider's own schema accepts is JSON.
+  const ref = (input.ref ?? {}) as JsonObject
+  const objectId = type.objectId({ settings: connection.settings, ref, keyName: input.name })
+  mustBeGranted(actor, connection, labels, objectId)
+  await checkLabels(db, actor, null, labels)
+  return { connection, type, ref, objectId }
+}
+
+/** One object, one key; one name, one key. */
+export const mustBeFree = async (db: Reads, name: string, objectId: string): Promise<void> => {
+  if (await db.keys.byName(name)) {
+    throw new RekeyError('resource.exists', { detail: `There is a key "${name}" already.` })
+  }
+  const taken = await db.keys.byObject(objectId)
+  if (taken) {
+    throw new RekeyError('key.objectTaken', {
+      detail: 'The object is managed by another key: one object, one key.',
+      errors: [{ pointer: '/ref', detail: 'managed already' }],
+    })
+  }
+}
+
+export const addressOf = (key: Pick<Key, 'id' | 'name' | 'type' | 'ref'>): ObjectAddress => ({
+  type: key.type,
+  ref: key.ref,
+  keyId: key.id,
+  keyName: key.name,
+})
+
+export const keyOf = (
+  id: string,
+  input: Registration,
+  place: Place,
+  selected: Pick<Key, 'policy' | 'policySelectedAt'>,
+  now: Date,
+): Key => ({
+  id,
+  name: input.name,
+  connection: input.connection,
+  type: input.type,
+  ref: place.ref,
+  objectId: place.objectId,
+  purpose: input.purpose,
+  owner: input.owner,
+  environment: input.environment,
+  labels: input.labels ?? {},
+  consumers: input.consumers ?? [],
+  usableBy: input.usableBy ?? [],
+  observe: input.observe ?? null,
+  generate: (input.generate ?? null) as JsonObject | null,
+  ...selected,
+  revision: 1,
+  createdAt: now,
+  updatedAt: now,
+  deletedAt: null,
+})
+
+/** For the audit log: what a key says about itself. */
+export const toldKey = (key: Key): JsonObject => ({
+  connection: key.connection,
+  type: key.type,
+  objectId: key.objectId,
+  purpose: key.purpose,
+  owner: key.owner,
+  environment: key.environment,
+  labels: key.labels,
+  consumers: key.consumers,
+  usableBy: key.usableBy,
+  observe: key.observe,
+  generate: key.generate,
+  policy: key.policy,
+  revision: key.revision,
+})
