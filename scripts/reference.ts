@@ -1,0 +1,148 @@
+// Reference pages that are drawn from tables in the code. `npm run docs` writes them; test/house/docs.test.ts fails while
+// page and code differ. A page is a row.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { errors, type ErrorCode } from '../src/domain/errors.ts'
+import { machine, phases, type Phase } from '../src/domain/rotation-machine.ts'
+import { providers } from '../src/providers/registry.ts'
+
+export const root = join(import.meta.dirname, '..')
+
+/** Path of a page, and its whole text. */
+export const pages: Readonly<Record<string, () => string>> = {
+  'docs/reference/rotation-machine.md': () => rotationPage(),
+  'docs/reference/errors.md': () => errorPage(),
+  'docs/reference/key-types.md': () => keyTypePage(),
+  'README.md': () => withBlock(read('README.md'), 'phases', phaseTable()),
+}
+
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+
+/** `text` with what stands between the markers of `name` replaced. */
+export const withBlock = (text: string, name: string, block: string): string => {
+  const [begin, end] = [`<!-- generated: ${name} -->`, `<!-- end: ${name} -->`]
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
+  if (from < 0 || to < from) throw new Error(`the markers of "${name}" are not there`)
+  return `${text.slice(0, from + begin.length)}\n${block}\n${text.slice(to)}`
+}
+
+const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+  [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
+
+const generated = '<!-- Drawn from the code by `npm run docs`; changes here are lost. -->'
+
+const undoWords = { cancel: 'cancel', steps: 'step by step', none: '–' } as const
+
+const phaseTable = (): string =>
+  table(
+    ['phase', 'goes to', 'undo', 'a definite failure', 'writes at the provider'],
+    phases.map((phase) => {
+      const row = machine[phase]
+      return [
+        `\`${phase}\``,
+        row.to.length === 0 ? 'the end' : row.to.map((to) => `\`${to}\``).join(', '),
+        undoWords[row.undo],
+        row.failure === null ? '–' : `\`${row.failure}\``,
+        row.writes ? 'yes' : 'no',
+      ]
+    }),
+  )
+
+const rotationPage = (): string =>
+  [
+    '# The rotation machine',
+    generated,
+    'Two facts hold in every phase before `retiring`: the version that served when the rotation began can still be made to serve, and nothing that Rekey does not own was touched. No phase ends by timing out into destruction.',
+    `## On the way\nForward and to the end. Every open phase may also go to \`stalled\` where the table says so, and from \`stalled\` a person leads back (\`resume\`), to undo (\`rollback\`) or out (\`abandon\`).\n\n\`\`\`mermaid\n${diagram()}\n\`\`\``,
+    `## Every edge\n${phaseTable()}`,
+    `## What each phase is\n${phases.map((phase) => `- **${phase}**: ${prose(phase)}`).join('\n')}`,
+  ].join('\n\n') + '\n'
+
+const diagram = (): string => {
+  const arrows = phases
+    .filter((phase) => phase !== 'stalled')
+    .flatMap((phase) =>
+      machine[phase].to.filter((to) => to !== 'stalled').map((to) => `  ${phase} --> ${to}`),
+    )
+  const ends = phases.filter((phase) => !machine[phase].open && phase !== 'abandoned')
+  return [
+    'stateDiagram-v2',
+    '  [*] --> planned',
+    ...arrows,
+    ...ends.map((end) => `  ${end} --> [*]`),
+  ].join('\n')
+}
+
+const endings: Partial<Record<Phase, string>> = {
+  cancelled: 'Ended before anything was made.',
+  rolledBack: 'Undone: the version that served before serves again.',
+  abandoned: 'A person gave it up where it was: everything stays as it is at the provider.',
+}
+
+/** The paragraph of a phase in the comment that opens the machine's file. */
+const prose = (phase: Phase): string => {
+  const lines = read('src/domain/rotation-machine.ts').split('\n')
+  const start = lines.findIndex((line) => line.startsWith(`// ${phase} `))
+  if (start < 0) {
+    const text = endings[phase]
+    if (text === undefined) throw new Error(`rotation-machine.ts says nothing on "${phase}"`)
+    return text
+  }
+  const rest = lines.slice(start + 1)
+  const end = rest.findIndex((line) => !/^\/\/ {4,}\S/.test(line))
+  return [
+    lines[start]?.slice(`// ${phase} `.length) ?? '',
+    ...rest.slice(0, end).map((line) => line.slice(2)),
+  ]
+    .map((line) => line.trim())
+    .join(' ')
+}
+
+const errorPage = (): string =>
+  [
+    '# Errors',
+    generated,
+    'Every refusal is `application/problem+json` (RFC 9457) with one of these codes in `code`; its `type` is `/problems/<code>`. *Retry* says whether the same request may succeed later.',
+    table(
+      ['code', 'status', 'title', 'retry'],
+      (Object.keys(errors) as ErrorCode[]).map((code) => {
+        const { status, title, retry } = errors[code]
+        return [`\`${code}\``, String(status), title, retry ? 'yes' : 'no']
+      }),
+    ),
+  ].join('\n\n') + '\n'
+
+const keyTypePage = (): string =>
+  [
+    '# Key types',
+    generated,
+    'What each type declares; the engine plans from this and nothing else. `slot`: how many versions can be valid at once. `staging`: whether a new version can exist before it is handed out. `undo`: how the old version is brought back. `suspend`: whether the old version can be switched off and on again before it is retired.',
+    ...providers.map(
+      (provider) =>
+        `## ${provider.title}\n${table(
+          [
+            'type',
+            'slot',
+            'staging',
+            'undo',
+            'suspend',
+            'revokes',
+            'exactly once by',
+            'value delivered',
+            'operations',
+          ],
+          provider.types.map(({ type, traits }) => [
+            `\`${type}\``,
+            traits.slot,
+            traits.staging,
+            traits.undo,
+            traits.suspend ? 'yes' : 'no',
+            traits.revokes,
+            traits.exactlyOnce,
+            traits.deliver ? 'yes' : 'no',
+            traits.operations.join(', ') || '–',
+          ]),
+        )}`,
+    ),
+  ].join('\n\n') + '\n'
