@@ -80,5 +80,6 @@ const make = (line: string): Cron => {
 const evaluator = (cron: Cron): CronLine => ({
   after: (wall) => cron.nextRun(new Date(wall))?.getTime() ?? null,
   // croner looks strictly before its argument, and in whole seconds; all wall times are whole minutes.
-  atOrBefore: (wall) => cron.previousRuns(1, new Date(wall + 1000))[0]?.getTime() ?? null,
+  atOrBefore: (wall) =>
+    cron.previousRuns(1, new Date(Math.floor(wall / 60_000) * 60_000 + 1000))[0]?.getTime() ?? null,
 })
