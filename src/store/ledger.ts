@@ -1,0 +1,131 @@
+// The only writer. A change of state and the events that tell of it are one transaction, three times over: `work` does not
+// compile without an event, nothing outside this folder can reach the database, and a deferred trigger refuses the commit
+// of a transaction that changed a guarded row and wrote no event.
+//
+// What a crash leaves: nothing, or all of it. When the connection breaks while COMMIT is under way nobody here knows which;
+// that is `audit.unavailable`, never success: the caller finds out by reading, or by asking again with its idempotency key.
+
+import type { Writer } from '#audit/writer.ts'
+import type { Actor } from '#domain/actor.ts'
+import type { Receipt } from '#domain/audit.ts'
+import { RekeyError } from '#domain/errors.ts'
+import type { Bell, Clock, Committed, Ids, Keyring, Ledger, LedgerEvent, Outcome, Tx } from '#domain/ports.ts'
+import type { Database, Db } from './database.ts'
+import { makeReads, makeTx } from './reads.ts'
+import { callersFault, isConflict, isUnavailable, rk, sqlState } from './sql-state.ts'
+import { writeEvents, type EventDeps } from './write-events.ts'
+
+export interface LedgerDeps {
+  readonly database: Database
+  readonly keyring: Keyring
+  readonly writer: Writer
+  readonly ids: Ids
+  readonly clock: Clock
+  readonly bell: Bell
+}
+
+/** How long a transaction waits for a session, and how long it may last, in ms. */
+const limits = { maxWait: 5_000, timeout: 20_000 } as const
+const maxAttempts = 6
+
+export const createLedger = (deps: LedgerDeps): Ledger => {
+  const { client } = deps.database
+  const reads = makeReads(client, deps.keyring)
+  const transaction = <T>(body: (db: Db) => Promise<T>): Promise<T> => retrying(deps, () => client.$transaction(body, limits))
+  const note = async (actor: Actor, event: LedgerEvent): Promise<Receipt> => {
+    const receipts = await transaction((db) => writeEvents(db, deps, actor, [event]))
+    return receipts[0]
+  }
+  return {
+    note,
+    read: async (work) => {
+      try {
+        return await work(reads)
+      } catch (e) {
+        throw isUnavailable(e) ? new RekeyError('service.unavailable', { detail: 'The database cannot be reached', cause: e }) : e
+      }
+    },
+    commit: async (actor, work) => {
+      const { outcome, receipts } = await transaction((db) => perform(db, deps, actor, work))
+      if (outcome.wake !== undefined && outcome.wake.length > 0) await deps.bell.ring(outcome.wake)
+      return { value: outcome.value, receipts }
+    },
+    rehearse: async (actor, work) => {
+      const outcome = await rehearse(deps, actor, work)
+      const receipt = await note(actor, rehearsed(actor, outcome))
+      return { value: outcome.value, receipts: [receipt] }
+    },
+  }
+}
+
+const perform = async <T>(
+  db: Db,
+  deps: EventDeps & Pick<LedgerDeps, 'keyring'>,
+  actor: Actor,
+  work: (tx: Tx) => Promise<Outcome<T>>,
+): Promise<{ readonly outcome: Outcome<T>; readonly receipts: Committed<T>['receipts'] }> => {
+  const outcome = await work(makeTx(db, deps.keyring, deps.ids))
+  return { outcome, receipts: await writeEvents(db, deps, actor, outcome.audit) }
+}
+
+/** Everything that `commit` does, up to the checks that COMMIT would make, and then back. */
+const rehearse = async <T>(
+  deps: LedgerDeps,
+  actor: Actor,
+  work: (tx: Tx) => Promise<Outcome<T>>,
+): Promise<Outcome<T>> => {
+  class RolledBack extends Error {
+    readonly outcome: Outcome<T>
+    constructor(outcome: Outcome<T>) {
+      super('rehearsed')
+      this.outcome = outcome
+    }
+  }
+  return retrying(deps, async () => {
+    try {
+      await deps.database.client.$transaction(async (db) => {
+        const { outcome } = await perform(db, deps, actor, work)
+        await db.$executeRaw`SET CONSTRAINTS ALL IMMEDIATE`
+        throw new RolledBack(outcome)
+      }, limits)
+    } catch (e) {
+      if (e instanceof RolledBack) return e.outcome
+      throw e
+    }
+    throw new Error('a rehearsal was committed')
+  })
+}
+
+const rehearsed = (actor: Actor, outcome: Outcome<unknown>): LedgerEvent => ({
+  action: 'request.rehearsed',
+  target: { id: actor.requestId ?? actor.id, name: outcome.audit[0].target.name },
+  outcome: 'succeeded',
+  after: { actions: [...new Set(outcome.audit.map((event) => event.action))] },
+})
+
+/** Runs again what the database undid for another's sake, and says in our words what went wrong otherwise. */
+const retrying = async <T>(deps: Pick<LedgerDeps, 'clock' | 'ids'>, run: () => Promise<T>): Promise<T> => {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await run()
+    } catch (e) {
+      if (!isConflict(e)) throw translate(e)
+      if (attempt >= maxAttempts) {
+        throw new RekeyError('audit.unavailable', { detail: 'Too many writers at once', cause: e })
+      }
+      // Full jitter, or the two that collided collide again.
+      await deps.clock.pause(deps.ids.fraction() * 10 * 2 ** attempt)
+    }
+  }
+}
+
+const translate = (e: unknown): unknown => {
+  if (e instanceof RekeyError) return e
+  const fault = callersFault(e)
+  if (fault !== null) return fault
+  if (isUnavailable(e)) {
+    return new RekeyError('audit.unavailable', { detail: 'Nothing is done without an audit record, and none can be written now', cause: e })
+  }
+  if (sqlState(e) === rk.notAudited) return new Error('a guarded row was changed without an audit event', { cause: e })
+  return e
+}

@@ -1,0 +1,76 @@
+// All tables behind the two views that the rest of the house has of them.
+
+import type { Ids, Keyring, Reads, Tx } from '#domain/ports.ts'
+import type { Db } from './database.ts'
+import { markEffective } from './idempotency.ts'
+import { apiKeyReads, apiKeyWrites } from './tables/api-keys.ts'
+import {
+  acknowledgementReads,
+  acknowledgementWrites,
+  approvalReads,
+  approvalWrites,
+} from './tables/approvals.ts'
+import { auditReads } from './tables/audit-events.ts'
+import { connectionReads, connectionWrites } from './tables/connections.ts'
+import { consumerReads, consumerWrites } from './tables/consumers.ts'
+import { freezeReads, freezeWrites } from './tables/freeze.ts'
+import { intentReads, intentWrites } from './tables/intents.ts'
+import { keyReads, keyWrites } from './tables/keys.ts'
+import { policyReads, policyWrites } from './tables/policies.ts'
+import { timerReads, timerWrites } from './tables/rotation-timers.ts'
+import { rotationReads, rotationWrites } from './tables/rotations.ts'
+import { scheduleReads, scheduleWrites } from './tables/schedules.ts'
+import { sealedReads, sealedWrites } from './tables/sealed.ts'
+import { sinkReads, sinkWrites } from './tables/sinks.ts'
+import { versionReads, versionWrites } from './tables/versions.ts'
+
+export const makeReads = (db: Db, keyring: Keyring): Reads => ({
+  connections: connectionReads(db),
+  keys: keyReads(db),
+  versions: versionReads(db),
+  policies: policyReads(db),
+  consumers: consumerReads(db),
+  sinks: sinkReads(db),
+  freeze: freezeReads(db),
+  apiKeys: apiKeyReads(db),
+  rotations: rotationReads(db),
+  timers: timerReads(db),
+  intents: intentReads(db),
+  approvals: approvalReads(db),
+  acknowledgements: acknowledgementReads(db),
+  sealed: sealedReads(db, keyring),
+  schedule: scheduleReads(db),
+  audit: auditReads(db),
+})
+
+export const makeTx = (db: Db, keyring: Keyring, ids: Ids): Tx => ({
+  ...makeReads(db, keyring),
+  lock: async (name) => {
+    await db.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${name}, 0))`
+  },
+  now: () => databaseNow(db),
+  fingerprint: (material) => keyring.fingerprint(material),
+  writeConnection: connectionWrites(db),
+  writeKey: keyWrites(db),
+  writeVersion: versionWrites(db),
+  writePolicy: policyWrites(db),
+  writeConsumer: consumerWrites(db),
+  writeSink: sinkWrites(db),
+  writeFreeze: freezeWrites(db),
+  writeApiKey: apiKeyWrites(db),
+  writeRotation: rotationWrites(db),
+  writeIntent: intentWrites(db),
+  writeApproval: approvalWrites(db),
+  writeAcknowledgement: acknowledgementWrites(db),
+  writeSealed: sealedWrites(db, keyring, ids),
+  writeSchedule: scheduleWrites(db),
+  writeTimer: timerWrites(db),
+  writeIdempotency: { markEffective: (claim) => markEffective(db, claim) },
+})
+
+export const databaseNow = async (db: Db): Promise<Date> => {
+  const rows = await db.$queryRaw<{ readonly now: Date }[]>`SELECT app.now() AS now`
+  const now = rows[0]?.now
+  if (now === undefined) throw new Error('the database told no time')
+  return now
+}

@@ -1,0 +1,80 @@
+// Where Prisma and its pg adapter put what PostgreSQL said. It differs by kind of call, and at COMMIT it differs again:
+//
+//   model call, statement time              P2039   meta.driverAdapterError.cause.originalCode
+//   $executeRaw, $queryRaw                  P2010   the same place
+//   interactive transaction, at COMMIT      DriverAdapterError without code or meta: cause.originalCode
+//   $transaction([…]) or single, at COMMIT  P2039   the first place
+//   unique                                  P2002   …cause.constraint.index names the index
+//   serialization, deadlock                 P2034   originalCode 40001, 40P01
+//   too long, no connection                 P2028   none
+//   server away, bad password               P1001, P1000
+//   backend killed inside a transaction     a plain Error, no code at all: the outcome is unknown
+//
+// DETAIL, HINT and CONSTRAINT are lost on the way, so our triggers say everything by a class of their own, RKnnn.
+
+import { RekeyError } from '#domain/errors.ts'
+
+/** What our triggers say. */
+export const rk = {
+  appendOnly: 'RK001',
+  notAudited: 'RK002',
+  guarded: 'RK003',
+  versionEdge: 'RK004',
+  rotationEdge: 'RK005',
+  epoch: 'RK006',
+} as const
+
+/** The SQLSTATE behind an error of Prisma, or null where there is none. */
+export const sqlState = (e: unknown): string | null => {
+  const code = member(adapterCause(e), 'originalCode')
+  return typeof code === 'string' ? code : null
+}
+
+/** Prisma's own code: P2028 and the like. */
+export const prismaCode = (e: unknown): string | null => {
+  const code = member(e, 'code')
+  return typeof code === 'string' && /^P\d{4}$/.test(code) ? code : null
+}
+
+/** The index that a unique violation hit, or null. */
+export const violatedIndex = (e: unknown): string | null => {
+  const index = member(member(adapterCause(e), 'constraint'), 'index')
+  return typeof index === 'string' ? index : null
+}
+
+/** Whether the same transaction, run again, may succeed: the database undid it and said so. */
+export const isConflict = (e: unknown): boolean =>
+  prismaCode(e) === 'P2034' || ['40001', '40P01'].includes(sqlState(e) ?? '')
+
+/** Whether the database could not be reached, was too slow, or went away in the middle. */
+export const isUnavailable = (e: unknown): boolean => {
+  const prisma = prismaCode(e)
+  if (prisma !== null && ['P1000', 'P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037'].includes(prisma)) return true
+  const state = sqlState(e)
+  if (state !== null) return /^(08|53|57P|58)/.test(state)
+  const kind = member(adapterCause(e), 'kind')
+  if (kind === 'DatabaseNotReachable' || kind === 'ConnectionClosed' || kind === 'SocketTimeout' || kind === 'TlsConnectionError') return true
+  return e instanceof Error && /connection error|Connection terminated|not queryable|ECONNRE|Can't reach database|Server has closed the connection/i.test(e.message)
+}
+
+/** A unique violation that a caller brought about, as the error that the caller sees; null for all else. */
+export const callersFault = (e: unknown): RekeyError | null => {
+  const index = violatedIndex(e)
+  if (index === null) return null
+  const code = byIndex[index] ?? (index.endsWith('_pkey') && resources.has(index) ? 'resource.exists' : null)
+  return code === null ? null : new RekeyError(code, { cause: e })
+}
+
+const byIndex: Readonly<Record<string, 'resource.exists' | 'key.objectTaken' | 'rotation.inProgress'>> = {
+  key_name_taken: 'resource.exists',
+  key_object_taken: 'key.objectTaken',
+  rotation_one_open: 'rotation.inProgress',
+  rotation_one_an_occurrence: 'rotation.inProgress',
+}
+const resources: ReadonlySet<string> = new Set(['connection_pkey', 'policy_pkey', 'consumer_pkey', 'sink_pkey'])
+
+const adapterCause = (e: unknown): unknown =>
+  member(member(member(e, 'meta'), 'driverAdapterError'), 'cause') ?? member(e, 'cause')
+
+const member = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined

@@ -1,0 +1,37 @@
+// What people and consumers said about a rotation. Once each: saying it again changes nothing.
+
+import type { Reads, Tx } from '#domain/ports.ts'
+import type { Db } from '../database.ts'
+import { isUuid, word } from './translate.ts'
+
+export const approvalReads = (db: Db): Reads['approvals'] => ({
+  of: async (rotationId) => {
+    if (!isUuid(rotationId)) return []
+    const rows = await db.approval.findMany({ where: { rotationId }, orderBy: [{ at: 'asc' }, { id: 'asc' }] })
+    return rows.map(({ id: _, ...row }) => ({
+      ...row,
+      kind: word(row.kind),
+      gate: word(row.gate),
+      phase: word(row.phase),
+    }))
+  },
+})
+
+export const approvalWrites = (db: Db): Tx['writeApproval'] => ({
+  insert: async (row) => {
+    const { count } = await db.approval.createMany({ data: [row], skipDuplicates: true })
+    return count === 1
+  },
+})
+
+export const acknowledgementReads = (db: Db): Reads['acknowledgements'] => ({
+  of: (keyId, version) =>
+    db.acknowledgement.findMany({ where: { keyId, version }, orderBy: [{ at: 'asc' }, { consumer: 'asc' }] }),
+})
+
+export const acknowledgementWrites = (db: Db): Tx['writeAcknowledgement'] => ({
+  insert: async (row) => {
+    const { count } = await db.acknowledgement.createMany({ data: [row], skipDuplicates: true })
+    return count === 1
+  },
+})

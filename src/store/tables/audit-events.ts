@@ -1,0 +1,83 @@
+// The audit log as it is read: newest first, by the time in the ids.
+
+import type { AuditBody } from '#domain/audit.ts'
+import type { AuditFilter, Reads, StoredEvent } from '#domain/ports.ts'
+import type { Db } from '../database.ts'
+import { Prisma } from '../generated/client.ts'
+import { isUuid, paged, take } from './translate.ts'
+
+interface Row {
+  readonly body: string
+  readonly leaf_hash: Uint8Array
+  readonly writer_kid: Uint8Array
+  readonly writer_sig: Uint8Array
+  readonly recorded_at: Date
+}
+
+export const auditReads = (db: Db): Reads['audit'] => ({
+  list: async (filter, page) => {
+    if (page.after !== null && !isUuid(page.after)) return { items: [], next: null }
+    const rows = await db.$queryRaw<Row[]>`
+      SELECT body, leaf_hash, writer_kid, writer_sig, recorded_at FROM audit.event
+      WHERE true ${conditions(filter)}
+        ${page.after === null ? Prisma.empty : Prisma.sql`AND id < ${page.after}::uuid`}
+      ORDER BY id DESC LIMIT ${take(page)}`
+    return paged(rows.map(toEvent), page, (event) => event.body.id)
+  },
+  after: async (correlationId, eventId, limit) => {
+    const seen = eventId !== null && isUuid(eventId) ? await sequenceOf(db, correlationId, eventId) : 0
+    const rows = await db.$queryRaw<Row[]>`
+      SELECT body, leaf_hash, writer_kid, writer_sig, recorded_at FROM audit.event
+      WHERE correlation_id = ${correlationId} AND (body::jsonb #>> '{stream,seq}')::integer > ${seen}
+      ORDER BY (body::jsonb #>> '{stream,seq}')::integer LIMIT ${limit}`
+    return rows.map(toEvent)
+  },
+  get: async (id) => {
+    if (!isUuid(id)) return null
+    const rows = await db.$queryRaw<Row[]>`
+      SELECT body, leaf_hash, writer_kid, writer_sig, recorded_at FROM audit.event WHERE id = ${id}::uuid LIMIT 1`
+    const row = rows[0]
+    return row === undefined ? null : toEvent(row)
+  },
+})
+
+/** The place of an event in its stream; 0 for one that is not in it, so that a reader with a foreign id sees all. */
+const sequenceOf = async (db: Db, correlationId: string, eventId: string): Promise<number> => {
+  const rows = await db.$queryRaw<{ readonly seq: number | null }[]>`
+    SELECT (body::jsonb #>> '{stream,seq}')::integer AS seq FROM audit.event
+    WHERE id = ${eventId}::uuid AND correlation_id = ${correlationId} LIMIT 1`
+  return rows[0]?.seq ?? 0
+}
+
+const conditions = (filter: AuditFilter): Prisma.Sql => {
+  const all: Prisma.Sql[] = []
+  if (filter.key !== undefined) all.push(Prisma.sql`AND key_name = ${filter.key}`)
+  if (filter.rotation !== undefined) all.push(Prisma.sql`AND correlation_id = ${filter.rotation}`)
+  if (filter.correlationId !== undefined) all.push(Prisma.sql`AND correlation_id = ${filter.correlationId}`)
+  if (filter.actor !== undefined) all.push(Prisma.sql`AND actor_id = ${filter.actor}`)
+  if (filter.action !== undefined) all.push(Prisma.sql`AND action = ${filter.action}`)
+  if (filter.outcome !== undefined) all.push(Prisma.sql`AND outcome = ${filter.outcome}`)
+  // An id begins with the milliseconds of its time, so a span of time is a range of the primary key.
+  if (filter.from !== undefined) all.push(Prisma.sql`AND id >= ${firstIdOf(filter.from)}::uuid`)
+  if (filter.to !== undefined) all.push(Prisma.sql`AND id < ${firstIdOf(filter.to)}::uuid`)
+  return all.length === 0 ? Prisma.empty : Prisma.join(all, ' ')
+}
+
+const firstIdOf = (at: Date): string => {
+  const ms = Math.max(0, at.getTime()).toString(16).padStart(12, '0')
+  return `${ms.slice(0, 8)}-${ms.slice(8)}-7000-8000-000000000000`
+}
+
+const toEvent = (row: Row): StoredEvent => {
+  const body = JSON.parse(row.body) as AuditBody
+  return {
+    body,
+    receipt: {
+      eventId: body.id,
+      leafHash: Buffer.from(row.leaf_hash).toString('hex'),
+      writerKid: Buffer.from(row.writer_kid).toString('hex'),
+      writerSig: Buffer.from(row.writer_sig).toString('base64'),
+    },
+    recordedAt: row.recorded_at,
+  }
+}

@@ -1,0 +1,37 @@
+import type { Freeze } from '#domain/connection.ts'
+import type { Reads, Tx } from '#domain/ports.ts'
+import type { Db } from '../database.ts'
+import { from, jsonOrNull } from './translate.ts'
+
+export const freezeReads = (db: Db): Reads['freeze'] => ({
+  get: async () => {
+    const row = await db.freeze.findUnique({ where: { id: true } })
+    if (row === null) return null
+    const { id: _, ...freeze } = row
+    return { ...freeze, selector: from(row.selector) }
+  },
+})
+
+export const freezeWrites = (db: Db): Tx['writeFreeze'] => ({
+  put: async (row, expectedRevision) => {
+    const data = toRow(row)
+    const { count } =
+      expectedRevision === null
+        ? await db.freeze.createMany({ data: [data], skipDuplicates: true })
+        : await db.freeze.updateMany({ where: { revision: expectedRevision }, data })
+    return count === 1
+  },
+  delete: async (expectedRevision) => {
+    const { count } = await db.freeze.deleteMany({ where: { revision: expectedRevision } })
+    return count === 1
+  },
+})
+
+const toRow = (freeze: Freeze) => ({
+  until: freeze.until,
+  reason: freeze.reason,
+  selector: jsonOrNull(freeze.selector),
+  setBy: freeze.setBy,
+  revision: freeze.revision,
+  updatedAt: freeze.updatedAt,
+})

@@ -1,0 +1,53 @@
+import type { Reads, Tx } from '#domain/ports.ts'
+import type { Intent } from '#domain/rotation.ts'
+import type { Db } from '../database.ts'
+import type { Intent as Row } from '../generated/client.ts'
+import { from, isUuid, json, jsonOrNull, word } from './translate.ts'
+
+const inOrder = [{ startedAt: 'asc' }, { operationId: 'asc' }] as const
+
+export const intentReads = (db: Db): Reads['intents'] => ({
+  of: async (rotationId) =>
+    isUuid(rotationId) ? (await db.intent.findMany({ where: { rotationId }, orderBy: [...inOrder] })).map(toIntent) : [],
+  get: async (operationId) => {
+    const row = await db.intent.findUnique({ where: { operationId } })
+    return row && toIntent(row)
+  },
+  ofCreation: async (keyId) =>
+    (await db.intent.findMany({ where: { keyId, rotationId: null }, orderBy: [...inOrder] })).map(toIntent),
+})
+
+export const intentWrites = (db: Db): Tx['writeIntent'] => ({
+  insert: async (row) => {
+    await db.intent.create({ data: toRow(row), select: { operationId: true } })
+  },
+  settle: async (row) => {
+    const { count } = await db.intent.updateMany({
+      where: { operationId: row.operationId, closed: false },
+      data: {
+        outcome: row.outcome,
+        closed: row.closed,
+        result: jsonOrNull(row.result),
+        detail: row.detail,
+        sealedId: row.sealedId,
+        sentNotAfter: row.sentNotAfter,
+        endedAt: row.endedAt,
+      },
+    })
+    return count === 1
+  },
+})
+
+const toIntent = (row: Row): Intent => ({
+  ...row,
+  effect: word(row.effect),
+  outcome: word(row.outcome),
+  preImage: from(row.preImage),
+  result: from(row.result),
+})
+
+const toRow = (intent: Intent) => ({
+  ...intent,
+  preImage: json(intent.preImage),
+  result: jsonOrNull(intent.result),
+})

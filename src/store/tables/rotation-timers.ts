@@ -1,0 +1,43 @@
+// Leases and due times: they change every second and are no events. Times that gates and leases compare with are app.now().
+
+import type { Reads, TimerPatch, Tx } from '#domain/ports.ts'
+import type { Db } from '../database.ts'
+import { Prisma } from '../generated/client.ts'
+import { from, isUuid } from './translate.ts'
+
+export const timerReads = (db: Db): Reads['timers'] => ({
+  get: async (rotationId) => {
+    const row = isUuid(rotationId) ? await db.rotationTimer.findUnique({ where: { rotationId } }) : null
+    return row && { ...row, waitingFor: from(row.waitingFor) }
+  },
+})
+
+export const timerWrites = (db: Db): Tx['writeTimer'] => ({
+  set: async (rotationId, patch) => {
+    const { columns, values, assignments } = patchSql(patch)
+    await db.$executeRaw`
+      INSERT INTO app.rotation_timer (rotation_id ${columns}) VALUES (${rotationId}::uuid ${values})
+      ON CONFLICT (rotation_id) DO UPDATE SET rotation_id = excluded.rotation_id ${assignments}`
+  },
+})
+
+/** Each list begins with a comma for every member that the patch has. */
+export const patchSql = (
+  patch: TimerPatch,
+): { readonly columns: Prisma.Sql; readonly values: Prisma.Sql; readonly assignments: Prisma.Sql } => {
+  const members: (readonly [Prisma.Sql, Prisma.Sql])[] = []
+  if (patch.dueNow) members.push([Prisma.sql`due_at`, Prisma.sql`app.now()`])
+  else if (patch.dueAt !== undefined) members.push([Prisma.sql`due_at`, Prisma.sql`${patch.dueAt}::timestamptz`])
+  if (patch.attempts !== undefined) members.push([Prisma.sql`attempts`, Prisma.sql`${patch.attempts}::integer`])
+  if (patch.waitingFor !== undefined) {
+    const value = patch.waitingFor === null ? null : JSON.stringify(patch.waitingFor)
+    members.push([Prisma.sql`waiting_for`, Prisma.sql`${value}::jsonb`])
+  }
+  const list = (each: (member: readonly [Prisma.Sql, Prisma.Sql]) => Prisma.Sql): Prisma.Sql =>
+    members.length === 0 ? Prisma.empty : Prisma.sql`, ${Prisma.join(members.map(each))}`
+  return {
+    columns: list(([name]) => name),
+    values: list(([, value]) => value),
+    assignments: list(([name, value]) => Prisma.sql`${name} = ${value}`),
+  }
+}

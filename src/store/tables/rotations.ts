@@ -1,0 +1,139 @@
+import type { Reads, RotationFilter, Tx } from '#domain/ports.ts'
+import type { Rotation } from '#domain/rotation.ts'
+import { openPhases } from '#domain/rotation-machine.ts'
+import type { Db } from '../database.ts'
+import { Prisma, type Rotation as Row } from '../generated/client.ts'
+import { scopeConditions } from './keys.ts'
+import { from, isUuid, json, jsonOrNull, paged, take, word } from './translate.ts'
+
+export const rotationReads = (db: Db): Reads['rotations'] => ({
+  get: async (id) => (isUuid(id) ? one(await db.rotation.findUnique({ where: { id } })) : null),
+  list: async (filter, page) => {
+    if (filter.keyId !== undefined && !isUuid(filter.keyId)) return { items: [], next: null }
+    if (page.after !== null && !isUuid(page.after)) return { items: [], next: null }
+    // Ids are UUIDv7: their order is the order of creation.
+    const found = await db.$queryRaw<{ readonly id: string }[]>`
+      SELECT r.id FROM app.rotation r ${scoped(filter)}
+      WHERE true ${conditions(filter)}
+        ${page.after === null ? Prisma.empty : Prisma.sql`AND r.id < ${page.after}::uuid`}
+      ORDER BY r.id DESC LIMIT ${take(page)}`
+    const rows = found.length === 0 ? [] : await db.rotation.findMany({ where: { id: { in: found.map((r) => r.id) } }, orderBy: { id: 'desc' } })
+    return paged(rows.map(toRotation), page, (rotation) => rotation.id)
+  },
+  openOf: async (keyId) => one(await db.rotation.findFirst({ where: { keyId, phase: { in: [...openPhases] } } })),
+  openOfKeys: async (keyIds) =>
+    (await db.rotation.findMany({ where: { keyId: { in: [...keyIds] }, phase: { in: [...openPhases] } } })).map(toRotation),
+  brokenTwice: async (keyIds) => {
+    const rows = await db.$queryRaw<{ readonly key_id: string }[]>`
+      SELECT k.key_id FROM unnest(${[...keyIds]}::uuid[]) k (key_id)
+      CROSS JOIN LATERAL (
+        SELECT phase FROM app.rotation r WHERE r.key_id = k.key_id AND r.ended_at IS NOT NULL
+        ORDER BY r.ended_at DESC, r.id DESC LIMIT 2) last
+      GROUP BY k.key_id
+      HAVING count(*) = 2 AND bool_and(last.phase IN ('rolledBack', 'abandoned'))`
+    return rows.map((row) => row.key_id)
+  },
+  ended: async (keyId, count) =>
+    (await db.rotation.findMany({ where: { keyId, endedAt: { not: null } }, orderBy: [{ endedAt: 'desc' }, { id: 'desc' }], take: count })).map(toRotation),
+  group: async (groupId) => {
+    const running = await db.rotation.count({
+      where: { groupId, phase: { in: openPhases.filter((phase) => phase !== 'planned' && phase !== 'awaitingApproval') } },
+    })
+    const { _max } = await db.rotation.aggregate({ where: { groupId }, _max: { mintEnteredAt: true } })
+    return { running, lastStartedAt: _max.mintEnteredAt }
+  },
+  waitingInGroup: async (groupId, count) => {
+    const rows = await db.rotation.findMany({
+      where: { groupId, phase: 'planned' },
+      orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+      select: { id: true },
+      take: count,
+    })
+    return rows.map((row) => row.id)
+  },
+})
+
+export const rotationWrites = (db: Db): Tx['writeRotation'] => ({
+  insert: async (row) => {
+    await db.rotation.create({ data: { ...toRow(row), ...minted(row) }, select: { id: true } })
+  },
+  move: async (row, expected) => {
+    const { keyId: _key, plan: _plan, planHash: _hash, occurrence: _occurrence, groupId: _group, ...changes } = toRow(row)
+    const { count } = await db.rotation.updateMany({
+      where: { id: row.id, phase: expected.phase, epoch: expected.epoch },
+      // The spacing of a group counts from the last entry into minting; going on from a stall into it counts again.
+      data: expected.phase === row.phase ? changes : { ...changes, ...minted(row) },
+    })
+    return count === 1
+  },
+})
+
+const minted = (row: Rotation) => (row.phase === 'minting' ? { mintEnteredAt: row.phaseEnteredAt } : {})
+
+const scoped = (filter: RotationFilter): Prisma.Sql =>
+  filter.scope ? Prisma.sql`JOIN app.key k ON k.id = r.key_id` : Prisma.empty
+
+const conditions = (filter: RotationFilter): Prisma.Sql => {
+  const all: Prisma.Sql[] = []
+  if (filter.keyId !== undefined) all.push(Prisma.sql`AND r.key_id = ${filter.keyId}::uuid`)
+  if (filter.policy !== undefined) all.push(Prisma.sql`AND r.policy = ${filter.policy}`)
+  if (filter.trigger !== undefined) all.push(Prisma.sql`AND r.trigger = ${filter.trigger}`)
+  if (filter.phase !== undefined) all.push(Prisma.sql`AND r.phase = ANY (${[...filter.phase]}::text[])`)
+  if (filter.scope) all.push(scopeConditions(filter.scope))
+  return all.length === 0 ? Prisma.empty : Prisma.join(all, ' ')
+}
+
+const one = (row: Row | null): Rotation | null => row && toRotation(row)
+
+const toRotation = (row: Row): Rotation => ({
+  id: row.id,
+  keyId: row.keyId,
+  keyName: row.keyName,
+  policy: row.policy,
+  policyRevision: row.policyRevision,
+  plan: from(row.plan),
+  planHash: row.planHash,
+  phase: word(row.phase),
+  epoch: row.epoch,
+  trigger: word(row.trigger),
+  reason: row.reason,
+  occurrence: row.occurrence,
+  fromVersion: row.fromVersion,
+  toVersion: row.toVersion,
+  preImage: from(row.preImage),
+  stalledIn: word(row.stalledIn),
+  stalledReason: row.stalledReason,
+  undo: from(row.undo),
+  phaseObservedMs: Number(row.phaseObservedMs),
+  phaseEnteredAt: row.phaseEnteredAt,
+  promotedAt: row.promotedAt,
+  createdAt: row.createdAt,
+  endedAt: row.endedAt,
+})
+
+const toRow = (r: Rotation) => ({
+  id: r.id,
+  keyId: r.keyId,
+  keyName: r.keyName,
+  policy: r.policy,
+  policyRevision: r.policyRevision,
+  plan: json(r.plan),
+  planHash: r.planHash,
+  groupId: r.plan.group.id,
+  phase: r.phase,
+  epoch: r.epoch,
+  trigger: r.trigger,
+  reason: r.reason,
+  occurrence: r.occurrence,
+  fromVersion: r.fromVersion,
+  toVersion: r.toVersion,
+  preImage: json(r.preImage),
+  stalledIn: r.stalledIn,
+  stalledReason: r.stalledReason,
+  undo: jsonOrNull(r.undo),
+  phaseObservedMs: BigInt(Math.round(r.phaseObservedMs)),
+  phaseEnteredAt: r.phaseEnteredAt,
+  promotedAt: r.promotedAt,
+  createdAt: r.createdAt,
+  endedAt: r.endedAt,
+})

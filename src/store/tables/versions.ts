@@ -1,0 +1,45 @@
+import type { Version } from '#domain/key.ts'
+import type { Reads, Tx } from '#domain/ports.ts'
+import type { Db } from '../database.ts'
+import type { Version as Row } from '../generated/client.ts'
+import { bytes, word } from './translate.ts'
+
+export const versionReads = (db: Db): Reads['versions'] => ({
+  of: async (keyId) =>
+    (await db.version.findMany({ where: { keyId }, orderBy: { version: 'asc' } })).map(toVersion),
+  get: async (keyId, version) =>
+    one(await db.version.findUnique({ where: { keyId_version: { keyId, version } } })),
+  primary: async (keyId) => one(await db.version.findFirst({ where: { keyId, isPrimary: true } })),
+  primaries: async (keyIds) =>
+    (await db.version.findMany({ where: { keyId: { in: [...keyIds] }, isPrimary: true } })).map(toVersion),
+  byFingerprint: async (fingerprint) =>
+    (await db.version.findMany({ where: { fingerprint: bytes(fingerprint) }, orderBy: [{ keyId: 'asc' }, { version: 'asc' }] })).map(toVersion),
+})
+
+export const versionWrites = (db: Db): Tx['writeVersion'] => ({
+  insert: async (row) => {
+    await db.version.create({ data: toRow(row), select: { version: true } })
+  },
+  update: async (row, expectedState) => {
+    const { count } = await db.version.updateMany({
+      where: { keyId: row.keyId, version: row.version, state: expectedState },
+      data: toRow(row),
+    })
+    return count === 1
+  },
+})
+
+const one = (row: Row | null): Version | null => row && toVersion(row)
+
+const toVersion = ({ isPrimary, ...row }: Row): Version => ({
+  ...row,
+  state: word(row.state),
+  primary: isPrimary,
+})
+
+const toRow = ({ primary, ...version }: Version) => ({
+  ...version,
+  isPrimary: primary,
+  providerVersions: [...version.providerVersions],
+  fingerprint: version.fingerprint && bytes(version.fingerprint),
+})

@@ -1,0 +1,68 @@
+// Leases, due times and the observed clock, all on the database's clock: workers on machines whose clocks differ agree.
+
+import type { Timers } from '#domain/ports.ts'
+import type { Database } from './database.ts'
+import { Prisma } from './generated/client.ts'
+import { databaseNow } from './reads.ts'
+import { patchSql } from './tables/rotation-timers.ts'
+import { isUuid } from './tables/translate.ts'
+
+export const createTimers = ({ client: db }: Database): Timers => ({
+  now: () => databaseNow(db),
+
+  // One statement, so that of two workers one wins. A new holder clears the due time: what is set from then on was set
+  // while it worked, and is not lost when it gives the lease back. If it dies, the expired lease itself is what is due.
+  claim: async (rotationId, owner, ttlMs) => {
+    if (!isUuid(rotationId)) return null
+    const rows = await db.$queryRaw<{ readonly previous: string | null; readonly until: Date }[]>`
+      UPDATE app.rotation_timer t
+      SET lease_owner = ${owner}, lease_until = app.now() + ${ttlMs}::double precision * interval '1 millisecond',
+          due_at = CASE WHEN before.ours THEN t.due_at END
+      FROM (SELECT rotation_id, lease_owner, lease_owner = ${owner} AND lease_until > app.now() AS ours
+            FROM app.rotation_timer WHERE rotation_id = ${rotationId}::uuid FOR UPDATE) before
+      WHERE t.rotation_id = before.rotation_id
+        AND (t.lease_owner IS NULL OR t.lease_owner = ${owner} OR t.lease_until <= app.now())
+      RETURNING before.lease_owner AS previous, t.lease_until AS until`
+    const row = rows[0]
+    return row === undefined ? null : { takeover: row.previous !== null && row.previous !== owner, until: row.until }
+  },
+
+  // An expired lease stays expired: somebody may be taking it over at this moment.
+  heartbeat: (owner, ttlMs) => db.$executeRaw`
+    UPDATE app.rotation_timer SET lease_until = app.now() + ${ttlMs}::double precision * interval '1 millisecond'
+    WHERE lease_owner = ${owner} AND lease_until > app.now()`,
+
+  release: async (rotationId, owner, { dueAt, dueNow, ...patch }) => {
+    if (!isUuid(rotationId)) return
+    const due = dueNow ? Prisma.sql`app.now()` : Prisma.sql`${dueAt ?? null}::timestamptz`
+    // least() ignores NULL: what was set while we worked stays when it is earlier.
+    await db.$executeRaw`
+      UPDATE app.rotation_timer SET lease_owner = NULL, lease_until = NULL, due_at = least(due_at, ${due})
+        ${patchSql(patch).assignments}
+      WHERE rotation_id = ${rotationId}::uuid AND lease_owner = ${owner}`
+  },
+
+  // Two indexes, so two arms: what is due and free, and what somebody let expire.
+  due: async (limit) => {
+    const rows = await db.$queryRaw<{ readonly id: string }[]>`
+      SELECT rotation_id AS id FROM (
+        (SELECT rotation_id, due_at AS at FROM app.rotation_timer
+         WHERE due_at <= app.now() AND lease_owner IS NULL ORDER BY due_at, rotation_id LIMIT ${limit})
+        UNION ALL
+        (SELECT rotation_id, lease_until FROM app.rotation_timer
+         WHERE lease_owner IS NOT NULL AND lease_until <= app.now() ORDER BY lease_until, rotation_id LIMIT ${limit})
+      ) ready ORDER BY at, rotation_id LIMIT ${limit}`
+    return rows.map((row) => row.id)
+  },
+
+  observe: async () => {
+    const rows = await db.$queryRaw<{ readonly observed: bigint }[]>`
+      UPDATE app.observed_clock SET
+        observed_ms = observed_ms + greatest(0, least(60000, extract(epoch FROM app.now() - last_at) * 1000))::bigint,
+        last_at = app.now()
+      RETURNING observed_ms AS observed`
+    const observed = rows[0]?.observed
+    if (observed === undefined) throw new Error('the observed clock is gone')
+    return Number(observed)
+  },
+})

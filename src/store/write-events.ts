@@ -1,0 +1,118 @@
+// Puts the events of one transaction into the log, in one statement, and keeps the streams without a gap.
+//
+// A stream is the events of one rotation or incident. Its head is locked here, at the end of the transaction, so that
+// sequence numbers follow the order of commits; heads are locked in the order of their names, so that two transactions
+// with two streams do not wait for each other.
+
+import { canonicalBody, leafHash } from '#audit/canonical.ts'
+import type { Writer } from '#audit/writer.ts'
+import type { Actor } from '#domain/actor.ts'
+import { auditActions, type AuditBody, type Receipt } from '#domain/audit.ts'
+import type { Clock, Ids, LedgerEvent } from '#domain/ports.ts'
+import type { Db } from './database.ts'
+import { Prisma } from './generated/client.ts'
+
+export interface EventDeps {
+  readonly writer: Writer
+  readonly ids: Ids
+  readonly clock: Pick<Clock, 'now'>
+}
+
+interface Head {
+  seq: number
+  prev: Uint8Array | null
+}
+
+type Events = readonly [LedgerEvent, ...LedgerEvent[]]
+
+export const writeEvents = async (
+  db: Db,
+  deps: EventDeps,
+  actor: Actor,
+  events: Events,
+): Promise<readonly [Receipt, ...Receipt[]]> => {
+  const heads = await lockHeads(db, events)
+  const written = mapEvents(events, (event) => {
+    const id = event.id ?? deps.ids.next()
+    const head = event.correlationId === undefined ? undefined : heads.get(event.correlationId)
+    const stream =
+      head === undefined || event.correlationId === undefined
+        ? null
+        : { id: event.correlationId, seq: head.seq + 1, prev: head.prev && hex(head.prev) }
+    const text = canonicalBody(bodyOf(id, deps.clock.now(), actor, event, stream))
+    const leaf = leafHash(text)
+    if (head !== undefined) {
+      head.seq += 1
+      head.prev = leaf
+    }
+    return { id, text, leaf, signature: deps.writer.sign(text) }
+  })
+  const rows = written.map(
+    (e) => Prisma.sql`(${e.id}::uuid, ${e.text}, ${deps.writer.kid}::bytea, ${e.signature}::bytea)`,
+  )
+  const insert = Prisma.sql`INSERT INTO audit.event (id, body, writer_kid, writer_sig) VALUES ${Prisma.join(rows)}`
+  if (heads.size === 0) {
+    await db.$executeRaw(insert)
+  } else {
+    const moved = [...heads].map(([stream, h]) => Prisma.sql`(${stream}, ${h.seq}::integer, ${h.prev}::bytea)`)
+    await db.$executeRaw`
+      WITH said AS (${insert})
+      UPDATE app.stream_head h SET seq = n.seq, leaf_hash = n.leaf_hash
+      FROM (VALUES ${Prisma.join(moved)}) n (stream, seq, leaf_hash) WHERE h.stream = n.stream`
+  }
+  return mapEvents(written, (e) => ({
+    eventId: e.id,
+    leafHash: hex(e.leaf),
+    writerKid: hex(deps.writer.kid),
+    writerSig: Buffer.from(e.signature).toString('base64'),
+  }))
+}
+
+/** Makes missing heads and locks all of them; what it returns is current until the transaction ends. */
+const lockHeads = async (db: Db, events: Events): Promise<Map<string, Head>> => {
+  const streams = [...new Set(events.flatMap((e) => e.correlationId ?? []))].toSorted()
+  const heads = new Map<string, Head>()
+  for (const stream of streams) {
+    const rows = await db.$queryRaw<{ readonly seq: number; readonly leaf_hash: Uint8Array | null }[]>`
+      INSERT INTO app.stream_head AS h (stream, seq) VALUES (${stream}, 0)
+      ON CONFLICT (stream) DO UPDATE SET seq = h.seq RETURNING seq, leaf_hash`
+    const row = rows[0]
+    heads.set(stream, { seq: row?.seq ?? 0, prev: row?.leaf_hash ?? null })
+  }
+  return heads
+}
+
+/** Field by field, never `...event`: nothing gets into the log that was not meant to. */
+const bodyOf = (
+  id: string,
+  at: Date,
+  actor: Actor,
+  event: LedgerEvent,
+  stream: AuditBody['stream'],
+): AuditBody => ({
+  id,
+  at: at.toISOString(),
+  actor: { type: actor.type, id: actor.id, name: actor.name, roles: actor.roles },
+  action: event.action,
+  target: { kind: auditActions[event.action], id: event.target.id, name: event.target.name },
+  outcome: event.outcome,
+  reason: event.reason ?? null,
+  ticket: event.ticket ?? null,
+  requestId: actor.requestId ?? null,
+  traceId: actor.traceId ?? null,
+  correlationId: event.correlationId ?? null,
+  causationId: event.causationId ?? null,
+  stream,
+  before: event.before ?? null,
+  after: event.after ?? null,
+  provider: event.provider
+    ? { operationId: event.provider.operationId, requestId: event.provider.requestId ?? null }
+    : null,
+})
+
+const mapEvents = <A, B>(list: readonly [A, ...A[]], each: (item: A) => B): readonly [B, ...B[]] => {
+  const [first, ...rest] = list
+  return [each(first), ...rest.map(each)]
+}
+
+const hex = (value: Uint8Array): string => Buffer.from(value).toString('hex')

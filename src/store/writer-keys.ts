@@ -1,0 +1,45 @@
+// Public keys of the processes that sign events. Enrolling one is an event, signed by it.
+
+import type { Writer } from '#audit/writer.ts'
+import type { Actor } from '#domain/actor.ts'
+import { RekeyError } from '#domain/errors.ts'
+import type { Database } from './database.ts'
+import { bytes } from './tables/translate.ts'
+import { writeEvents, type EventDeps } from './write-events.ts'
+
+/** Makes this process's key known, once. True when it was new. Before the first event that others should be able to check. */
+export const enrolWriter = async (
+  deps: EventDeps & { readonly database: Database },
+  actor: Actor,
+): Promise<boolean> => {
+  const { writer } = deps
+  return deps.database.client.$transaction(async (db) => {
+    const { count } = await db.writerKey.createMany({
+      data: [{ kid: bytes(writer.kid), publicKey: bytes(writer.publicKey) }],
+      skipDuplicates: true,
+    })
+    if (count === 0) {
+      await assertOurs(db, writer)
+      return false
+    }
+    const kid = Buffer.from(writer.kid).toString('hex')
+    await writeEvents(db, deps, actor, [
+      {
+        action: 'audit.writerEnrolled',
+        target: { id: kid, name: kid },
+        outcome: 'succeeded',
+        after: { publicKey: Buffer.from(writer.publicKey).toString('base64') },
+      },
+    ])
+    return true
+  })
+}
+
+// Four bytes name a key: with another key under the same name nobody could check what we sign.
+const assertOurs = async (db: Pick<Database['client'], 'writerKey'>, writer: Writer): Promise<void> => {
+  const row = await db.writerKey.findUnique({ where: { kid: bytes(writer.kid) } })
+  if (row !== null && Buffer.compare(row.publicKey, writer.publicKey) === 0) return
+  throw new RekeyError('audit.unavailable', {
+    detail: 'Another key is enrolled under the id of the audit writer key: remove the writer key file, and a new one is made',
+  })
+}
