@@ -124,7 +124,7 @@ const settled = async (): Promise<void> => {
   }
 }
 
-const idsOf = (to = receiver) => to.received.map(({ headers }) => headers['webhook-id'])
+const idsOf = (to = receiver) => to.received.map(({ headers }) => String(headers['webhook-id']))
 const deadLetters = () =>
   makeListDeadLetters(db)('oncall', { limit: 10, after: null }).then(({ items }) => items)
 
@@ -277,11 +277,18 @@ test('what the receiver refuses is a dead letter after three tries, to be seen a
 
 test('a rehearsed replay replays nothing', async () => {
   await putSink()
-  const rehearsing = { ...db.ledger, commit: db.ledger.rehearse }
-  const deps = { outbox: db.outbox, ledger: rehearsing }
-  expect(await makeReplayDeadLetters(deps)(worker, 'oncall', null, true)).toMatchObject({
-    replayed: null,
-  })
+  receiver.answer(answerWith(500))
+  await happens()
+  await untilReceived(1)
+  await db.outbox.bury('oncall', 'given up')
+  const { ledger, outbox } = db
+  const rehearsing: typeof ledger = {
+    ...ledger,
+    commit: (actor, work) => ledger.rehearse(actor, work),
+  }
+  const replay = makeReplayDeadLetters({ outbox, ledger: rehearsing })
+  expect(await replay(worker, 'oncall', null, true)).toMatchObject({ replayed: null })
+  expect(await deadLetters()).toHaveLength(1)
 })
 
 test('a worker that dies between sending and marking: another sends it again, under the same id', async () => {
