@@ -1,12 +1,11 @@
 // What one field of a policy says about another. The schema has said that every field is well-formed by itself.
 // Codes: `request.invalid` for what is missing or misspelt, `request.impossible` for fields that contradict each other.
 
-import { cronFault, firesEver } from './cron.ts'
+import { cronFault, cronLine, firesEver } from './cron.ts'
 import { parseDuration } from './duration.ts'
 import type { ErrorCode } from './errors.ts'
 import type { Checked, Issue } from './issue.ts'
 import { selectorFaults } from './names.ts'
-import { occurrenceAfter } from './occurrences.ts'
 import { resolvePolicy, type ResolvedPolicy } from './policy.ts'
 import type { PolicySpec } from './policy-schema.ts'
 import { suggest } from './suggest.ts'
@@ -255,7 +254,7 @@ const isScalar = (value: unknown): boolean =>
 const warningsOf = (policy: ResolvedPolicy, now: number): string[] => {
   const { schedule, maxAgeMs } = policy
   const windowMs = schedule?.windowMs ?? null
-  const gaps = schedule === null ? [] : gapsOf(schedule.cron, schedule.timezone, now)
+  const gaps = schedule === null ? [] : gapsOf(schedule.cron, now)
   const shortest = Math.min(...gaps, maxAgeMs ?? Infinity)
   const old = policy.overlap.minMs + policy.soakMs
   return [
@@ -274,13 +273,15 @@ const warningsOf = (policy: ResolvedPolicy, now: number): string[] => {
   ].filter((warning) => warning !== null)
 }
 
-/** Intervals between the next occurrences: enough of them to see a month of days and a year of months. */
-const gapsOf = (cron: string, zone: string, now: number): number[] => {
+/** Intervals between the next occurrences, by the wall (an hour of summer time more or less does not matter here): enough of
+ *  them to see a month of days and a year of months. */
+const gapsOf = (cron: string, now: number): number[] => {
+  const line = cronLine(cron)
   const gaps: number[] = []
-  let at = occurrenceAfter(cron, zone, now)
+  let at = line.after(now)
   while (at !== null && gaps.length < 36) {
-    const next = occurrenceAfter(cron, zone, at.at)
-    if (next !== null) gaps.push(next.at - at.at)
+    const next = line.after(at)
+    if (next !== null) gaps.push(next - at)
     at = next
   }
   return gaps
