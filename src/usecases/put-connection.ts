@@ -14,7 +14,7 @@ import type { Provider } from '#domain/provider.ts'
 import { revealText, Secret } from '#domain/secret.ts'
 import { checkShape } from './check-shape.ts'
 import { mustSee, mustStayInScope } from './rights.ts'
-import { asJson, mustHold, sameJson, type Written } from './written.ts'
+import { asJson, mustHold, sameJson, type Written, type DeepReadonly } from './written.ts'
 
 const strict = { additionalProperties: false } as const
 const text = (maxLength: number) => Type.String({ minLength: 1, maxLength })
@@ -47,7 +47,7 @@ export const connectionFields = {
   labels: Type.Optional(labelsSchema),
 }
 const connectionBody = Type.Object(connectionFields)
-export type ConnectionBody = Static<typeof connectionBody>
+export type ConnectionBody = DeepReadonly<Static<typeof connectionBody>>
 
 /** The rules of credentials that need the host: see runtime/credentials.ts. */
 export interface CredentialRules {

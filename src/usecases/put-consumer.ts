@@ -15,7 +15,7 @@ import { scopedPolicy } from './policy-rights.ts'
 import type { EgressRules } from './put-connection.ts'
 import { checkLabels, liesWithin, mustSee, mustStayInScope } from './rights.ts'
 import { type KeptSecret, keepOrSeal } from './webhook-secret.ts'
-import { asJson, mustHold, sameJson, type Written } from './written.ts'
+import { asJson, mustHold, sameJson, type Written, type DeepReadonly } from './written.ts'
 
 export const consumerFields = {
   owner: Type.String({ minLength: 1, maxLength: 200, pattern: freeTextPattern }),
@@ -32,7 +32,7 @@ export const consumerFields = {
   ),
 }
 const consumerBody = Type.Object(consumerFields)
-export type ConsumerBody = Static<typeof consumerBody>
+export type ConsumerBody = DeepReadonly<Static<typeof consumerBody>>
 
 export interface PutConsumerDeps {
   readonly ledger: Ledger

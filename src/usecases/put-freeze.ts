@@ -10,7 +10,7 @@ import type { Committed, Ledger } from '#domain/ports.ts'
 import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
 import { parseTimestamp, timestampSchema } from '#domain/timestamp.ts'
 import { liesWithin } from './rights.ts'
-import { asJson, mustHold, sameJson, type Written } from './written.ts'
+import { asJson, mustHold, sameJson, type Written, type DeepReadonly } from './written.ts'
 
 export const freezeFields = {
   until: timestampSchema,
@@ -18,7 +18,7 @@ export const freezeFields = {
   selector: Type.Optional(Type.Union([selectorSchema, Type.Null()])),
 }
 const freezeBody = Type.Object(freezeFields)
-export type FreezeBody = Static<typeof freezeBody>
+export type FreezeBody = DeepReadonly<Static<typeof freezeBody>>
 
 export const putFreeze =
   ({ ledger }: { readonly ledger: Ledger }) =>

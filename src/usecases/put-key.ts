@@ -12,10 +12,10 @@ import { lockPolicies, policyBook, policyForKey, reschedule, selection } from '.
 import { checkShape } from './check-shape.ts'
 import { findType, keyFields, keyPlace, type Providers, toldKey } from './registration.ts'
 import { checkLabels, mustBeGranted, mustSee, mustStayInScope } from './rights.ts'
-import { asJson, mustHold, sameJson, type Written } from './written.ts'
+import { asJson, mustHold, sameJson, type Written, type DeepReadonly } from './written.ts'
 
 const keyBody = Type.Object({ ...keyPlace, ...keyFields })
-export type KeyBody = Static<typeof keyBody>
+export type KeyBody = DeepReadonly<Static<typeof keyBody>>
 
 export interface PutKeyDeps {
   readonly ledger: Ledger

@@ -10,7 +10,7 @@ import { Secret } from '#domain/secret.ts'
 import { signingSecretSchema } from '#domain/signing-secret.ts'
 import type { EgressRules } from './put-connection.ts'
 import { keepOrSeal } from './webhook-secret.ts'
-import { asJson, mustHold, sameJson, type Written } from './written.ts'
+import { asJson, mustHold, sameJson, type Written, type DeepReadonly } from './written.ts'
 
 export const sinkFields = {
   type: Type.Literal('webhook'),
@@ -24,7 +24,7 @@ export const sinkFields = {
   ),
 }
 const sinkBody = Type.Object(sinkFields)
-export type SinkBody = Static<typeof sinkBody>
+export type SinkBody = DeepReadonly<Static<typeof sinkBody>>
 
 export interface PutSinkDeps {
   readonly ledger: Ledger

@@ -11,6 +11,7 @@ import type { Clock, Ids, Ledger, Reads, Sessions } from '#domain/ports.ts'
 import type { KeyType, ObjectAddress, Provider } from '#domain/provider.ts'
 import { checkShape } from './check-shape.ts'
 import { checkLabels, mustBeGranted, mustStayInScope } from './rights.ts'
+import type { DeepReadonly } from './written.ts'
 
 const words = (maxLength: number) => Type.String({ minLength: 1, maxLength, pattern: freeTextPattern })
 const parameters = Type.Record(Type.String(), Type.Unknown())
@@ -43,7 +44,7 @@ export const registrationFields = {
   create: Type.Optional(Type.Boolean()),
 }
 const registration = Type.Object(registrationFields)
-export type Registration = Static<typeof registration>
+export type Registration = DeepReadonly<Static<typeof registration>>
 
 export type Providers = ReadonlyMap<string, Provider>
 

@@ -12,6 +12,13 @@ export const mustHold = (held: boolean): void => {
     throw new RekeyError('precondition.failed', { detail: 'It was changed at the same moment.' })
 }
 
+/** A body as it is handed on: nobody changes it. */
+export type DeepReadonly<T> = T extends (infer U)[]
+  ? readonly DeepReadonly<U>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T
+
 /** What a write of a resource did. `changed` is false when the same was put again: no new revision. */
 export interface Written<T> {
   readonly resource: T

@@ -1,0 +1,26 @@
+// Bytes in JSON.
+
+import { RekeyError } from '#domain/errors.ts'
+import type { Secret } from '#domain/secret.ts'
+
+/** Strict base64 (RFC 4648 §4, with padding): what Buffer would skip silently is refused. */
+export const fromBase64 = (text: string, pointer: string): Uint8Array => {
+  const bytes = Buffer.from(text, 'base64')
+  if (bytes.toString('base64') !== text) {
+    throw new RekeyError('request.invalid', {
+      detail: 'The input is not base64.',
+      errors: [{ pointer, detail: 'must be base64 with padding' }],
+    })
+  }
+  return new Uint8Array(bytes)
+}
+
+/** Opened here, where it leaves. Text as text, other bytes as base64. */
+export const shownValue = (secret: Secret<Uint8Array>): { readonly value: string; readonly encoding?: 'base64' } => {
+  const bytes = secret.reveal()
+  try {
+    return { value: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) }
+  } catch {
+    return { value: Buffer.from(bytes).toString('base64'), encoding: 'base64' }
+  }
+}
