@@ -1,0 +1,84 @@
+// Faults between the engine and a session: what a network, a provider or a dying process does to one call.
+
+import { type Call, ProviderError, type Session } from '#domain/provider.ts'
+
+export const faultKinds = [
+  'refused',
+  'lost before it arrived',
+  'reply lost',
+  'killed before',
+  'killed after',
+] as const
+export type FaultKind = (typeof faultKinds)[number]
+export type FaultyMethod = 'mint' | 'promote' | 'suspend' | 'reinstate' | 'retire'
+
+export interface FaultPlan {
+  /** The next call of this method meets the fault; those after it do not. */
+  arm(method: FaultyMethod, kind: FaultKind): void
+  /** Resolves when the armed fault was met. */
+  readonly met: () => Promise<void>
+  readonly wrap: (session: Session) => Session
+  /** Writes that reached the session, by method. */
+  readonly writes: Map<FaultyMethod, number>
+}
+
+export const makeFaultPlan = (): FaultPlan => {
+  let armed: { readonly method: FaultyMethod; readonly kind: FaultKind } | null = null
+  let tell = (): void => {}
+  let met = Promise.resolve()
+  const writes = new Map<FaultyMethod, number>()
+
+  const through = async <T>(method: FaultyMethod, send: () => Promise<T>): Promise<T> => {
+    const kind = armed?.method === method ? armed.kind : null
+    if (kind !== null) armed = null
+    const reach = async (): Promise<T> => {
+      writes.set(method, (writes.get(method) ?? 0) + 1)
+      return send()
+    }
+    switch (kind) {
+      case null:
+        return reach()
+      case 'refused':
+        tell()
+        throw new ProviderError('throttled', 'none', 'too many requests')
+      case 'lost before it arrived':
+        tell()
+        throw new ProviderError('timeout', 'unknown', 'no reply')
+      case 'reply lost':
+        await reach()
+        tell()
+        throw new ProviderError('timeout', 'unknown', 'no reply')
+      case 'killed before':
+        tell()
+        return forever()
+      case 'killed after':
+        await reach()
+        tell()
+        return forever()
+    }
+  }
+  return {
+    writes,
+    arm(method, kind) {
+      armed = { method, kind }
+      met = new Promise((resolve) => {
+        tell = resolve
+      })
+    },
+    met: () => met,
+    wrap: (session) => ({
+      ...session,
+      mint: (order, call: Call) => through('mint', () => session.mint(order, call)),
+      promote: (order, call) => through('promote', () => session.promote(order, call)),
+      suspend: (object, version, call) =>
+        through('suspend', () => session.suspend(object, version, call)),
+      reinstate: (object, version, call) =>
+        through('reinstate', () => session.reinstate(object, version, call)),
+      retire: (object, version, how, call) =>
+        through('retire', () => session.retire(object, version, how, call)),
+    }),
+  }
+}
+
+/** A process that was killed in the middle of a call never goes on. */
+const forever = <T>(): Promise<T> => new Promise(() => {})
