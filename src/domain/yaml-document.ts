@@ -8,14 +8,8 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml'
 import type { Alias, Document, Node, Pair, YAMLMap, YAMLSeq } from 'yaml'
 import { pointerOf, segmentsOf, type Issue } from './issue.ts'
+import { type Place, placeIn, placeOf, toIssue } from './text-place.ts'
 import { forbiddenCharacter, guardFault, limits } from './yaml-guard.ts'
-
-export interface Place {
-  readonly line: number
-  readonly column: number
-  /** One past the last column, on the same line. */
-  readonly endColumn: number
-}
 
 export interface ReadDocument {
   readonly value: unknown
@@ -289,26 +283,3 @@ const isEmpty = (node: Node | null): boolean =>
   node === null || (isScalar(node) && node.source === '')
 const sum = (members: readonly Converted[]): number =>
   members.reduce((total, { size }) => total + size, 1)
-
-const toIssue = (pointer: string, detail: string, place: Place, hint?: string): Issue => ({
-  code: 'request.invalid',
-  pointer,
-  detail,
-  ...place,
-  ...(hint === undefined ? {} : { hint }),
-})
-
-const placeOf = (lines: LineCounter, text: string, start: number, end: number): Place => {
-  const { line, col } = lines.linePos(Math.min(start, text.length))
-  // An empty text has no lines at all.
-  if (line === 0) return { line: 1, column: 1, endColumn: 2 }
-  const lineEnd = text.indexOf('\n', start)
-  const stop = Math.min(end, lineEnd === -1 ? text.length : lineEnd)
-  return { line, column: col, endColumn: Math.max(col + 1, col + stop - start) }
-}
-
-const placeIn = (text: string, offset: number, length: number): Place => {
-  const before = text.slice(0, offset)
-  const column = offset - (before.lastIndexOf('\n') + 1) + 1
-  return { line: before.split('\n').length, column, endColumn: column + Math.max(1, length) }
-}

@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest'
 import fc from 'fast-check'
 import { positionOf } from '#domain/occurrences.ts'
-import { resolvePolicy, type PolicySpec, type ResolvedPolicy } from '#domain/policy.ts'
+import { resolvePolicy, type ResolvedPolicy } from '#domain/policy.ts'
 import { nextDue, overdueAt, type Due, type ScheduledKey } from '#domain/schedule.ts'
 
 const start = Date.parse('2026-01-01T00:00:00Z')
@@ -35,7 +35,7 @@ const policy: fc.Arbitrary<ResolvedPolicy> = fc
     { requiredKeys: [] },
   )
   .filter((spec) => spec.schedule !== undefined || spec.maxAge !== undefined)
-  .map((spec) => resolvePolicy({ selector: { type: 'a.b' }, ...spec } as PolicySpec))
+  .map((spec) => resolvePolicy({ selector: { type: 'a.b' }, ...spec }))
 
 const key: fc.Arbitrary<ScheduledKey> = fc.record({
   id: fc.uuid(),

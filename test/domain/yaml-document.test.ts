@@ -159,7 +159,7 @@ describe('what would exhaust the parser', () => {
     const bomb = letters
       .map(
         (name, i) =>
-          `${name}: &${name} [${i === 0 ? Array(9).fill('x') : Array(9).fill(`*${letters[i - 1]}`)}]`,
+          `${name}: &${name} [${Array.from({ length: 9 }, () => (i === 0 ? 'x' : `*${letters[i - 1]}`)).join(', ')}]`,
       )
       .join('\n')
     expect(readYaml(bomb).issues.map(({ detail }) => detail)).toEqual([
@@ -268,7 +268,7 @@ describe('garbage', () => {
 
   test('every JSON value that is small enough is read as JSON.parse reads it', () => {
     const plain = fc
-      .jsonValue({ maxDepth: 5, noUnicodeString: true } as fc.JsonSharedConstraints)
+      .jsonValue({ maxDepth: 5 })
       .filter((v) => !/__proto__|constructor|prototype|<</.test(JSON.stringify(v)))
     fc.assert(
       fc.property(
