@@ -18,11 +18,10 @@ export interface ContractPeer {
   readonly ports: ProviderPorts
   /** A fresh object with one version, made without the adapter where that is possible. */
   readonly newObject: () => Promise<ObjectAddress>
-  /** Nothing is there; `create` may make it (null: the provider cannot create). */
+  /** Nothing is there. */
   readonly unborn: () => ObjectAddress
-  readonly creates: boolean
-  /** How many objects make more than one page of the inventory; null: too many to arrange. */
-  readonly beyondOnePage: number | null
+  /** How many objects make more than one page of the inventory. */
+  readonly beyondOnePage?: number
   /** How many live versions the object has, asked of the peer itself. */
   readonly versions: (object: ObjectAddress) => Promise<number>
   /** How many writes of this object the peer has done, from its own log. */

@@ -6,14 +6,27 @@ import type { MintOrder, ObjectAddress, Session } from '#domain/provider.ts'
 import type { Fault } from '#test/support/fault-proxy.ts'
 import { call, connectTo, failure, makeOrder, recover } from './bench.ts'
 import type { Faults } from './peer.ts'
-import type { Bench } from './suite.ts'
+import { missing, when, type Bench } from './parts.ts'
 
 export const faultContract = (bench: Bench): void => {
+  test('C30 with a signal that is aborted already nothing is sent', async () => {
+    const { peer, session } = bench
+    const object = await peer.newObject()
+    const order = await makeOrder(bench, object)
+    const before = await peer.versions(object)
+    const error = await failure(session.mint(order, call({ signal: AbortSignal.abort() })), [
+      order.material,
+    ])
+    expect(error).toMatchObject({ kind: 'timeout', effect: 'none' })
+    expect(await peer.versions(object)).toBe(before)
+  })
+
+  if (!bench.has('faults')) return
   describe('when the network or the peer fails', () => {
-    const faults = (): Faults | undefined => bench.peer.faults
+    const faults = (): Faults => bench.peer.faults ?? missing('faults')
 
     afterEach(() => {
-      faults()?.proxy.reset()
+      faults().proxy.reset()
     })
 
     /** A session through the proxy and an order that is ready to be sent. */
@@ -69,8 +82,8 @@ export const faultContract = (bench: Bench): void => {
 
     test.for(lossy)(
       '$name: the effect is unknown, the probe knows, and one version comes of it',
-      async ({ fault, done }, { skip }) => {
-        const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+      async ({ fault, done }) => {
+        const through = faults()
         const { session, object, order, before } = await arrange(through)
         const rule = through.proxy.inject(through.mint(object), fault)
         const error = await failure(session.mint(order, call()), planted(order))
@@ -88,8 +101,8 @@ export const faultContract = (bench: Bench): void => {
       },
     )
 
-    test('C23 throttling is no effect, with the time that the peer asks for', async ({ skip }) => {
-      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+    test('C23 throttling is no effect, with the time that the peer asks for', async () => {
+      const through = faults()
       const { session, object, order, before } = await arrange(through)
       through.proxy.inject(through.mint(object), {
         kind: 'status',
@@ -112,8 +125,8 @@ export const faultContract = (bench: Bench): void => {
       await session.close()
     })
 
-    test('C24 an effect that lands after the caller gave up is found', async ({ skip }) => {
-      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+    test('C24 an effect that lands after the caller gave up is found', async () => {
+      const through = faults()
       const { session, object, order, before } = await arrange(through)
       const rule = through.proxy.inject(through.mint(object), { kind: 'hold' })
       const error = await failure(
@@ -129,24 +142,27 @@ export const faultContract = (bench: Bench): void => {
       await session.close()
     })
 
-    test('C24 a late effect that meets the second try makes no second version', async ({
-      skip,
-    }) => {
-      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
-      // A provider without a token, a compare-and-swap or a chosen id cannot: there the engine waits `lateEffectMs`.
-      if (bench.type.traits.exactlyOnce === 'probe') skip('not promised by this type')
-      const { session, object, order, before } = await arrange(through)
-      const rule = through.proxy.inject(through.mint(object), { kind: 'hold' })
-      await failure(session.mint(order, call({ signal: AbortSignal.timeout(300) })), planted(order))
-      await recover(session, order)
-      await rule.release()
-      expect(await bench.peer.versions(object)).toBe(before + 1)
-      expect((await session.probeMint(order, call())).answer).toBe('ours')
-      await session.close()
-    })
+    // A provider without a token, a compare-and-swap or a chosen id cannot: there the engine waits `lateEffectMs`.
+    when(bench.type.traits.exactlyOnce !== 'probe')(
+      'C24 a late effect that meets the second try makes no second version',
+      async () => {
+        const through = faults()
+        const { session, object, order, before } = await arrange(through)
+        const rule = through.proxy.inject(through.mint(object), { kind: 'hold' })
+        await failure(
+          session.mint(order, call({ signal: AbortSignal.timeout(300) })),
+          planted(order),
+        )
+        await recover(session, order)
+        await rule.release()
+        expect(await bench.peer.versions(object)).toBe(before + 1)
+        expect((await session.probeMint(order, call())).answer).toBe('ours')
+        await session.close()
+      },
+    )
 
-    test('C30 an abort ends the call within 250 ms', async ({ skip }) => {
-      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+    test('C30 an abort ends the call within 250 ms', async () => {
+      const through = faults()
       const { session, object, order } = await arrange(through)
       const rule = through.proxy.inject(through.mint(object), { kind: 'hold' })
       const abort = new AbortController()
@@ -161,8 +177,8 @@ export const faultContract = (bench: Bench): void => {
       await session.close()
     })
 
-    test('C31 a deadline is kept, whatever the peer does', async ({ skip }) => {
-      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+    test('C31 a deadline is kept, whatever the peer does', async () => {
+      const through = faults()
       const { session, object } = await arrange(through)
       through.proxy.inject({ path: /./ }, { kind: 'delay', ms: 3000 }, 100)
       const at = performance.now()
@@ -174,8 +190,8 @@ export const faultContract = (bench: Bench): void => {
       await session.close()
     })
 
-    test('a peer that is not there is transient, with no effect', async ({ skip }) => {
-      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+    test('a peer that is not there is transient, with no effect', async () => {
+      const through = faults()
       const { object, order } = await arrange(through)
       const nobody = JSON.parse(
         JSON.stringify(through.settings).replaceAll(through.proxy.address, 'http://127.0.0.1:1'),
@@ -189,8 +205,8 @@ export const faultContract = (bench: Bench): void => {
       await session.close()
     })
 
-    test('a read survives one broken connection', async ({ skip }) => {
-      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+    test('a read survives one broken connection', async () => {
+      const through = faults()
       const { session, object } = await arrange(through)
       const rule = through.proxy.inject({ path: /./ }, { kind: 'cutBefore' })
       await session.describe(object, call())
@@ -198,8 +214,8 @@ export const faultContract = (bench: Bench): void => {
       await session.close()
     })
 
-    test('C33 every documented error is the kind that it should be', async ({ skip }) => {
-      const through = faults() ?? skip('nothing between the adapter and the peer to fail')
+    test('C33 every documented error is the kind that it should be', async () => {
+      const through = faults()
       const { session, object, order, before } = await arrange(through)
       for (const fixture of through.fixtures) {
         const { status } = fixture
@@ -231,17 +247,5 @@ export const faultContract = (bench: Bench): void => {
       expect(await bench.peer.versions(object)).toBe(before)
       await session.close()
     })
-  })
-
-  test('C30 with a signal that is aborted already nothing is sent', async () => {
-    const { peer, session } = bench
-    const object = await peer.newObject()
-    const order = await makeOrder(bench, object)
-    const before = await peer.versions(object)
-    const error = await failure(session.mint(order, call({ signal: AbortSignal.abort() })), [
-      order.material,
-    ])
-    expect(error).toMatchObject({ kind: 'timeout', effect: 'none' })
-    expect(await peer.versions(object)).toBe(before)
   })
 }

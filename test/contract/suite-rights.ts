@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import type { Session } from '#domain/provider.ts'
 import { call, connectTo, failure, makeOrder, currentOf } from './bench.ts'
 import type { ObjectAddress } from '#domain/provider.ts'
-import type { Bench } from './suite.ts'
+import { missing, when, type Bench } from './parts.ts'
 
 export const rightsContract = (bench: Bench): void => {
   const { type } = bench
@@ -31,41 +31,42 @@ export const rightsContract = (bench: Bench): void => {
     if (traits.revokes === 'version') await session.retire(object, from, 'destroy', call())
   }
 
-  test('C41 the least rights are enough, and without any of them the missing one is named', async ({
-    skip,
-  }) => {
-    const { peer, provider } = bench
-    const rights = peer.rights ?? skip('rights are not of this peer')
-    const names = Object.keys(rights.needed)
-    for (const without of [null, ...names]) {
-      const object = await peer.newObject()
-      const documents = type.leastPrivilege(object.ref)
-      const granted = [...rights.always, ...names]
-        .filter((name) => name !== without)
-        .map((name) => {
-          const document = documents[name]
-          if (document === undefined) throw new Error(`no document ${name}`)
-          return document
-        })
-      const session = connectTo(provider, peer, { credential: await rights.grant(granted) })
-      if (without === null) {
-        await wholeLife(session, object)
-        const checks = await session.check(call(), [object])
-        expect(checks.filter((check) => check.outcome !== 'ok')).toEqual([])
-      } else {
-        const error = await failure(wholeLife(session, object))
-        expect(error, without).toMatchObject({ kind: 'forbidden', effect: 'none' })
-        expect(error.hint, without).toMatch(rights.needed[without] ?? /./)
-        const checks = await session.check(call(), [object])
-        const missing = checks
-          .filter((check) => check.outcome === 'missing')
-          .map((check) => check.hint)
-        if (without !== 'inventory')
-          expect(missing.join('\n'), without).toMatch(rights.needed[without] ?? /./)
+  when(bench.has('rights'))(
+    'C41 the least rights are enough, and without any of them the missing one is named',
+    async () => {
+      const { peer, provider } = bench
+      const rights = peer.rights ?? missing('rights')
+      const names = Object.keys(rights.needed)
+      for (const without of [null, ...names]) {
+        const object = await peer.newObject()
+        const documents = type.leastPrivilege(object.ref)
+        const granted = [...rights.always, ...names]
+          .filter((name) => name !== without)
+          .map((name) => {
+            const document = documents[name]
+            if (document === undefined) throw new Error(`no document ${name}`)
+            return document
+          })
+        const session = connectTo(provider, peer, { credential: await rights.grant(granted) })
+        if (without === null) {
+          await wholeLife(session, object)
+          const checks = await session.check(call(), [object])
+          expect(checks.filter((check) => check.outcome !== 'ok')).toEqual([])
+        } else {
+          const error = await failure(wholeLife(session, object))
+          expect(error, without).toMatchObject({ kind: 'forbidden', effect: 'none' })
+          expect(error.hint, without).toMatch(rights.needed[without] ?? /./)
+          const checks = await session.check(call(), [object])
+          const missing = checks
+            .filter((check) => check.outcome === 'missing')
+            .map((check) => check.hint)
+          if (without !== 'inventory')
+            expect(missing.join('\n'), without).toMatch(rights.needed[without] ?? /./)
+        }
+        await session.close()
       }
-      await session.close()
-    }
-  })
+    },
+  )
 
   test('checks of a working connection say so, and write nothing', async () => {
     const { peer, session } = bench

@@ -228,7 +228,6 @@ export const startKv2 = async (): Promise<ContractPeer> => {
     settings,
     credential: new Secret(vault.token),
     ports: plainPorts(),
-    creates: true,
     beyondOnePage: 60,
     newObject: async () => {
       const path = `contract/${made++ % 3}/${randomUUID()}`
@@ -286,7 +285,6 @@ export const startTransit = async (): Promise<ContractPeer> => {
     settings,
     credential: new Secret(vault.token),
     ports: plainPorts(),
-    creates: true,
     beyondOnePage: 60,
     newObject: async () => {
       const name = `contract-${randomUUID()}`

@@ -188,9 +188,11 @@ export const failureOf = (answered: Answered, asked: Asked): ProviderError => {
 export const failureOfNetwork = (error: unknown, asked: Asked, aborted: boolean): ProviderError => {
   const lost = asked.writes ? 'unknown' : 'none'
   if (aborted) return new ProviderError('timeout', lost, 'Vault did not answer in time')
-  if (isRekeyError(error))
-    return new ProviderError('permanent', lost, 'the address may not be dialled', {
-      hint: error.hint ?? error.message,
+  const refused = causes(error).find((cause) => isRekeyError(cause))
+  if (refused !== undefined)
+    // Egress refuses before it dials.
+    return new ProviderError('permanent', 'none', 'the address may not be dialled', {
+      hint: refused.message,
     })
   const { code, syscall } = socketError(error)
   if (isCertificate(code))
@@ -221,12 +223,18 @@ const isCertificate = (code: string): boolean =>
 
 // fetch wraps: TypeError('fetch failed') → cause with the code of the socket. Only code and syscall are taken.
 const socketError = (error: unknown): { readonly code: string; readonly syscall: string } => {
-  for (let at = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth++) {
+  for (const at of causes(error)) {
     const { code, syscall } = at as NodeJS.ErrnoException
     if (typeof code === 'string' && /^[A-Z][A-Z0-9_]+$/.test(code))
       return { code, syscall: syscall ?? '' }
   }
   return { code: 'unknown', syscall: '' }
+}
+
+const causes = (error: unknown): readonly Error[] => {
+  const found: Error[] = []
+  for (let at = error; at instanceof Error && found.length < 5; at = at.cause) found.push(at)
+  return found
 }
 
 /** Seconds, or a date. */

@@ -25,6 +25,7 @@ import { Secret } from '#domain/secret.ts'
 import { readKv2Ref, type Kv2Ref } from './refs.ts'
 import { requireRights } from './rights.ts'
 import { kv2Rights } from './kv2-rights.ts'
+import { createField, probeCreate } from './kv2-create.ts'
 import { deletedRisk, factsOf, risksOf } from './kv2-facts.ts'
 import {
   readMetadata,
@@ -35,16 +36,9 @@ import {
   type Metadata,
 } from './kv2-read.ts'
 import { isRefused, readsBack } from './kv2-verify.ts'
+import { writeVersion } from './kv2-write.ts'
 import type { Ask, ObjectSession } from './session.ts'
-import {
-  fieldsOf,
-  materialText,
-  numberOf,
-  sameText,
-  textOf,
-  versionNumber,
-  type Fields,
-} from './values.ts'
+import { fieldsOf, materialText, numberOf, sameText, versionNumber } from './values.ts'
 
 export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
   const metadataOf = async (ref: Kv2Ref, call: Call): Promise<Metadata> => {
@@ -135,29 +129,6 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
     )
   }
 
-  const write = async (ref: Kv2Ref, cas: number, data: Fields, call: Call): Promise<Minted> => {
-    const reply = await ask(
-      {
-        verb: 'write',
-        path: ref.dataPath,
-        body: { options: { cas }, data: data as JsonObject },
-        needs: cas === 0 ? 'create' : 'update',
-        changes: true,
-      },
-      call,
-    )
-    const version = numberOf(reply.data['version'])
-    // A 204 without a version is a KV version 1 engine: what was written there is at another path than readers look.
-    if (version === 0)
-      throw new ProviderError('precondition', 'partial', 'the mount is not a KV version 2 engine', {
-        hint: `remove what was written at ${ref.dataPath}`,
-      })
-    return {
-      providerVersion: String(version),
-      facts: { version, createdAt: textOf(reply.data['created_time']) },
-    }
-  }
-
   const mint = async (order: MintOrder, call: Call): Promise<Minted> => {
     const ref = readKv2Ref(order.object.ref)
     const cas = casOf(order)
@@ -172,36 +143,25 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
         `version ${cas} was switched off or on by somebody else`,
       )
     const others = before?.state === 'enabled' ? before.data : {}
-    return write(ref, cas, { ...others, [ref.field]: text }, call)
+    return writeVersion(ask, ref, cas, { ...others, [ref.field]: text }, call)
   }
 
   const create = async (order: MintOrder, call: Call): Promise<Minted> => {
     const ref = readKv2Ref(order.object.ref)
-    const cas = casOf(order)
-    if (cas > 0 && (await valueIn(ask, ref, cas, call)) !== null) throw alreadyThere(ref)
-    try {
-      return await mint(order, call)
-    } catch (error) {
-      if (!(error instanceof ProviderError) || error.kind !== 'conflict') throw error
-      // Asked twice: the first time made it.
-      const probe = await probeMint(order, call)
-      if (probe.answer === 'ours') return probe.value
-      throw alreadyThere(ref)
-    }
+    return createField({ ask, ref, now: now(), text: materialText(order.material) }, call)
   }
 
   const probeMint = async (order: MintOrder, call: Call): Promise<Probe<Minted>> => {
     const ref = readKv2Ref(order.object.ref)
     const pre = casOf(order)
     const text = materialText(order.material)
+    if (pre === 0) return probeCreate({ ask, ref, now: now(), text }, call)
     const metadata = await readMetadata(ask, ref, call)
     if (metadata === null)
-      return pre === 0
-        ? { answer: 'absent' }
-        : {
-            answer: 'foreign',
-            detail: `the secret, at version ${pre} before, was removed with all its versions`,
-          }
+      return {
+        answer: 'foreign',
+        detail: `the secret, at version ${pre} before, was removed with all its versions`,
+      }
     if (metadata.current === pre) return { answer: 'absent' }
     if (metadata.current < pre)
       return {
@@ -237,6 +197,13 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
     throw unsupported(`verifying a stored secret by ${order.how}`)
   }
 
+  /** A secret of one version with nothing in it but our value: what Rekey made and now takes away again. */
+  const isAllThereIs = async (ref: Kv2Ref, metadata: Metadata, call: Call): Promise<boolean> => {
+    if (metadata.versions.size !== 1) return false
+    const read = await readVersion(ask, ref, metadata.current, call)
+    return read.state === 'enabled' && Object.keys(read.data).every((name) => name === ref.field)
+  }
+
   /** Soft delete, undelete and destroy, with what must be so before. Set semantics: done already is done. */
   const switchTo = async (
     object: ObjectAddress,
@@ -259,7 +226,12 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
         'none',
         `version ${version} is destroyed: it cannot come back`,
       )
-    if (to !== 'enabled' && version === metadata.current && call.incident !== true)
+    const isServed = to !== 'enabled' && version === metadata.current
+    if (
+      isServed &&
+      call.incident !== true &&
+      !(to === 'destroyed' && (await isAllThereIs(ref, metadata, call)))
+    )
       throw new ProviderError(
         'precondition',
         'none',
@@ -315,11 +287,6 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
 }
 
 const casOf = (order: MintOrder): number => numberOf(fieldsOf(order.preImage)['version'])
-
-const alreadyThere = (ref: Kv2Ref): ProviderError =>
-  new ProviderError('conflict', 'none', 'the secret exists already', {
-    hint: `something is at ${ref.dataPath}: register it without \`create\``,
-  })
 
 const unsupported = (what: string): ProviderError =>
   new ProviderError('unsupported', 'none', `${what} is not possible in Vault`)

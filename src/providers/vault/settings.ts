@@ -13,6 +13,11 @@ export const settingsSchema = Type.Object(
       pattern: '^https?://[^\\s/?#@]+(/[^\\s?#]*)?$',
       maxLength: 2048,
     }),
+    insecure: Type.Optional(
+      Type.Boolean({
+        description: 'Plain http beyond loopback: everybody on the way reads along.',
+      }),
+    ),
     namespace: Type.Optional(
       Type.String({
         description: 'Namespace of Vault Enterprise, HCP or OpenBao, without slashes around it.',

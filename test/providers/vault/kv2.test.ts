@@ -3,6 +3,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Session } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { vault } from '#providers/vault/provider.ts'
+import { makeEgress } from '#runtime/egress.ts'
+import { makeSafeFetch } from '#runtime/safe-fetch.ts'
 import { failure } from '#test/contract/bench.ts'
 import { refText } from '#test/contract/vault-peer.ts'
 import { startVault, type VaultPeer } from '#test/peers/vault.ts'
@@ -137,16 +139,17 @@ need('vault').describe('vault.kv2.secret', () => {
   })
 
   test('what readers get is switched off only by an incident', async () => {
-    const object = await putSecret(peer, { password: 'leaked' })
+    const object = await putSecret(peer, { password: 'old' })
+    await putSecret(peer, { password: 'leaked' }, refText(object, 'path'))
     for (const work of [
-      () => session.suspend(object, '1', call()),
-      () => session.retire(object, '1', 'disable', call()),
-      () => session.retire(object, '1', 'destroy', call()),
+      () => session.suspend(object, '2', call()),
+      () => session.retire(object, '2', 'disable', call()),
+      () => session.retire(object, '2', 'destroy', call()),
     ]) {
       expect(await failure(work())).toMatchObject({ kind: 'precondition', effect: 'none' })
     }
-    await session.suspend(object, '1', call({ incident: true }))
-    expect(await session.stateOf(object, '1', call())).toBe('disabled')
+    await session.suspend(object, '2', call({ incident: true }))
+    expect(await session.stateOf(object, '2', call())).toBe('disabled')
   })
 
   test('after an incident has switched off the current version, the next one can be minted', async () => {
@@ -274,6 +277,69 @@ need('vault').describe('vault.kv2.secret', () => {
     expect((await session.mint(second, call())).providerVersion).toBe('2')
     expect(await dataOf(refText(object, 'path'))).toEqual({ password: 'value-2' })
     expect(done(peer, `secret/data/${refText(object, 'path')}`, 'create')).toBe(1)
+  })
+
+  test('publishing to a secret that others use adds the field, once, and leaves theirs alone', async () => {
+    const object = await putSecret(peer, { username: 'app' })
+    const path = refText(object, 'path')
+    expect(await failure(session.describe(object, call()))).toMatchObject({ kind: 'notFound' })
+    const first = { ...(await order(session, object, null, 'value')), preImage: { previous: null } }
+    expect(await session.probeMint(first, call())).toEqual({ answer: 'absent' })
+    expect((await session.create(first, call())).providerVersion).toBe('2')
+    expect((await session.create(first, call())).providerVersion).toBe('2')
+    expect(await session.probeMint(first, call())).toMatchObject({ answer: 'ours' })
+    expect(await dataOf(path)).toEqual({ username: 'app', password: 'value' })
+    const other = { ...first, material: new Secret('another') }
+    expect(await session.probeMint(other, call())).toMatchObject({ answer: 'foreign' })
+    expect(await failure(session.create(other, call()))).toMatchObject({ kind: 'conflict' })
+    // Taking it away again would take their fields from the readers.
+    expect(await failure(session.retire(object, '2', 'destroy', call()))).toMatchObject({
+      kind: 'precondition',
+    })
+  })
+
+  test('of a field that two make at once, one is made', async () => {
+    const object = await putSecret(peer, { username: 'app' })
+    const orders = ['a', 'b'].map((text) => ({
+      ...{ object, operationId: text, preImage: {}, generate: {} },
+      material: new Secret(text),
+    }))
+    const results = await Promise.allSettled(orders.map((one) => session.create(one, call())))
+    expect(results.map((result) => result.status).toSorted()).toEqual(['fulfilled', 'rejected'])
+    expect((await session.describe(object, call())).versions).toHaveLength(2)
+  })
+
+  test('what Rekey alone has made can be taken away again', async () => {
+    const object = secretAt(`made/${randomUUID()}`)
+    const made = {
+      object,
+      operationId: 'x',
+      preImage: {},
+      generate: {},
+      material: new Secret('value'),
+    }
+    await session.create(made, call())
+    await session.retire(object, '1', 'destroy', call())
+    expect(await session.stateOf(object, '1', call())).toBe('destroyed')
+    // And made again: nothing is handed out there.
+    expect(
+      (await session.create({ ...made, material: new Secret('again') }, call())).providerVersion,
+    ).toBe('2')
+  })
+
+  test('over the house’s own HTTP client it mints, and metadata services are never dialled', async () => {
+    const egress = makeEgress({ allow: [] })
+    const http = makeSafeFetch({ egress, kind: 'provider', insecure: true })
+    const object = await putSecret(peer, { password: 'old' })
+    const through = open(peer.address, peer.token, { ports: { fetch: http.fetch } })
+    expect((await through.mint(await order(through, object, '1'), call())).providerVersion).toBe(
+      '2',
+    )
+    const metadata = open('http://169.254.169.254', peer.token, { ports: { fetch: http.fetch } })
+    const error = await failure(metadata.describe(object, call()))
+    expect(error).toMatchObject({ kind: 'permanent', effect: 'none' })
+    expect(error.hint).toContain('never dialled')
+    await http.close()
   })
 
   test('the inventory names the field where there is one, and leaves it to a person where there are several', async () => {
