@@ -2,6 +2,9 @@
 
 import { Type, type Static } from 'typebox'
 
+/** What a schema describes, as everybody but its parser sees it. */
+export type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T
+
 export const namePattern = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'
 
 export const nameSchema = Type.String({
@@ -96,8 +99,8 @@ export const selectorSchema = Type.Object(
   { additionalProperties: false, minProperties: 1 },
 )
 
-export type Selector = Static<typeof selectorSchema>
-export type MatchExpression = Static<typeof matchExpressionSchema>
+export type Selector = DeepReadonly<Static<typeof selectorSchema>>
+export type MatchExpression = DeepReadonly<Static<typeof matchExpressionSchema>>
 export type Labels = Readonly<Record<string, string>>
 
 export interface Selectable {

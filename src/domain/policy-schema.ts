@@ -5,6 +5,7 @@ import { Type, type Static, type TProperties } from 'typebox'
 import { durationSchema } from './duration.ts'
 import {
   annotationsSchema,
+  type DeepReadonly,
   freeTextSchema,
   labelKeySchema,
   labelsSchema,
@@ -152,7 +153,7 @@ export const policySpecSchema = strict({
   ),
 })
 
-export type PolicySpec = Static<typeof policySpecSchema>
+export type PolicySpec = DeepReadonly<Static<typeof policySpecSchema>>
 
 export const policyDocumentSchema = strict({
   apiVersion: Type.Literal(policyApiVersion),
@@ -165,4 +166,4 @@ export const policyDocumentSchema = strict({
   spec: policySpecSchema,
 })
 
-export type PolicyDocument = Static<typeof policyDocumentSchema>
+export type PolicyDocument = DeepReadonly<Static<typeof policyDocumentSchema>>
