@@ -1,7 +1,7 @@
 // New secret material from `generate: {length, alphabet}`. Every character of the alphabet is equally likely: random
 // bytes beyond the largest multiple of its size are thrown away (taking them modulo the size would favour its head).
 
-import { Type, type Static, type TSchema } from 'typebox'
+import { Type, type TSchema } from 'typebox'
 import { Secret } from './secret.ts'
 import type { JsonObject } from './json.ts'
 
@@ -44,8 +44,6 @@ export const generateSecretSchema = Type.Object(
   },
   { additionalProperties: false },
 ) satisfies TSchema
-
-export type GenerateSecret = Static<typeof generateSecretSchema>
 
 /** Bits of entropy of what `generateSecret` would make. */
 export const secretEntropyBits = (params: JsonObject): number => {

@@ -19,8 +19,8 @@ export interface Peer {
 }
 
 const root = join(import.meta.dirname, '..', '..')
-export const peersDir = join(root, '.peers')
-export const vaultBinary = join(peersDir, 'bin', 'vault')
+const peersDir = join(root, '.peers')
+const vaultBinary = join(peersDir, 'bin', 'vault')
 
 const goFolders = ['/usr/local/go/bin', '/usr/lib/go/bin']
 const isRoot = (): boolean => process.getuid?.() === 0

@@ -7,7 +7,7 @@ import { peers } from './peers.ts'
 import { freePort, startProcess, untilReady } from './start-process.ts'
 
 /** One line of Vault's audit log, as far as tests read it. Paths and operations are plain, values are HMACs. */
-export interface VaultAuditLine {
+interface VaultAuditLine {
   readonly type: 'request' | 'response'
   readonly error?: string
   readonly request: {
@@ -30,7 +30,7 @@ export interface VaultPeer {
   readonly stop: () => Promise<void>
 }
 
-export interface VaultReply {
+interface VaultReply {
   readonly status: number
   readonly data: Readonly<Record<string, unknown>>
   readonly auth: Readonly<Record<string, unknown>>

@@ -43,7 +43,7 @@ export const hclByName = (rights: readonly Right[]): Readonly<Record<string, Jso
 }
 
 /** Capabilities of the connection's token by path. Null: the token may not ask. */
-export const capabilitiesOf = async (
+const capabilitiesOf = async (
   ask: Ask,
   paths: readonly string[],
   call: Call,
