@@ -42,15 +42,42 @@ export const migrate = async (options: MigrateOptions): Promise<Migrated> => {
     await prepareDatabase(superuserUrl)
     await lendOwners(superuserUrl)
     try {
-      await lowerGuards(superuserUrl)
+      // The picture is taken anew only after a migration, and only from a state that was whole before it: otherwise a run
+      // of this command would bless whatever somebody had changed.
+      await assertGuardsIntact(alone)
+      const changes = (await pendingMigrations(options)).length > 0
+      if (changes) await lowerGuards(superuserUrl)
       const applied = await applyAll(options, say)
-      await raiseGuards(superuserUrl)
+      if (changes || !(await guardsAreUp(alone))) await raiseGuards(superuserUrl)
       return { applied, guards: true }
     } finally {
       await takeOwnersBack(superuserUrl)
     }
   })
 }
+
+/** Refuses on what the guard would refuse. A guard that a crash left lowered is no fault here: it is raised at the end. */
+const assertGuardsIntact = async (db: pg.Client): Promise<void> => {
+  const { rows: there } = await db.query<{ yes: boolean }>("SELECT to_regclass('rekey_guard.expected') IS NOT NULL AS yes")
+  if (there[0]?.yes !== true || !(await guardsAreUp(db))) return
+  const { rows } = await db.query<{ fault: string }>('SELECT fault FROM rekey_guard.faults() fault')
+  if (rows.length === 0) return
+  throw new MigrationRefused(
+    `the guards of the audit log report: ${rows.map((row) => row.fault).join('; ')}. Find out who did that before anything is migrated`,
+  )
+}
+
+const guardsAreUp = async (db: pg.Client): Promise<boolean> => {
+  const { rowCount } = await db.query("SELECT FROM pg_event_trigger WHERE evtname = 'rekey_guard' AND evtenabled = 'A'")
+  return rowCount !== 0
+}
+
+const pendingMigrations = (options: MigrateOptions): Promise<readonly File[]> =>
+  withClient(options.migrationUrl, async (db) => {
+    const { rows } = await db.query<{ there: boolean }>("SELECT to_regclass('public._prisma_migrations') IS NOT NULL AS there")
+    const files = await readMigrations(options.folder)
+    return rows[0]?.there === true ? findPending(files, await appliedRows(db)) : files
+  })
 
 interface File {
   readonly name: string

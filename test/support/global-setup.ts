@@ -1,6 +1,7 @@
 // One PostgreSQL for the whole run, with a template database that every test file clones. Nothing in it survives the run,
 // so nothing waits for the disk.
 
+import { spawn } from 'node:child_process'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,6 +33,7 @@ export default async (project: TestProject): Promise<() => Promise<void>> => {
       idle_in_transaction_session_timeout: '0',
     },
   })
+  stopWithUs(dataDir, join(server.directory, 'postmaster.pid'))
   try {
     const urls = await bootstrap({ superuserUrl: server.superuserUrl, database: templateName })
     await migrate({ superuserUrl: urls.superuser, migrationUrl: urls.migration })
@@ -49,6 +51,14 @@ export default async (project: TestProject): Promise<() => Promise<void>> => {
     await server.stop()
     await rm(dataDir, { recursive: true, force: true })
   }
+}
+
+/** A run that is killed cannot stop its server; somebody must, or servers pile up. */
+const stopWithUs = (dataDir: string, pidFile: string): void => {
+  const script = `while kill -0 "$1" 2>/dev/null; do sleep 2; done
+    test -f "$2" && kill -QUIT "$(head -n 1 "$2")" && sleep 2
+    rm -rf "$3"`
+  spawn('sh', ['-c', script, 'sh', String(process.pid), pidFile, dataDir], { detached: true, stdio: 'ignore' }).unref()
 }
 
 const shiftableClock = `
