@@ -41,7 +41,7 @@ export interface WrittenPolicy extends Written<Policy> {
 
 export const putPolicy =
   (deps: PutPolicyDeps) =>
-  (actor: Actor, put: PutPolicy): Promise<Committed<WrittenPolicy>> => {
+  async (actor: Actor, put: PutPolicy): Promise<Committed<WrittenPolicy>> => {
     const input = readPolicyBody(put.body)
     const name = nameOf(put.name, input)
     const { issues, warnings } = checkPolicy(input.spec, deps.clock.now())

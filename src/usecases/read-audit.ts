@@ -18,8 +18,9 @@ export const readAudit =
   ({ ledger, tally }: ReadAuditDeps) =>
   async (actor: Actor, filter: AuditFilter, page: Page): Promise<Paged<StoredEvent>> => {
     const found = await ledger.read(async (db) => {
-      if (actor.scope) await mustNameOwn(db, actor, filter)
-      return db.audit.list(filter, page)
+      const since = actor.scope ? await mustNameOwn(db, actor, filter) : null
+      const { from } = filter
+      return db.audit.list(since && !(from && from > since) ? { ...filter, from: since } : filter, page)
     })
     await tally.count(actor.id, async (reads) => {
       await ledger.note(actor, {
@@ -32,17 +33,17 @@ export const readAudit =
     return found
   }
 
-const mustNameOwn = async (db: Reads, actor: Actor, filter: AuditFilter): Promise<void> => {
+/** For a key, since when: an earlier key of the same name may have been somebody else's. */
+const mustNameOwn = async (db: Reads, actor: Actor, filter: AuditFilter): Promise<Date | null> => {
   if (filter.key !== undefined) {
-    mustSee(actor, await db.keys.byName(filter.key), 'key', filter.key)
-    return
+    return mustSee(actor, await db.keys.byName(filter.key), 'key', filter.key).createdAt
   }
   const id = filter.rotation ?? filter.correlationId
   if (id !== undefined) {
     const rotation = await db.rotations.get(id)
     const key = rotation && (await db.keys.byId(rotation.keyId))
     if (!key || !inScope(actor, key)) throw notFound('rotation', id)
-    return
+    return null
   }
   throw new RekeyError('auth.denied', {
     detail: 'The token is limited to a scope, so it reads the events of one key or rotation at a time.',
