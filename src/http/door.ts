@@ -1,0 +1,75 @@
+// The door: every request to a route passes here before its body is read. Token → actor → rate limit → role.
+
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { hasRole } from '#domain/actor.ts'
+import { RekeyError } from '#domain/errors.ts'
+import type { Credentials, Entry } from '#usecases/authenticate.ts'
+import type { DenialCounter } from '#usecases/record-refusal.ts'
+import type { RateLimits } from './rate-limit.ts'
+import { headerOf } from './request-state.ts'
+import type { Route } from './route.ts'
+
+export interface DoorDeps {
+  readonly authenticate: (credentials: Credentials) => Promise<Entry>
+  readonly limits: RateLimits
+  readonly denials: DenialCounter
+}
+
+/** Requests without a valid token, counted by source. */
+export const refusedBucket = 'unauthenticated'
+
+export const makeDoor =
+  ({ authenticate, limits, denials }: DoorDeps) =>
+  async (route: Route, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    if (route.access === 'public') return
+    const entry = await authenticate({ token: bearer(request), source: request.ip })
+    if (entry.actor === null) {
+      denials.count(request.ip, entry.why, entry.apiKey)
+      // Guessing costs a guesser more than a minute for every few hundred tries, of 2^178.
+      await limits.count(request, reply, refusedBucket, `source ${request.ip}`)
+      void reply.header('WWW-Authenticate', challenge[entry.code])
+      throw new RekeyError(entry.code, refusal[entry.code])
+    }
+    const traceId = traceOf(headerOf(request, 'traceparent'))
+    request.state.actor = {
+      ...entry.actor,
+      requestId: request.id,
+      ...(traceId === null ? {} : { traceId }),
+    }
+    await limits.count(request, reply, route.bucket, entry.actor.id)
+    if (route.access !== 'authenticated' && !hasRole(entry.actor, ...route.access)) {
+      throw new RekeyError('auth.denied', {
+        detail: `This needs the role ${listed([...new Set([...route.access, 'admin'])])}.`,
+        hint: 'An admin makes a token with it: POST /v1/api-keys.',
+      })
+    }
+  }
+
+const challenge = {
+  'auth.missing': 'Bearer realm="rekey"',
+  'auth.invalid': 'Bearer realm="rekey", error="invalid_token"',
+} as const
+
+const refusal = {
+  'auth.missing': { detail: 'Send a token.', hint: 'Authorization: Bearer rekey_…' },
+  'auth.invalid': {
+    detail: 'The token is unknown, expired, deleted or not allowed from here.',
+    hint: 'Check that it is complete. An admin makes a new one: POST /v1/api-keys.',
+  },
+} as const
+
+/** Null where no Authorization was sent; what is not a bearer token is an invalid one. */
+const bearer = (request: FastifyRequest): string | null => {
+  const header = headerOf(request, 'authorization')
+  if (header === undefined || header === '') return null
+  return /^Bearer +([^\s]+)$/i.exec(header)?.[1] ?? ''
+}
+
+/** The trace id of a W3C `traceparent`. */
+const traceOf = (header: string | undefined): string | null => {
+  const id = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/.exec(header ?? '')?.[1]
+  return id === undefined || /^0+$/.test(id) ? null : id
+}
+
+const listed = (words: readonly string[]): string =>
+  words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1) ?? ''}`

@@ -1,0 +1,58 @@
+// For whoever starts and restarts us: `livez` says that the process answers, `readyz` that it can do its work.
+
+import { Type } from 'typebox'
+import { publicRoute, type Route } from '../route.ts'
+import { strict } from '../schemas.ts'
+
+/** One thing that must be so before requests are taken. `ready` answers true or, in one sentence without addresses, why not. */
+export interface ReadinessCheck {
+  readonly name: string
+  readonly ready: () => Promise<true | string>
+}
+
+const checkSchema = strict({
+  name: Type.String(),
+  ready: Type.Boolean(),
+  detail: Type.Optional(Type.String()),
+})
+const readinessSchema = strict(
+  { ready: Type.Boolean(), checks: Type.Array(checkSchema) },
+  { $id: 'Readiness' },
+)
+
+export const healthRoutes = (checks: readonly ReadinessCheck[]): readonly Route[] => [
+  publicRoute({
+    public: true,
+    method: 'GET',
+    path: '/livez',
+    operationId: 'getLiveness',
+    tag: 'health',
+    summary: 'Whether the process answers',
+    replies: { 200: strict({ live: Type.Boolean() }) },
+    handler: async () => ({ status: 200, body: { live: true } }),
+  }),
+  publicRoute({
+    public: true,
+    method: 'GET',
+    path: '/readyz',
+    operationId: 'getReadiness',
+    tag: 'health',
+    summary: 'Whether everything that requests need is there, by name',
+    replies: { 200: readinessSchema, 503: readinessSchema },
+    handler: async () => {
+      const results = await Promise.all(checks.map(run))
+      const ready = results.every((result) => result.ready)
+      return { status: ready ? 200 : 503, body: { ready, checks: results } }
+    },
+  }),
+]
+
+/** A check that throws is not ready; why stands in the log of whatever failed, not in a public reply. */
+const run = async ({ name, ready }: ReadinessCheck) => {
+  try {
+    const answer = await ready()
+    return answer === true ? { name, ready: true } : { name, ready: false, detail: answer }
+  } catch {
+    return { name, ready: false, detail: 'The check failed.' }
+  }
+}

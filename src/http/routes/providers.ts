@@ -1,0 +1,81 @@
+// The systems whose keys Rekey rotates, as they declare themselves: what a client needs to write a connection or a key.
+
+import { Type } from 'typebox'
+import type { Json, JsonObject } from '#domain/json.ts'
+import type { KeyType, Provider } from '#domain/provider.ts'
+import { propertiesOf, withoutIds } from '../input.ts'
+import { route, type Route } from '../route.ts'
+import { nullable, strict } from '../schemas.ts'
+
+const anything = Type.Object({}, { additionalProperties: true })
+
+const providerSchema = strict(
+  {
+    id: Type.String(),
+    title: Type.String(),
+    settingsSchema: anything,
+    credentialSchema: nullable(anything),
+    types: Type.Array(
+      strict({
+        type: Type.String(),
+        title: Type.String(),
+        traits: anything,
+        refSchema: anything,
+        generateSchema: anything,
+        leastPrivilege: anything,
+      }),
+    ),
+  },
+  { $id: 'Provider' },
+)
+
+export const providerRoutes = ({
+  providers,
+}: {
+  readonly providers: readonly Provider[]
+}): readonly Route[] => {
+  const items = providers.map(present)
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/providers',
+      operationId: 'listProviders',
+      tag: 'providers',
+      summary: 'Providers, their key types, and the least rights that each needs',
+      access: 'authenticated',
+      replies: { 200: strict({ items: Type.Array(providerSchema), nextCursor: Type.Null() }) },
+      handler: async () => ({ status: 200, body: { items, nextCursor: null } }),
+    }),
+  ]
+}
+
+const present = ({ id, title, settingsSchema, credentialSchema, types }: Provider) => ({
+  id,
+  title,
+  settingsSchema: schemaJson(settingsSchema),
+  credentialSchema: credentialSchema === null ? null : schemaJson(credentialSchema),
+  types: types.map((type) => ({
+    type: type.type,
+    title: type.title,
+    traits: { ...type.traits },
+    refSchema: schemaJson(type.refSchema),
+    generateSchema: schemaJson(type.generateSchema),
+    leastPrivilege: type.leastPrivilege(exampleRef(type)),
+  })),
+})
+
+/** A schema is JSON by definition. */
+const schemaJson = (schema: unknown): JsonObject => withoutIds(schema) as JsonObject
+
+/** The document is drawn for one ref; where there is none yet, `<name>` stands for each of its parts. */
+const exampleRef = ({ refSchema }: KeyType): JsonObject =>
+  Object.fromEntries(
+    Object.entries(propertiesOf(refSchema)).map(([name, schema]): [string, Json] => {
+      if (schema['default'] !== undefined) return [name, schema['default'] as Json]
+      if (Array.isArray(schema['enum'])) return [name, schema['enum'][0] as Json]
+      return [
+        name,
+        schema['type'] === 'array' ? [`<${name}>`] : schema['type'] === 'integer' ? 1 : `<${name}>`,
+      ]
+    }),
+  )
