@@ -243,8 +243,12 @@ const isTls = (code: string): boolean => /CERT|SSL|TLS|SIGNATURE|ISSUER/.test(co
 
 const neverSent = (cause: unknown): boolean => {
   const code = codeOf(cause)
-  return unsentCodes.has(code) || isTls(code)
+  return unsentCodes.has(code) || isTls(code) || isBadPort(cause)
 }
+
+/** Ports of other protocols, which `fetch` never dials. */
+const isBadPort = (error: unknown): boolean =>
+  error instanceof Error && error.cause instanceof Error && error.cause.message === 'bad port'
 
 /** `fetch` wraps the system's error; of several addresses it may hold several. */
 const codeOf = (error: unknown, depth = 0): string => {
@@ -267,7 +271,9 @@ const unreachable = (deps: Deps, request: Request, cause: unknown, sent: boolean
     code: 'cli.unreachable',
     exit: 'unreachable',
     title: 'The server cannot be reached',
-    detail: sent ? `${url} did not answer${code === '' ? '' : ` (${code})`}` : `${url}: ${code}`,
+    detail: sent
+      ? `${url} did not answer${code === '' ? '' : ` (${code})`}`
+      : `${url}: ${isBadPort(cause) ? 'a port that HTTP does not use' : code}`,
     hint: isTls(code)
       ? 'the certificate is not trusted: name its authority in NODE_EXTRA_CA_CERTS'
       : 'is it running, and is REKEY_URL right? `npm start` starts one here',

@@ -7,7 +7,7 @@ import { isFailure } from './failure.ts'
 import { age, moment, orDash, plain } from './human.ts'
 import { version } from './kinds.ts'
 import { adviceFor, type Advice } from './next-command.ts'
-import { at, labelsText, objectAt, textAt, textsAt } from './read-json.ts'
+import { at, labelsText, objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
 import { waitingText } from './rotation-text.ts'
 import { section, sheet } from './sheet.ts'
 import type { Run } from './shell.ts'
@@ -33,7 +33,9 @@ export const describeKey = async (run: Run, name: string): Promise<Described> =>
   const path = `/v1/keys/${segment(name)}`
   const [key, versions] = await Promise.all([
     client.send({ method: 'GET', path }).then(({ body }) => objectAt(body)),
-    all(client, `${path}/versions`),
+    client
+      .send({ method: 'GET', path: `${path}/versions` })
+      .then(({ body }) => objectsAt(body, 'items')),
   ])
   const rotation = await openRotation(client, key)
   const now = run.io.clock.now()
@@ -105,10 +107,4 @@ const openRotation = async (client: Client, key: JsonObject): Promise<JsonObject
     if (isFailure(error, 'resource.notFound')) return null
     throw error
   }
-}
-
-const all = async (client: Client, path: string): Promise<readonly JsonObject[]> => {
-  const items: JsonObject[] = []
-  for await (const item of client.list(path)) items.push(item)
-  return items
 }

@@ -1,20 +1,12 @@
 // Policies, connections, consumers and sinks in full.
 
-import type { Json, JsonObject } from '#domain/json.ts'
+import type { JsonObject } from '#domain/json.ts'
 import { segment, type Client, type Query } from './client.ts'
 import type { Described } from './commands/describe.ts'
 import { moment, orDash, plain, plainLines } from './human.ts'
 import { kinds } from './kinds.ts'
-import {
-  at,
-  isObject,
-  labelsText,
-  listAt,
-  objectAt,
-  objectsAt,
-  textAt,
-  textsAt,
-} from './read-json.ts'
+import { at, isObject, labelsText, objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
+import { specOf } from './policy-document.ts'
 import { section, sheet } from './sheet.ts'
 import type { Run } from './shell.ts'
 import { table } from './table.ts'
@@ -30,18 +22,19 @@ export const describePolicy = async (run: Run, name: string): Promise<Described>
   const now = run.io.clock.now()
   const open = rotations.filter((rotation) => textAt(rotation, 'endedAt') === '')
   const { stringify } = await import('yaml')
+  const spec = specOf(policy)
   const text = [
     sheet(`policy/${name}`, [
-      ['description', orDash(textAt(policy, 'spec', 'description'))],
-      ['enabled', textAt(policy, 'spec', 'enabled') || 'true'],
+      ['description', orDash(textAt(spec, 'description'))],
+      ['enabled', textAt(spec, 'enabled') || 'true'],
       ['labels', orDash(labelsText(at(policy, 'labels')))],
       ['revision', orDash(textAt(policy, 'status', 'revision'))],
       ['updated', moment(textAt(policy, 'status', 'updatedAt'), now)],
       ['keys', count(keys)],
     ]),
     section('why', policyWhy(policy, keys, now)),
-    section('spec', plainLines(stringify(objectAt(policy, 'spec'), { lineWidth: 0 }))),
-    section('next fire times', firesText(policy)),
+    section('spec', plainLines(stringify(spec, { lineWidth: 0 }))),
+    section('next fire times', await firesText(spec, now)),
     section('keys', tableOf('keys', keys, now)),
     section('open rotations', tableOf('rotations', open, now)),
     section(
@@ -59,30 +52,39 @@ export const describePolicy = async (run: Run, name: string): Promise<Described>
 }
 
 const policyWhy = (policy: JsonObject, keys: readonly JsonObject[], now: Date): string => {
-  const until = textAt(policy, 'spec', 'pause', 'until')
-  const said = textAt(policy, 'status', 'why')
-  if (said !== '') return plain(said)
-  if (textAt(policy, 'spec', 'enabled') === 'false') return 'it is disabled: nothing rotates by it'
+  const spec = specOf(policy)
+  const until = textAt(spec, 'pause', 'until')
+  if (textAt(spec, 'enabled') === 'false') return 'it is disabled: nothing rotates by it'
   if (until !== '' && new Date(until) > now)
-    return plain(`it is paused until ${until}: ${textAt(policy, 'spec', 'pause', 'reason')}`)
+    return plain(`it is paused until ${until}: ${textAt(spec, 'pause', 'reason')}`)
   if (keys.length === 0) return 'it selects no key'
   return ''
 }
 
-const firesText = (policy: JsonObject): string =>
-  listAt(policy, 'status', 'nextRuns')
-    .map((fire: Json) =>
-      plain(
-        isObject(fire)
-          ? [textAt(fire, 'at'), textAt(fire, 'local')].filter((part) => part !== '').join('  ')
-          : textAt(fire),
-      ),
-    )
-    .join('\n')
+/** The next five, in the policy's own zone; computed as the server does. Blackouts and pauses are not left out. */
+const firesText = async (spec: JsonObject, now: Date): Promise<string> => {
+  const [cron, timezone] = [textAt(spec, 'schedule', 'cron'), textAt(spec, 'schedule', 'timezone')]
+  if (cron === '') return ''
+  const { nextFires } = await import('#domain/fires.ts')
+  const schedule = { cron, timezone, jitterMs: 0, windowMs: null, missed: 'skip' } as const
+  try {
+    return nextFires({ schedule }, null, now, 5)
+      .map((fire) => fire.text)
+      .join('\n')
+  } catch {
+    // A zone or a form of cron that only a newer server knows.
+    return ''
+  }
+}
 
-export const describeConnection = async (run: Run, name: string): Promise<Described> => {
+export const describeConnection = async (
+  run: Run,
+  name: string,
+  { check }: { readonly check: boolean },
+): Promise<Described> => {
   const client = await run.client()
   const connection = await one(client, `/v1/connections/${segment(name)}`)
+  const checks = check ? await checked(client, name) : null
   const keys = await some(client, '/v1/keys', { connection: name })
   const now = run.io.clock.now()
   const text = [
@@ -95,10 +97,39 @@ export const describeConnection = async (run: Run, name: string): Promise<Descri
       ...statusRows(connection, now),
       ['keys', count(keys)],
     ]),
+    section('rights', checks === null ? '' : checksText(checks, now)),
     section('keys', tableOf('keys', keys, now)),
-    section('next', plain(`rekey get keys --connection ${name}`)),
+    section(
+      'next',
+      [
+        ...(check ? [] : [`rekey describe connection/${name} --check`]),
+        `rekey get keys --connection ${name}`,
+      ]
+        .map(plain)
+        .join('\n'),
+    ),
   ].join('')
-  return { json: { ...connection, keys }, text }
+  return { json: { ...connection, ...(checks === null ? {} : { checks }), keys }, text }
+}
+
+const checksText = (checks: JsonObject, now: Date): string =>
+  table(
+    [
+      { title: 'OUTCOME', text: (item) => textAt(item, 'outcome') },
+      { title: 'RIGHT', text: (item) => textAt(item, 'name') },
+      {
+        title: 'DETAIL',
+        text: (item) =>
+          [textAt(item, 'detail'), textAt(item, 'hint')].filter((part) => part !== '').join('; '),
+      },
+    ],
+    objectsAt(checks, 'items'),
+    now,
+  )
+
+const checked = async (client: Client, name: string): Promise<JsonObject> => {
+  const path = `/v1/connections/${segment(name)}/checks`
+  return objectAt((await client.send({ method: 'POST', path, body: {} })).body)
 }
 
 const grantText = (grant: JsonObject): string =>

@@ -38,6 +38,7 @@ export const exitOfStatus = (status: number): ExitName => {
   switch (status) {
     case 400:
     case 405:
+    case 406:
     case 413:
     case 415:
     case 422:

@@ -2,7 +2,8 @@
 
 import type { JsonObject } from '#domain/json.ts'
 import { age, moment, orDash } from './human.ts'
-import { at, labelsText, listAt, objectAt, textAt, textsAt } from './read-json.ts'
+import { specOf } from './policy-document.ts'
+import { at, labelsText, listAt, textAt, textsAt } from './read-json.ts'
 import { kindNames, type Plural } from './reference.ts'
 import type { Column } from './table.ts'
 
@@ -45,7 +46,7 @@ export const referenceOf = (kind: Plural, item: JsonObject): string =>
 export const version = (number: string): string => (number === '' ? '–' : `v${number}`)
 
 const scheduleText: Text = (item) => {
-  const spec = objectAt(item, 'spec')
+  const spec = specOf(item)
   const cron = textAt(spec, 'schedule', 'cron')
   const maxAge = textAt(spec, 'maxAge')
   const parts = [
@@ -57,19 +58,15 @@ const scheduleText: Text = (item) => {
 }
 
 const policyState: Text = (item, now) => {
-  if (textAt(item, 'spec', 'enabled') === 'false') return 'disabled'
-  const until = textAt(item, 'spec', 'pause', 'until')
+  const spec = specOf(item)
+  if (textAt(spec, 'enabled') === 'false') return 'disabled'
+  const until = textAt(spec, 'pause', 'until')
   return until !== '' && new Date(until) > now ? 'paused' : 'enabled'
 }
 
 const keyState: Text = (item) => {
   if (textAt(item, 'status', 'incident') !== '') return 'incident'
-  if (
-    textAt(item, 'status', 'openRotation') !== '' ||
-    'id' in objectAt(item, 'status', 'openRotation')
-  ) {
-    return 'rotating'
-  }
+  if (textAt(item, 'status', 'openRotation') !== '') return 'rotating'
   return textAt(item, 'status', 'overdue') === 'true' ? 'overdue' : 'ready'
 }
 
@@ -78,12 +75,6 @@ const waiting: Text = (item) => {
   const missing = textsAt(item, 'waitingFor', 'missing').join(',')
   return gate === '' ? '–' : missing === '' ? gate : `${gate} (${missing})`
 }
-
-/** A policy is a scalar name, or an object that names it. */
-const named =
-  (...path: readonly string[]): Text =>
-  (item) =>
-    orDash(textAt(item, ...path) || textAt(item, ...path, 'name'))
 
 export const kinds: Readonly<Record<Plural, KindView>> = {
   policies: {
@@ -95,8 +86,8 @@ export const kinds: Readonly<Record<Plural, KindView>> = {
       column('NAME', field('name')),
       column('STATE', policyState),
       column('SCHEDULE', scheduleText),
-      column('RETIRE', (item) => textAt(item, 'spec', 'retire') || 'disable'),
-      wide('PRIORITY', (item) => textAt(item, 'spec', 'priority') || '0'),
+      column('RETIRE', (item) => textAt(specOf(item), 'retire') || 'disable'),
+      wide('PRIORITY', (item) => textAt(specOf(item), 'priority') || '0'),
       wide('OWNER', field('status', 'owner')),
       wide('REVISION', field('status', 'revision')),
       wide('LABELS', labels),
@@ -113,7 +104,7 @@ export const kinds: Readonly<Record<Plural, KindView>> = {
       column('CONNECTION', field('connection')),
       column('STATE', keyState),
       column('PRIMARY', (item) => version(textAt(item, 'status', 'primaryVersion'))),
-      column('POLICY', named('status', 'policy')),
+      column('POLICY', field('status', 'policy')),
       column('NEXT', when('status', 'nextRotationAt')),
       wide('OWNER', field('owner')),
       wide('ENVIRONMENT', field('environment')),

@@ -80,13 +80,11 @@ const gates: Readonly<Record<Gate, Case>> = {
   soak: waits('the old version is off and watched; it goes on by itself', verb('rollback')),
   retry: waits(
     'the provider failed; it tries again by itself',
-    (r) => `rekey describe connection/${connectionOf(r)}`,
+    (r) => `rekey describe key/${textAt(r, 'key')}`,
   ),
   probe: waits('a reply was lost; it asks the provider what happened, by itself'),
   person: waits('it needs a person', verb('resume'), verb('rollback'), verb('abandon')),
 }
-
-const connectionOf = (rotation: JsonObject): string => textAt(rotation, 'connection') || 'NAME'
 
 const again = (rotation: JsonObject): string =>
   `rekey rotate key/${textAt(rotation, 'key')} ${reason}`

@@ -1,7 +1,15 @@
 // A policy as the document that `apply` takes: what the server says about it (`status`, receipts) is left out.
 
 import type { JsonObject } from '#domain/json.ts'
-import { objectAt, textAt } from './read-json.ts'
+import { isObject, objectAt, textAt } from './read-json.ts'
+
+/** What is not a field of the spec in the API's form of a policy, where the spec lies flat. */
+const beside = new Set(['name', 'labels', 'annotations', 'status', 'audit', 'dryRun'])
+
+export const specOf = (policy: JsonObject): JsonObject =>
+  isObject(policy['spec'])
+    ? policy['spec']
+    : Object.fromEntries(Object.entries(policy).filter(([member]) => !beside.has(member)))
 
 export const policyDocument = (policy: JsonObject): JsonObject => {
   const labels = objectAt(policy, 'labels')
@@ -14,6 +22,6 @@ export const policyDocument = (policy: JsonObject): JsonObject => {
       ...(Object.keys(labels).length === 0 ? {} : { labels }),
       ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
     },
-    spec: objectAt(policy, 'spec'),
+    spec: specOf(policy),
   }
 }

@@ -7,11 +7,13 @@
 import type { JsonObject } from '#domain/json.ts'
 import { segment, type Client, type Reply } from './client.ts'
 import { isFailure } from './failure.ts'
+import { policyDocument } from './policy-document.ts'
 import { objectAt, sameJson } from './read-json.ts'
 
-export interface PolicyBody {
+export interface PolicyFile {
   readonly name: string
-  readonly body: JsonObject
+  /** The whole document: the server's pointers are then into the file. */
+  readonly document: JsonObject
 }
 
 export interface Put {
@@ -21,13 +23,13 @@ export interface Put {
 
 export const putPolicy = async (
   client: Client,
-  policy: PolicyBody,
+  policy: PolicyFile,
   dryRun: boolean,
 ): Promise<Put> => {
   const path = `/v1/policies/${segment(policy.name)}`
   const before = await readLive(client, path)
   const put = (live: Reply | null): Promise<Reply> =>
-    client.send({ method: 'PUT', path, body: policy.body, ...precondition(live), dryRun })
+    client.send({ method: 'PUT', path, body: policy.document, ...precondition(live), dryRun })
   try {
     return outcome(before, await put(before), dryRun)
   } catch (error) {
@@ -58,6 +60,4 @@ const outcome = (before: Reply | null, after: Reply, dryRun: boolean): Put => {
 }
 
 const sameWritable = (a: JsonObject, b: JsonObject): boolean =>
-  ['labels', 'annotations', 'spec'].every((member) =>
-    sameJson(objectAt(a, member), objectAt(b, member)),
-  )
+  sameJson(policyDocument(a), policyDocument(b))

@@ -29,8 +29,16 @@ test('created, then unchanged, then changed: each by the live revision', async (
   expect(puts().map(({ headers }) => headers['if-none-match'])).toEqual(['*', '*', '*'])
   await terminal.file('policies/a.yaml', policy('a', '  retire: destroy\n'))
   const second = await terminal.run('apply', '-f', 'policies/', '-o', 'json')
-  expect(JSON.parse(second.stdout).items.map(({ result }: { result: string }) => result)).toEqual(['changed', 'unchanged', 'unchanged'])
-  expect(puts().slice(3).map(({ headers }) => headers['if-match'])).toEqual(['"1"', '"1"', '"1"'])
+  expect(JSON.parse(second.stdout).items.map(({ result }: { result: string }) => result)).toEqual([
+    'changed',
+    'unchanged',
+    'unchanged',
+  ])
+  expect(
+    puts()
+      .slice(3)
+      .map(({ headers }) => headers['if-match']),
+  ).toEqual(['"1"', '"1"', '"1"'])
 })
 
 test('a dry run says what would be, and changes nothing', async () => {
@@ -41,7 +49,9 @@ test('a dry run says what would be, and changes nothing', async () => {
   await terminal.file('b.yaml', policy('b'))
   const ran = await terminal.run('apply', '-f', 'a.yaml', 'b.yaml', '--dry-run')
   expect(ran.exit).toBe(0)
-  expect(ran.stdout).toMatch(/policy\/a +would be changed +a\.yaml\npolicy\/b +would be created +b\.yaml\n/)
+  expect(ran.stdout).toMatch(
+    /policy\/a +would be changed +a\.yaml\npolicy\/b +would be created +b\.yaml\n/,
+  )
   expect(stage.server.policies.size).toBe(1)
   expect(stage.server.policies.get('a')?.revision).toBe(1)
 })
@@ -69,7 +79,10 @@ test('one wrong file: every fault of every file is shown with a caret, and nothi
 })
 
 test('validate needs no server and no token', async () => {
-  const terminal = await stage.terminal({ env: { REKEY_URL: 'http://127.0.0.1:1', REKEY_TOKEN: '' }, input: policy('a') })
+  const terminal = await stage.terminal({
+    env: { REKEY_URL: 'http://127.0.0.1:1', REKEY_TOKEN: '' },
+    input: policy('a'),
+  })
   await terminal.file('a.yaml', policy('a'))
   const ran = await terminal.run('validate', '-f', 'a.yaml')
   expect([ran.exit, ran.stdout]).toEqual([0, '1 document in 1 file: valid\n'])
@@ -104,12 +117,21 @@ test('an empty file is an error, never nothing to do', async () => {
 test('one of three refused by the server: 6, the others applied, and the place of the refusal in its file', async () => {
   const terminal = await stage.terminal()
   for (const name of ['a', 'b', 'c']) await terminal.file(`p/${name}.yaml`, policy(name))
-  stage.server.interfere('PUT', '/v1/policies/b', problem('policy.overlap', { detail: 'a and b select key/x', errors: [{ pointer: '/spec/selector', detail: 'selects key/x, as a does' }] }))
+  stage.server.interfere(
+    'PUT',
+    '/v1/policies/b',
+    problem('policy.overlap', {
+      detail: 'a and b select key/x',
+      errors: [{ pointer: '/spec/selector', detail: 'selects key/x, as a does' }],
+    }),
+  )
   const ran = await terminal.run('apply', '-f', 'p')
   expect(ran.exit).toBe(6)
   expect(ran.stdout).toMatch(/policy\/a +created.*\npolicy\/b +failed.*\npolicy\/c +created/)
   expect(ran.stderr).toContain('p/b.yaml:5:3')
-  expect(ran.stderr).toContain("couldn't apply policy/b: Two policies select one key [policy.overlap]")
+  expect(ran.stderr).toContain(
+    "couldn't apply policy/b: Two policies select one key [policy.overlap]",
+  )
   expect(ran.stderr).toMatch(/changed +policy\/a created, policy\/c created/)
 })
 

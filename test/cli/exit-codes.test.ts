@@ -35,20 +35,28 @@ const refusals: readonly (readonly [ErrorCode, number])[] = [
   ['service.unavailable', 9],
 ]
 
-test.each(refusals)('a refusal with %s ends with %i, in text and in JSON alike', async (code, exit) => {
-  stage.server.interfere('POST', '/v1/rotations', problem(code), problem(code))
-  const terminal = await stage.terminal()
-  const text = await terminal.run('rotate', 'key/payments-db', '--reason', 'test')
-  expect(text.exit).toBe(exit)
-  expect(text.stdout).toBe('')
-  expect(text.stderr).toContain(`[${code}]`)
-  expect(text.stderr).toContain("couldn't rotate key/payments-db")
-  expect(text.stderr).toMatch(/ {2}request {2}req-1\n/)
-  const json = await terminal.run('rotate', 'key/payments-db', '--reason', 'test', '-o', 'json')
-  expect(json.exit).toBe(exit)
-  expect(json.stdout).toBe('')
-  expect(JSON.parse(json.stderr)).toMatchObject({ code, requestId: 'req-1', exitCode: exit, doing: 'rotate key/payments-db' })
-})
+test.each(refusals)(
+  'a refusal with %s ends with %i, in text and in JSON alike',
+  async (code, exit) => {
+    stage.server.interfere('POST', '/v1/rotations', problem(code), problem(code))
+    const terminal = await stage.terminal()
+    const text = await terminal.run('rotate', 'key/payments-db', '--reason', 'test')
+    expect(text.exit).toBe(exit)
+    expect(text.stdout).toBe('')
+    expect(text.stderr).toContain(`[${code}]`)
+    expect(text.stderr).toContain("couldn't rotate key/payments-db")
+    expect(text.stderr).toMatch(/ {2}request {2}req-1\n/)
+    const json = await terminal.run('rotate', 'key/payments-db', '--reason', 'test', '-o', 'json')
+    expect(json.exit).toBe(exit)
+    expect(json.stdout).toBe('')
+    expect(JSON.parse(json.stderr)).toMatchObject({
+      code,
+      requestId: 'req-1',
+      exitCode: exit,
+      doing: 'rotate key/payments-db',
+    })
+  },
+)
 
 test('a server that is down ends with 9, and says that nothing was changed', async () => {
   const { url } = stage.server
@@ -96,14 +104,20 @@ test('a redirect is not followed: the token stays here', async () => {
 
 test('a rate limit is waited for as long as the server asks', async () => {
   stage.server.keys.set('payments-db', aKey())
-  stage.server.interfere('GET', '/v1/keys/payments-db', { ...problem('request.rateLimited'), headers: { 'retry-after': '2' } })
+  stage.server.interfere('GET', '/v1/keys/payments-db', {
+    ...problem('request.rateLimited'),
+    headers: { 'retry-after': '2' },
+  })
   const ran = await (await stage.terminal()).run('get', 'key/payments-db', '-o', 'name')
   expect([ran.exit, ran.stdout]).toEqual([0, 'key/payments-db\n'])
   expect(ran.stderr).toContain('again in 2 s')
 })
 
 test('a rate limit of an hour is not waited for', async () => {
-  stage.server.interfere('GET', '/v1/keys', { ...problem('request.rateLimited'), headers: { 'retry-after': '3600' } })
+  stage.server.interfere('GET', '/v1/keys', {
+    ...problem('request.rateLimited'),
+    headers: { 'retry-after': '3600' },
+  })
   const ran = await (await stage.terminal()).run('get', 'keys')
   expect(ran.exit).toBe(1)
 })
@@ -146,7 +160,11 @@ test.each(usages)('%j is refused with 2 before anything is sent', async (argv, t
 test('wrong usage is one JSON problem with -o json', async () => {
   const ran = await (await stage.terminal()).run('rotate', 'key/x', '--output=json')
   expect(ran.exit).toBe(2)
-  expect(JSON.parse(ran.stderr)).toMatchObject({ code: 'cli.usage', exitCode: 2, changed: 'nothing' })
+  expect(JSON.parse(ran.stderr)).toMatchObject({
+    code: 'cli.usage',
+    exitCode: 2,
+    changed: 'nothing',
+  })
 })
 
 test('help is data and ends with 0; no verb at all is an error and shows the same', async () => {

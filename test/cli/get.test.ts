@@ -9,7 +9,10 @@ const stage = withStandIn()
 
 const manyKeys = (count: number): void => {
   for (let i = 0; i < count; i++) {
-    stage.server.keys.set(`key-${i}`, aKey({ name: `key-${i}`, labels: { team: i % 2 === 0 ? 'payments' : 'orders' } }))
+    stage.server.keys.set(
+      `key-${i}`,
+      aKey({ name: `key-${i}`, labels: { team: i % 2 === 0 ? 'payments' : 'orders' } }),
+    )
   }
 }
 
@@ -48,7 +51,9 @@ test('--limit stops reading pages', async () => {
 })
 
 test('filters of rotations are sent as the API names them', async () => {
-  await (await stage.terminal()).run('get', 'rotations', '--key', 'a', '--phase', 'stalled,planned', '--trigger', 'manual')
+  await (
+    await stage.terminal()
+  ).run('get', 'rotations', '--key', 'a', '--phase', 'stalled,planned', '--trigger', 'manual')
   const [seen] = stage.server.seen
   expect(seen?.query.getAll('phase')).toEqual(['stalled', 'planned'])
   expect(seen?.query.get('key')).toBe('a')
@@ -65,7 +70,9 @@ test('nothing found: stdout stays empty, stderr says so, exit 0', async () => {
 test('a thing by its name; several by theirs; one that is not there is 3', async () => {
   manyKeys(2)
   const terminal = await stage.terminal()
-  expect(JSON.parse((await terminal.run('get', 'key/key-0', '-o', 'json')).stdout)).toMatchObject({ name: 'key-0' })
+  expect(JSON.parse((await terminal.run('get', 'key/key-0', '-o', 'json')).stdout)).toMatchObject({
+    name: 'key-0',
+  })
   const two = await terminal.run('get', 'key/key-1', 'key/key-0', '-o', 'json')
   expect(JSON.parse(two.stdout)).toMatchObject({ items: [{ name: 'key-1' }, { name: 'key-0' }] })
   expect(await terminal.run('get', 'key/nope')).toMatchObject({ exit: 3, stdout: '' })
@@ -81,7 +88,17 @@ test('an API key is found by its id in the list', async () => {
 })
 
 test('a policy as YAML is the document that apply takes', async () => {
-  stage.server.policies.set('p', { revision: 3, resource: { name: 'p', labels: { a: 'b' }, annotations: {}, spec: { manual: true, selector: { connection: 'x' } }, status: { revision: 3 } } })
+  stage.server.policies.set('p', {
+    revision: 3,
+    resource: {
+      name: 'p',
+      labels: { a: 'b' },
+      annotations: {},
+      manual: true,
+      selector: { connection: 'x' },
+      status: { revision: 3 },
+    },
+  })
   const ran = await (await stage.terminal()).run('get', 'policies', '-o', 'yaml')
   const [document] = parseAllDocuments(ran.stdout)
   expect(document?.toJS()).toEqual({
@@ -93,7 +110,13 @@ test('a policy as YAML is the document that apply takes', async () => {
 })
 
 test('text from elsewhere cannot paint the terminal', async () => {
-  stage.server.rotations.set('a', aRotation({ reason: '\u001b[2Jgone\u202e', waitingFor: { gate: 'person', since: '', missing: [], text: 'x' } }))
+  stage.server.rotations.set(
+    'a',
+    aRotation({
+      reason: '\u001b[2Jgone\u202e',
+      waitingFor: { gate: 'person', since: '', missing: [], text: 'x' },
+    }),
+  )
   const ran = await (await stage.terminal()).run('get', 'rotations', '-o', 'wide')
   expect(ran.stdout).toContain('\\u001b[2Jgone\\u202e')
   expect(ran.stdout).not.toContain('\u001b')

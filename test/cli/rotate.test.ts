@@ -45,13 +45,24 @@ test('a lost reply is asked for again with the same Idempotency-Key: one rotatio
 })
 
 test('while the first request is still at work, the repeated one waits for its answer', async () => {
-  stage.server.interfere('POST', '/v1/rotations', 'drop after', problem('idempotency.running'), problem('idempotency.running'))
+  stage.server.interfere(
+    'POST',
+    '/v1/rotations',
+    'drop after',
+    problem('idempotency.running'),
+    problem('idempotency.running'),
+  )
   const ran = await (await stage.terminal()).run(...rotate, '-o', 'name')
   expect([ran.exit, ran.stdout]).toEqual([0, `rotation/${onlyRotation()}\n`])
 })
 
 test('a reply that never comes ends with 9, says that the outcome is unknown, and the command it names finishes the work', async () => {
-  stage.server.interfere('POST', '/v1/rotations', 'drop after', ...Array.from({ length: 5 }, () => 'drop before' as const))
+  stage.server.interfere(
+    'POST',
+    '/v1/rotations',
+    'drop after',
+    ...Array.from({ length: 5 }, () => 'drop before' as const),
+  )
   const terminal = await stage.terminal()
   const ran = await terminal.run(...rotate)
   expect(ran.exit).toBe(9)
@@ -88,13 +99,30 @@ test('--follow shows every phase and step once, as they come, and ends with the 
   const id = onlyRotation()
   stage.server.move(id, { phase: 'minting', steps: [step('minting', null)] })
   await eventually(() => started.stderr().includes('minting  (v3'))
-  stage.server.move(id, { phase: 'overlapping', toVersion: 4, steps: [step('minting', 'succeeded')], waitingFor: { gate: 'acknowledgement', since: '', missing: ['orders-api'], text: 'consumers must acknowledge' } })
+  stage.server.move(id, {
+    phase: 'overlapping',
+    toVersion: 4,
+    steps: [step('minting', 'succeeded')],
+    waitingFor: {
+      gate: 'acknowledgement',
+      since: '',
+      missing: ['orders-api'],
+      text: 'consumers must acknowledge',
+    },
+  })
   await eventually(() => started.stderr().includes('waits'))
-  stage.server.move(id, { phase: 'completed', waitingFor: null, endedAt: '2026-11-24T02:00:00.000Z' })
+  stage.server.move(id, {
+    phase: 'completed',
+    waitingFor: null,
+    endedAt: '2026-11-24T02:00:00.000Z',
+  })
   const ran = await started.ended
   expect(ran.exit).toBe(0)
   expect(ran.stdout).toBe(`rotation/${id}  key/payments-db  v3 → v4  completed\n`)
-  const lines = ran.stderr.trimEnd().split('\n').map((line) => line.replace(/^\d\d:\d\d:\d\dZ {2}/, ''))
+  const lines = ran.stderr
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.replace(/^\d\d:\d\d:\d\dZ {2}/, ''))
   expect(lines).toEqual([
     `started rotation/${id}  key/payments-db  v3 → new  planned`,
     'planned  (v3 → new)',
@@ -135,7 +163,13 @@ test('a server that restarts while it is followed is waited for', async () => {
   const started = (await stage.terminal()).start(...rotate, '--wait')
   await eventually(() => stage.server.streams.length === 1)
   const path = `/v1/rotations/${onlyRotation()}`
-  stage.server.interfere('GET', path, problem('service.unavailable'), 'drop before', problem('service.unavailable'))
+  stage.server.interfere(
+    'GET',
+    path,
+    problem('service.unavailable'),
+    'drop before',
+    problem('service.unavailable'),
+  )
   stage.server.move(onlyRotation(), { phase: 'overlapping' })
   await eventually(() => started.stderr().includes('the server is away'))
   stage.server.move(onlyRotation(), { phase: 'completed' })
@@ -145,7 +179,10 @@ test('a server that restarts while it is followed is waited for', async () => {
 test('a server without streams is asked again and again', async () => {
   stage.server.rotations.clear()
   const terminal = await stage.terminal({
-    fetch: async (url, init) => (String(url).endsWith('/events') ? new Response('{}', { status: 406 }) : fetch(url, init)),
+    fetch: async (url, init) =>
+      new Request(url).url.endsWith('/events')
+        ? new Response('{}', { status: 406 })
+        : fetch(url, init),
   })
   const started = terminal.start(...rotate, '--wait')
   await eventually(() => stage.server.rotations.size === 1)
@@ -159,7 +196,15 @@ test('--timeout ends with 7 and says what it still waits for, and how to come ba
   const started = (await stage.terminal()).start(...rotate, '--wait', '--timeout', '1s')
   await eventually(() => stage.server.streams.length === 1)
   const id = onlyRotation()
-  stage.server.move(id, { phase: 'awaitingApproval', waitingFor: { gate: 'approval', since: '', missing: ['approver'], text: 'one approval is missing' } })
+  stage.server.move(id, {
+    phase: 'awaitingApproval',
+    waitingFor: {
+      gate: 'approval',
+      since: '',
+      missing: ['approver'],
+      text: 'one approval is missing',
+    },
+  })
   const ran = await started.ended
   expect(ran.exit).toBe(7)
   expect(ran.stdout).toContain('awaitingApproval')
@@ -186,11 +231,18 @@ test.each([
 ])('a rotation that ends %s ends with 1 and says what was changed', async (phase, changed) => {
   const started = (await stage.terminal()).start(...rotate, '--wait', '-o', 'json')
   await eventually(() => stage.server.streams.length === 1)
-  stage.server.move(onlyRotation(), { phase, steps: [step('verifying', 'failed', 'the new version was refused')] })
+  stage.server.move(onlyRotation(), {
+    phase,
+    steps: [step('verifying', 'failed', 'the new version was refused')],
+  })
   const ran = await started.ended
   expect(ran.exit).toBe(1)
   expect(JSON.parse(ran.stdout)).toMatchObject({ phase })
   const said = JSON.parse(ran.stderr)
-  expect(said).toMatchObject({ code: `cli.${phase}`, detail: 'the new version was refused', exitCode: 1 })
+  expect(said).toMatchObject({
+    code: `cli.${phase}`,
+    detail: 'the new version was refused',
+    exitCode: 1,
+  })
   expect(said.changed).toContain(changed)
 })

@@ -71,26 +71,32 @@ const rule = (method: string, path: string, more: Partial<RouteRule> = {}): Rout
 
 const rules: readonly RouteRule[] = [
   rule('GET', '/v1/me'),
-  rule('GET', '/v1/keys', { list: true, query: ['connection', 'type', 'label', 'policy', 'overdue'] }),
+  rule('GET', '/v1/keys', {
+    list: true,
+    query: ['connection', 'type', 'label', 'policy', 'overdue'],
+  }),
   rule('GET', '/v1/keys/{name}'),
-  rule('GET', '/v1/keys/{name}/versions', { list: true }),
+  rule('GET', '/v1/keys/{name}/versions'),
   rule('GET', '/v1/policies', { list: true }),
   rule('GET', '/v1/policies/{name}'),
   rule('PUT', '/v1/policies/{name}', {
     precondition: true,
-    body: ['name?', 'labels?', 'annotations?', 'spec', 'status?'],
+    body: ['apiVersion', 'kind', 'metadata', 'spec'],
   }),
   ...['connections', 'consumers', 'sinks'].flatMap((kind) => [
     rule('GET', `/v1/${kind}`, { list: true }),
     rule('GET', `/v1/${kind}/{name}`),
   ]),
+  rule('POST', '/v1/connections/{name}/checks', { body: [] }),
   rule('GET', '/v1/api-keys', { list: true }),
   rule('GET', '/v1/rotations', { list: true, query: ['key', 'policy', 'phase', 'trigger'] }),
   rule('POST', '/v1/rotations', { idempotency: 'required', body: ['key', 'reason'] }),
   rule('GET', '/v1/rotations/{id}'),
   rule('GET', '/v1/rotations/{id}/events'),
   rule('POST', '/v1/rotations/{id}/approvals', { body: ['planHash', 'reason?'] }),
-  rule('POST', '/v1/rotations/{id}/acknowledgements', { body: ['consumer', 'version', 'evidence?'] }),
+  rule('POST', '/v1/rotations/{id}/acknowledgements', {
+    body: ['consumer', 'version', 'evidence?'],
+  }),
   ...['cancel', 'rollback', 'resume', 'abandon', 'overrides'].map((verb) =>
     rule('POST', `/v1/rotations/{id}/${verb}`, { body: ['reason'], idempotency: 'required' }),
   ),
@@ -128,7 +134,12 @@ export const startStandIn = async (): Promise<StandIn> => {
   let events = 0
 
   const send = (response: ServerResponse, answer: Answer): void => {
-    const text = answer.body === undefined ? '' : typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body)
+    const text =
+      answer.body === undefined
+        ? ''
+        : typeof answer.body === 'string'
+          ? answer.body
+          : JSON.stringify(answer.body)
     response.writeHead(answer.status, {
       ...(text === '' ? {} : { 'content-type': answer.type ?? 'application/json; charset=utf-8' }),
       'x-request-id': 'req-1',
@@ -177,7 +188,10 @@ export const startStandIn = async (): Promise<StandIn> => {
     const before = replays.get(key)
     if (before !== undefined) {
       if (before.request !== request) return problem('idempotency.mismatch')
-      return { ...before.answer, headers: { ...before.answer.headers, 'idempotency-replayed': 'true' } }
+      return {
+        ...before.answer,
+        headers: { ...before.answer.headers, 'idempotency-replayed': 'true' },
+      }
     }
     const answer = answerTo(standIn, seen)
     if (answer.status < 500) replays.set(key, { request, answer })
@@ -206,7 +220,14 @@ export const startStandIn = async (): Promise<StandIn> => {
     keys: new Map(),
     rotations: new Map(),
     policies: new Map(),
-    things: { connections: [], consumers: [], sinks: [], 'api-keys': [], versions: [], schedule: [] },
+    things: {
+      connections: [],
+      consumers: [],
+      sinks: [],
+      'api-keys': [],
+      versions: [],
+      schedule: [],
+    },
     audit: [],
     freeze: null,
     pageSize: 2,
@@ -219,9 +240,23 @@ export const startStandIn = async (): Promise<StandIn> => {
       const rotation = { ...standIn.rotations.get(rotationId), ...change }
       standIn.rotations.set(rotationId, rotation)
       events += 1
-      const event = { id: String(events), data: { action: 'rotation.advanced', phase: rotation['phase'] } }
+      const event = {
+        id: String(events),
+        data: {
+          at: new Date().toISOString(),
+          action: 'rotation.advanced',
+          outcome: 'succeeded',
+          actor: 'worker',
+          phase: rotation['phase'],
+          reason: null,
+        },
+      }
       told.set(rotationId, [...(told.get(rotationId) ?? []), event])
-      for (const response of followers.get(rotationId) ?? []) response.write(frame(event))
+      for (const response of followers.get(rotationId) ?? []) {
+        response.write(frame(event))
+        // As the API does: nothing more will come.
+        if (rotation['endedAt'] !== null) response.end()
+      }
     },
     breakStreams: () => {
       for (const set of followers.values()) for (const response of set) response.destroy()
@@ -233,7 +268,9 @@ export const startStandIn = async (): Promise<StandIn> => {
       }),
   }
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return Object.assign(standIn, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })
+  return Object.assign(standIn, {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  })
 }
 
 const frame = (event: { id: string; data: Thing }): string =>
@@ -250,26 +287,37 @@ const check = (standIn: StandIn, seen: Seen, text: string): Answer | null => {
   const found = rules.find(({ method, path }) => method === seen.method && path.test(seen.path))
   if (found === undefined) return breach('no such route')
   const write = seen.method !== 'GET'
-  const parameters = [...(found.query ?? []), ...(found.list ? ['limit', 'cursor'] : []), ...(write ? ['dryRun'] : [])]
+  const parameters = [
+    ...(found.query ?? []),
+    ...(found.list ? ['limit', 'cursor'] : []),
+    ...(write ? ['dryRun'] : []),
+  ]
   for (const [parameter, value] of seen.query) {
     if (!parameters.includes(parameter)) return breach(`unknown query parameter ${parameter}`)
     if (parameter === 'dryRun' && value !== 'all') return breach(`dryRun=${value}`)
-    if (parameter === 'limit' && !(Number(value) >= 1 && Number(value) <= 200)) return breach(`limit=${value}`)
+    if (parameter === 'limit' && !(Number(value) >= 1 && Number(value) <= 200))
+      return breach(`limit=${value}`)
     if (parameter === 'label' && !/^[^=]+=/.test(value)) return breach(`label=${value}`)
-    if (/^(?:from|to)$/.test(parameter) && new Date(value).toISOString() !== value) return breach(`${parameter}=${value}`)
+    if (/^(?:from|to)$/.test(parameter) && new Date(value).toISOString() !== value)
+      return breach(`${parameter}=${value}`)
   }
   if (found.body === undefined && text !== '') return breach('a body where none is taken')
   if (found.body !== undefined) {
-    if (seen.headers['content-type'] !== 'application/json') return breach(`content-type ${seen.headers['content-type']}`)
+    if (seen.headers['content-type'] !== 'application/json')
+      return breach(`content-type ${seen.headers['content-type']}`)
     const known = found.body.map((member) => member.replace('?', ''))
-    for (const member of Object.keys(seen.body)) if (!known.includes(member)) return breach(`unknown member ${member}`)
+    for (const member of Object.keys(seen.body))
+      if (!known.includes(member)) return breach(`unknown member ${member}`)
     for (const member of found.body) {
-      if (!member.endsWith('?') && seen.body[member] === undefined) return breach(`${member} is missing`)
+      if (!member.endsWith('?') && seen.body[member] === undefined)
+        return breach(`${member} is missing`)
     }
   }
-  if (found.idempotency === 'required' && seen.headers['idempotency-key'] === undefined) return problem('idempotency.missing')
+  if (found.idempotency === 'required' && seen.headers['idempotency-key'] === undefined)
+    return problem('idempotency.missing')
   const { 'if-match': match, 'if-none-match': none } = seen.headers
-  if (found.precondition !== true && (match ?? none) !== undefined) return breach('a precondition where none is taken')
+  if (found.precondition !== true && (match ?? none) !== undefined)
+    return breach('a precondition where none is taken')
   if (none !== undefined && none !== '*') return breach(`if-none-match ${none}`)
   return null
 }
@@ -278,25 +326,56 @@ const answerTo = (standIn: StandIn, seen: Seen): Answer => {
   const [, , kind = '', called = '', sub = ''] = seen.path.split('/')
   const dryRun = seen.query.has('dryRun')
   if (kind === 'me') {
-    return { status: 200, body: { id: 'k1', name: 'ci', type: 'service', roles: ['operator'], scope: null, consumer: null } }
+    return {
+      status: 200,
+      body: {
+        id: 'k1',
+        name: 'ci',
+        type: 'service',
+        roles: ['operator'],
+        scope: null,
+        consumer: null,
+      },
+    }
   }
-  if (kind === 'keys' && sub === 'versions') return page(standIn, seen, standIn.things['versions'] ?? [])
-  if (kind === 'keys') return called === '' ? page(standIn, seen, keysFor(standIn, seen)) : one(standIn.keys.get(called))
+  if (kind === 'keys' && sub === 'versions') {
+    return { status: 200, body: { items: standIn.things['versions'] ?? [], nextCursor: null } }
+  }
+  if (kind === 'keys')
+    return called === ''
+      ? page(standIn, seen, keysFor(standIn, seen))
+      : one(standIn.keys.get(called))
   if (kind === 'policies') return policies(standIn, seen, called, dryRun)
   if (kind === 'rotations') return rotations(standIn, seen, called, sub, dryRun)
   if (kind === 'freeze') return freeze(standIn, seen, dryRun)
   if (kind === 'schedule' && seen.headers.accept?.startsWith('text/calendar') === true) {
-    return { status: 200, type: 'text/calendar; charset=utf-8', body: 'BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n' }
+    return {
+      status: 200,
+      type: 'text/calendar; charset=utf-8',
+      body: 'BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n',
+    }
   }
   if (kind === 'audit') return page(standIn, seen, standIn.audit.toReversed())
+  if (sub === 'checks') {
+    return {
+      status: 200,
+      body: { ok: true, items: [{ name: 'mint', outcome: 'ok', detail: 'may mint' }] },
+    }
+  }
   const list = standIn.things[kind] ?? []
-  return called === '' ? page(standIn, seen, list) : one(list.find((thing) => thing['name'] === called))
+  return called === ''
+    ? page(standIn, seen, list)
+    : one(list.find((thing) => thing['name'] === called))
 }
 
 const one = (thing: Thing | undefined, revision?: number): Answer =>
   thing === undefined
     ? problem('resource.notFound')
-    : { status: 200, body: thing, ...(revision === undefined ? {} : { headers: { etag: `"${revision}"` } }) }
+    : {
+        status: 200,
+        body: thing,
+        ...(revision === undefined ? {} : { headers: { etag: `"${revision}"` } }),
+      }
 
 const keysFor = ({ keys }: StandIn, { query }: Seen): readonly Thing[] =>
   [...keys.values()].filter((key) =>
@@ -308,9 +387,12 @@ const keysFor = ({ keys }: StandIn, { query }: Seen): readonly Thing[] =>
 
 /** A cursor belongs to its list and filter. */
 const page = ({ pageSize }: StandIn, seen: Seen, items: readonly Thing[]): Answer => {
-  const filter = [...seen.query].filter(([parameter]) => parameter !== 'cursor' && parameter !== 'limit').toString()
+  const filter = [...seen.query]
+    .filter(([parameter]) => parameter !== 'cursor' && parameter !== 'limit')
+    .toString()
   const cursor = seen.query.get('cursor')
-  const [from = '0', of = `${seen.path}?${filter}`] = cursor === null ? [] : Buffer.from(cursor, 'base64url').toString().split(' ')
+  const [from = '0', of = `${seen.path}?${filter}`] =
+    cursor === null ? [] : Buffer.from(cursor, 'base64url').toString().split(' ')
   if (of !== `${seen.path}?${filter}`) return problem('cursor.foreign')
   const end = Number(from) + pageSize
   const next = end < items.length ? Buffer.from(`${end} ${of}`).toString('base64url') : null
@@ -328,23 +410,48 @@ const refusedPrecondition = (seen: Seen, revision: number | null): Answer | null
 const policies = (standIn: StandIn, seen: Seen, called: string, dryRun: boolean): Answer => {
   const live = standIn.policies.get(called)
   if (seen.method === 'GET') {
-    if (called === '') return page(standIn, seen, [...standIn.policies.values()].map(({ resource }) => resource))
+    if (called === '')
+      return page(
+        standIn,
+        seen,
+        [...standIn.policies.values()].map(({ resource }) => resource),
+      )
     return one(live?.resource, live?.revision)
   }
   const refused = refusedPrecondition(seen, live?.revision ?? null)
   if (refused !== null) return refused
-  if (seen.body['name'] !== undefined && seen.body['name'] !== called) return problem('request.invalid')
-  const body = { name: called, labels: seen.body['labels'] ?? {}, annotations: seen.body['annotations'] ?? {}, spec: seen.body['spec'] }
-  const same = live !== undefined && JSON.stringify({ ...live.resource, status: undefined }) === JSON.stringify(body)
+  const metadata = seen.body['metadata'] as Thing
+  if (metadata['name'] !== called) return problem('request.invalid')
+  // The API shows the fields of the spec flat.
+  const body = {
+    name: called,
+    labels: metadata['labels'] ?? {},
+    annotations: metadata['annotations'] ?? {},
+    ...(seen.body['spec'] as Thing),
+  }
+  const same =
+    live !== undefined &&
+    JSON.stringify({ ...live.resource, status: undefined }) === JSON.stringify(body)
   const revision = live === undefined ? 1 : same ? live.revision : live.revision + 1
-  const resource = { ...body, status: { revision } }
+  const resource = { ...body, status: { revision, warnings: [] } }
   if (dryRun) return { status: 200, body: { dryRun: true, ...resource } }
   standIn.policies.set(called, { revision, resource })
-  return { status: live === undefined ? 201 : 200, body: resource, headers: { etag: `"${revision}"` } }
+  return {
+    status: live === undefined ? 201 : 200,
+    body: resource,
+    headers: { etag: `"${revision}"` },
+  }
 }
 
-const rotations = (standIn: StandIn, seen: Seen, called: string, sub: string, dryRun: boolean): Answer => {
-  if (called === '' && seen.method === 'GET') return page(standIn, seen, [...standIn.rotations.values()])
+const rotations = (
+  standIn: StandIn,
+  seen: Seen,
+  called: string,
+  sub: string,
+  dryRun: boolean,
+): Answer => {
+  if (called === '' && seen.method === 'GET')
+    return page(standIn, seen, [...standIn.rotations.values()])
   if (called === '') return startRotation(standIn, seen, dryRun)
   const rotation = standIn.rotations.get(called)
   if (rotation === undefined) return problem('resource.notFound')
@@ -357,7 +464,10 @@ const rotations = (standIn: StandIn, seen: Seen, called: string, sub: string, dr
     if (seen.body['version'] !== rotation['toVersion']) return problem('request.impossible')
     return { status: 201, body: { rotation: called, ...seen.body } }
   }
-  const phase = { cancel: 'cancelled', rollback: 'rollingBack', resume: 'minting', abandon: 'abandoned' }[sub] ?? rotation['phase']
+  const phase =
+    { cancel: 'cancelled', rollback: 'rollingBack', resume: 'minting', abandon: 'abandoned' }[
+      sub
+    ] ?? rotation['phase']
   const next = { ...rotation, phase }
   if (dryRun) return { status: 200, body: { dryRun: true, ...next } }
   standIn.rotations.set(called, next)
@@ -367,12 +477,18 @@ const rotations = (standIn: StandIn, seen: Seen, called: string, sub: string, dr
 const startRotation = (standIn: StandIn, seen: Seen, dryRun: boolean): Answer => {
   const key = String(seen.body['key'])
   if (!standIn.keys.has(key)) return problem('resource.notFound')
-  const open = [...standIn.rotations.values()].find((rotation) => rotation['key'] === key && rotation['endedAt'] === null)
+  const open = [...standIn.rotations.values()].find(
+    (rotation) => rotation['key'] === key && rotation['endedAt'] === null,
+  )
   if (open !== undefined) return problem('rotation.inProgress', { rotation: open['id'] })
   const rotation = aRotation({ key, reason: seen.body['reason'] })
   if (dryRun) return { status: 200, body: { dryRun: true, ...rotation } }
   standIn.rotations.set(String(rotation['id']), rotation)
-  return { status: 202, body: rotation, headers: { location: `/v1/rotations/${String(rotation['id'])}` } }
+  return {
+    status: 202,
+    body: rotation,
+    headers: { location: `/v1/rotations/${String(rotation['id'])}` },
+  }
 }
 
 const freeze = (standIn: StandIn, seen: Seen, dryRun: boolean): Answer => {
@@ -388,7 +504,11 @@ const freeze = (standIn: StandIn, seen: Seen, dryRun: boolean): Answer => {
   }
   if (dryRun) return { status: 200, body: { dryRun: true, ...seen.body } }
   standIn.freeze = { revision: (live?.revision ?? 0) + 1, resource: { ...seen.body } }
-  return { status: live === null ? 201 : 200, body: standIn.freeze.resource, headers: { etag: `"${standIn.freeze.revision}"` } }
+  return {
+    status: live === null ? 201 : 200,
+    body: standIn.freeze.resource,
+    headers: { etag: `"${standIn.freeze.revision}"` },
+  }
 }
 
 export const aRotation = (more: Thing = {}): Thing => ({

@@ -20,7 +20,9 @@ test.each([
 })
 
 test('a slash at the end of REKEY_URL changes nothing', async () => {
-  const ran = await (await stage.terminal({ env: { REKEY_URL: `${stage.server.url}/` } })).run('whoami')
+  const ran = await (
+    await stage.terminal({ env: { REKEY_URL: `${stage.server.url}/` } })
+  ).run('whoami')
   expect(ran.exit).toBe(0)
 })
 
@@ -62,7 +64,9 @@ test('REKEY_TOKEN_FILE names a file; REKEY_TOKEN itself wins', async () => {
 })
 
 test('a token that no header can carry is refused without being printed', async () => {
-  const ran = await (await stage.terminal({ env: { REKEY_TOKEN: 'hunter2\nX-Evil: 1' } })).run('whoami')
+  const ran = await (
+    await stage.terminal({ env: { REKEY_TOKEN: 'hunter2\nX-Evil: 1' } })
+  ).run('whoami')
   expect(ran.exit).toBe(2)
   expect(ran.stderr).not.toContain('hunter2')
   expect(stage.server.seen).toEqual([])
@@ -78,17 +82,29 @@ test('no token: the answer says where one was looked for, and what to set', asyn
 test('a token over plain HTTP to another machine is warned about', async () => {
   const terminal = await openTerminal({
     env: { REKEY_URL: 'http://rekey.example.com', REKEY_TOKEN: 'rekey_pat_x0123456789' },
-    fetch: async () => new Response('{"name":"me"}', { headers: { 'content-type': 'application/json' } }),
+    fetch: async () =>
+      new Response('{"name":"me"}', { headers: { 'content-type': 'application/json' } }),
   })
   expect((await terminal.run('whoami')).stderr).toContain('without TLS')
 })
 
 test('a slip in the name of a variable is told', async () => {
-  const ran = await (await stage.terminal({ env: { REKEY_TOKNE: 'x', REKEY_TLS_KEY: 'y' } })).run('whoami')
-  expect(ran.stderr).toBe('warning: REKEY_TOKNE is not a variable of Rekey; did you mean REKEY_TOKEN?\n')
+  const ran = await (
+    await stage.terminal({ env: { REKEY_TOKNE: 'x', REKEY_TLS_KEY: 'y' } })
+  ).run('whoami')
+  expect(ran.stderr).toBe(
+    'warning: REKEY_TOKNE is not a variable of Rekey; did you mean REKEY_TOKEN?\n',
+  )
 })
 
 test('only this machine is this machine', () => {
-  expect(['localhost', '127.0.0.1', '127.8.8.8', '[::1]'].map(isLoopback)).toEqual([true, true, true, true])
-  expect(['127.0.0.1.evil.com', 'localhost.evil.com', '10.0.0.1', '128.0.0.1'].map(isLoopback)).toEqual([false, false, false, false])
+  expect(['localhost', '127.0.0.1', '127.8.8.8', '[::1]'].map(isLoopback)).toEqual([
+    true,
+    true,
+    true,
+    true,
+  ])
+  expect(
+    ['127.0.0.1.evil.com', 'localhost.evil.com', '10.0.0.1', '128.0.0.1'].map(isLoopback),
+  ).toEqual([false, false, false, false])
 })

@@ -6,9 +6,10 @@ import type { JsonObject } from '#domain/json.ts'
 import type { Client } from '../client.ts'
 import { checkSources, readSources, type LocatedDocument } from '../documents.ts'
 import { Failure, isFailure } from '../failure.ts'
+import { plain } from '../human.ts'
 import { show, withOutput } from '../output.ts'
 import { putPolicy, type Put } from '../put-policy.ts'
-import { objectAt } from '../read-json.ts'
+import { textsAt } from '../read-json.ts'
 import { failureText } from '../render-failure.ts'
 import type { Run, Shell } from '../shell.ts'
 import { lines } from '../table.ts'
@@ -49,6 +50,13 @@ const apply = async (run: Run, options: Options): Promise<void> => {
   for (const document of documents) {
     const outcome = await attempt(client, document, dryRun)
     applied.push({ document, outcome })
+    if (!(outcome instanceof Failure)) {
+      // What is found out against the keys that there are, beside what the file says by itself.
+      for (const warning of textsAt(outcome.policy, 'status', 'warnings')) {
+        if (!document.warnings.includes(warning))
+          run.talk(`warning: ${document.file.name}: ${document.name}: ${plain(warning)}`)
+      }
+    }
     // What ends one by the network, the token or Ctrl-C ends them all.
     if (
       outcome instanceof Failure &&
@@ -66,16 +74,12 @@ const attempt = async (
   document: LocatedDocument,
   dryRun: boolean,
 ): Promise<Put | Failure> => {
-  const value = document.value as JsonObject
-  const metadata = objectAt(value, 'metadata')
-  const body = {
-    name: document.name,
-    ...('labels' in metadata ? { labels: objectAt(metadata, 'labels') } : {}),
-    ...('annotations' in metadata ? { annotations: objectAt(metadata, 'annotations') } : {}),
-    spec: objectAt(value, 'spec'),
-  }
   try {
-    return await putPolicy(client, { name: document.name, body }, dryRun)
+    return await putPolicy(
+      client,
+      { name: document.name, document: document.value as JsonObject },
+      dryRun,
+    )
   } catch (error) {
     if (!isFailure(error)) throw error
     return error.with({
@@ -98,14 +102,10 @@ const placed = async (
     detail,
     pointer,
     file: document.file.name,
-    ...document.locate(inDocument(pointer)),
+    ...document.locate(pointer),
   }))
   return { shown: renderIssues(document.file.text, issues) }
 }
-
-/** The body of the request has the metadata at its top. */
-const inDocument = (pointer: string): string =>
-  /^\/(?:name|labels|annotations)(?:\/|$)/.test(pointer) ? `/metadata${pointer}` : pointer
 
 const present = (run: Run, applied: readonly Applied[], dryRun: boolean): Promise<void> => {
   const rows = applied.map(({ document, outcome }) => ({

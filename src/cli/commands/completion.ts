@@ -137,7 +137,12 @@ const namesOf = async (run: Run, kind: Plural): Promise<readonly string[]> => {
       if (found.length >= 1_000) return
     }
   }
-  // Without a server or a token there is nothing to offer.
-  await Promise.race([asking().catch(() => undefined), run.io.clock.pause(answerMs, run.signal)])
+  const answered = new AbortController()
+  await Promise.race([
+    // Without a server or a token there is nothing to offer.
+    asking().catch(() => undefined),
+    run.io.clock.pause(answerMs, AbortSignal.any([run.signal, answered.signal])),
+  ])
+  answered.abort()
   return found
 }

@@ -5,8 +5,9 @@ import type { Command } from 'commander'
 import type { JsonObject } from '#domain/json.ts'
 import type { Client, Query } from '../client.ts'
 import { interrupted, isFailure, usage } from '../failure.ts'
-import { plain, stamp } from '../human.ts'
 import { momentOf, durationOf } from '../moments.ts'
+import { eventLine } from '../event-line.ts'
+import { followEvents } from '../follow-events.ts'
 import { withOutput } from '../output.ts'
 import { textAt } from '../read-json.ts'
 import { nameOf } from '../reference.ts'
@@ -28,12 +29,6 @@ const everyMs = 1_000
 /** Transactions that began earlier may commit later; none lives longer. */
 const overlapMs = 30_000
 const outageMs = 120_000
-const over = new Set([
-  'rotation.completed',
-  'rotation.cancelled',
-  'rotation.rolledBack',
-  'rotation.abandoned',
-])
 
 export const addLogs = (program: Command, shell: Shell): void => {
   const command = withOutput(program.command('logs'))
@@ -63,21 +58,24 @@ export const addLogs = (program: Command, shell: Shell): void => {
 const logs = async (run: Run, options: Options): Promise<void> => {
   if (options.follow === true && options.until !== undefined)
     throw usage('--follow has no end: leave --until out')
-  const filter = filterOf(run, options)
-  const client = await run.client()
   const tail =
     options.tail === undefined ? Infinity : Number(/^\d{1,6}$/.exec(options.tail)?.[0] ?? 'none')
   if (Number.isNaN(tail)) throw usage('--tail takes a number')
+  if (options.follow === true && isOnlyRotation(options))
+    return followEvents(run, rotationOf(options.rotation), (event) =>
+      run.print(eventLine(run, event)),
+    )
+  const filter = filterOf(run, options)
+  const client = await run.client()
   const seen = new Set<string>()
-  const first = await read(client, filter, seen)
+  const first = await read(client, filter, seen, options.follow === true ? Infinity : tail)
   const shown = tail === 0 ? [] : tail === Infinity ? first : first.slice(-tail)
-  for (const event of shown) run.print(line(run, event))
+  for (const event of shown) run.print(eventLine(run, event))
   if (options.follow !== true) {
     if (first.length === 0) run.talk('there are no such events')
     return
   }
-  if (options.rotation !== undefined && first.some(ends)) return
-  await follow(run, client, filter, seen, first.at(-1), options.rotation !== undefined)
+  await follow(run, client, filter, seen, first.at(-1))
 }
 
 const follow = async (
@@ -86,7 +84,6 @@ const follow = async (
   filter: Query,
   seen: Set<string>,
   newest: JsonObject | undefined,
-  untilOver: boolean,
 ): Promise<void> => {
   let from = newest === undefined ? run.io.clock.now() : new Date(textAt(newest, 'at'))
   let awayMs = 0
@@ -100,11 +97,10 @@ const follow = async (
         seen,
       )
       awayMs = 0
-      for (const event of events) run.print(line(run, event))
+      for (const event of events) run.print(eventLine(run, event))
       const last = events.at(-1)
       if (last !== undefined)
         from = new Date(Math.max(from.getTime(), new Date(textAt(last, 'at')).getTime()))
-      if (untilOver && events.some(ends)) return
     } catch (error) {
       if (!isFailure(error) || error.info.exit !== 'unreachable' || awayMs > outageMs) throw error
       if (awayMs === 0) run.talk('the server is away; still trying')
@@ -113,13 +109,12 @@ const follow = async (
   }
 }
 
-const ends = (event: JsonObject): boolean => over.has(textAt(event, 'action'))
-
 /** Those that were not seen before, oldest first. */
 const read = async (
   client: Client,
   filter: Query,
   seen: Set<string>,
+  count = Infinity,
 ): Promise<readonly JsonObject[]> => {
   const events: JsonObject[] = []
   for await (const event of client.list('/v1/audit/events', filter)) {
@@ -127,6 +122,8 @@ const read = async (
     if (seen.has(id)) continue
     seen.add(id)
     events.push(event)
+    // The newest come first.
+    if (events.length >= count) break
   }
   return events.toSorted(
     (a, b) =>
@@ -138,10 +135,7 @@ const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 const filterOf = (run: Run, options: Options): Query => {
   const now = run.io.clock.now()
-  const rotation =
-    options.rotation === undefined
-      ? undefined
-      : nameOf(prefixed(options.rotation, 'rotation'), 'rotation')
+  const rotation = options.rotation === undefined ? undefined : rotationOf(options.rotation)
   const key = options.key === undefined ? undefined : nameOf(prefixed(options.key, 'key'), 'key')
   const dayAgo = rotation === undefined ? new Date(now.getTime() - 86_400_000) : undefined
   const from = options.since === undefined ? dayAgo : back(options.since, now, '--since')
@@ -156,6 +150,15 @@ const filterOf = (run: Run, options: Options): Query => {
   }
 }
 
+const rotationOf = (text: string): string => nameOf(prefixed(text, 'rotation'), 'rotation')
+
+/** Then the rotation's own stream says it all. */
+const isOnlyRotation = (options: Options): options is Options & { readonly rotation: string } =>
+  options.rotation !== undefined &&
+  [options.key, options.actor, options.action, options.outcome, options.since, options.tail].every(
+    (filter) => filter === undefined,
+  )
+
 /** Both `ID` and `rotation/ID`, as other verbs have it. */
 const prefixed = (text: string, kind: string): string =>
   text.includes('/') ? text : `${kind}/${text}`
@@ -163,26 +166,4 @@ const prefixed = (text: string, kind: string): string =>
 const back = (text: string, now: Date, option: string): Date => {
   const ms = durationOf(text)
   return ms === null ? momentOf(text, now, option) : new Date(now.getTime() - ms)
-}
-
-const line = (run: Run, event: JsonObject): string => {
-  if (run.format === 'json') return `${JSON.stringify(event)}\n`
-  if (run.format === 'name') return `${plain(textAt(event, 'id'))}\n`
-  if (run.format === 'yaml') return `--- ${JSON.stringify(event)}\n`
-  const instant = new Date(textAt(event, 'at'))
-  const reason = textAt(event, 'reason')
-  const phase = textAt(event, 'after', 'phase')
-  const parts = [
-    Number.isNaN(instant.getTime()) ? textAt(event, 'at') : stamp(instant),
-    textAt(event, 'outcome').padEnd(9),
-    textAt(event, 'action').padEnd(22),
-    `${textAt(event, 'target', 'kind')}/${textAt(event, 'target', 'name') || textAt(event, 'target', 'id')}`,
-    `by ${textAt(event, 'actor', 'name')}`,
-    ...(phase === '' ? [] : [`phase=${phase}`]),
-    ...(reason === '' ? [] : [`reason=${JSON.stringify(reason)}`]),
-    ...(run.format === 'wide'
-      ? [`correlation=${textAt(event, 'correlationId') || '–'}`, `id=${textAt(event, 'id')}`]
-      : []),
-  ]
-  return `${plain(parts.join('  '))}\n`
 }

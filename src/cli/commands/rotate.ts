@@ -2,7 +2,8 @@
 
 import type { Command } from 'commander'
 import type { JsonObject } from '#domain/json.ts'
-import { isFailure, usage } from '../failure.ts'
+import type { Client } from '../client.ts'
+import { isFailure, usage, type Failure } from '../failure.ts'
 import { followRotation } from '../follow-rotation.ts'
 import { durationOf } from '../moments.ts'
 import { show, withOutput } from '../output.ts'
@@ -96,6 +97,8 @@ const start = async (run: Run, key: string, options: Options): Promise<JsonObjec
     return objectAt(body)
   } catch (error) {
     if (!isFailure(error)) throw error
+    if (error.info.code === 'idempotency.replyLost')
+      return newest(client, key, options.reason, error)
     const rotation = textAt(error.info.problem as JsonObject | undefined, 'rotation')
     if (error.info.code === 'rotation.inProgress' && rotation !== '') {
       throw error.with({ next: [`rekey describe rotation/${rotation}`] })
@@ -110,6 +113,20 @@ const start = async (run: Run, key: string, options: Options): Promise<JsonObjec
       hint: 'repeating with this key starts it once, whatever became of the first request; say the same reason',
     })
   }
+}
+
+/** It was started, and the server stopped before it could say so: the newest one of the key, if it has our reason. */
+const newest = async (
+  client: Client,
+  key: string,
+  reason: string,
+  lost: Failure,
+): Promise<JsonObject> => {
+  for await (const rotation of client.list('/v1/rotations', { key })) {
+    if (textAt(rotation, 'reason') === reason) return rotation
+    break
+  }
+  throw lost.with({ changed: 'a rotation was started', next: [`rekey get rotations --key ${key}`] })
 }
 
 const timeoutOf = ({ timeout, follow }: Options): number | null => {
