@@ -48,7 +48,7 @@ export const registerRoute = (app: FastifyInstance, route: Route, deps: Register
       // Nothing was sent, and nothing is what the route takes.
       if (route.body === null && request.body === undefined) request.body = {}
     },
-    ...(route.answer.kind === 'events' ? { sse: 'only' as const } : {}),
+    ...(route.answer.kind === 'events' ? { sse: 'only' as const, exposeHeadRoute: false } : {}),
     handler: handlerOf(route, deps),
   })
 }

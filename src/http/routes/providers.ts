@@ -34,7 +34,6 @@ export const providerRoutes = ({
 }: {
   readonly providers: readonly Provider[]
 }): readonly Route[] => {
-  const items = providers.map(present)
   return [
     route({
       method: 'GET',
@@ -44,7 +43,7 @@ export const providerRoutes = ({
       summary: 'Providers, their key types, and the least rights that each needs',
       access: 'authenticated',
       replies: { 200: strict({ items: Type.Array(providerSchema), nextCursor: Type.Null() }) },
-      handler: async () => ({ status: 200, body: { items, nextCursor: null } }),
+      handler: async () => ({ status: 200, body: { items: providers.map(present), nextCursor: null } }),
     }),
   ]
 }
@@ -67,15 +66,13 @@ const present = ({ id, title, settingsSchema, credentialSchema, types }: Provide
 /** A schema is JSON by definition. */
 const schemaJson = (schema: unknown): JsonObject => withoutIds(schema) as JsonObject
 
-/** The document is drawn for one ref; where there is none yet, `<name>` stands for each of its parts. */
+/** The document is drawn for one ref; where there is none yet, each of its parts stands there by its own name: `MOUNT`. */
 const exampleRef = ({ refSchema }: KeyType): JsonObject =>
   Object.fromEntries(
     Object.entries(propertiesOf(refSchema)).map(([name, schema]): [string, Json] => {
       if (schema['default'] !== undefined) return [name, schema['default'] as Json]
       if (Array.isArray(schema['enum'])) return [name, schema['enum'][0] as Json]
-      return [
-        name,
-        schema['type'] === 'array' ? [`<${name}>`] : schema['type'] === 'integer' ? 1 : `<${name}>`,
-      ]
+      const placeholder = name.toUpperCase()
+      return [name, schema['type'] === 'array' ? [placeholder] : schema['type'] === 'integer' ? 1 : placeholder]
     }),
   )

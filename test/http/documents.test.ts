@@ -1,0 +1,197 @@
+import { Validator } from '@seriousme/openapi-schema-validator'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { errors } from '#domain/errors.ts'
+import { checkRoutes } from '#http/check-routes.ts'
+import { statusesOf } from '#http/documented.ts'
+import { route, type Route } from '#http/route.ts'
+import { strict } from '#http/schemas.ts'
+import { openApi, productRoutes, type Api } from '../support/http.ts'
+
+let api: Api
+beforeAll(async () => {
+  api = await openApi()
+})
+afterAll(() => api.close())
+
+// oxlint-disable-next-line typescript/no-explicit-any -- a document, read as JSON
+const document = async (): Promise<any> => (await api.call('GET', '/openapi.json', { token: null })).json
+
+describe('the OpenAPI document', () => {
+  test('is valid OpenAPI 3.1', async () => {
+    const result = await new Validator().validate(await document())
+    expect(result).toMatchObject({ valid: true })
+  })
+
+  test('names every operation once, with summary, tag, security and statuses', async () => {
+    const { paths } = await document()
+    const ids: string[] = []
+    for (const [path, operations] of Object.entries<Record<string, Record<string, unknown>>>(paths)) {
+      for (const [method, operation] of Object.entries(operations)) {
+        const where = `${method} ${path}`
+        ids.push(String(operation['operationId']))
+        expect(operation['summary'], where).toMatch(/\S/)
+        expect(operation['tags'], where).toHaveLength(1)
+        expect(operation['security'], where).toBeInstanceOf(Array)
+        const statuses = Object.keys(operation['responses'] as object)
+        expect(statuses, where).not.toContain('default')
+        expect(statuses.some((s) => s.startsWith('2')), where).toBe(true)
+        expect(statuses, where).toContain('500')
+        if (path.startsWith('/v1/')) for (const status of ['400', '401', '429', '503']) expect(statuses, where).toContain(status)
+      }
+    }
+    expect(new Set(ids).size).toBe(ids.length)
+  })
+
+  test('resolves every reference that it makes', async () => {
+    const all = await document()
+    const references = [...JSON.stringify(all).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)].map(([, name]) => name ?? '')
+    expect(references.length).toBeGreaterThan(0)
+    for (const name of references) expect(all.components.schemas).toHaveProperty([name])
+    expect(JSON.stringify(all)).not.toContain('"$id"')
+  })
+})
+
+describe('every route', () => {
+  test('says who may use it, and only what says so is public', () => {
+    const routes = productRoutes(api.house)
+    expect(routes.length).toBeGreaterThan(20)
+    for (const { access, operationId } of routes) {
+      expect(access === 'authenticated' || (Array.isArray(access) && access.length > 0), operationId).toBe(true)
+    }
+    expect(() => checkRoutes(routes)).not.toThrow()
+  })
+
+  test('without a token answers 401, unless it is public', async () => {
+    for (const { method, path } of productRoutes(api.house)) {
+      const url = path.replaceAll(/\{[A-Za-z]+\}/g, 'x')
+      // oxlint-disable-next-line no-await-in-loop -- one server
+      const answer = await api.call(method, url, { token: null })
+      expect(answer.status, `${method} ${path}`).toBe(401)
+      expect(answer.headers['www-authenticate']).toContain('Bearer')
+    }
+  })
+
+  test('with a token without roles for it answers 403 before it looks at the request', async () => {
+    const token = await api.token(['consumer'], { consumer: 'nobody' })
+    for (const { method, path, access } of productRoutes(api.house)) {
+      if (access === 'authenticated' || access === 'public' || access.includes('consumer')) continue
+      // oxlint-disable-next-line no-await-in-loop -- one server
+      const answer = await api.call(method, path.replaceAll(/\{[A-Za-z]+\}/g, 'x'), { token })
+      expect(answer.status, `${method} ${path}`).toBe(403)
+    }
+  })
+
+  test('documents the statuses of its kind', () => {
+    for (const one of productRoutes(api.house)) {
+      const statuses = statusesOf(one)
+      const where = `${one.method} ${one.path}`
+      for (const status of [400, 401, 429, 500, 503]) expect(statuses, where).toContain(status)
+      if (one.access !== 'authenticated') expect(statuses, where).toContain(403)
+      if (one.path.includes('{')) expect(statuses, where).toContain(404)
+      if (one.method !== 'GET') for (const status of [200, 413, 415]) expect(statuses, where).toContain(status)
+      if (one.idempotency !== 'none') for (const status of [409, 422]) expect(statuses, where).toContain(status)
+      if (one.ifMatch) for (const status of [412, 428]) expect(statuses, where).toContain(status)
+    }
+  })
+})
+
+describe('the server does not start with', () => {
+  const good = route({
+    method: 'GET',
+    path: '/v1/things',
+    operationId: 'listThings',
+    tag: 'things',
+    summary: 'Things',
+    access: ['viewer'],
+    replies: { 200: strict({}) },
+    handler: async () => ({ status: 200, body: {} }),
+  })
+  const broken: readonly (readonly [string, Route])[] = [
+    ['a route without roles', { ...good, access: [] as never }],
+    ['a route with a role that is none', { ...good, access: ['boss'] as never }],
+    ['a route without access', { ...good, access: undefined as never }],
+    ['a parameter that is not declared', { ...good, path: '/v1/things/{name}' }],
+    ['no documented reply', { ...good, replies: {} }],
+    ['a body that takes anything', { ...good, method: 'POST', body: { type: 'object' } as never }],
+    ['an operation twice', { ...good, path: '/v1/others' }],
+  ]
+  test.each(broken)('%s', (_what, bad) => {
+    expect(() => checkRoutes([good, bad])).toThrow(/cannot be served/)
+  })
+})
+
+describe('pages', () => {
+  test('every code has one, without a token', async () => {
+    for (const code of Object.keys(errors)) {
+      // oxlint-disable-next-line no-await-in-loop -- one server
+      const answer = await api.call('GET', `/problems/${code}`, { token: null })
+      expect(answer.status, code).toBe(200)
+      expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
+      expect(answer.text).toContain(code)
+    }
+    expect((await api.call('GET', '/problems/constructor', { token: null })).status).toBe(404)
+  })
+
+  test('are served with a policy that lets nothing in from elsewhere', async () => {
+    const { text, headers, status } = await api.call('GET', '/docs', { token: null })
+    expect(status).toBe(200)
+    expect(headers['content-security-policy']).toMatch(/^default-src 'none'; style-src 'sha256-/)
+    expect(text).not.toMatch(/<script|https?:\/\/|src=|@import|url\(/)
+    for (const { path } of productRoutes(api.house)) expect(text).toContain(path)
+  })
+
+  test('the schema of policies is where editors look for it', async () => {
+    const { json, status } = await api.call('GET', '/schemas/policy.v1.json', { token: null })
+    expect(status).toBe(200)
+    expect(json.$schema).toBe('https://json-schema.org/draft/2020-12/schema')
+    expect(json.properties.spec.properties).toHaveProperty('schedule')
+    expect((await api.call('GET', '/schemas/nothing.v1.json', { token: null })).status).toBe(404)
+  })
+})
+
+describe('health', () => {
+  test('livez answers', async () => {
+    expect(await api.call('GET', '/livez', { token: null })).toMatchObject({ status: 200, json: { live: true } })
+  })
+
+  test('readyz is 200 only when every named check is', async () => {
+    let ready: true | string = 'migrations are missing'
+    const other = await openApi({
+      readiness: [
+        { name: 'database', ready: async () => true },
+        { name: 'migrations', ready: async () => ready },
+        {
+          name: 'worker',
+          ready: async () => {
+            if (ready !== true) throw new Error('connect ECONNREFUSED 10.1.2.3:5432')
+            return true
+          },
+        },
+      ],
+    })
+    const before = await other.call('GET', '/readyz', { token: null })
+    expect(before.status).toBe(503)
+    expect(before.json.checks).toEqual([
+      { name: 'database', ready: true },
+      { name: 'migrations', ready: false, detail: 'migrations are missing' },
+      { name: 'worker', ready: false, detail: 'The check failed.' },
+    ])
+    ready = true
+    expect(await other.call('GET', '/readyz', { token: null })).toMatchObject({ status: 200, json: { ready: true } })
+    await other.close()
+  })
+})
+
+test('providers say what they need', async () => {
+  const { json, status } = await api.call('GET', '/v1/providers')
+  expect(status).toBe(200)
+  const ids = json.items.map((item: { id: string }) => item.id)
+  expect(ids).toContain('local')
+  for (const provider of json.items) {
+    for (const type of provider.types) {
+      expect(type.traits).toHaveProperty('slot')
+      expect(type.refSchema).toMatchObject({ type: 'object' })
+      expect(type.leastPrivilege).toBeTypeOf('object')
+    }
+  }
+})

@@ -1,0 +1,172 @@
+// The whole API on a database of its own, without a port: every route that app.ts serves, and tokens for every role.
+
+import { pino } from 'pino'
+import { Writable } from 'node:stream'
+import type { Actor, Role, Scope } from '#domain/actor.ts'
+import type { ApiKeyType } from '#domain/connection.ts'
+import { apiKeyRoutes } from '#http/routes/api-keys.ts'
+import { auditRoutes } from '#http/routes/audit.ts'
+import { connectionRoutes } from '#http/routes/connections.ts'
+import { consumerRoutes } from '#http/routes/consumers.ts'
+import { freezeRoutes } from '#http/routes/freeze.ts'
+import type { ReadinessCheck } from '#http/routes/health.ts'
+import { keyRoutes } from '#http/routes/keys.ts'
+import { meRoutes } from '#http/routes/me.ts'
+import { policyRoutes } from '#http/routes/policies.ts'
+import { providerRoutes } from '#http/routes/providers.ts'
+import { rotationRoutes } from '#http/routes/rotations.ts'
+import { scheduleRoutes } from '#http/routes/schedule.ts'
+import { sinkDeliveryRoutes } from '#http/routes/sink-delivery.ts'
+import { sinkRoutes } from '#http/routes/sinks.ts'
+import { logOptions } from '#http/log.ts'
+import type { Route } from '#http/route.ts'
+import { buildServer, type ServerConfig, type ServerDeps } from '#http/server.ts'
+import { sha256 } from '#runtime/sha256.ts'
+import { every } from '#runtime/ticker.ts'
+import { makeSafeFetch } from '#runtime/safe-fetch.ts'
+import { makeSendToWebhook } from '#sinks/webhook/send.ts'
+import { createApiKey } from '#usecases/create-api-key.ts'
+import { makeTally } from '#usecases/tally.ts'
+import { providers } from '#providers/registry.ts'
+import { admin, openHouse, type House, type HouseOptions } from './house.ts'
+
+export interface ApiOptions extends HouseOptions {
+  readonly config?: Partial<ServerConfig>
+  readonly routes?: (house: House) => readonly Route[]
+  readonly readiness?: readonly ReadinessCheck[]
+  /** Puts faults between the server and what it is built from. */
+  readonly deps?: (deps: ServerDeps) => ServerDeps
+}
+
+export interface CallOptions {
+  /** Null: none is sent. An admin's where not said. */
+  readonly token?: string | null
+  readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>>
+  /** Sent as it is, instead of `body`. */
+  readonly raw?: string | Buffer
+  readonly type?: string
+  readonly from?: string
+}
+
+/** Loosely typed on purpose: tests look at JSON. */
+export type Answer = {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | undefined>>
+  readonly text: string
+  // oxlint-disable-next-line typescript/no-explicit-any -- a reply is read as a client without types would read it
+  readonly json: any
+}
+
+export type Api = Awaited<ReturnType<typeof openApi>>
+
+export const productRoutes = (house: House): readonly Route[] => {
+  const { ids, clock, timers, outbox, deps } = house
+  const { sessions, credentials, egress, hashJson, types } = deps
+  const byId = deps.providers
+  const webhooks = makeSafeFetch({ egress, kind: 'webhook', insecure: false })
+  const send = makeSendToWebhook({ fetch: webhooks.fetch, clock })
+  return [
+    ...meRoutes(),
+    ...apiKeyRoutes({ ids, sha256 }),
+    ...providerRoutes({ providers }),
+    ...connectionRoutes({ providers: byId, sessions, credentials, egress, clock }),
+    ...keyRoutes({ providers: byId, types, sessions, clock, ids, hashJson, tally: makeTally(clock, 60_000) }),
+    ...policyRoutes({ providers: byId, clock }),
+    ...rotationRoutes({ types, hashJson, ids, timers, clock }),
+    ...consumerRoutes({ egress }),
+    ...sinkRoutes({ egress }),
+    ...sinkDeliveryRoutes({ outbox, send, ids, clock }),
+    ...freezeRoutes({ clock }),
+    ...scheduleRoutes({ clock }),
+    ...auditRoutes({ tally: makeTally(clock, 3_600_000) }),
+  ]
+}
+
+export const openApi = async (options: ApiOptions = {}) => {
+  const house = await openHouse(options)
+  const { ledger, keyring, clock, ids, idempotency, hashJson } = house
+  const logged: string[] = []
+  const logger = pino(
+    logOptions('debug'),
+    new Writable({
+      write: (chunk: Buffer, _encoding, done) => {
+        logged.push(chunk.toString())
+        done()
+      },
+    }),
+  )
+  const built: ServerDeps = {
+    ledger,
+    keyring,
+    clock,
+    ids,
+    idempotency,
+    hashJson,
+    sha256,
+    every,
+    logger,
+    routes: (options.routes ?? productRoutes)(house),
+    readiness: options.readiness ?? [],
+    config: {
+      version: '0.0.0-test',
+      perMinute: 100_000,
+      trustedProxy: null,
+      tls: null,
+      maxEventLoopDelay: 0,
+      strictReplies: true,
+      ...options.config,
+    },
+  }
+  const app = await buildServer(options.deps?.(built) ?? built)
+  const token = async (
+    roles: readonly Role[],
+    more: {
+      readonly type?: ApiKeyType
+      readonly scope?: Scope
+      readonly consumer?: string
+      readonly keys?: readonly string[]
+      readonly expiresIn?: string
+      readonly addresses?: readonly string[]
+      readonly by?: Actor
+    } = {},
+  ): Promise<string> => {
+    const { by = admin, ...input } = more
+    const made = await createApiKey({ ledger, ids, sha256 })(by, { name: `t-${roles.join('-')}`, type: 'pat', roles, ...input })
+    return made.value.token.reveal()
+  }
+  const adminToken = await token(['admin'])
+  const call = async (method: string, url: string, more: CallOptions = {}): Promise<Answer> => {
+    const sent = more.token === undefined ? adminToken : more.token
+    const payload = more.raw ?? (more.body === undefined ? undefined : JSON.stringify(more.body))
+    const reply = await app.inject({
+      method: method as 'GET',
+      url,
+      remoteAddress: more.from ?? '127.0.0.1',
+      headers: {
+        ...(sent === null ? {} : { authorization: `Bearer ${sent}` }),
+        ...(payload === undefined ? {} : { 'content-type': more.type ?? 'application/json' }),
+        ...more.headers,
+      },
+      ...(payload === undefined ? {} : { payload }),
+    })
+    return {
+      status: reply.statusCode,
+      headers: Object.fromEntries(Object.entries(reply.headers).map(([name, value]) => [name, value === undefined ? undefined : String(value)])),
+      text: reply.body,
+      json: /json/.test(String(reply.headers['content-type'])) ? reply.json() : null,
+    }
+  }
+  return {
+    house,
+    app,
+    logged,
+    adminToken,
+    token,
+    call,
+    close: async () => {
+      await app.close()
+      await house.shut()
+    },
+  }
+}
