@@ -82,7 +82,7 @@ export class ConfigError extends Error {
   }
 }
 
-export const loadConfig = (env: Env): Config => {
+export const loadConfig = (env: Env = process.env): Config => {
   const problems: string[] = unknownNames(env)
   const read = (name: (typeof names)[number]): string | null => {
     const direct = env[name] === '' ? undefined : env[name]

@@ -1,0 +1,281 @@
+// The only composition root: config → keys, store, ledger → providers → use cases → http and worker.
+// Everything is made here once and handed down; nothing looks anything up.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { AddressInfo } from 'node:net'
+import { pino, type Logger } from 'pino'
+import { makeWriter } from '#audit/writer.ts'
+import { systemActor } from '#domain/actor.ts'
+import type { Ledger, Timers } from '#domain/ports.ts'
+import type { Provider } from '#domain/provider.ts'
+import { checkBind } from '#http/check-bind.ts'
+import { logOptions } from '#http/log.ts'
+import { apiKeyRoutes } from '#http/routes/api-keys.ts'
+import { auditRoutes } from '#http/routes/audit.ts'
+import { connectionRoutes } from '#http/routes/connections.ts'
+import { consumerRoutes } from '#http/routes/consumers.ts'
+import { freezeRoutes } from '#http/routes/freeze.ts'
+import { keyRoutes } from '#http/routes/keys.ts'
+import { meRoutes } from '#http/routes/me.ts'
+import { policyRoutes } from '#http/routes/policies.ts'
+import { providerRoutes } from '#http/routes/providers.ts'
+import type { ReadinessCheck } from '#http/routes/health.ts'
+import { rotationRoutes } from '#http/routes/rotations.ts'
+import { scheduleRoutes } from '#http/routes/schedule.ts'
+import { sinkDeliveryRoutes } from '#http/routes/sink-delivery.ts'
+import { sinkRoutes } from '#http/routes/sinks.ts'
+import { buildServer } from '#http/server.ts'
+import { keyTypes, providers } from '#providers/registry.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { makeCredentials } from '#runtime/credentials.ts'
+import { makeEgress } from '#runtime/egress.ts'
+import { hashJson } from '#runtime/hash.ts'
+import { makeIds } from '#runtime/ids.ts'
+import { openKeyring } from '#runtime/keyring.ts'
+import { makeSafeFetch } from '#runtime/safe-fetch.ts'
+import { makeSessions } from '#runtime/sessions.ts'
+import { sha256 } from '#runtime/sha256.ts'
+import { every } from '#runtime/ticker.ts'
+import { openWriterKey } from '#runtime/writer-key.ts'
+import { makeSendToWebhook } from '#sinks/webhook/send.ts'
+import { ensureAuditPartitions } from '#store/audit-partitions.ts'
+import { openDatabase } from '#store/database.ts'
+import { createIdempotency } from '#store/idempotency.ts'
+import { createLedger } from '#store/ledger.ts'
+import { createOutbox } from '#store/outbox.ts'
+import { type Finding, selfCheck } from '#store/self-check.ts'
+import { createTimers } from '#store/timers.ts'
+import { createVaultStore } from '#store/vault-store.ts'
+import { enrolWriter } from '#store/writer-keys.ts'
+import { leaseMs, makeAdvanceRotation } from '#usecases/advance-rotation.ts'
+import { makeDeliverToSinks } from '#usecases/deliver-to-sinks.ts'
+import { makePlanRotations } from '#usecases/plan-rotations.ts'
+import { makeTally } from '#usecases/tally.ts'
+import { openDoorbell } from '#worker/doorbell.ts'
+import { type RunningWorker, startWorker } from '#worker/worker.ts'
+import type { Config } from './config.ts'
+
+export const version: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
+
+export interface AppOptions {
+  readonly config: Config
+  /** Connection string of the app role. */
+  readonly databaseUrl: string
+  readonly roles: { readonly api: boolean; readonly worker: boolean }
+  /** Runs once everything is made and before anything serves: samples, the admin key. */
+  readonly prepare?: (house: House) => Promise<void>
+}
+
+/** What `prepare` works with. */
+export interface House {
+  readonly ledger: Ledger
+  readonly ids: ReturnType<typeof makeIds>
+  readonly clock: typeof systemClock
+  readonly providers: ReadonlyMap<string, Provider>
+  readonly sessions: ReturnType<typeof makeSessions>
+  readonly credentials: ReturnType<typeof makeCredentials>
+  readonly egress: ReturnType<typeof makeEgress>
+  readonly log: Logger
+}
+
+export interface App {
+  /** Null where this process serves no HTTP. */
+  readonly url: string | null
+  readonly log: Logger
+  /** Takes nothing new, finishes or parks what is under way, and closes. Idempotent. */
+  close(): Promise<void>
+}
+
+export class StartRefused extends Error {
+  constructor(findings: readonly Finding[]) {
+    const lines = findings.map(({ check, detail, hint }) => `  ${check}: ${detail}\n    ${hint}`)
+    super(`Rekey does not start, because its database is not as it must be:\n${lines.join('\n')}`)
+    this.name = 'StartRefused'
+  }
+}
+
+/** Rotations that one process advances at once, and its sessions with the database. */
+const concurrency = 16
+const poolSize = 12
+
+export const startApp = async ({ config, databaseUrl, roles, prepare }: AppOptions): Promise<App> => {
+  if (roles.api) checkBind({ host: config.host, tls: config.tls !== null, trustedProxy: config.trustedProxy })
+  // stdout is data: what a command prints. The log is talk.
+  const log = pino(logOptions(config.logLevel), pino.destination(2))
+  const clock = systemClock
+  const ids = makeIds(clock)
+  const keyring = await openKeyring({ kekFile: config.kekFile, pepperFile: join(config.dataDir, 'pepper') })
+  const writer = makeWriter(await openWriterKey(config.writerKeyFile))
+  const database = openDatabase({ url: databaseUrl, poolSize })
+  const closers: (() => Promise<unknown>)[] = [() => database.close()]
+  const close = once(async () => {
+    for (const closer of closers.toReversed()) await closer() // oxlint-disable-line no-await-in-loop -- in this order
+  })
+  try {
+    const findings = await selfCheck(database, keyring)
+    if (findings.length > 0) throw new StartRefused(findings)
+    const onError = (where: string) => (error: unknown) => log.warn({ where, error: nameOf(error) }, 'it will be tried again')
+    const queue = { databaseUrl, redisUrl: config.redisUrl?.reveal() ?? null }
+    const bell = openDoorbell(queue, onError('queue'))
+    closers.push(() => bell.close())
+    const ledger = createLedger({ database, keyring, writer, ids, clock, bell })
+    const timers = createTimers(database)
+    await ensureAuditPartitions(database)
+    await enrolWriter({ database, writer, ids, clock }, systemActor('system', 'start'))
+
+    const byId: ReadonlyMap<string, Provider> = new Map(providers.map((provider) => [provider.id, provider]))
+    const egress = makeEgress({ allow: config.egressAllow })
+    const credentials = makeCredentials({
+      env: credentialEnv(config),
+      directory: config.credentialsDir,
+      defaults: config.defaultCredentials,
+    })
+    const vault = createVaultStore({ database, keyring })
+    const sessions = makeSessions({ ledger, providers: byId, credentials, egress, host: { clock, ids, vault } })
+    closers.push(() => sessions.close())
+    const webhooks = makeSafeFetch({ egress, kind: 'webhook', insecure: false })
+    closers.push(() => webhooks.close())
+    const outbox = createOutbox(database)
+    const send = makeSendToWebhook({ fetch: webhooks.fetch, clock })
+    const house: House = { ledger, ids, clock, providers: byId, sessions, credentials, egress, log }
+    await prepare?.(house)
+
+    const instance = `${roles.worker ? 'worker' : 'api'}-${ids.next()}`
+    await ledger.note(systemActor('system', 'start'), {
+      action: 'installation.started',
+      target: { id: instance, name: 'rekey' },
+      outcome: 'succeeded',
+      after: { version, node: process.version, api: roles.api, worker: roles.worker },
+    })
+
+    let worker: RunningWorker | null = null
+    if (roles.worker) {
+      const plan = { types: keyTypes, hashJson }
+      worker = startWorker(
+        {
+          queue,
+          bell,
+          timers,
+          clock,
+          jobs: {
+            advanceRotation: makeAdvanceRotation(
+              { ledger, timers, world: { sessions, types: keyTypes, fetch: webhooks.fetch }, clock, ids },
+              {
+                instance,
+                bell,
+                report: (rotation, error) => log.warn({ rotation, error: nameOf(error) }, 'a step failed; it is tried again'),
+              },
+            ),
+            planRotations: makePlanRotations({ ledger, timers, ids, ...plan }, instance),
+            deliverToSinks: makeDeliverToSinks({ ledger, outbox, send, ids, clock }),
+            housekeeping: async () => {
+              await ensureAuditPartitions(database)
+            },
+          },
+        },
+        { instance, leaseMs, concurrency, every, onError: (where, error) => onError(where)(error) },
+      )
+      const running = worker
+      closers.push(() => running.stop())
+    }
+    if (!roles.api) return { url: null, log, close }
+
+    const minute = 60_000
+    const server = await buildServer({
+      ledger,
+      keyring,
+      clock,
+      ids,
+      idempotency: createIdempotency(database),
+      hashJson,
+      sha256,
+      every,
+      logger: log,
+      routes: [
+        ...meRoutes(),
+        ...apiKeyRoutes({ ids, sha256 }),
+        ...providerRoutes({ providers }),
+        ...connectionRoutes({ providers: byId, sessions, credentials, egress, clock }),
+        ...keyRoutes({ providers: byId, types: keyTypes, sessions, clock, ids, hashJson, tally: makeTally(clock, minute) }),
+        ...policyRoutes({ providers: byId, clock }),
+        ...rotationRoutes({ types: keyTypes, hashJson, ids, timers, clock }),
+        ...consumerRoutes({ egress }),
+        ...sinkRoutes({ egress }),
+        ...sinkDeliveryRoutes({ outbox, send, ids, clock }),
+        ...freezeRoutes({ clock }),
+        ...scheduleRoutes({ clock }),
+        ...auditRoutes({ tally: makeTally(clock, 60 * minute) }),
+      ],
+      readiness: readiness(worker, timers, async () => (await selfCheck(database, keyring)).map(({ check }) => check)),
+      config: {
+        version,
+        perMinute: config.rateLimit,
+        trustedProxy: config.trustedProxy,
+        tls: config.tls && { cert: readFileSync(config.tls.cert), key: readFileSync(config.tls.key) },
+        maxEventLoopDelay: 1_000,
+        strictReplies: false,
+      },
+    })
+    closers.push(() => server.close())
+    await server.listen({ host: config.host, port: config.port })
+    return { url: urlOf(server.server.address(), config), log, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** Every check is asked on every request; the audit guards, which do not change by themselves, at most once a minute. */
+const readiness = (
+  worker: RunningWorker | null,
+  timers: Timers,
+  faults: () => Promise<readonly string[]>,
+): readonly ReadinessCheck[] => {
+  let asked = 0
+  let found: readonly string[] = []
+  return [
+    {
+      name: 'database',
+      ready: async () => {
+        await timers.now()
+        return true as const
+      },
+    },
+    { name: 'worker', ready: async () => worker?.idleBecause() ?? true },
+    {
+      name: 'audit',
+      ready: async () => {
+        const now = systemClock.now().getTime()
+        if (now - asked > 60_000) {
+          found = await faults()
+          asked = now
+        }
+        return found.length === 0 || found.join(', ')
+      },
+    },
+  ]
+}
+
+const credentialEnv = ({ credentials, credentialHosts }: Config): Readonly<Record<string, string>> => ({
+  ...Object.fromEntries(Object.entries(credentials).map(([name, secret]) => [name, secret.reveal()])),
+  ...Object.fromEntries(Object.entries(credentialHosts).map(([name, hosts]) => [`${name}_HOSTS`, hosts.join(',')])),
+})
+
+/** Of an error, its name and code: a message may hold what somebody sent. */
+const nameOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return typeof error
+  const code = 'code' in error && typeof error.code === 'string' ? ` ${error.code}` : ''
+  return `${error.name}${code}`
+}
+
+const urlOf = (address: string | AddressInfo | null, config: Config): string => {
+  const port = address !== null && typeof address === 'object' ? address.port : config.port
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host
+  return `${config.tls ? 'https' : 'http'}://${host}:${port}`
+}
+
+const once = (work: () => Promise<void>): (() => Promise<void>) => {
+  let done: Promise<void> | null = null
+  return () => (done ??= work())
+}

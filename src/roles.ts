@@ -1,0 +1,177 @@
+// The roles that need the database: `up` (everything in one process, with an embedded Postgres where none is named),
+// `api`, `worker`, `migrate`, `admin-key reset`. They are loaded only when one of them is asked for.
+
+import { mkdir } from 'node:fs/promises'
+import closeWithGrace from 'close-with-grace'
+import type { JsonObject } from '#domain/json.ts'
+import { adminKeyFile } from '#runtime/admin-key-file.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { startEmbeddedPostgres } from '#runtime/embedded-postgres.ts'
+import { holdDirectory, type HeldDirectory } from '#runtime/run-file.ts'
+import { sha256 } from '#runtime/sha256.ts'
+import { bootstrap, type DatabaseUrls } from '#store/bootstrap.ts'
+import { migrate } from '#store/migrate.ts'
+import { ensureAdminKey, resetAdminKey } from '#usecases/admin-key.ts'
+import { type App, type House, startApp } from './app.ts'
+import { type Config, ConfigError } from './config.ts'
+import { applySamples } from './samples.ts'
+
+type Say = (line: string) => void
+
+/** Where the database is, and how to let go of it. */
+interface Place {
+  readonly databaseUrl: string
+  /** For run.json; null for a database of somebody else's. */
+  readonly urls: DatabaseUrls | null
+  close(): Promise<void>
+}
+
+export const up = async (config: Config, say: Say): Promise<void> => {
+  const started = systemClock.now().toISOString()
+  const run = { pid: process.pid, url: '', startedAt: started, database: null }
+  const held = await holdDirectory(config.dataDir, run)
+  let place: Place | null = null
+  let app: App | null = null
+  const close = async (): Promise<void> => {
+    await app?.close()
+    await place?.close()
+    await held.release()
+  }
+  // Before anything is started: a Ctrl-C in the middle of a start ends what was started.
+  const grace = closeOn(close, say)
+  try {
+    place = await openPlace(config, say)
+    const { databaseUrl, urls } = place
+    let firstKey = false
+    app = await startApp({
+      config,
+      databaseUrl,
+      roles: { api: true, worker: true },
+      prepare: async (house) => {
+        firstKey = (await ensureAdminKey(adminKey(config, house))).made
+        if (config.samples && (await applySamples(house, config.dataDir, new URL('../policies/', import.meta.url)))) {
+          say('applied the samples of policies/ (REKEY_SAMPLES=off leaves them out)')
+        }
+      },
+    })
+    await tell(held, { ...run, url: app.url ?? '' }, urls)
+    welcome(config, app.url ?? '', firstKey, say)
+  } catch (error) {
+    grace.uninstall()
+    await close().catch(() => undefined)
+    throw error
+  }
+}
+
+/** `rekey api` and `rekey worker`: for production, any number of each, on a migrated database. */
+export const serve = async (config: Config, roles: { readonly api: boolean; readonly worker: boolean }, say: Say): Promise<void> => {
+  const databaseUrl = required(config.databaseUrl?.reveal(), 'REKEY_DATABASE_URL', 'or use `rekey up`, which brings a Postgres of its own')
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 })
+  const app = await startApp({
+    config,
+    databaseUrl,
+    roles,
+    prepare: async (house) => {
+      if (roles.api && (await ensureAdminKey(adminKey(config, house))).made) say(`the admin key is in ${adminKeyFile(config.dataDir).path}`)
+    },
+  })
+  closeOn(() => app.close(), say)
+  say(app.url ? `Rekey serves ${app.url}` : 'the worker runs')
+}
+
+/** `rekey migrate`: brings a database up to date, as the migration role; with a superuser also roles and guards. */
+export const migrateRole = async (config: Config, say: Say): Promise<void> => {
+  const migrationUrl = required(
+    config.migrationDatabaseUrl?.reveal(),
+    'REKEY_MIGRATION_DATABASE_URL',
+    'the connection string of a superuser, or of rekey_migrate with the owner roles granted to it',
+  )
+  const { applied, guards } = await migrate({ migrationUrl, onProgress: say })
+  say(applied.length === 0 ? 'nothing to apply' : `applied ${applied.length} migration${applied.length === 1 ? '' : 's'}`)
+  if (!guards) say('the guards of the audit log were not raised: that needs a superuser')
+}
+
+export const resetAdminKeyRole = async (config: Config, say: Say): Promise<void> => {
+  const databaseUrl = config.databaseUrl?.reveal() ?? (await runningDatabase(config))
+  const app = await startApp({
+    config,
+    databaseUrl: required(databaseUrl, 'REKEY_DATABASE_URL', 'or start Rekey with `rekey up` first'),
+    roles: { api: false, worker: false },
+    prepare: async (house) => resetAdminKey(adminKey(config, house)),
+  })
+  await app.close()
+  say(`a new admin key is in ${adminKeyFile(config.dataDir).path}; the old one is dead`)
+}
+
+const openPlace = async (config: Config, say: Say): Promise<Place> => {
+  if (config.databaseUrl) {
+    if (config.migrationDatabaseUrl) {
+      await migrate({ migrationUrl: config.migrationDatabaseUrl.reveal(), onProgress: say })
+    }
+    return { databaseUrl: config.databaseUrl.reveal(), urls: null, close: async () => {} }
+  }
+  const server = await startEmbeddedPostgres({ dataDir: config.dataDir, progress: say })
+  try {
+    const urls = await bootstrap({ superuserUrl: server.superuserUrl })
+    await migrate({ superuserUrl: urls.superuser, migrationUrl: urls.migration, onProgress: say })
+    return { databaseUrl: urls.app, urls, close: () => server.stop() }
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+}
+
+const tell = (held: HeldDirectory, run: Parameters<HeldDirectory['tell']>[0], urls: DatabaseUrls | null): Promise<void> => {
+  if (!urls) return held.tell(run)
+  const at = new URL(urls.app)
+  const database: JsonObject = {
+    host: at.hostname,
+    port: Number(at.port),
+    name: at.pathname.slice(1),
+    roles: { app: urls.app, migration: urls.migration, superuser: urls.superuser },
+  }
+  return held.tell({ ...run, database })
+}
+
+const runningDatabase = async (config: Config): Promise<string | undefined> => {
+  const { readFile } = await import('node:fs/promises')
+  const { join } = await import('node:path')
+  try {
+    const run: { readonly database?: { readonly roles?: { readonly app?: string } } } = JSON.parse(
+      await readFile(join(config.dataDir, 'run.json'), 'utf8'),
+    )
+    return run.database?.roles?.app
+  } catch {
+    return undefined
+  }
+}
+
+const adminKey = (config: Config, { ledger, ids }: House) => ({ ledger, ids, sha256, file: adminKeyFile(config.dataDir) })
+
+const required = (value: string | undefined, name: string, hint: string): string => {
+  if (value !== undefined) return value
+  throw new ConfigError([`${name} is needed: ${hint}`])
+}
+
+/** Ctrl-C and SIGTERM: steps under way are finished, waits are parked in their rows. A second signal ends at once. */
+const closeOn = (close: () => Promise<void>, say: Say) =>
+  closeWithGrace({ delay: 25_000, logger: false }, async ({ err, signal }) => {
+    if (signal) say(`${signal}: finishing what is under way; nothing is lost if you do not wait`)
+    if (err) say(`stopping: ${err.name}`)
+    await close()
+    say('stopped')
+  })
+
+const welcome = (config: Config, url: string, firstKey: boolean, say: Say): void => {
+  const { path } = adminKeyFile(config.dataDir)
+  say('')
+  say(`Rekey serves ${url}`)
+  say(firstKey ? `The admin key is in ${path} (readable by you only).` : `The admin key is in ${path}, unless somebody moved it.`)
+  say('')
+  say('Try, in another terminal:')
+  say('  npm run -s rekey -- get rotations')
+  say('  npm run -s rekey -- describe key/sample-api-token')
+  say('  npm run -s rekey -- rotate key/sample-api-token --reason "my first rotation" --follow')
+  say('')
+  say('Ctrl-C stops it; the next start goes on where it was.')
+}
