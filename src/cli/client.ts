@@ -59,12 +59,6 @@ const requestMs = 60_000
 const repeats = 5
 const longestRetryAfterS = 60
 
-/** One path segment of foreign text. Dots alone would walk up the path. */
-export const segment = (text: string): string => {
-  if (/^\.*$/.test(text)) throw new RangeError('not a path segment')
-  return encodeURIComponent(text)
-}
-
 export const makeClient = (deps: Deps): Client => {
   const send = async (request: Request): Promise<Reply> => {
     const response = await exchange(deps, request)

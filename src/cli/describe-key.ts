@@ -1,7 +1,8 @@
 // A key in full: its versions, its open rotation, and why it is not rotating.
 
 import type { JsonObject } from '#domain/json.ts'
-import { segment, type Client } from './client.ts'
+import type { Client } from './client.ts'
+import { segment } from './segment.ts'
 import type { Described } from './commands/describe.ts'
 import { isFailure } from './failure.ts'
 import { age, moment, orDash, plain } from './human.ts'

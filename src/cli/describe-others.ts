@@ -1,7 +1,8 @@
 // Policies, connections, consumers and sinks in full.
 
 import type { JsonObject } from '#domain/json.ts'
-import { segment, type Client, type Query } from './client.ts'
+import type { Client, Query } from './client.ts'
+import { segment } from './segment.ts'
 import type { Described } from './commands/describe.ts'
 import { moment, orDash, plain, plainLines } from './human.ts'
 import { kinds } from './kinds.ts'

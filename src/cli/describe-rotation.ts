@@ -1,7 +1,7 @@
 // A rotation in full.
 
 import type { JsonObject } from '#domain/json.ts'
-import { segment } from './client.ts'
+import { segment } from './segment.ts'
 import type { Described } from './commands/describe.ts'
 import { moment, orDash, plain, span } from './human.ts'
 import { adviceFor } from './next-command.ts'

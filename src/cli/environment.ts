@@ -11,10 +11,14 @@ export const processIo = (deps: {
 }): CliIo => ({
   env: process.env,
   cwd: process.cwd(),
-  stdout: pane(process.stdout),
-  stderr: pane(process.stderr),
-  // Questions are talk: they go to stderr, and stdout may well be a file.
-  interactive: process.stdin.isTTY && process.stderr.isTTY,
+  // `rekey get keys | head` is not an error.
+  stdout: pane(process.stdout, () => process.exit(0)),
+  // Nobody listens to the talk any more; the work goes on.
+  stderr: pane(process.stderr, () => undefined),
+  // Questions are talk: they go to stderr, and stdout may well be a file. Only a verb that asks opens stdin.
+  get interactive() {
+    return process.stdin.isTTY && process.stderr.isTTY
+  },
   ask: process.env['TERM'] === 'dumb' ? askPlainly : ask,
   readInput: () => textOf(process.stdin),
   clock: deps.clock,
@@ -27,11 +31,10 @@ export const processIo = (deps: {
   },
 })
 
-const pane = (stream: NodeJS.WriteStream): Pane => {
-  // `rekey get keys | head` is not an error.
+const pane = (stream: NodeJS.WriteStream, onClosed: () => void): Pane => {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0)
-    throw error
+    if (error.code !== 'EPIPE') throw error
+    onClosed()
   })
   return {
     isTerminal: stream.isTTY,

@@ -2,7 +2,8 @@
 // whoever may see the rotation may see them, also without the right to read the audit log.
 
 import type { Json, JsonObject } from '#domain/json.ts'
-import { segment, type Client } from './client.ts'
+import type { Client } from './client.ts'
+import { segment } from './segment.ts'
 import { listen } from './event-stream.ts'
 import { Failure, interrupted, isFailure } from './failure.ts'
 import { isObject, textAt } from './read-json.ts'

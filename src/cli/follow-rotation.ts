@@ -2,7 +2,8 @@
 // touches the rotation: it goes on at the server.
 
 import type { JsonObject } from '#domain/json.ts'
-import { segment, type Client } from './client.ts'
+import type { Client } from './client.ts'
+import { segment } from './segment.ts'
 import { Failure, interrupted, isFailure } from './failure.ts'
 import { objectAt, textAt } from './read-json.ts'
 import { rotationBell } from './rotation-bell.ts'

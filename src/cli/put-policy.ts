@@ -5,7 +5,8 @@
 // document twice makes no new revision, so that this ends in the same state either way.
 
 import type { JsonObject } from '#domain/json.ts'
-import { segment, type Client, type Reply } from './client.ts'
+import type { Client, Reply } from './client.ts'
+import { segment } from './segment.ts'
 import { isFailure } from './failure.ts'
 import { policyDocument } from './policy-document.ts'
 import { objectAt, sameJson } from './read-json.ts'

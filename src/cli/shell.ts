@@ -1,11 +1,10 @@
 // What every verb runs in: the streams in the chosen format, the client, Ctrl-C, and the sentence for when it fails.
 
 import type { Command } from 'commander'
-import { makeClient, type Client } from './client.ts'
+import type { Client } from './client.ts'
 import { Failure, interrupted } from './failure.ts'
 import type { CliIo } from './io.ts'
 import { outputOf, type Format } from './output.ts'
-import { resolveTarget } from './target.ts'
 
 export interface Run {
   readonly io: CliIo
@@ -74,6 +73,11 @@ const connect = async (
   signal: AbortSignal,
   talk: (text: string) => void,
 ): Promise<Client> => {
+  // Loaded by the verbs that speak to a server.
+  const [{ makeClient }, { resolveTarget }] = await Promise.all([
+    import('./client.ts'),
+    import('./target.ts'),
+  ])
   const target = await resolveTarget(io)
   for (const warning of target.warnings) talk(`warning: ${warning}`)
   return makeClient({ target, io, signal, talk })

@@ -1,7 +1,7 @@
 // What the verbs that act on an open rotation share: `VERB rotation/ID --reason …`, with a typed id where it is dangerous.
 
 import type { Command } from 'commander'
-import { segment } from './client.ts'
+import { segment } from './segment.ts'
 import { confirmByName } from './confirm.ts'
 import { show, withOutput } from './output.ts'
 import { objectAt } from './read-json.ts'

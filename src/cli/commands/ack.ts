@@ -1,7 +1,7 @@
 // `rekey ack rotation/ID --consumer NAME`: an application says that it uses the new version.
 
 import type { Command } from 'commander'
-import { segment } from '../client.ts'
+import { segment } from '../segment.ts'
 import { isFailure, usage } from '../failure.ts'
 import { show, withOutput } from '../output.ts'
 import { numberAt } from '../read-json.ts'

@@ -4,11 +4,11 @@
 import type { Command } from 'commander'
 import type { JsonObject } from '#domain/json.ts'
 import type { Client } from '../client.ts'
-import { checkSources, readSources, type LocatedDocument } from '../documents.ts'
+import type { LocatedDocument } from '../documents.ts'
 import { Failure, isFailure } from '../failure.ts'
 import { plain } from '../human.ts'
 import { show, withOutput } from '../output.ts'
-import { putPolicy, type Put } from '../put-policy.ts'
+import type { Put } from '../put-policy.ts'
 import { textsAt } from '../read-json.ts'
 import { failureText } from '../render-failure.ts'
 import type { Run, Shell } from '../shell.ts'
@@ -39,6 +39,7 @@ export const addApply = (program: Command, shell: Shell): void => {
 }
 
 const apply = async (run: Run, options: Options): Promise<void> => {
+  const { checkSources, readSources } = await import('../documents.ts')
   const dryRun = options.dryRun === true
   const { documents, warnings } = await checkSources(
     run.io,
@@ -74,6 +75,7 @@ const attempt = async (
   document: LocatedDocument,
   dryRun: boolean,
 ): Promise<Put | Failure> => {
+  const { putPolicy } = await import('../put-policy.ts')
   try {
     return await putPolicy(
       client,

@@ -1,7 +1,7 @@
 // `rekey approve rotation/ID`: of the plan that was seen, by its hash.
 
 import type { Command } from 'commander'
-import { segment } from '../client.ts'
+import { segment } from '../segment.ts'
 import { interrupted, usage } from '../failure.ts'
 import { plain } from '../human.ts'
 import { show, withOutput } from '../output.ts'

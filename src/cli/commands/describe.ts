@@ -2,14 +2,6 @@
 
 import type { Command } from 'commander'
 import type { Json } from '#domain/json.ts'
-import {
-  describeConnection,
-  describeConsumer,
-  describePolicy,
-  describeSink,
-} from '../describe-others.ts'
-import { describeKey } from '../describe-key.ts'
-import { describeRotation } from '../describe-rotation.ts'
 import { usage } from '../failure.ts'
 import { show, withOutput } from '../output.ts'
 import { kindNames, parseReference, type Plural } from '../reference.ts'
@@ -25,15 +17,18 @@ export interface Described {
   readonly text: string
 }
 
-const describers: Readonly<
-  Partial<Record<Plural, (run: Run, name: string, options: Options) => Promise<Described>>>
-> = {
-  keys: describeKey,
-  rotations: describeRotation,
-  policies: describePolicy,
-  connections: describeConnection,
-  consumers: describeConsumer,
-  sinks: describeSink,
+type Describer = (run: Run, name: string, options: Options) => Promise<Described>
+
+const others = () => import('../describe-others.ts')
+
+/** Loaded when they are asked for. */
+const describers: Readonly<Partial<Record<Plural, () => Promise<Describer>>>> = {
+  keys: async () => (await import('../describe-key.ts')).describeKey,
+  rotations: async () => (await import('../describe-rotation.ts')).describeRotation,
+  policies: async () => (await others()).describePolicy,
+  connections: async () => (await others()).describeConnection,
+  consumers: async () => (await others()).describeConsumer,
+  sinks: async () => (await others()).describeSink,
 }
 
 export const addDescribe = (program: Command, shell: Shell): void => {
@@ -57,9 +52,9 @@ const describe = async (run: Run, what: string, options: Options): Promise<void>
   if (name === null)
     throw usage(`${what} names no ${kindNames[kind]}`, { hint: `rekey get ${kind}` })
   if (options.check && kind !== 'connections') throw usage('--check is about a connection')
-  const describer = describers[kind]
-  if (describer === undefined)
+  const load = describers[kind]
+  if (load === undefined)
     throw usage(`a ${kindNames[kind]} has no more to say`, { hint: `rekey get ${what}` })
-  const { json, text } = await describer(run, name, options)
+  const { json, text } = await (await load())(run, name, options)
   await show(run, { json, names: [`${kindNames[kind]}/${name}`], text: () => text })
 }

@@ -2,7 +2,8 @@
 
 import type { Command } from 'commander'
 import type { Json, JsonObject } from '#domain/json.ts'
-import { segment, type Client, type Query } from '../client.ts'
+import type { Client, Query } from '../client.ts'
+import { segment } from '../segment.ts'
 import { Failure, usage } from '../failure.ts'
 import { kinds, referenceOf, type KindView } from '../kinds.ts'
 import { show, withOutput } from '../output.ts'

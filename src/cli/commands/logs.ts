@@ -7,7 +7,6 @@ import type { Client, Query } from '../client.ts'
 import { interrupted, isFailure, usage } from '../failure.ts'
 import { momentOf, durationOf } from '../moments.ts'
 import { eventLine } from '../event-line.ts'
-import { followEvents } from '../follow-events.ts'
 import { withOutput } from '../output.ts'
 import { textAt } from '../read-json.ts'
 import { nameOf } from '../reference.ts'
@@ -61,10 +60,12 @@ const logs = async (run: Run, options: Options): Promise<void> => {
   const tail =
     options.tail === undefined ? Infinity : Number(/^\d{1,6}$/.exec(options.tail)?.[0] ?? 'none')
   if (Number.isNaN(tail)) throw usage('--tail takes a number')
-  if (options.follow === true && isOnlyRotation(options))
+  if (options.follow === true && isOnlyRotation(options)) {
+    const { followEvents } = await import('../follow-events.ts')
     return followEvents(run, rotationOf(options.rotation), (event) =>
       run.print(eventLine(run, event)),
     )
+  }
   const filter = filterOf(run, options)
   const client = await run.client()
   const seen = new Set<string>()

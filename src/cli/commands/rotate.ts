@@ -4,7 +4,6 @@ import type { Command } from 'commander'
 import type { JsonObject } from '#domain/json.ts'
 import type { Client } from '../client.ts'
 import { isFailure, usage, type Failure } from '../failure.ts'
-import { followRotation } from '../follow-rotation.ts'
 import { durationOf } from '../moments.ts'
 import { show, withOutput } from '../output.ts'
 import { objectAt, textAt } from '../read-json.ts'
@@ -65,6 +64,7 @@ const rotate = async (run: Run, key: string, options: Options): Promise<void> =>
   const lines = progressLines()
   let last = started
   try {
+    const { followRotation } = await import('../follow-rotation.ts')
     await followRotation(run, {
       id: textAt(started, 'id'),
       timeoutMs,

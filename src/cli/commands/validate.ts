@@ -1,7 +1,6 @@
 // `rekey validate -f …`: checks files offline, with the code that the server runs on every write.
 
 import type { Command } from 'commander'
-import { checkSources, readSources } from '../documents.ts'
 import { show, withOutput } from '../output.ts'
 import type { Run, Shell } from '../shell.ts'
 
@@ -18,6 +17,7 @@ export const addValidate = (program: Command, shell: Shell): void => {
 }
 
 const validate = async (run: Run, names: readonly string[]): Promise<void> => {
+  const { checkSources, readSources } = await import('../documents.ts')
   const { documents, warnings, files } = await checkSources(
     run.io,
     await readSources(run.io, names),
