@@ -118,7 +118,11 @@ const fromEnv = (
   endpoints: readonly string[],
 ): Secret<string> => {
   if (!envName.test(name) || name.endsWith('_HOSTS')) {
-    throw unusable('Only variables named REKEY_CREDENTIAL_… hold credentials.', undefined, '/credential/name')
+    throw unusable(
+      'Only variables named REKEY_CREDENTIAL_… hold credentials.',
+      undefined,
+      '/credential/name',
+    )
   }
   const hosts = (env[`${name}_HOSTS`] ?? '')
     .split(',')
@@ -126,7 +130,10 @@ const fromEnv = (
     .filter((host) => host !== '')
   for (const endpoint of endpoints) {
     const url = URL.parse(endpoint)
-    if (!url || !(hosts.includes(url.hostname.toLowerCase()) || hosts.includes(url.host.toLowerCase()))) {
+    if (
+      !url ||
+      !(hosts.includes(url.hostname.toLowerCase()) || hosts.includes(url.host.toLowerCase()))
+    ) {
       throw unusable(
         `${name} may not be sent to ${url?.hostname ?? 'this address'}.`,
         `List the host in ${name}_HOSTS.`,
@@ -147,7 +154,8 @@ const fromFile = async (
   { directory }: CredentialOptions,
   path: string,
 ): Promise<{ readonly text: Secret<string>; readonly changed: string }> => {
-  const refuse = (detail: string, hint?: string): RekeyError => unusable(detail, hint, '/credential/path')
+  const refuse = (detail: string, hint?: string): RekeyError =>
+    unusable(detail, hint, '/credential/path')
   if (directory === null) {
     throw refuse('Credentials from files are not enabled.', 'Set REKEY_CREDENTIALS_DIR.')
   }
@@ -195,7 +203,11 @@ const usableKey = async (db: Reads, keyName: string, connection: string): Promis
     }
     first ??= key
     if (seen.has(key.connection)) {
-      throw unusable('The credential depends on the connection itself.', undefined, '/credential/key')
+      throw unusable(
+        'The credential depends on the connection itself.',
+        undefined,
+        '/credential/key',
+      )
     }
     seen.add(key.connection)
     user = key.connection

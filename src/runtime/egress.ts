@@ -58,7 +58,14 @@ export const makeEgress = ({ allow, lookupAll = systemLookup }: EgressOptions): 
     checkUrl(text, kind, { insecure }) {
       const url = parseUrl(text)
       const host = bareHost(url.hostname)
-      const literal = isIP(host) ? host : host === 'localhost' || host.endsWith('.localhost') ? '127.0.0.1' : null
+      if (kind === 'webhook' && url.protocol !== 'https:' && url.protocol !== 'http:') {
+        throw refused(host, 'webhooks are called over https')
+      }
+      const literal = isIP(host)
+        ? host
+        : host === 'localhost' || host.endsWith('.localhost')
+          ? '127.0.0.1'
+          : null
       if (literal !== null) {
         const why = refusal({ protocol: url.protocol, hostname: host }, literal, kind, insecure)
         if (why) throw refused(host, why)
@@ -92,7 +99,9 @@ const parseUrl = (text: string): URL => {
     throw new RekeyError('connection.unusable', { detail: 'The address is not a URL with a host.' })
   }
   if (url.username !== '' || url.password !== '') {
-    throw new RekeyError('connection.unusable', { detail: 'The address must not carry a user name or password.' })
+    throw new RekeyError('connection.unusable', {
+      detail: 'The address must not carry a user name or password.',
+    })
   }
   return url
 }
@@ -183,22 +192,32 @@ const expandV6 = (address: string): readonly number[] => {
   const [head = '', rest] = canonical.split('::')
   const left = head === '' ? [] : head.split(':')
   const right = rest === undefined || rest === '' ? [] : rest.split(':')
-  const middle = rest === undefined ? [] : Array.from({ length: 8 - left.length - right.length }, () => '0')
+  const middle =
+    rest === undefined ? [] : Array.from({ length: 8 - left.length - right.length }, () => '0')
   return [...left, ...middle, ...right].map((group) => Number.parseInt(group, 16))
 }
 
-const parseAllow = (entries: readonly string[]): ((hostname: string, address: string) => boolean) => {
+const parseAllow = (
+  entries: readonly string[],
+): ((hostname: string, address: string) => boolean) => {
   const blocks = new BlockList()
   const names: string[] = []
   for (const entry of entries.map((text) => text.trim()).filter((text) => text !== '')) {
     const [net = '', prefix] = entry.split('/')
     const family = isIP(net)
     if (family === 0) names.push(entry.toLowerCase())
-    else blocks.addSubnet(net, prefix === undefined ? (family === 4 ? 32 : 128) : Number(prefix), family === 4 ? 'ipv4' : 'ipv6')
+    else
+      blocks.addSubnet(
+        net,
+        prefix === undefined ? (family === 4 ? 32 : 128) : Number(prefix),
+        family === 4 ? 'ipv4' : 'ipv6',
+      )
   }
   return (hostname, address) =>
     blocks.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4') ||
     names.some((name) =>
-      name.startsWith('*.') ? hostname.toLowerCase().endsWith(name.slice(1)) : hostname.toLowerCase() === name,
+      name.startsWith('*.')
+        ? hostname.toLowerCase().endsWith(name.slice(1))
+        : hostname.toLowerCase() === name,
     )
 }

@@ -28,7 +28,10 @@ export const makeSafeFetch = (options: SafeFetchOptions): SafeFetch => {
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
   })
-  const fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
+  const fetch = async (
+    input: string | URL | Request,
+    init: RequestInit = {},
+  ): Promise<Response> => {
     if (input instanceof Request) throw new TypeError('pass a URL and init, not a Request')
     const deadline = AbortSignal.timeout(timeoutMs)
     const signal = init.signal ? AbortSignal.any([init.signal, deadline]) : deadline
@@ -39,12 +42,16 @@ export const makeSafeFetch = (options: SafeFetchOptions): SafeFetch => {
       redirect: 'manual',
       dispatcher: agent,
     } as Parameters<typeof undiciFetch>[1])
-    return reply as unknown as Response
+    return reply
   }
   return { fetch, close: () => agent.close() }
 }
 
-const checkedConnector = ({ egress, kind, insecure }: SafeFetchOptions): buildConnector.connector => {
+const checkedConnector = ({
+  egress,
+  kind,
+  insecure,
+}: SafeFetchOptions): buildConnector.connector => {
   const base = buildConnector({ timeout: 10_000 })
   return (target, callback) => {
     const dial = async (): Promise<void> => {
@@ -59,13 +66,18 @@ const checkedConnector = ({ egress, kind, insecure }: SafeFetchOptions): buildCo
       }
       callback(last ?? new Error('no address'), null)
     }
-    dial().catch((cause: unknown) => callback(cause instanceof Error ? cause : new Error('refused'), null))
+    dial().catch((cause: unknown) =>
+      callback(cause instanceof Error ? cause : new Error('refused'), null),
+    )
   }
 }
 
 type Socket = Exclude<Parameters<buildConnector.Callback>[1], null>
 
-const attempt = (base: buildConnector.connector, target: buildConnector.Options): Promise<Socket | Error> =>
+const attempt = (
+  base: buildConnector.connector,
+  target: buildConnector.Options,
+): Promise<Socket | Error> =>
   new Promise((resolve) => {
     base(target, (error, socket) => resolve(error ?? socket ?? new Error('no socket')))
   })

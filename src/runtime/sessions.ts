@@ -50,12 +50,18 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
   const openNow = async (connection: Connection): Promise<Session> => {
     const provider = deps.providers.get(connection.provider)
     if (!provider) {
-      throw new RekeyError('connection.unusable', { detail: `There is no provider "${connection.provider}".` })
+      throw new RekeyError('connection.unusable', {
+        detail: `There is no provider "${connection.provider}".`,
+      })
     }
     const insecure = connection.settings['insecure'] === true
     const endpoints = provider.endpoints(connection.settings)
     const { credential, stamp } = await deps.ledger.read((db) =>
-      deps.credentials.resolve({ name: connection.name, credential: connection.credential, endpoints }, db, primaryOf),
+      deps.credentials.resolve(
+        { name: connection.name, credential: connection.credential, endpoints },
+        db,
+        primaryOf,
+      ),
     )
     const now = `${connection.revision}@${connection.createdAt.getTime()}:${stamp}`
     const old = kept.get(connection.name)
@@ -103,7 +109,9 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
     })
     const providerVersion = version?.providerVersions.at(-1)
     if (!version || !connection || providerVersion === undefined) {
-      throw new RekeyError('connection.unusable', { detail: `The key "${key.name}" has no version to use.` })
+      throw new RekeyError('connection.unusable', {
+        detail: `The key "${key.name}" has no version to use.`,
+      })
     }
     const stamp = `${key.id}:${version.version}:${providerVersion}`
     if (sealed) return { material: sealed, stamp }
@@ -133,5 +141,7 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
 /** A name that does not resolve is an outage, not a fault of the connection. */
 const unreachable = (cause: unknown): never => {
   if (cause instanceof RekeyError) throw cause
-  throw new RekeyError('provider.unavailable', { detail: 'The host of the connection cannot be resolved.' })
+  throw new RekeyError('provider.unavailable', {
+    detail: 'The host of the connection cannot be resolved.',
+  })
 }

@@ -45,19 +45,25 @@ export const adoptVersion =
     const there = versions.find((version) => version.id === providerVersion)
     if (there?.state !== 'enabled') {
       throw new RekeyError('request.impossible', {
-        detail: there ? `The version is ${there.state} at the provider.` : 'The provider has no such version.',
+        detail: there
+          ? `The version is ${there.state} at the provider.`
+          : 'The provider has no such version.',
         errors: [{ pointer: '/providerVersion', detail: 'names no enabled version' }],
       })
     }
     const { value, receipts } = await deps.ledger.commit(actor, async (tx) => {
       await tx.lock(`key:${key.id}`)
       if (await tx.rotations.openOf(key.id)) {
-        throw new RekeyError('rotation.inProgress', { hint: 'Adopt the version when the rotation has ended.' })
+        throw new RekeyError('rotation.inProgress', {
+          hint: 'Adopt the version when the rotation has ended.',
+        })
       }
       const known = await tx.versions.of(key.id)
       const before = known.find((one) => one.providerVersions.includes(providerVersion))
       if (before) {
-        throw new RekeyError('resource.exists', { detail: `It is version ${before.version} of the key already.` })
+        throw new RekeyError('resource.exists', {
+          detail: `It is version ${before.version} of the key already.`,
+        })
       }
       const now = await tx.now()
       const adopted: Version = {

@@ -2,7 +2,6 @@
 
 import type { Actor } from '#domain/actor.ts'
 import type { Connection } from '#domain/connection.ts'
-import { isRekeyError } from '#domain/errors.ts'
 import type { Receipt } from '#domain/audit.ts'
 import type { Clock, Ledger, Sessions } from '#domain/ports.ts'
 import type { Check } from '#domain/provider.ts'
@@ -52,7 +51,7 @@ const ask = async (
     return await session.check({ signal: deps.clock.deadline(deadlineMs) })
   } catch (error) {
     const failure = asRekeyError(error)
-    if (isRekeyError(failure, 'audit.unavailable')) throw failure
+    if (failure.code === 'audit.unavailable') throw failure
     return [
       {
         name: 'reachable',

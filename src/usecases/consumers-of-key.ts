@@ -11,11 +11,11 @@ export const isConsumerOf = (
   key: Pick<Key, 'name' | 'consumers'>,
   policy: Pick<ResolvedPolicy, 'consumers'> | null,
 ): boolean => {
-  const wanted = policy?.consumers.matchLabels
+  const wanted = policy?.consumers.matchLabels ?? null
   return (
     key.consumers.includes(consumer.name) ||
     consumer.keys.includes(key.name) ||
-    (wanted != null && matchesLabels(wanted, consumer.labels))
+    (wanted !== null && matchesLabels(wanted, consumer.labels))
   )
 }
 
@@ -23,6 +23,8 @@ export const isConsumerOf = (
 export const consumersOfKey = async (db: Reads, key: Key): Promise<readonly string[]> => {
   const policy = key.policy === null ? null : await db.policies.get(key.policy)
   const resolved = policy && resolvePolicy(policy.spec)
-  const found = (await db.consumers.all()).filter((consumer) => isConsumerOf(consumer, key, resolved))
+  const found = (await db.consumers.all()).filter((consumer) =>
+    isConsumerOf(consumer, key, resolved),
+  )
   return [...new Set([...key.consumers, ...found.map((consumer) => consumer.name)])].toSorted()
 }

@@ -23,13 +23,25 @@ import { RekeyError } from '#domain/errors.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Key, Version } from '#domain/key.ts'
 import type { Committed, LedgerEvent, Tx } from '#domain/ports.ts'
-import { type Material, type Minted, type MintOrder, ProviderError, type Session } from '#domain/provider.ts'
+import {
+  type Material,
+  type Minted,
+  type MintOrder,
+  ProviderError,
+  type Session,
+} from '#domain/provider.ts'
 import type { Intent } from '#domain/rotation.ts'
 import { reschedule } from './assign-policies.ts'
 import { asking, asRekeyError } from './provider-failures.ts'
 import { callMs, proveVersion } from './prove-version.ts'
 import { firstVersion, insertKey, resolvedOf } from './insert-key.ts'
-import { addressOf, type Place, type RegisterKeyDeps, type Registration, toldKey } from './registration.ts'
+import {
+  addressOf,
+  type Place,
+  type RegisterKeyDeps,
+  type Registration,
+  toldKey,
+} from './registration.ts'
 import { sameJson } from './written.ts'
 
 type Deps = RegisterKeyDeps
@@ -44,7 +56,12 @@ interface Creation {
 export const createObject = async (
   deps: Deps,
   actor: Actor,
-  order: { readonly id: string; readonly input: Registration; readonly place: Place; readonly dryRun: boolean },
+  order: {
+    readonly id: string
+    readonly input: Registration
+    readonly place: Place
+    readonly dryRun: boolean
+  },
 ): Promise<Committed<Key>> => {
   const { id, place } = order
   const eventId = deps.ids.next()
@@ -53,12 +70,24 @@ export const createObject = async (
     const parameters = generate as JsonObject
     const material = place.type.generate?.(parameters, (bytes) => deps.ids.random(bytes)) ?? null
     const sealedId = material && (await tx.writeSealed.insert(material, `key:${id}:create`))
-    const intent = intentOf(key, { eventId, attempt: 1, sealedId, generate: parameters, place, now: await tx.now() })
+    const intent = intentOf(key, {
+      eventId,
+      attempt: 1,
+      sealedId,
+      generate: parameters,
+      place,
+      now: await tx.now(),
+    })
     await tx.writeIntent.insert(intent)
     return {
       value: { key, intent },
       audit: [
-        { action: 'key.registered', target: { id, name: key.name }, outcome: 'intent', after: toldKey(key) },
+        {
+          action: 'key.registered',
+          target: { id, name: key.name },
+          outcome: 'intent',
+          after: toldKey(key),
+        },
         { ...effectEvent(key, intent, 'intent'), id: eventId },
       ],
     }
@@ -71,7 +100,12 @@ export const createObject = async (
 export const resumeCreation = async (
   deps: Deps,
   actor: Actor,
-  order: { readonly key: Key; readonly input: Registration; readonly place: Place; readonly dryRun: boolean },
+  order: {
+    readonly key: Key
+    readonly input: Registration
+    readonly place: Place
+    readonly dryRun: boolean
+  },
 ): Promise<Committed<Key>> => {
   const { key, input, place } = order
   const { intents, versions } = await deps.ledger.read(async (db) => ({
@@ -79,18 +113,36 @@ export const resumeCreation = async (
     versions: await db.versions.of(key.id),
   }))
   const intent = intents.find((candidate) => !candidate.closed)
-  const same = key.connection === input.connection && key.type === input.type && key.objectId === place.objectId
-  if (!intent || versions.length > 0 || !input.create || !same || !sameJson(key.labels, input.labels ?? {})) {
+  const same =
+    key.connection === input.connection &&
+    key.type === input.type &&
+    key.objectId === place.objectId
+  if (
+    !intent ||
+    versions.length > 0 ||
+    !input.create ||
+    !same ||
+    !sameJson(key.labels, input.labels ?? {})
+  ) {
     throw new RekeyError('resource.exists', {
       detail: `There is a key "${key.name}" already.`,
-      ...(intent ? { hint: 'Its object is still being made: repeat the POST that began it, unchanged.' } : {}),
+      ...(intent
+        ? { hint: 'Its object is still being made: repeat the POST that began it, unchanged.' }
+        : {}),
     })
   }
   const creation = { key, intent, place }
   if (order.dryRun) {
     return deps.ledger.commit(actor, async () => ({
       value: key,
-      audit: [{ action: 'key.registered', target: { id: key.id, name: key.name }, outcome: 'intent', after: toldKey(key) }],
+      audit: [
+        {
+          action: 'key.registered',
+          target: { id: key.id, name: key.name },
+          outcome: 'intent',
+          after: toldKey(key),
+        },
+      ],
     }))
   }
   return probe(deps, actor, creation, { resend: true })
@@ -126,7 +178,12 @@ const intentOf = (
   endedAt: null,
 })
 
-const effectEvent = (key: Key, intent: Intent, outcome: LedgerEvent['outcome'], reason?: string): LedgerEvent => ({
+const effectEvent = (
+  key: Key,
+  intent: Intent,
+  outcome: LedgerEvent['outcome'],
+  reason?: string,
+): LedgerEvent => ({
   action: 'effect.create',
   target: { id: key.objectId, name: key.name },
   outcome,
@@ -138,8 +195,10 @@ const effectEvent = (key: Key, intent: Intent, outcome: LedgerEvent['outcome'], 
 
 const orderOf = async (deps: Deps, { key, intent }: Creation): Promise<MintOrder> => {
   const { sealedId } = intent
-  const material = sealedId === null ? null : await deps.ledger.read((db) => db.sealed.open(sealedId))
-  if (sealedId !== null && !material) throw new RangeError(`the material of ${intent.operationId} is gone`)
+  const material =
+    sealedId === null ? null : await deps.ledger.read((db) => db.sealed.open(sealedId))
+  if (sealedId !== null && !material)
+    throw new RangeError(`the material of ${intent.operationId} is gone`)
   const generate = intent.preImage['generate']
   return {
     object: addressOf(key),
@@ -170,7 +229,10 @@ const send = async (
     }
     await deps.ledger.commit(actor, async (tx) => {
       await tx.writeIntent.settle({ ...creation.intent, outcome: 'unknown', detail: error.message })
-      return { value: null, audit: [effectEvent(creation.key, creation.intent, 'unknown', error.message)] }
+      return {
+        value: null,
+        audit: [effectEvent(creation.key, creation.intent, 'unknown', error.message)],
+      }
     })
     return probe(deps, actor, creation, { resend: false })
   }
@@ -200,11 +262,22 @@ const probe = async (
   const order = await orderOf(deps, creation)
   for (let look = 1; look <= looks; look += 1) {
     // oxlint-disable-next-line no-await-in-loop -- one look after the other
-    const answer = await asking(() => session.probeMint(order, { signal: deps.clock.deadline(callMs), operationId: order.operationId }))
+    const answer = await asking(() =>
+      session.probeMint(order, {
+        signal: deps.clock.deadline(callMs),
+        operationId: order.operationId,
+      }),
+    )
     switch (answer.answer) {
       case 'ours':
         if (answer.secretLost) {
-          return withdraw(deps, actor, creation, 'the object was made and its secret was lost', lost(answer.value))
+          return withdraw(
+            deps,
+            actor,
+            creation,
+            'the object was made and its secret was lost',
+            lost(answer.value),
+          )
         }
         return finish(deps, actor, creation, answer.value)
       case 'goalMet':
@@ -235,22 +308,45 @@ const sendAgain = async (deps: Deps, actor: Actor, creation: Creation): Promise<
       throw pending('The first request may still arrive at the provider.')
     }
     const detail = 'absent later than it could arrive'
-    if (!(await tx.writeIntent.settle({ ...intent, outcome: 'failed', closed: true, detail, endedAt: now }))) {
+    if (
+      !(await tx.writeIntent.settle({
+        ...intent,
+        outcome: 'failed',
+        closed: true,
+        detail,
+        endedAt: now,
+      }))
+    ) {
       throw pending('Another request is finishing it.')
     }
     const generate = (intent.preImage['generate'] ?? {}) as JsonObject
-    const next = intentOf(key, { eventId, attempt: intent.attempt + 1, sealedId: intent.sealedId, generate, place, now })
+    const next = intentOf(key, {
+      eventId,
+      attempt: intent.attempt + 1,
+      sealedId: intent.sealedId,
+      generate,
+      place,
+      now,
+    })
     await tx.writeIntent.insert(next)
     return {
       value: next,
-      audit: [effectEvent(key, intent, 'failed', detail), { ...effectEvent(key, next, 'intent'), id: eventId }],
+      audit: [
+        effectEvent(key, intent, 'failed', detail),
+        { ...effectEvent(key, next, 'intent'), id: eventId },
+      ],
     }
   })
   return send(deps, actor, { ...creation, intent: value }, { first: true })
 }
 
 /** Commit 3: the version, the outcome, and the key's schedule. Before it, the pointer is set where the provider has one. */
-const finish = async (deps: Deps, actor: Actor, creation: Creation, minted: Minted): Promise<Committed<Key>> => {
+const finish = async (
+  deps: Deps,
+  actor: Actor,
+  creation: Creation,
+  minted: Minted,
+): Promise<Committed<Key>> => {
   const { key, intent } = creation
   const session = await opened(deps, creation)
   const object = addressOf(key)
@@ -268,7 +364,13 @@ const finish = async (deps: Deps, actor: Actor, creation: Creation, minted: Mint
   })
   return deps.ledger.commit(actor, async (tx) => {
     const now = await tx.now()
-    const closed: Intent = { ...intent, outcome: 'succeeded', closed: true, result: { providerVersion: to }, endedAt: now }
+    const closed: Intent = {
+      ...intent,
+      outcome: 'succeeded',
+      closed: true,
+      result: { providerVersion: to },
+      endedAt: now,
+    }
     if (!(await tx.writeIntent.settle(closed))) return alreadyFinished(tx, key)
     const sealedId = await keptMaterial(tx, key, intent, minted, proof.material)
     const shown = minted.material ?? null
@@ -279,7 +381,12 @@ const finish = async (deps: Deps, actor: Actor, creation: Creation, minted: Mint
       value: key,
       audit: [
         { ...effectEvent(key, intent, 'succeeded'), after: { providerVersion: to } },
-        { action: 'key.objectCreated', target: { id: key.id, name: key.name }, outcome: 'succeeded', after: { providerVersion: to, verified: proof.verified } },
+        {
+          action: 'key.objectCreated',
+          target: { id: key.id, name: key.name },
+          outcome: 'succeeded',
+          after: { providerVersion: to, verified: proof.verified },
+        },
       ],
     }
   })
@@ -293,7 +400,8 @@ const keptMaterial = async (
   minted: Minted,
   readable: Material | null,
 ): Promise<string | null> => {
-  if (minted.material && !readable) return tx.writeSealed.insert(minted.material, `version:${key.id}:1`)
+  if (minted.material && !readable)
+    return tx.writeSealed.insert(minted.material, `version:${key.id}:1`)
   if (intent.sealedId !== null && readable) {
     await tx.writeSealed.erase(intent.sealedId)
     return null
@@ -307,27 +415,54 @@ const alreadyFinished = async (tx: Tx, key: Key) => {
   return {
     value: key,
     audit: [
-      { action: 'key.registered', target: { id: key.id, name: key.name }, outcome: 'succeeded', reason: 'finished by another request' },
+      {
+        action: 'key.registered',
+        target: { id: key.id, name: key.name },
+        outcome: 'succeeded',
+        reason: 'finished by another request',
+      },
     ] as const,
   }
 }
 
 /** Nothing of ours is at the provider: the key becomes a tombstone and the caller hears why. */
-const withdraw = async (deps: Deps, actor: Actor, { key, intent }: Creation, reason: string, error: RekeyError): Promise<never> => {
+const withdraw = async (
+  deps: Deps,
+  actor: Actor,
+  { key, intent }: Creation,
+  reason: string,
+  error: RekeyError,
+): Promise<never> => {
   await deps.ledger.commit(actor, async (tx) => {
     const now = await tx.now()
-    const closed: Intent = { ...intent, outcome: 'failed', closed: true, detail: reason, endedAt: now, sealedId: null }
+    const closed: Intent = {
+      ...intent,
+      outcome: 'failed',
+      closed: true,
+      detail: reason,
+      endedAt: now,
+      sealedId: null,
+    }
     if (await tx.writeIntent.settle(closed)) {
       if (intent.sealedId !== null) await tx.writeSealed.erase(intent.sealedId)
       const present = await tx.keys.byId(key.id)
-      if (present) await tx.writeKey.update({ ...present, deletedAt: now, updatedAt: now, revision: present.revision + 1 }, present.revision)
+      if (present)
+        await tx.writeKey.update(
+          { ...present, deletedAt: now, updatedAt: now, revision: present.revision + 1 },
+          present.revision,
+        )
       await tx.writeSchedule.delete(key.id)
     }
     return {
       value: null,
       audit: [
         effectEvent(key, intent, 'failed', reason),
-        { action: 'key.registered', target: { id: key.id, name: key.name }, outcome: 'failed', reason },
+        {
+          action: 'key.registered',
+          target: { id: key.id, name: key.name },
+          outcome: 'failed',
+          reason,
+        },
       ],
     }
   })

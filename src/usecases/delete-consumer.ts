@@ -24,7 +24,12 @@ export const deleteConsumer =
             action: 'consumer.deleted',
             target: { id: name, name },
             outcome: 'succeeded',
-            before: { owner: consumer.owner, labels: consumer.labels, keys: consumer.keys, revision: consumer.revision },
+            before: {
+              owner: consumer.owner,
+              labels: consumer.labels,
+              keys: consumer.keys,
+              revision: consumer.revision,
+            },
           },
         ],
       }

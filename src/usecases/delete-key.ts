@@ -22,19 +22,36 @@ export const deleteKey =
       checkPrecondition(precondition, key.revision)
       await mustBeIdle(tx, key.id, name)
       const now = await tx.now()
-      const gone = { ...key, policy: null, policySelectedAt: null, deletedAt: now, updatedAt: now, revision: key.revision + 1 }
+      const gone = {
+        ...key,
+        policy: null,
+        policySelectedAt: null,
+        deletedAt: now,
+        updatedAt: now,
+        revision: key.revision + 1,
+      }
       mustHold(await tx.writeKey.update(gone, key.revision))
       await tx.writeSchedule.delete(key.id)
       for (const version of await tx.versions.of(key.id)) {
         if (version.sealedId === null) continue
         // oxlint-disable-next-line no-await-in-loop -- one connection
-        mustHold(await tx.writeVersion.update({ ...version, sealedId: null, materialKnown: false }, version.state))
+        mustHold(
+          await tx.writeVersion.update(
+            { ...version, sealedId: null, materialKnown: false },
+            version.state,
+          ),
+        )
         await tx.writeSealed.erase(version.sealedId) // oxlint-disable-line no-await-in-loop -- one connection
       }
       return {
         value: null,
         audit: [
-          { action: 'key.deleted', target: { id: key.id, name }, outcome: 'succeeded', before: toldKey(key) },
+          {
+            action: 'key.deleted',
+            target: { id: key.id, name },
+            outcome: 'succeeded',
+            before: toldKey(key),
+          },
         ],
       }
     })
@@ -54,7 +71,9 @@ const mustBeIdle = async (tx: Tx, keyId: string, name: string): Promise<void> =>
     })
   }
   const connections = await everything((after) => tx.connections.list({ limit: 200, after }))
-  const users = connections.filter(({ credential }) => credential.from === 'key' && credential.key === name)
+  const users = connections.filter(
+    ({ credential }) => credential.from === 'key' && credential.key === name,
+  )
   if (users.length > 0) {
     throw new RekeyError('key.busy', {
       detail: `It is the credential of ${users.map((connection) => connection.name).join(', ')}.`,

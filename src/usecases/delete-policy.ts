@@ -20,7 +20,9 @@ export const deletePolicy =
       await lockPolicies(tx)
       const policy = mustSeePolicy(actor, await tx.policies.get(name), name)
       if (!liesWithin(policy.spec.selector, actor.scope)) {
-        throw new RekeyError('auth.denied', { detail: 'The policy selects keys beyond the scope of the token.' })
+        throw new RekeyError('auth.denied', {
+          detail: 'The policy selects keys beyond the scope of the token.',
+        })
       }
       checkPrecondition(precondition, policy.revision)
       mustHold(await tx.writePolicy.delete(name, policy.revision))

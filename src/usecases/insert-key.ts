@@ -6,23 +6,45 @@ import type { Key, Version } from '#domain/key.ts'
 import type { Tx } from '#domain/ports.ts'
 import { lockPolicies, policyBook, policyForKey, selection } from './assign-policies.ts'
 import { fingerprintOf, type Proof } from './prove-version.ts'
-import { keyOf, mustBeFree, placeOf, type Place, type Providers, type Registration } from './registration.ts'
+import {
+  keyOf,
+  mustBeFree,
+  placeOf,
+  type Place,
+  type Providers,
+  type Registration,
+} from './registration.ts'
 
 /** Inserts the key's row, with all checks made again under the locks. Used by creation too. */
 export const insertKey = async (
   tx: Tx,
   providers: Providers,
   actor: Actor,
-  { id, input, place }: { readonly id: string; readonly input: Registration; readonly place: Place },
+  {
+    id,
+    input,
+    place,
+  }: { readonly id: string; readonly input: Registration; readonly place: Place },
 ): Promise<{ readonly key: Key; readonly generate: Readonly<Record<string, unknown>> }> => {
   await tx.lock(`connection:${input.connection}`)
   await lockPolicies(tx)
   const again = await placeOf(tx, providers, actor, input)
-  if (again.connection.revision !== place.connection.revision || again.objectId !== place.objectId) {
-    throw new RekeyError('connection.unusable', { detail: 'The connection was changed at the same moment.', hint: 'Try again.' })
+  if (
+    again.connection.revision !== place.connection.revision ||
+    again.objectId !== place.objectId
+  ) {
+    throw new RekeyError('connection.unusable', {
+      detail: 'The connection was changed at the same moment.',
+      hint: 'Try again.',
+    })
   }
   await mustBeFree(tx, input.name, place.objectId)
-  const selectable = { name: input.name, connection: input.connection, type: input.type, labels: input.labels ?? {} }
+  const selectable = {
+    name: input.name,
+    connection: input.connection,
+    type: input.type,
+    labels: input.labels ?? {},
+  }
   const chosen = policyForKey(policyBook(await tx.policies.all()), null, selectable)
   const now = await tx.now()
   const key = keyOf(id, input, place, selection(null, chosen, now), now)
@@ -32,11 +54,22 @@ export const insertKey = async (
 }
 
 export const resolvedOf = async (tx: Tx, key: Key) => {
-  const [found] = policyBook(key.policy === null ? [] : [await tx.policies.get(key.policy)].filter((policy) => policy !== null))
+  const [found] = policyBook(
+    key.policy === null
+      ? []
+      : [await tx.policies.get(key.policy)].filter((policy) => policy !== null),
+  )
   return found?.resolved ?? null
 }
 
-export const firstVersion = (tx: Tx, key: Key, providerVersion: string, proof: Proof, now: Date, sealedId: string | null = null): Version => ({
+export const firstVersion = (
+  tx: Tx,
+  key: Key,
+  providerVersion: string,
+  proof: Proof,
+  now: Date,
+  sealedId: string | null = null,
+): Version => ({
   keyId: key.id,
   version: 1,
   state: 'active',
@@ -54,4 +87,3 @@ export const firstVersion = (tx: Tx, key: Key, providerVersion: string, proof: P
   compromisedAt: null,
   destroyedAt: null,
 })
-

@@ -44,11 +44,17 @@ export const inventoryConnection =
       return {
         connection: mustSee(actor, found && { ...found, connection: name }, 'connection', name),
         keys: await everything((after) =>
-          db.keys.list({ connection: name, ...(type === undefined ? {} : { type }) }, { limit: 200, after }),
+          db.keys.list(
+            { connection: name, ...(type === undefined ? {} : { type }) },
+            { limit: 200, after },
+          ),
         ),
       }
     })
-    const types = type === undefined ? typesOf(deps.providers, connection) : [findType(deps.providers, connection, type).type]
+    const types =
+      type === undefined
+        ? typesOf(deps.providers, connection)
+        : [findType(deps.providers, connection, type).type]
     const session = await asking(() => deps.sessions.open(connection))
     const listed = (await Promise.all(types.map((one) => listType(deps, session, one)))).flat()
     const all = [...(await merge(deps, session, listed, keys))]
@@ -75,27 +81,41 @@ const typesOf = (providers: Providers, connection: Connection): readonly string[
 const placeOf = (item: Found): string => `${item.type} ${item.objectId}`
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
-const listType = async (deps: InventoryDeps, session: Session, type: string): Promise<readonly InventoryItem[]> => {
+const listType = async (
+  deps: InventoryDeps,
+  session: Session,
+  type: string,
+): Promise<readonly InventoryItem[]> => {
   const items: InventoryItem[] = []
   let cursor: string | null = null
   do {
-    const from = cursor
+    const from: string | null = cursor
     // oxlint-disable-next-line no-await-in-loop -- a page names the next one
-    const page = await asking(() => listPage(session, type, from, deps))
+    const page: Listed = await asking(() => listPage(session, type, from, deps))
     items.push(...page.items)
     if (items.length > mostItems) {
-      throw new RekeyError('request.impossible', { detail: `There are more than ${mostItems} objects of type ${type}.` })
+      throw new RekeyError('request.impossible', {
+        detail: `There are more than ${mostItems} objects of type ${type}.`,
+      })
     }
     cursor = page.next
   } while (cursor !== null)
   return items
 }
 
-const listPage = async (session: Session, type: string, cursor: string | null, deps: InventoryDeps) => {
+type Listed = Awaited<ReturnType<Session['inventory']>>
+
+const listPage = async (
+  session: Session,
+  type: string,
+  cursor: string | null,
+  deps: InventoryDeps,
+): Promise<Listed> => {
   try {
     return await session.inventory(type, cursor, { signal: deps.clock.deadline(callMs) })
   } catch (error) {
-    if (error instanceof ProviderError && error.kind === 'unsupported') return { items: [], next: null }
+    if (error instanceof ProviderError && error.kind === 'unsupported')
+      return { items: [], next: null }
     throw error
   }
 }
@@ -116,7 +136,14 @@ const merge = async (
   for (const key of keys.filter((one) => !seen.has(one.objectId))) {
     // oxlint-disable-next-line no-await-in-loop -- a provider's rate limit is not ours to spend
     const exists = await isThere(deps, session, key)
-    rest.push({ type: key.type, ref: key.ref, objectId: key.objectId, state: exists ? 'managed' : 'gone', key: key.name, facts: {} })
+    rest.push({
+      type: key.type,
+      ref: key.ref,
+      objectId: key.objectId,
+      state: exists ? 'managed' : 'gone',
+      key: key.name,
+      facts: {},
+    })
   }
   return [...there, ...rest]
 }
@@ -133,7 +160,12 @@ const isThere = (deps: InventoryDeps, session: Session, key: Key): Promise<boole
   })
 
 /** With a scope: one's own keys, and the objects that a grant opens to keys with the labels of the scope. */
-const maySee = (actor: Actor, connection: Connection, item: Found, keys: readonly Key[]): boolean => {
+const maySee = (
+  actor: Actor,
+  connection: Connection,
+  item: Found,
+  keys: readonly Key[],
+): boolean => {
   if (!actor.scope) return true
   const key = keys.find((one) => one.name === item.key)
   if (key) return inScope(actor, key)

@@ -92,7 +92,17 @@ const statusOf = (known: Known): KeyStatus => ({
   why: whyNot(known),
 })
 
-const whyNot = ({ key, rotation, timer, unfinished, brokenTwice, chosen, schedule, freeze, now }: Known): string => {
+const whyNot = ({
+  key,
+  rotation,
+  timer,
+  unfinished,
+  brokenTwice,
+  chosen,
+  schedule,
+  freeze,
+  now,
+}: Known): string => {
   if (rotation) {
     const wait = timer?.waitingFor
     return wait
@@ -108,11 +118,13 @@ const whyNot = ({ key, rotation, timer, unfinished, brokenTwice, chosen, schedul
   if (key.observe === 'native') return 'The provider rotates it by itself; Rekey watches.'
   if (!resolved.enabled) return `The policy ${policy.name} is disabled.`
   const pause = pauseAt(resolved, now)
-  if (pause) return `The policy ${policy.name} is paused until ${pause.until.toISOString()}: ${pause.reason}.`
+  if (pause)
+    return `The policy ${policy.name} is paused until ${pause.until.toISOString()}: ${pause.reason}.`
   if (freeze && freeze.until > now && (!freeze.selector || matches(freeze.selector, key))) {
     return `Frozen until ${freeze.until.toISOString()}: ${freeze.reason}.`
   }
-  if (brokenTwice) return 'Its last two rotations were rolled back: a person must start the next one.'
+  if (brokenTwice)
+    return 'Its last two rotations were rolled back: a person must start the next one.'
   const due = schedule?.dueAt
   if (!due) {
     return resolved.schedule || resolved.maxAgeMs !== null

@@ -36,8 +36,13 @@ export const listSchedule =
       let { after } = page
       for (let round = 0; round < mostRounds; round += 1) {
         // oxlint-disable-next-line no-await-in-loop -- a page names the next one
-        const rows = await db.schedule.between(span.from, span.to, { limit: page.limit - items.length, after })
-        const keys = new Map((await db.keys.byIds(rows.items.map((row) => row.keyId))).map((key) => [key.id, key])) // oxlint-disable-line no-await-in-loop -- one connection
+        const rows = await db.schedule.between(span.from, span.to, {
+          limit: page.limit - items.length,
+          after,
+        })
+        const keys = new Map(
+          (await db.keys.byIds(rows.items.map((row) => row.keyId))).map((key) => [key.id, key]),
+        ) // oxlint-disable-line no-await-in-loop -- one connection
         for (const row of rows.items) {
           const key = keys.get(row.keyId)
           if (!key || key.deletedAt || !row.dueAt || !inScope(actor, key)) continue
@@ -63,7 +68,13 @@ const resolved = async (
   return known.get(policy) ?? null
 }
 
-const coming = (key: Key, row: KeySchedule, at: Date, policy: ResolvedPolicy | null, { to }: Span): Coming => ({
+const coming = (
+  key: Key,
+  row: KeySchedule,
+  at: Date,
+  policy: ResolvedPolicy | null,
+  { to }: Span,
+): Coming => ({
   key: key.name,
   policy: key.policy,
   at,

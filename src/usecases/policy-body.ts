@@ -35,7 +35,10 @@ const strict = { additionalProperties: false } as const
 export const policyResourceFields = { ...head, ...policySpecSchema.properties }
 const flatSchema = Type.Object(policyResourceFields, strict)
 const nestedSchema = Type.Object({ ...head, spec: policySpecSchema }, strict)
-const fileSchema = Type.Object({ ...policyDocumentSchema.properties, status: head.status, audit: head.audit }, strict)
+const fileSchema = Type.Object(
+  { ...policyDocumentSchema.properties, status: head.status, audit: head.audit },
+  strict,
+)
 
 type Loose = Readonly<Record<string, unknown>>
 
@@ -52,7 +55,14 @@ export const readPolicyBody = (body: unknown): PolicyInput => {
     return { ...headOf(sent), spec: sent['spec'] as PolicySpec, at: '/spec' }
   }
   mustFit(schemaIssues(flatSchema, body))
-  const { name: _name, labels: _labels, annotations: _annotations, status: _status, audit: _audit, ...spec } = sent
+  const {
+    name: _name,
+    labels: _labels,
+    annotations: _annotations,
+    status: _status,
+    audit: _audit,
+    ...spec
+  } = sent
   // The schema has accepted it as that type.
   return { ...headOf(sent), spec: spec as unknown as PolicySpec, at: '' }
 }
@@ -74,7 +84,8 @@ export const throwIssues = (detail: string, issues: readonly Issue[], at = ''): 
   const [first] = placed
   if (!first) return
   throw new RekeyError(first.code, {
-    detail: placed.length === 1 ? `${detail} ${first.pointer || 'The body'}: ${first.detail}.` : detail,
+    detail:
+      placed.length === 1 ? `${detail} ${first.pointer || 'The body'}: ${first.detail}.` : detail,
     ...(first.hint === undefined ? {} : { hint: first.hint }),
     errors: placed.map(({ pointer, detail: what, hint }) => ({
       pointer,

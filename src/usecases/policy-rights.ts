@@ -35,12 +35,23 @@ export const mustBeAllowed = async (
   for (const [i, target] of (spec.publish ?? []).entries()) {
     const known = sameKeys && (before.spec.publish ?? []).some((old) => sameJson(old, target))
     // oxlint-disable-next-line no-await-in-loop -- few targets, one connection
-    await mustReachTarget(db, providers, actor, { target, selector, pointer: `${at}/publish/${i}`, known })
+    await mustReachTarget(db, providers, actor, {
+      target,
+      selector,
+      pointer: `${at}/publish/${i}`,
+      known,
+    })
   }
 }
 
 /** What a scope is compared with. */
-export const scopedPolicy = ({ labels, spec }: { readonly labels: Policy['labels']; readonly spec: PolicySpec }) => ({
+export const scopedPolicy = ({
+  labels,
+  spec,
+}: {
+  readonly labels: Policy['labels']
+  readonly spec: PolicySpec
+}) => ({
   labels,
   ...(spec.selector.connection === undefined ? {} : { connection: spec.selector.connection }),
 })
@@ -83,6 +94,10 @@ const mustReachTarget = async (
   checkShape(type.refSchema, target.ref, `${pointer}/ref`)
   if (known) return
   // Checked above: what a provider's own schema accepts is JSON.
-  const objectId = type.objectId({ settings: connection.settings, ref: target.ref as JsonObject, keyName: target.name })
+  const objectId = type.objectId({
+    settings: connection.settings,
+    ref: target.ref as JsonObject,
+    keyName: target.name,
+  })
   mustBeGranted(actor, connection, selector.matchLabels ?? {}, objectId, `${pointer}/ref`)
 }

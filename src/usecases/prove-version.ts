@@ -3,7 +3,13 @@
 
 import { RekeyError } from '#domain/errors.ts'
 import type { Clock, Tx } from '#domain/ports.ts'
-import { type Material, type ObjectAddress, ProviderError, type Session, type VerifyHow } from '#domain/provider.ts'
+import {
+  type Material,
+  type ObjectAddress,
+  ProviderError,
+  type Session,
+  type VerifyHow,
+} from '#domain/provider.ts'
 
 export const callMs = 15_000
 

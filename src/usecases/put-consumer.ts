@@ -47,7 +47,10 @@ export interface PutConsumer {
 
 export const putConsumer =
   ({ ledger, egress }: PutConsumerDeps) =>
-  async (actor: Actor, { name, body, precondition }: PutConsumer): Promise<Committed<Written<Consumer>>> => {
+  async (
+    actor: Actor,
+    { name, body, precondition }: PutConsumer,
+  ): Promise<Committed<Written<Consumer>>> => {
     if (body.reload) egress.checkUrl(body.reload.webhook, 'webhook', { insecure: false })
     return ledger.commit(actor, async (tx) => {
       await tx.lock(`consumer:${name}`)
@@ -76,7 +79,8 @@ export const putConsumer =
       const changed = !before || !sameJson(fieldsOf(before), fieldsOf(wanted))
       if (changed) mustHold(await tx.writeConsumer.put(wanted, before?.revision ?? null))
       const dropped = before?.reload?.sealedId
-      if (dropped !== undefined && dropped !== wanted.reload?.sealedId) await tx.writeSealed.erase(dropped)
+      if (dropped !== undefined && dropped !== wanted.reload?.sealedId)
+        await tx.writeSealed.erase(dropped)
       const resource = changed || !before ? wanted : before
       return {
         value: { resource, created: !before, changed },
@@ -93,12 +97,19 @@ export const putConsumer =
     })
   }
 
-const reloadOf = (tx: Tx, name: string, before: Consumer | null, body: ConsumerBody): Promise<KeptSecret | null> => {
+const reloadOf = (
+  tx: Tx,
+  name: string,
+  before: Consumer | null,
+  body: ConsumerBody,
+): Promise<KeptSecret | null> => {
   if (!body.reload) return Promise.resolve(null)
   const { webhook, secret } = body.reload
   return keepOrSeal(tx, {
     purpose: `consumer:${name}`,
-    before: before?.reload ? { url: before.reload.webhook, sealedId: before.reload.sealedId } : null,
+    before: before?.reload
+      ? { url: before.reload.webhook, sealedId: before.reload.sealedId }
+      : null,
     url: webhook,
     secret: secret === undefined ? null : new Secret(secret),
     pointer: '/reload/secret',
@@ -106,7 +117,12 @@ const reloadOf = (tx: Tx, name: string, before: Consumer | null, body: ConsumerB
 }
 
 /** Keys that are named anew must lie in the scope; those out of it do not exist for the actor. */
-const mustOwnKeys = async (tx: Tx, actor: Actor, before: Consumer | null, keys: readonly string[]): Promise<void> => {
+const mustOwnKeys = async (
+  tx: Tx,
+  actor: Actor,
+  before: Consumer | null,
+  keys: readonly string[],
+): Promise<void> => {
   if (!actor.scope) return
   for (const [i, name] of keys.entries()) {
     if (before?.keys.includes(name)) continue
@@ -134,7 +150,8 @@ const mustOwnPolicies = async (
   })
   if (foreign.length > 0) {
     throw new RekeyError('auth.denied', {
-      detail: 'With these labels it would become a consumer of keys outside of the scope of the token.',
+      detail:
+        'With these labels it would become a consumer of keys outside of the scope of the token.',
       errors: [{ pointer: '/labels', detail: 'a policy outside of the scope asks for them' }],
     })
   }

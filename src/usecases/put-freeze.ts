@@ -77,7 +77,10 @@ export const putFreeze =
 
 export const deleteFreeze =
   ({ ledger }: { readonly ledger: Ledger }) =>
-  (actor: Actor, { precondition }: { readonly precondition: Precondition }): Promise<Committed<null>> =>
+  (
+    actor: Actor,
+    { precondition }: { readonly precondition: Precondition },
+  ): Promise<Committed<null>> =>
     ledger.commit(actor, async (tx) => {
       await tx.lock('freeze')
       const before = await tx.freeze.get()
@@ -107,4 +110,8 @@ const mustReach = (actor: Actor, selector: Freeze['selector']): void => {
   })
 }
 
-const fieldsOf = ({ until, reason, selector }: Freeze) => ({ until: until.toISOString(), reason, selector })
+const fieldsOf = ({ until, reason, selector }: Freeze) => ({
+  until: until.toISOString(),
+  reason,
+  selector,
+})

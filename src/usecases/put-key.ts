@@ -26,7 +26,11 @@ export const putKey =
   ({ ledger, providers }: PutKeyDeps) =>
   (
     actor: Actor,
-    { name, body, precondition }: { readonly name: string; readonly body: KeyBody; readonly precondition: Precondition },
+    {
+      name,
+      body,
+      precondition,
+    }: { readonly name: string; readonly body: KeyBody; readonly precondition: Precondition },
   ): Promise<Committed<Written<Key>>> =>
     ledger.commit(actor, async (tx) => {
       await lockPolicies(tx)
@@ -36,7 +40,11 @@ export const putKey =
       const labels = body.labels ?? {}
       const connection = await tx.connections.get(before.connection)
       if (connection && body.generate) {
-        checkShape(findType(providers, connection, before.type).generateSchema, body.generate, '/generate')
+        checkShape(
+          findType(providers, connection, before.type).generateSchema,
+          body.generate,
+          '/generate',
+        )
       }
       if (connection && !sameJson(before.labels, labels)) {
         await checkLabels(tx, actor, before.labels, labels)
@@ -45,7 +53,10 @@ export const putKey =
       mustStayInScope(actor, { labels, connection: before.connection })
 
       const now = await tx.now()
-      const chosen = policyForKey(policyBook(await tx.policies.all()), before, { ...before, labels })
+      const chosen = policyForKey(policyBook(await tx.policies.all()), before, {
+        ...before,
+        labels,
+      })
       const wanted: Key = {
         ...before,
         purpose: body.purpose,
@@ -98,7 +109,16 @@ const mustBeSameObject = (key: Key, body: KeyBody): void => {
   }
 }
 
-const writable = ({ purpose, owner, environment, labels, consumers, usableBy, observe, generate }: Key) => ({
+const writable = ({
+  purpose,
+  owner,
+  environment,
+  labels,
+  consumers,
+  usableBy,
+  observe,
+  generate,
+}: Key) => ({
   purpose,
   owner,
   environment,

@@ -53,12 +53,23 @@ export const putPolicy =
         throw new RekeyError('resource.exists', { detail: `There is a policy "${name}" already.` })
       }
       if (before) mustSeePolicy(actor, before, name)
-      checkPrecondition(put.name === null ? noPrecondition : put.precondition, before?.revision ?? null)
+      checkPrecondition(
+        put.name === null ? noPrecondition : put.precondition,
+        before?.revision ?? null,
+      )
       // The scope is asked of the state before and after.
-      if (before) await mustBeAllowed(tx, deps.providers, actor, { ...before, at: input.at }, before)
+      if (before)
+        await mustBeAllowed(tx, deps.providers, actor, { ...before, at: input.at }, before)
       await mustBeAllowed(tx, deps.providers, actor, input, before)
       await checkLabels(tx, actor, before?.labels ?? null, input.labels)
-      return writePolicy(tx, deps.providers, { name, input, before, warnings, actor, owner: put.owner ?? before?.owner ?? null })
+      return writePolicy(tx, deps.providers, {
+        name,
+        input,
+        before,
+        warnings,
+        actor,
+        owner: put.owner ?? before?.owner ?? null,
+      })
     })
   }
 
@@ -72,7 +83,9 @@ const nameOf = (path: string | null, { name, at }: PolicyInput): string => {
   if (path !== null && name !== null && name !== path) {
     throw new RekeyError('request.invalid', {
       detail: `The body names "${name}", the path "${path}".`,
-      errors: [{ pointer: at === '/spec' ? '/metadata/name' : '/name', detail: "must be the path's" }],
+      errors: [
+        { pointer: at === '/spec' ? '/metadata/name' : '/name', detail: "must be the path's" },
+      ],
     })
   }
   const found = path ?? name
@@ -147,20 +160,32 @@ export const policyChanges = (assigned: Reassigned | null): readonly LedgerEvent
 const effectOf = (before: Policy | null, after: Policy) => {
   const [old, now] = [before && resolvePolicy(before.spec), resolvePolicy(after.spec)]
   const enabled = now.enabled && !old?.enabled
-  const moved = old !== null && (!sameJson(old.schedule, now.schedule) || old.maxAgeMs !== now.maxAgeMs)
+  const moved =
+    old !== null && (!sameJson(old.schedule, now.schedule) || old.maxAgeMs !== now.maxAgeMs)
   return { restarts: enabled || moved, rotates: enabled && now.rotateOnEnable }
 }
 
 const fieldsOf = ({ labels, annotations, spec }: Policy) => ({ labels, annotations, spec })
 
 /** What the types of the selected keys, and the type that the selector names, cannot do. */
-const mustSuitTypes = (providers: Providers, { spec, at }: PolicyInput, { types }: Reassigned): readonly string[] => {
-  const wanted = new Set([...types.keys(), ...(spec.selector.type === undefined ? [] : [spec.selector.type])])
-  const found = [...providers.values()].flatMap((provider) => provider.types.filter(({ type }) => wanted.has(type)))
+const mustSuitTypes = (
+  providers: Providers,
+  { spec, at }: PolicyInput,
+  { types }: Reassigned,
+): readonly string[] => {
+  const wanted = new Set([
+    ...types.keys(),
+    ...(spec.selector.type === undefined ? [] : [spec.selector.type]),
+  ])
+  const found = [...providers.values()].flatMap((provider) =>
+    provider.types.filter(({ type }) => wanted.has(type)),
+  )
   return found.flatMap((type) => {
     const { issues, warnings } = checkPolicyAgainstType(spec, type)
     throwIssues(`The policy does not suit ${type.type}.`, issues, at)
-    const faults = spec.generate ? shapeFaults(type.generateSchema, spec.generate, `${at}/generate`) : []
+    const faults = spec.generate
+      ? shapeFaults(type.generateSchema, spec.generate, `${at}/generate`)
+      : []
     if (faults.length > 0) {
       throw new RekeyError('policy.impossible', {
         detail: `The policy's generate does not suit ${type.type}.`,
@@ -193,10 +218,12 @@ export const countSelected = async (db: Reads, policy: string): Promise<number> 
   let after: string | null = null
   do {
     // oxlint-disable-next-line no-await-in-loop -- a page names the next one
-    const page: Awaited<ReturnType<Reads['keys']['list']>> = await db.keys.list({ policy }, { limit: mostCounted, after })
+    const page: Awaited<ReturnType<Reads['keys']['list']>> = await db.keys.list(
+      { policy },
+      { limit: mostCounted, after },
+    )
     count += page.items.length
     after = page.next
   } while (after !== null)
   return count
 }
-

@@ -18,7 +18,11 @@ export const sinkFields = {
   secret: Type.Optional(signingSecretSchema),
   events: Type.Optional(
     Type.Union([
-      Type.Array(Type.Enum([...notices]), { minItems: 1, uniqueItems: true, description: 'left out: all' }),
+      Type.Array(Type.Enum([...notices]), {
+        minItems: 1,
+        uniqueItems: true,
+        description: 'left out: all',
+      }),
       Type.Null(),
     ]),
   ),
@@ -39,7 +43,10 @@ export interface PutSink {
 
 export const putSink =
   ({ ledger, egress }: PutSinkDeps) =>
-  async (actor: Actor, { name, body, precondition }: PutSink): Promise<Committed<Written<Sink>>> => {
+  async (
+    actor: Actor,
+    { name, body, precondition }: PutSink,
+  ): Promise<Committed<Written<Sink>>> => {
     egress.checkUrl(body.url, 'webhook', { insecure: false })
     return ledger.commit(actor, async (tx) => {
       await tx.lock(`sink:${name}`)
@@ -92,4 +99,10 @@ const fieldsOf = ({ type, url, sealedId, events, disabledReason }: Sink) => ({
   disabledReason,
 })
 
-const told = ({ type, url, events, disabledReason, revision }: Sink) => ({ type, url, events, disabledReason, revision })
+const told = ({ type, url, events, disabledReason, revision }: Sink) => ({
+  type,
+  url,
+  events,
+  disabledReason,
+  revision,
+})

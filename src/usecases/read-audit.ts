@@ -20,7 +20,10 @@ export const readAudit =
     const found = await ledger.read(async (db) => {
       const since = actor.scope ? await mustNameOwn(db, actor, filter) : null
       const { from } = filter
-      return db.audit.list(since && !(from && from > since) ? { ...filter, from: since } : filter, page)
+      return db.audit.list(
+        since && !(from && from > since) ? { ...filter, from: since } : filter,
+        page,
+      )
     })
     await tally.count(actor.id, async (reads) => {
       await ledger.note(actor, {
@@ -46,7 +49,8 @@ const mustNameOwn = async (db: Reads, actor: Actor, filter: AuditFilter): Promis
     return null
   }
   throw new RekeyError('auth.denied', {
-    detail: 'The token is limited to a scope, so it reads the events of one key or rotation at a time.',
+    detail:
+      'The token is limited to a scope, so it reads the events of one key or rotation at a time.',
     hint: 'Add ?key= or ?rotation=.',
   })
 }

@@ -15,7 +15,14 @@ import { createObject, resumeCreation } from './create-object.ts'
 import { firstVersion, insertKey, resolvedOf } from './insert-key.ts'
 import { callMs, proveVersion } from './prove-version.ts'
 import { asking } from './provider-failures.ts'
-import { addressOf, mustBeFree, placeOf, type RegisterKeyDeps, type Registration, toldKey } from './registration.ts'
+import {
+  addressOf,
+  mustBeFree,
+  placeOf,
+  type RegisterKeyDeps,
+  type Registration,
+  toldKey,
+} from './registration.ts'
 import { mustStayInScope } from './rights.ts'
 
 export interface RegisterKey {
@@ -40,7 +47,9 @@ export const registerKey =
     const id = deps.ids.next()
     const object = addressOf({ id, name: input.name, type: input.type, ref: place.ref })
     const session = await asking(() => deps.sessions.open(place.connection))
-    const found = await asking(() => describe(() => session.describe(object, { signal: deps.clock.deadline(callMs) })))
+    const found = await asking(() =>
+      describe(() => session.describe(object, { signal: deps.clock.deadline(callMs) })),
+    )
     if (!found) {
       if (input.create) return createObject(deps, actor, { id, input, place, dryRun })
       throw new RekeyError('key.noObject', {
@@ -100,7 +109,9 @@ export const presentVersion = (found: Described, adopt: string | undefined): Pro
   const current = enabled.filter((version) => version.current)
   const [only] = current.length > 0 ? current : enabled
   if (!only) {
-    throw new RekeyError('key.noObject', { detail: 'The object has no enabled version that could be adopted.' })
+    throw new RekeyError('key.noObject', {
+      detail: 'The object has no enabled version that could be adopted.',
+    })
   }
   if ((current.length > 0 ? current : enabled).length > 1) {
     throw new RekeyError('key.ambiguousPrimary', {

@@ -13,7 +13,8 @@ import { checkShape } from './check-shape.ts'
 import { checkLabels, mustBeGranted, mustStayInScope } from './rights.ts'
 import type { DeepReadonly } from './written.ts'
 
-const words = (maxLength: number) => Type.String({ minLength: 1, maxLength, pattern: freeTextPattern })
+const words = (maxLength: number) =>
+  Type.String({ minLength: 1, maxLength, pattern: freeTextPattern })
 const parameters = Type.Record(Type.String(), Type.Unknown())
 const names = Type.Array(nameSchema, { maxItems: 200, uniqueItems: true })
 

@@ -36,10 +36,15 @@ export interface ReadValue {
 
 export const readValue =
   (deps: Omit<UseKeyDeps, 'tally'>) =>
-  async (actor: Actor, { name, version }: { readonly name: string; readonly version?: number }): Promise<ReadValue> => {
+  async (
+    actor: Actor,
+    { name, version }: { readonly name: string; readonly version?: number },
+  ): Promise<ReadValue> => {
     const used = await findUsed(deps, actor, name, version, ['active'])
     if (!used.type.traits.deliver) {
-      throw new RekeyError('key.notDeliverable', { detail: `A ${used.type.type} is used where it is, not read.` })
+      throw new RekeyError('key.notDeliverable', {
+        detail: `A ${used.type.type} is used where it is, not read.`,
+      })
     }
     // Recorded before it is handed over: nobody holds a value that the log does not know of.
     const receipt = await deps.ledger.note(actor, {
@@ -49,11 +54,14 @@ export const readValue =
       after: { version: used.version.version, consumer: actor.consumer },
     })
     const { sealedId } = used.version
-    const sealed = sealedId === null ? null : await deps.ledger.read((db) => db.sealed.open(sealedId))
+    const sealed =
+      sealedId === null ? null : await deps.ledger.read((db) => db.sealed.open(sealedId))
     const material =
       sealed ??
       (await asking(() =>
-        used.session.readMaterial(addressOf(used.key), used.providerVersion, { signal: deps.clock.deadline(callMs) }),
+        used.session.readMaterial(addressOf(used.key), used.providerVersion, {
+          signal: deps.clock.deadline(callMs),
+        }),
       ))
     return { version: used.version.version, value: new Secret(revealBytes(material)), receipt }
   }
@@ -74,10 +82,15 @@ export const operateKey =
   (deps: UseKeyDeps) =>
   async (actor: Actor, { name, operation, input, version }: Operate): Promise<Operated> => {
     // Data keys that are out of use make nothing new, and still open what they made.
-    const states = operation === 'decrypt' ? (['active', 'suspended', 'deactivated'] as const) : (['active'] as const)
+    const states =
+      operation === 'decrypt'
+        ? (['active', 'suspended', 'deactivated'] as const)
+        : (['active'] as const)
     const used = await findUsed(deps, actor, name, version, states)
     if (!used.type.traits.operations.includes(operation)) {
-      throw new RekeyError('request.impossible', { detail: `A ${used.type.type} does not ${operation}.` })
+      throw new RekeyError('request.impossible', {
+        detail: `A ${used.type.type} does not ${operation}.`,
+      })
     }
     const count = (outcome: 'succeeded' | 'failed') =>
       deps.tally.count(`${actor.id} ${used.key.id} ${operation} ${outcome}`, async (uses) => {
@@ -124,20 +137,32 @@ const findUsed = async (
     return {
       key: found,
       connection: await db.connections.get(found.connection),
-      version: wanted === undefined ? await db.versions.primary(found.id) : await db.versions.get(found.id, wanted),
+      version:
+        wanted === undefined
+          ? await db.versions.primary(found.id)
+          : await db.versions.get(found.id, wanted),
     }
   })
   if (!connection) throw new RangeError(`the key ${key.id} has lost its connection`)
   if (!version) {
-    if (wanted !== undefined) throw new RekeyError('resource.notFound', { detail: `The key has no version ${wanted}.` })
+    if (wanted !== undefined)
+      throw new RekeyError('resource.notFound', { detail: `The key has no version ${wanted}.` })
     throw new RekeyError('key.versionUnusable', { detail: 'The key has no primary version now.' })
   }
   const providerVersion = version.providerVersions.at(-1)
   if (!states.includes(version.state) || providerVersion === undefined) {
-    throw new RekeyError('key.versionUnusable', { detail: `Version ${version.version} is ${version.state}.` })
+    throw new RekeyError('key.versionUnusable', {
+      detail: `Version ${version.version} is ${version.state}.`,
+    })
   }
   const type = findType(deps.providers, connection, key.type)
-  return { key, version, providerVersion, type, session: await asking(() => deps.sessions.open(connection)) }
+  return {
+    key,
+    version,
+    providerVersion,
+    type,
+    session: await asking(() => deps.sessions.open(connection)),
+  }
 }
 
 /** As with scopes, what one is not bound to does not exist. */

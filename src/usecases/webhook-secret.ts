@@ -19,11 +19,16 @@ export interface SecretInput {
   readonly pointer: string
 }
 
-export const keepOrSeal = async (tx: Tx, { purpose, before, url, secret, pointer }: SecretInput): Promise<KeptSecret> => {
+export const keepOrSeal = async (
+  tx: Tx,
+  { purpose, before, url, secret, pointer }: SecretInput,
+): Promise<KeptSecret> => {
   if (secret === null) {
     if (before?.url === url) return before
     throw new RekeyError('request.impossible', {
-      detail: before ? 'The address changed, so the stored secret is not used any more.' : 'A secret is needed.',
+      detail: before
+        ? 'The address changed, so the stored secret is not used any more.'
+        : 'A secret is needed.',
       hint: 'Send the secret: whsec_ and 24 to 64 random bytes in base64.',
       errors: [{ pointer, detail: before ? 'must be sent again' : 'is required' }],
     })

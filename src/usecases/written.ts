@@ -53,7 +53,9 @@ const mostTold = 14_000
 export const asJson = (value: unknown): Json => {
   const text = JSON.stringify(value)
   if (text === undefined) return null
-  return text.length > mostTold ? { omitted: 'too long for an audit record', length: text.length } : (JSON.parse(text) as Json)
+  return text.length > mostTold
+    ? { omitted: 'too long for an audit record', length: text.length }
+    : (JSON.parse(text) as Json)
 }
 
 /** A full page of what lies in the scope, from a list of a few hundred that is sorted by name. */

@@ -27,7 +27,11 @@ import { makeTally } from '#usecases/tally.ts'
 import { operateKey, readValue } from '#usecases/use-key.ts'
 import { openTestDatabase } from './db.ts'
 
-export const actorOf = (name: string, roles: readonly Role[], more: Partial<Actor> = {}): Actor => ({
+export const actorOf = (
+  name: string,
+  roles: readonly Role[],
+  more: Partial<Actor> = {},
+): Actor => ({
   type: 'user',
   id: `user:${name}`,
   name,
@@ -57,8 +61,13 @@ export type House = Awaited<ReturnType<typeof openHouse>>
 export const openHouse = async (options: HouseOptions = {}) => {
   const db = await openTestDatabase()
   const { ledger, clock, ids, vault, hashJson } = db
-  const providers = new Map([...registered, ...(options.providers ?? [])].map((one) => [one.id, one]))
-  const types = new Map([...keyTypes, ...(options.providers ?? []).flatMap((p) => p.types.map((t) => [t.type, t] as const))])
+  const providers = new Map(
+    [...registered, ...(options.providers ?? [])].map((one) => [one.id, one]),
+  )
+  const types = new Map([
+    ...keyTypes,
+    ...(options.providers ?? []).flatMap((p) => p.types.map((t) => [t.type, t] as const)),
+  ])
   const credentials = makeCredentials({
     env: options.env ?? {},
     directory: options.credentialsDir ?? null,
@@ -70,35 +79,100 @@ export const openHouse = async (options: HouseOptions = {}) => {
   const sessions: Sessions = wrap
     ? { ...real, open: async (connection: Connection) => wrap(await real.open(connection)) }
     : real
-  const deps = { ledger, providers, types, sessions, credentials, egress, clock, ids, hashJson, tally: makeTally(clock, 60_000) }
-  const withLedger = (dryRun: boolean) => ({ ...deps, ledger: dryRun ? rehearsing(ledger) : ledger })
+  const deps = {
+    ledger,
+    providers,
+    types,
+    sessions,
+    credentials,
+    egress,
+    clock,
+    ids,
+    hashJson,
+    tally: makeTally(clock, 60_000),
+  }
+  const withLedger = (dryRun: boolean) => ({
+    ...deps,
+    ledger: dryRun ? rehearsing(ledger) : ledger,
+  })
 
   const house = {
     ...db,
     deps,
     sessions,
-    connection: (name: string, body: Partial<ConnectionBody> = {}, actor = admin, precondition: Precondition = noPrecondition) =>
-      putConnection(deps)(actor, { name, body: { provider: 'local', ...body }, precondition }),
+    connection: (
+      name: string,
+      body: Partial<ConnectionBody> = {},
+      actor = admin,
+      precondition: Precondition = noPrecondition,
+    ) => putConnection(deps)(actor, { name, body: { provider: 'local', ...body }, precondition }),
     dropConnection: (name: string, actor = admin) =>
       deleteConnection(deps)(actor, { name, precondition: { match: 'any', absent: false } }),
     register: (name: string, more: Partial<Registration> = {}, actor = admin, dryRun = false) =>
-      registerKey(withLedger(dryRun))(actor, { registration: { ...keyDefaults, name, ...more }, dryRun }),
-    putKey: async (name: string, change: (body: KeyBody) => KeyBody, actor = admin, dryRun = false) => {
+      registerKey(withLedger(dryRun))(actor, {
+        registration: { ...keyDefaults, name, ...more },
+        dryRun,
+      }),
+    putKey: async (
+      name: string,
+      change: (body: KeyBody) => KeyBody,
+      actor = admin,
+      dryRun = false,
+    ) => {
       const key = await ledger.read((reads) => reads.keys.byName(name))
       if (!key) throw new Error(`no key ${name}`)
-      const { connection, type, ref, purpose, owner, environment, labels, consumers, usableBy, observe, generate } = key
-      const body = change({ connection, type, ref, purpose, owner, environment, labels, consumers, usableBy, observe, generate })
-      return putKey(withLedger(dryRun))(actor, { name, body, precondition: { match: [key.revision], absent: false } })
+      const {
+        connection,
+        type,
+        ref,
+        purpose,
+        owner,
+        environment,
+        labels,
+        consumers,
+        usableBy,
+        observe,
+        generate,
+      } = key
+      const body = change({
+        connection,
+        type,
+        ref,
+        purpose,
+        owner,
+        environment,
+        labels,
+        consumers,
+        usableBy,
+        observe,
+        generate,
+      })
+      return putKey(withLedger(dryRun))(actor, {
+        name,
+        body,
+        precondition: { match: [key.revision], absent: false },
+      })
     },
-    deleteKey: (name: string, actor = admin) => deleteKey(deps)(actor, { name, precondition: { match: 'any', absent: false } }),
-    adopt: (name: string, providerVersion: string, actor = admin) => adoptVersion(deps)(actor, { name, providerVersion }),
-    policy: (name: string, spec: Readonly<Record<string, unknown>>, actor = admin, precondition: Precondition = { match: null, absent: false }) =>
-      putPolicy(deps)(actor, { name, body: spec, precondition }),
+    deleteKey: (name: string, actor = admin) =>
+      deleteKey(deps)(actor, { name, precondition: { match: 'any', absent: false } }),
+    adopt: (name: string, providerVersion: string, actor = admin) =>
+      adoptVersion(deps)(actor, { name, providerVersion }),
+    policy: (
+      name: string,
+      spec: Readonly<Record<string, unknown>>,
+      actor = admin,
+      precondition: Precondition = { match: null, absent: false },
+    ) => putPolicy(deps)(actor, { name, body: spec, precondition }),
     replacePolicy: (name: string, spec: Readonly<Record<string, unknown>>, actor = admin) =>
       putPolicy(deps)(actor, { name, body: spec, precondition: { match: 'any', absent: false } }),
-    dropPolicy: (name: string, actor = admin) => deletePolicy(deps)(actor, { name, precondition: { match: 'any', absent: false } }),
-    consumer: (name: string, body: Partial<ConsumerBody> = {}, actor = admin, precondition: Precondition = noPrecondition) =>
-      putConsumer(deps)(actor, { name, body: { owner: 'team', ...body }, precondition }),
+    dropPolicy: (name: string, actor = admin) =>
+      deletePolicy(deps)(actor, { name, precondition: { match: 'any', absent: false } }),
+    consumer: (
+      name: string,
+      body: Partial<ConsumerBody> = {},
+      actor = admin,
+      precondition: Precondition = noPrecondition,
+    ) => putConsumer(deps)(actor, { name, body: { owner: 'team', ...body }, precondition }),
     sink: (name: string, body: SinkBody, precondition: Precondition = noPrecondition) =>
       putSink(deps)(admin, { name, body, precondition }),
     freeze: (body: FreezeBody, actor = admin, precondition: Precondition = noPrecondition) =>
@@ -107,10 +181,17 @@ export const openHouse = async (options: HouseOptions = {}) => {
       readValue(deps)(actor, { name, ...(version === undefined ? {} : { version }) }),
     operate: operateKey(deps),
     key: (name: string, actor = admin) => getKey(deps)(actor, name),
-    keys: (actor = admin, filter = {}, limit = 200, after: string | null = null) => listKeys(deps)(actor, filter, { limit, after }),
+    keys: (actor = admin, filter = {}, limit = 200, after: string | null = null) =>
+      listKeys(deps)(actor, filter, { limit, after }),
     versions: (id: string) => ledger.read((reads) => reads.versions.of(id)),
-    events: (filter: Parameters<Parameters<Parameters<Ledger['read']>[0]>[0]['audit']['list']>[0] = {}) =>
-      ledger.read(async (reads) => (await reads.audit.list(filter, { limit: 200, after: null })).items.map((item) => item.body)),
+    events: (
+      filter: Parameters<Parameters<Parameters<Ledger['read']>[0]>[0]['audit']['list']>[0] = {},
+    ) =>
+      ledger.read(async (reads) =>
+        (await reads.audit.list(filter, { limit: 200, after: null })).items.map(
+          (item) => item.body,
+        ),
+      ),
     shut: async () => {
       await sessions.close()
       await db.close()
@@ -141,4 +222,5 @@ export const refusal = async (promise: Promise<unknown>): Promise<RekeyError> =>
   }
   throw new Error('it was not refused')
 }
-export const codeOf = async (promise: Promise<unknown>): Promise<string> => (await refusal(promise)).code
+export const codeOf = async (promise: Promise<unknown>): Promise<string> =>
+  (await refusal(promise)).code

@@ -11,7 +11,7 @@ if (!model) throw new Error('the built-in vault has no type')
 const base: KeyType = {
   ...model,
   refSchema: Type.Object({ path: Type.String() }, { additionalProperties: false }),
-  objectId: ({ ref }) => `store:${String(ref['path'])}`,
+  objectId: ({ ref }) => `store:${JSON.stringify(ref['path']).slice(1, -1)}`,
 }
 
 export const vaultLike: Provider = {
@@ -21,8 +21,18 @@ export const vaultLike: Provider = {
   credentialSchema: null,
   endpoints: () => [],
   types: [
-    { ...base, type: 'storeLike.secret', title: 'a store', traits: { ...base.traits, publishTarget: true } },
-    { ...base, type: 'storeLike.single', title: 'one slot', traits: { ...base.traits, slot: 'single', staging: 'none' } },
+    {
+      ...base,
+      type: 'storeLike.secret',
+      title: 'a store',
+      traits: { ...base.traits, publishTarget: true },
+    },
+    {
+      ...base,
+      type: 'storeLike.single',
+      title: 'one slot',
+      traits: { ...base.traits, slot: 'single', staging: 'none' },
+    },
   ],
   connect: () => {
     throw new ProviderError('unsupported', 'none', 'only declared')

@@ -7,7 +7,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { shownCredential } from '#usecases/put-connection.ts'
 import { checkConnection } from '#usecases/check-connection.ts'
 import { inventoryConnection } from '#usecases/inventory-connection.ts'
-import { actorOf, admin, codeOf, type House, openHouse, operator, refusal, scoped } from '../support/house.ts'
+import {
+  actorOf,
+  admin,
+  codeOf,
+  type House,
+  openHouse,
+  operator,
+  refusal,
+  scoped,
+} from '../support/house.ts'
 
 let house: House
 let directory: string
@@ -36,11 +45,20 @@ beforeAll(async () => {
 afterAll(() => house.shut())
 
 const putVault = (name: string, credential: object, address = 'https://vault.example.com') =>
-  house.connection(name, { provider: 'vault', settings: vaultAt(address), credential: credential as never })
+  house.connection(name, {
+    provider: 'vault',
+    settings: vaultAt(address),
+    credential: credential as never,
+  })
 
 describe('writing a connection', () => {
   test('unknown settings are refused with a pointer to each', async () => {
-    const error = await refusal(house.connection('bad', { provider: 'vault', settings: { ...vaultAt('https://v.example.com'), adress: 'x' } }))
+    const error = await refusal(
+      house.connection('bad', {
+        provider: 'vault',
+        settings: { ...vaultAt('https://v.example.com'), adress: 'x' },
+      }),
+    )
     expect(error.code).toBe('request.invalid')
     expect(error.places.map((place) => place.pointer)).toContain('/settings/adress')
   })
@@ -63,24 +81,45 @@ describe('writing a connection', () => {
   test('putting the same again makes no new revision, also with the credential sent again', async () => {
     const first = await putVault('same', { from: 'value', value: 'hvs.same' })
     const put = (credential: object) =>
-      house.connection('same', { provider: 'vault', settings: vaultAt('https://vault.example.com'), credential: credential as never }, admin, {
-        match: [1],
-        absent: false,
-      })
+      house.connection(
+        'same',
+        {
+          provider: 'vault',
+          settings: vaultAt('https://vault.example.com'),
+          credential: credential as never,
+        },
+        admin,
+        {
+          match: [1],
+          absent: false,
+        },
+      )
     const kept = await put({ from: 'value' })
     const sent = await put({ from: 'value', value: 'hvs.same' })
-    expect([first.value.changed, kept.value.changed, sent.value.changed]).toEqual([true, false, false])
+    expect([first.value.changed, kept.value.changed, sent.value.changed]).toEqual([
+      true,
+      false,
+      false,
+    ])
     expect(sent.value.resource.revision).toBe(1)
   })
 
   test('a re-pointed connection does not keep its credential', async () => {
     await putVault('pointed', { from: 'value', value: 'hvs.for-the-real-vault' })
     const repoint = (settings: object) =>
-      house.connection('pointed', { provider: 'vault', settings: settings as never, credential: { from: 'value' } }, admin, { match: 'any', absent: false })
+      house.connection(
+        'pointed',
+        { provider: 'vault', settings: settings as never, credential: { from: 'value' } },
+        admin,
+        { match: 'any', absent: false },
+      )
     const error = await refusal(repoint(vaultAt('https://attacker.example.com')))
     expect(error.code).toBe('request.impossible')
     expect(error.places[0]?.pointer).toBe('/credential/value')
-    const otherAuth = { address: 'https://vault.example.com', auth: { method: 'token', mount: 'other' } }
+    const otherAuth = {
+      address: 'https://vault.example.com',
+      auth: { method: 'token', mount: 'other' },
+    }
     expect(await codeOf(repoint(otherAuth))).toMatch(/request\.(impossible|invalid)/)
     const stored = await house.ledger.read((db) => db.connections.get('pointed'))
     expect(stored?.settings['address']).toBe('https://vault.example.com')
@@ -91,7 +130,11 @@ describe('writing a connection', () => {
     const { credential } = value.resource
     await house.connection(
       'rolled',
-      { provider: 'vault', settings: vaultAt('https://vault.example.com'), credential: { from: 'value', value: 'hvs.new' } },
+      {
+        provider: 'vault',
+        settings: vaultAt('https://vault.example.com'),
+        credential: { from: 'value', value: 'hvs.new' },
+      },
       admin,
       { match: [1], absent: false },
     )
@@ -102,8 +145,12 @@ describe('writing a connection', () => {
   test('replacing unseen is 428, a stale revision 412, creating over an existing one 412', async () => {
     await house.connection('seen')
     expect(await codeOf(house.connection('seen'))).toBe('precondition.required')
-    expect(await codeOf(house.connection('seen', {}, admin, { match: [7], absent: false }))).toBe('precondition.failed')
-    expect(await codeOf(house.connection('seen', {}, admin, { match: null, absent: true }))).toBe('precondition.failed')
+    expect(await codeOf(house.connection('seen', {}, admin, { match: [7], absent: false }))).toBe(
+      'precondition.failed',
+    )
+    expect(await codeOf(house.connection('seen', {}, admin, { match: null, absent: true }))).toBe(
+      'precondition.failed',
+    )
   })
 
   test.each([
@@ -113,19 +160,35 @@ describe('writing a connection', () => {
     ['https://[::ffff:169.254.169.254]', 'the metadata service as a mapped address'],
     ['https://user:password@vault.example.com', 'a password in the address'],
   ])('the address %s is refused: %s', async (address) => {
-    expect(await codeOf(putVault('bad', { from: 'none' }, address))).toMatch(/connection\.unusable|request\.invalid/)
+    expect(await codeOf(putVault('bad', { from: 'none' }, address))).toMatch(
+      /connection\.unusable|request\.invalid/,
+    )
   })
 
   test('loopback and private addresses are for providers', async () => {
-    expect((await putVault('loop', { from: 'none' }, 'http://127.0.0.1:8200')).value.created).toBe(true)
-    expect((await putVault('private', { from: 'none' }, 'https://10.1.2.3')).value.created).toBe(true)
+    expect((await putVault('loop', { from: 'none' }, 'http://127.0.0.1:8200')).value.created).toBe(
+      true,
+    )
+    expect((await putVault('private', { from: 'none' }, 'https://10.1.2.3')).value.created).toBe(
+      true,
+    )
   })
 })
 
 describe('credentials', () => {
   test('from the environment only by its prefix, and only to the hosts that it names', async () => {
-    expect((await putVault('env', { from: 'env', name: 'REKEY_CREDENTIAL_VAULT' })).value.created).toBe(true)
-    expect((await putVault('env-port', { from: 'env', name: 'REKEY_CREDENTIAL_VAULT' }, 'http://127.0.0.1:8200')).value.created).toBe(true)
+    expect(
+      (await putVault('env', { from: 'env', name: 'REKEY_CREDENTIAL_VAULT' })).value.created,
+    ).toBe(true)
+    expect(
+      (
+        await putVault(
+          'env-port',
+          { from: 'env', name: 'REKEY_CREDENTIAL_VAULT' },
+          'http://127.0.0.1:8200',
+        )
+      ).value.created,
+    ).toBe(true)
     for (const [name, address] of [
       ['PATH', 'https://vault.example.com'],
       ['REKEY_DATABASE_URL', 'https://vault.example.com'],
@@ -136,16 +199,37 @@ describe('credentials', () => {
       ['REKEY_CREDENTIAL_ABSENT', 'https://vault.example.com'],
     ] as const) {
       const credential = { from: 'env', name }
-      expect([name, address, await codeOf(putVault('bad', credential, address))]).toEqual([name, address, 'connection.unusable'])
+      expect([name, address, await codeOf(putVault('bad', credential, address))]).toEqual([
+        name,
+        address,
+        'connection.unusable',
+      ])
     }
   })
 
   test('from files only below the directory, by the real path', async () => {
     expect((await putVault('file', { from: 'file', path: 'token' })).value.created).toBe(true)
-    expect((await putVault('file-deep', { from: 'file', path: join(directory, 'sub', 'token') })).value.created).toBe(true)
-    for (const path of ['../x', '/etc/passwd', 'sub/../../x', 'link', 'linked/secret', 'absent', 'sub', '', '.', 'token\0.txt']) {
+    expect(
+      (await putVault('file-deep', { from: 'file', path: join(directory, 'sub', 'token') })).value
+        .created,
+    ).toBe(true)
+    for (const path of [
+      '../x',
+      '/etc/passwd',
+      'sub/../../x',
+      'link',
+      'linked/secret',
+      'absent',
+      'sub',
+      '',
+      '.',
+      'token\0.txt',
+    ]) {
       if (path === '') continue
-      expect([path, await codeOf(putVault('bad', { from: 'file', path }))]).toEqual([path, 'connection.unusable'])
+      expect([path, await codeOf(putVault('bad', { from: 'file', path }))]).toEqual([
+        path,
+        'connection.unusable',
+      ])
     }
   })
 
@@ -155,8 +239,12 @@ describe('credentials', () => {
 
   test('from a key only when the key allows the connection', async () => {
     await house.register('vault-token', { usableBy: ['from-key'] })
-    expect((await putVault('from-key', { from: 'key', key: 'vault-token' })).value.created).toBe(true)
-    expect(await codeOf(putVault('from-key-2', { from: 'key', key: 'vault-token' }))).toBe('connection.unusable')
+    expect((await putVault('from-key', { from: 'key', key: 'vault-token' })).value.created).toBe(
+      true,
+    )
+    expect(await codeOf(putVault('from-key-2', { from: 'key', key: 'vault-token' }))).toBe(
+      'connection.unusable',
+    )
     const absent = await refusal(putVault('from-key-2', { from: 'key', key: 'absent' }))
     expect(absent.code).toBe('connection.unusable')
   })
@@ -164,7 +252,12 @@ describe('credentials', () => {
   test('a credential does not lead in a circle', async () => {
     await house.connection('ring-a', { provider: 'local' })
     await house.register('ring-key', { connection: 'ring-a', usableBy: ['ring-b', 'ring-a'] })
-    const circle = house.connection('ring-a', { provider: 'local', credential: { from: 'key', key: 'ring-key' } }, admin, { match: 'any', absent: false })
+    const circle = house.connection(
+      'ring-a',
+      { provider: 'local', credential: { from: 'key', key: 'ring-key' } },
+      admin,
+      { match: 'any', absent: false },
+    )
     expect(await codeOf(circle)).toBe('connection.unusable')
   })
 
@@ -181,14 +274,23 @@ describe('credentials', () => {
       const { port } = server.address() as AddressInfo
       await house.register('sent-token', { usableBy: ['sending'] })
       await putVault('sending', { from: 'key', key: 'sent-token' }, `http://127.0.0.1:${port}`)
-      await refusal(house.register('over-there', { connection: 'sending', type: 'vault.kv2.secret', ref: { mount: 'kv', path: 'a', field: 'b' }, create: false }))
+      await refusal(
+        house.register('over-there', {
+          connection: 'sending',
+          type: 'vault.kv2.secret',
+          ref: { mount: 'kv', path: 'a', field: 'b' },
+          create: false,
+        }),
+      )
       const { value } = await house.value('sent-token', admin)
       expect(seen.length).toBeGreaterThan(0)
       expect(new Set(seen)).toEqual(new Set([new TextDecoder().decode(value.reveal())]))
     } finally {
       server.close()
     }
-    expect(await codeOf(house.connection('local-2', { credential: { from: 'value', value: 'x' } }))).toBe('request.invalid')
+    expect(
+      await codeOf(house.connection('local-2', { credential: { from: 'value', value: 'x' } })),
+    ).toBe('request.invalid')
   })
 
   test('taking the right back from a key closes the connection that used it', async () => {
@@ -197,7 +299,8 @@ describe('credentials', () => {
     await house.putKey('lent', (body) => ({ ...body, usableBy: [] }))
     const connection = await house.ledger.read((db) => db.connections.get('borrower'))
     expect(connection).not.toBeNull()
-    if (connection) expect(await codeOf(house.sessions.open(connection))).toBe('connection.unusable')
+    if (connection)
+      expect(await codeOf(house.sessions.open(connection))).toBe('connection.unusable')
   })
 })
 
@@ -234,16 +337,34 @@ describe('the life of a connection', () => {
     const { value: kept } = await house.register('kept', { connection: 'stock' })
     const { value: lost } = await house.register('lost', { connection: 'stock' })
     await house.vault.remove(lost.id)
-    const found = await inventoryConnection(house.deps)(operator, { name: 'stock' }, { limit: 50, after: null })
+    const found = await inventoryConnection(house.deps)(
+      operator,
+      { name: 'stock' },
+      { limit: 50, after: null },
+    )
     expect(found.items.map(({ key, state }) => [key, state])).toEqual([
       [kept.name, 'managed'],
       [lost.name, 'gone'],
     ])
-    const paged = await inventoryConnection(house.deps)(operator, { name: 'stock' }, { limit: 1, after: null })
+    const paged = await inventoryConnection(house.deps)(
+      operator,
+      { name: 'stock' },
+      { limit: 1, after: null },
+    )
     expect(paged.items).toHaveLength(1)
-    const rest = await inventoryConnection(house.deps)(operator, { name: 'stock' }, { limit: 1, after: paged.next })
+    const rest = await inventoryConnection(house.deps)(
+      operator,
+      { name: 'stock' },
+      { limit: 1, after: paged.next },
+    )
     expect(rest.items.map(({ key }) => key)).toEqual(['lost'])
-    const blind = actorOf('blind', ['operator'], { scope: { matchLabels: { team: 'none' }, connections: ['stock'] } })
-    expect(await codeOf(inventoryConnection(house.deps)(blind, { name: 'stock' }, { limit: 1, after: null }))).toBe('resource.notFound')
+    const blind = actorOf('blind', ['operator'], {
+      scope: { matchLabels: { team: 'none' }, connections: ['stock'] },
+    })
+    expect(
+      await codeOf(
+        inventoryConnection(house.deps)(blind, { name: 'stock' }, { limit: 1, after: null }),
+      ),
+    ).toBe('resource.notFound')
   })
 })

@@ -5,7 +5,11 @@ import { ProviderError, type Session } from '#domain/provider.ts'
 import { admin, codeOf, type House, openHouse, refusal } from '../support/house.ts'
 
 type Create = Session['create']
-type Fault = (order: Parameters<Create>[0], call: Parameters<Create>[1], real: Create) => ReturnType<Create>
+type Fault = (
+  order: Parameters<Create>[0],
+  call: Parameters<Create>[1],
+  real: Create,
+) => ReturnType<Create>
 
 let house: House
 let fault: Fault | null = null
@@ -38,7 +42,9 @@ class Killed extends Error {}
 
 const objects = async (name: string): Promise<number> => {
   const rows = await house.sql(`SELECT id FROM app.key WHERE name = $1`, [name])
-  const counts = await Promise.all(rows.map(async ({ id }) => (await house.vault.list(String(id))).length))
+  const counts = await Promise.all(
+    rows.map(async ({ id }) => (await house.vault.list(String(id))).length),
+  )
   return counts.reduce((sum, count) => sum + count, 0)
 }
 
@@ -57,7 +63,9 @@ test('a lost reply is probed, adopted and finished within the request', async ()
   }
   await house.register('lost-reply')
   await outcome('lost-reply')
-  const outcomes = (await house.events({ key: 'lost-reply', action: 'effect.create' })).map((event) => event.outcome)
+  const outcomes = (await house.events({ key: 'lost-reply', action: 'effect.create' })).map(
+    (event) => event.outcome,
+  )
   expect(outcomes).toEqual(['succeeded', 'unknown', 'intent'])
 })
 
@@ -103,7 +111,10 @@ test('a half-made key does not rotate, whatever policy selects it', async () => 
     throw new Killed()
   }
   await expect(house.register('half', { labels: { half: 'yes' } })).rejects.toThrow(Killed)
-  await house.policy('half', { selector: { matchLabels: { half: 'yes' } }, schedule: { cron: '* * * * *', timezone: 'UTC' } })
+  await house.policy('half', {
+    selector: { matchLabels: { half: 'yes' } },
+    schedule: { cron: '* * * * *', timezone: 'UTC' },
+  })
   expect((await house.key('half')).status.nextRotationAt).toBeNull()
   fault = null
   await house.register('half', { labels: { half: 'yes' } })

@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { actorOf, admin, codeOf, type House, openHouse, operator, refusal, scoped } from '../support/house.ts'
+import {
+  actorOf,
+  admin,
+  codeOf,
+  type House,
+  openHouse,
+  operator,
+  refusal,
+  scoped,
+} from '../support/house.ts'
 
 let house: House
 
@@ -16,10 +25,17 @@ describe('registering', () => {
   test('create makes the object, with a verified version 1 as primary', async () => {
     const { value: key } = await house.register('made')
     const [version] = await house.versions(key.id)
-    expect(version).toMatchObject({ version: 1, state: 'active', primary: true, materialKnown: true })
+    expect(version).toMatchObject({
+      version: 1,
+      state: 'active',
+      primary: true,
+      materialKnown: true,
+    })
     expect(version?.verifiedAt).not.toBeNull()
     expect(version?.fingerprint).not.toBeNull()
-    const actions = (await house.events({ key: 'made' })).map(({ action, outcome }) => `${action} ${outcome}`)
+    const actions = (await house.events({ key: 'made' })).map(
+      ({ action, outcome }) => `${action} ${outcome}`,
+    )
     expect(actions.toSorted()).toEqual([
       'effect.create intent',
       'effect.create succeeded',
@@ -41,10 +57,18 @@ describe('registering', () => {
   })
 
   test('an unknown type, ref or parameter is refused with its pointer', async () => {
-    expect((await refusal(house.register('x', { type: 'local.sekret' }))).places[0]?.pointer).toBe('/type')
-    expect((await refusal(house.register('x', { ref: { path: 'a' } }))).places[0]?.pointer).toBe('/ref/path')
-    expect((await refusal(house.register('x', { generate: { lenght: 4 } }))).places[0]?.pointer).toBe('/generate/lenght')
-    expect((await refusal(house.register('x', { connection: 'nowhere' }))).code).toBe('request.impossible')
+    expect((await refusal(house.register('x', { type: 'local.sekret' }))).places[0]?.pointer).toBe(
+      '/type',
+    )
+    expect((await refusal(house.register('x', { ref: { path: 'a' } }))).places[0]?.pointer).toBe(
+      '/ref/path',
+    )
+    expect(
+      (await refusal(house.register('x', { generate: { lenght: 4 } }))).places[0]?.pointer,
+    ).toBe('/generate/lenght')
+    expect((await refusal(house.register('x', { connection: 'nowhere' }))).code).toBe(
+      'request.impossible',
+    )
   })
 
   test('a dry run makes nothing, neither here nor at the provider', async () => {
@@ -71,47 +95,93 @@ describe('rights', () => {
   test('a grant opens the objects of its globs to keys with its labels', async () => {
     const labels = { team: 'pay' }
     expect((await house.register('pay-api', { labels }, operator)).value.name).toBe('pay-api')
-    expect(await codeOf(house.register('other', { labels }, operator))).toBe('connection.notGranted')
-    expect(await codeOf(house.register('pay-db', { labels: { team: 'web' } }, operator))).toBe('connection.notGranted')
+    expect(await codeOf(house.register('other', { labels }, operator))).toBe(
+      'connection.notGranted',
+    )
+    expect(await codeOf(house.register('pay-db', { labels: { team: 'web' } }, operator))).toBe(
+      'connection.notGranted',
+    )
   })
 
   test('a scoped operator registers within the scope only', async () => {
-    expect((await house.register('pay-own', { labels: { team: 'pay' } }, payOperator)).value.name).toBe('pay-own')
-    expect(await codeOf(house.register('pay-foreign', { labels: { team: 'web' } }, payOperator))).toBe('auth.denied')
+    expect(
+      (await house.register('pay-own', { labels: { team: 'pay' } }, payOperator)).value.name,
+    ).toBe('pay-own')
+    expect(
+      await codeOf(house.register('pay-foreign', { labels: { team: 'web' } }, payOperator)),
+    ).toBe('auth.denied')
     const elsewhere = scoped({ connections: ['elsewhere'] })
-    expect(await codeOf(house.register('pay-x', { labels: { team: 'pay' } }, elsewhere))).toBe('auth.denied')
+    expect(await codeOf(house.register('pay-x', { labels: { team: 'pay' } }, elsewhere))).toBe(
+      'auth.denied',
+    )
   })
 
   test("a scoped operator does not give a new key the label of another team's grant", async () => {
     const labels = { team: 'pay', env: 'test' }
-    expect(await codeOf(house.register('thief', { connection: 'open', labels }, payOperator))).toBe('auth.denied')
+    expect(await codeOf(house.register('thief', { connection: 'open', labels }, payOperator))).toBe(
+      'auth.denied',
+    )
   })
 
   test('a label edit into one’s own scope, or out of it, is refused', async () => {
     await house.register('web-key', { labels: { team: 'web' } })
-    expect(await codeOf(house.putKey('web-key', (body) => ({ ...body, labels: { team: 'pay' } }), payOperator))).toBe('resource.notFound')
+    expect(
+      await codeOf(
+        house.putKey('web-key', (body) => ({ ...body, labels: { team: 'pay' } }), payOperator),
+      ),
+    ).toBe('resource.notFound')
     await house.register('pay-mine', { labels: { team: 'pay' } })
-    expect(await codeOf(house.putKey('pay-mine', (body) => ({ ...body, labels: { team: 'web' } }), payOperator))).toBe('auth.denied')
+    expect(
+      await codeOf(
+        house.putKey('pay-mine', (body) => ({ ...body, labels: { team: 'web' } }), payOperator),
+      ),
+    ).toBe('auth.denied')
   })
 
   test('labels that a grant looks at, and those under rekey.dev/, are changed by an admin only', async () => {
     await house.register('pay-label', { labels: { team: 'pay', tier: '1' } })
-    expect(await codeOf(house.putKey('pay-label', (body) => ({ ...body, labels: { team: 'x', tier: '1' } }), operator))).toBe('auth.denied')
-    expect(await codeOf(house.putKey('pay-label', (body) => ({ ...body, labels: { ...body.labels, 'rekey.dev/x': '1' } }), operator))).toBe('auth.denied')
-    const free = await house.putKey('pay-label', (body) => ({ ...body, labels: { ...body.labels, tier: '2' } }), operator)
+    expect(
+      await codeOf(
+        house.putKey(
+          'pay-label',
+          (body) => ({ ...body, labels: { team: 'x', tier: '1' } }),
+          operator,
+        ),
+      ),
+    ).toBe('auth.denied')
+    expect(
+      await codeOf(
+        house.putKey(
+          'pay-label',
+          (body) => ({ ...body, labels: { ...body.labels, 'rekey.dev/x': '1' } }),
+          operator,
+        ),
+      ),
+    ).toBe('auth.denied')
+    const free = await house.putKey(
+      'pay-label',
+      (body) => ({ ...body, labels: { ...body.labels, tier: '2' } }),
+      operator,
+    )
     expect(free.value.resource.labels['tier']).toBe('2')
-    const byAdmin = await house.putKey('pay-label', (body) => ({ ...body, labels: { 'rekey.dev/x': '1' } }))
+    const byAdmin = await house.putKey('pay-label', (body) => ({
+      ...body,
+      labels: { 'rekey.dev/x': '1' },
+    }))
     expect(byAdmin.value.resource.labels).toEqual({ 'rekey.dev/x': '1' })
   })
 
   test('a label change that leaves the grant is refused even where labels are free', async () => {
     await house.connection('free', { grants: [{ matchLabels: { zone: 'a' }, refs: ['*'] }] })
     await house.register('zoned', { connection: 'free', labels: { zone: 'a' } }, operator)
-    expect(await codeOf(house.putKey('zoned', (body) => ({ ...body, labels: {} }), operator))).toBe('auth.denied')
+    expect(await codeOf(house.putKey('zoned', (body) => ({ ...body, labels: {} }), operator))).toBe(
+      'auth.denied',
+    )
   })
 
   test('lists and reads know only what lies in the scope, and pages are full', async () => {
-    for (const n of [1, 2, 3]) await house.register(`pay-list-${n}`, { labels: { team: 'pay', list: 'yes' } })
+    for (const n of [1, 2, 3])
+      await house.register(`pay-list-${n}`, { labels: { team: 'pay', list: 'yes' } })
     await house.register('pay-list-0', { labels: { team: 'web', list: 'yes' } })
     const first = await house.keys(payOperator, { labels: { list: 'yes' } }, 2)
     expect(first.items.map(({ key }) => key.name)).toEqual(['pay-list-1', 'pay-list-2'])
@@ -142,7 +212,9 @@ describe('changing and deleting', () => {
 
   test('connection, type and ref are fixed', async () => {
     await house.register('fixed')
-    const error = await refusal(house.putKey('fixed', (body) => ({ ...body, connection: 'open', type: 'local.key' })))
+    const error = await refusal(
+      house.putKey('fixed', (body) => ({ ...body, connection: 'open', type: 'local.key' })),
+    )
     expect(error.code).toBe('request.impossible')
     expect(error.places.map(({ pointer }) => pointer)).toEqual(['/connection', '/type'])
   })
@@ -224,20 +296,37 @@ describe('using keys', () => {
     await house.consumer('shop', { keys: ['by-self'], labels: { uses: 'by-label' } })
     for (const name of ['by-name', 'by-self', 'by-label']) {
       expect((await house.value(name, reader({ consumer: 'shop' }))).version).toBe(1)
-      expect(await codeOf(house.value(name, reader({ consumer: 'bank' })))).toBe('resource.notFound')
+      expect(await codeOf(house.value(name, reader({ consumer: 'bank' })))).toBe(
+        'resource.notFound',
+      )
     }
   })
 
   test('only active versions are read', async () => {
     const { value: key } = await house.register('retired')
     const { value } = await house.value('retired', admin)
-    const row = { object: key.id, operationId: 'by hand', algorithm: 'secret', material: value, publicKey: null }
+    const row = {
+      object: key.id,
+      operationId: 'by hand',
+      algorithm: 'secret',
+      material: value,
+      publicKey: null,
+    }
     await house.adopt('retired', String((await house.vault.insert(row)).version))
     expect((await house.value('retired', admin, 2)).version).toBe(2)
     const old = (await house.versions(key.id)).find(({ version }) => version === 2)
     await house.ledger.commit(admin, async (tx) => {
-      if (old) await tx.writeVersion.update({ ...old, state: 'suspended', suspendedAt: await tx.now() }, 'active')
-      return { value: null, audit: [{ action: 'key.put', target: { id: key.id, name: key.name }, outcome: 'succeeded' }] }
+      if (old)
+        await tx.writeVersion.update(
+          { ...old, state: 'suspended', suspendedAt: await tx.now() },
+          'active',
+        )
+      return {
+        value: null,
+        audit: [
+          { action: 'key.put', target: { id: key.id, name: key.name }, outcome: 'succeeded' },
+        ],
+      }
     })
     expect(await codeOf(house.value('retired', admin, 2))).toBe('key.versionUnusable')
     expect(await codeOf(house.value('retired', admin, 9))).toBe('resource.notFound')
@@ -248,10 +337,16 @@ describe('using keys', () => {
     const user = reader({ keys: ['aes'] })
     const input = new TextEncoder().encode('plain text')
     const sealed = await house.operate(user, { name: 'aes', operation: 'encrypt', input })
-    const opened = await house.operate(user, { name: 'aes', operation: 'decrypt', input: sealed.output })
+    const opened = await house.operate(user, {
+      name: 'aes',
+      operation: 'decrypt',
+      input: sealed.output,
+    })
     expect(new TextDecoder().decode(opened.output)).toBe('plain text')
-    for (let n = 0; n < 30; n += 1) await house.operate(user, { name: 'aes', operation: 'encrypt', input })
-    const used = async () => (await house.events({ action: 'key.used' })).filter(({ target }) => target.name === 'aes')
+    for (let n = 0; n < 30; n += 1)
+      await house.operate(user, { name: 'aes', operation: 'encrypt', input })
+    const used = async () =>
+      (await house.events({ action: 'key.used' })).filter(({ target }) => target.name === 'aes')
     expect(await used()).toHaveLength(2)
     await house.clock.advance(61_000)
     await house.operate(user, { name: 'aes', operation: 'encrypt', input })
@@ -264,8 +359,14 @@ describe('using keys', () => {
   test('an operation that the type does not have is refused; so is a key that one is not bound to', async () => {
     await house.register('no-signing')
     const input = new Uint8Array([1])
-    expect(await codeOf(house.operate(admin, { name: 'no-signing', operation: 'sign', input }))).toBe('request.impossible')
-    expect(await codeOf(house.operate(reader({ keys: [] }), { name: 'aes', operation: 'encrypt', input }))).toBe('resource.notFound')
+    expect(
+      await codeOf(house.operate(admin, { name: 'no-signing', operation: 'sign', input })),
+    ).toBe('request.impossible')
+    expect(
+      await codeOf(
+        house.operate(reader({ keys: [] }), { name: 'aes', operation: 'encrypt', input }),
+      ),
+    ).toBe('resource.notFound')
   })
 
   test('material that stays in the vault is not delivered', async () => {

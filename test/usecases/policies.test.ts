@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { admin, codeOf, type House, openHouse, operator, refusal, scoped } from '../support/house.ts'
+import {
+  admin,
+  codeOf,
+  type House,
+  openHouse,
+  operator,
+  refusal,
+  scoped,
+} from '../support/house.ts'
 import { vaultLike } from '../support/store-provider.ts'
 
 let house: House
@@ -7,7 +15,10 @@ let house: House
 beforeAll(async () => {
   house = await openHouse({ providers: [vaultLike] })
   await house.connection('vault')
-  await house.connection('stores', { provider: 'storeLike', grants: [{ matchLabels: { app: 'shop' }, refs: ['store:shop/*'] }] })
+  await house.connection('stores', {
+    provider: 'storeLike',
+    grants: [{ matchLabels: { app: 'shop' }, refs: ['store:shop/*'] }],
+  })
 })
 afterAll(() => house.shut())
 
@@ -18,46 +29,80 @@ describe('the body', () => {
   test('three forms say the same', async () => {
     const flat = { name: 'forms', labels: { a: 'b' }, ...select('forms'), ...monthly }
     const first = await house.policy('forms', flat)
-    const nested = await house.replacePolicy('forms', { labels: { a: 'b' }, spec: { ...select('forms'), ...monthly } })
+    const nested = await house.replacePolicy('forms', {
+      labels: { a: 'b' },
+      spec: { ...select('forms'), ...monthly },
+    })
     const file = await house.replacePolicy('forms', {
       apiVersion: 'rekey.dev/v1',
       kind: 'RotationPolicy',
       metadata: { name: 'forms', labels: { a: 'b' } },
       spec: { ...select('forms'), ...monthly },
     })
-    expect([first.value.created, nested.value.changed, file.value.changed]).toEqual([true, false, false])
+    expect([first.value.created, nested.value.changed, file.value.changed]).toEqual([
+      true,
+      false,
+      false,
+    ])
     expect(file.value.resource.revision).toBe(1)
   })
 
   test('what a GET answers can be put back', async () => {
     const { value } = await house.policy('back', { ...select('back'), ...monthly })
-    const shown = { name: 'back', labels: {}, annotations: {}, ...value.resource.spec, status: { anything: true }, audit: null }
+    const shown = {
+      name: 'back',
+      labels: {},
+      annotations: {},
+      ...value.resource.spec,
+      status: { anything: true },
+      audit: null,
+    }
     expect((await house.replacePolicy('back', shown)).value.changed).toBe(false)
   })
 
   test('faults carry the pointer of the form that was sent, and what was meant', async () => {
-    const flat = await refusal(house.policy('typo', { ...select('typo'), schedule: { cron: '0 3 1 * *', timezone: 'Europe/Pariss' } }))
+    const flat = await refusal(
+      house.policy('typo', {
+        ...select('typo'),
+        schedule: { cron: '0 3 1 * *', timezone: 'Europe/Pariss' },
+      }),
+    )
     expect(flat.places[0]).toMatchObject({ pointer: '/schedule/timezone' })
     expect(flat.places[0]?.detail).toContain('Europe/Paris')
-    const nested = await refusal(house.policy('typo', { spec: { ...select('typo'), shedule: monthly.schedule } }))
+    const nested = await refusal(
+      house.policy('typo', { spec: { ...select('typo'), shedule: monthly.schedule } }),
+    )
     expect(nested.code).toBe('request.invalid')
     expect(nested.places[0]?.pointer).toBe('/spec/shedule')
-    const named = await refusal(house.policy('typo', { name: 'other', ...select('typo'), ...monthly }))
+    const named = await refusal(
+      house.policy('typo', { name: 'other', ...select('typo'), ...monthly }),
+    )
     expect(named.places[0]?.pointer).toBe('/name')
   })
 
   test('a schedule that never fires has a code of its own', async () => {
     const schedule = { cron: '0 0 30 2 *', timezone: 'UTC' }
-    expect(await codeOf(house.policy('never', { ...select('never'), schedule }))).toBe('policy.neverFires')
+    expect(await codeOf(house.policy('never', { ...select('never'), schedule }))).toBe(
+      'policy.neverFires',
+    )
   })
 
   test('names that are paths or worse are refused', async () => {
     for (const name of ['../up', 'a/b', 'a\0b', 'UPPER', '-a', 'a'.repeat(64)]) {
-      const document = { apiVersion: 'rekey.dev/v1', kind: 'RotationPolicy', metadata: { name }, spec: { ...select('x'), ...monthly } }
+      const document = {
+        apiVersion: 'rekey.dev/v1',
+        kind: 'RotationPolicy',
+        metadata: { name },
+        spec: { ...select('x'), ...monthly },
+      }
       const put = house.deps
       const error = await refusal(
         import('#usecases/put-policy.ts').then(({ putPolicy }) =>
-          putPolicy(put)(admin, { name: null, body: document, precondition: { match: null, absent: false } }),
+          putPolicy(put)(admin, {
+            name: null,
+            body: document,
+            precondition: { match: null, absent: false },
+          }),
         ),
       )
       expect([name, error.code]).toEqual([name, 'request.invalid'])
@@ -127,7 +172,9 @@ describe('which policy applies', () => {
     await house.policy('by-b', { selector: { matchLabels: { b: 'overlap' } }, manual: true })
     await house.register('only-a', { labels: { a: 'overlap' } })
     const both = { a: 'overlap', b: 'overlap' }
-    expect(await codeOf(house.putKey('only-a', (body) => ({ ...body, labels: both })))).toBe('policy.overlap')
+    expect(await codeOf(house.putKey('only-a', (body) => ({ ...body, labels: both })))).toBe(
+      'policy.overlap',
+    )
     expect(await codeOf(house.register('both', { labels: both }))).toBe('policy.overlap')
     expect(await house.ledger.read((db) => db.keys.byName('both'))).toBeNull()
   })
@@ -174,7 +221,11 @@ describe('enabling and rotating', () => {
 
   test('rotateOnEnable gives each key one occurrence, due now, that survives a change of the key', async () => {
     await house.register('eager', { labels: { app: 'eager' } })
-    const { value } = await house.policy('eager', { ...select('eager'), ...monthly, rotateOnEnable: true })
+    const { value } = await house.policy('eager', {
+      ...select('eager'),
+      ...monthly,
+      rotateOnEnable: true,
+    })
     const row = await due('eager')
     expect(row?.occurrence).toMatch(new RegExp(`^enable:${value.resource.revision}@`))
     expect(row?.dueAt?.getTime()).toBeLessThanOrEqual(house.clock.now().getTime())
@@ -184,21 +235,39 @@ describe('enabling and rotating', () => {
 
   test('rotateOnEnable asks again only when it is enabled again', async () => {
     await house.register('once', { labels: { app: 'once' } })
-    await house.policy('once', { ...select('once'), manual: true, enabled: false, rotateOnEnable: true })
+    await house.policy('once', {
+      ...select('once'),
+      manual: true,
+      enabled: false,
+      rotateOnEnable: true,
+    })
     expect((await due('once'))?.dueAt ?? null).toBeNull()
     await house.replacePolicy('once', { ...select('once'), manual: true, rotateOnEnable: true })
     const first = (await due('once'))?.occurrence
-    await house.replacePolicy('once', { ...select('once'), manual: true, rotateOnEnable: true, description: 'new words' })
+    await house.replacePolicy('once', {
+      ...select('once'),
+      manual: true,
+      rotateOnEnable: true,
+      description: 'new words',
+    })
     expect((await due('once'))?.occurrence).toBe(first)
   })
 
   test('a paused policy and a frozen key say so', async () => {
     await house.register('still', { labels: { app: 'still' } })
     const until = new Date(house.clock.now().getTime() + 86_400_000).toISOString()
-    await house.policy('still', { ...select('still'), ...monthly, pause: { until, reason: 'audit' } })
+    await house.policy('still', {
+      ...select('still'),
+      ...monthly,
+      pause: { until, reason: 'audit' },
+    })
     expect((await house.key('still')).status.why).toContain('paused until')
     await house.replacePolicy('still', { ...select('still'), ...monthly })
-    await house.freeze({ until, reason: 'quarter close', selector: { matchLabels: { app: 'still' } } })
+    await house.freeze({
+      until,
+      reason: 'quarter close',
+      selector: { matchLabels: { app: 'still' } },
+    })
     expect((await house.key('still')).status.why).toContain('quarter close')
   })
 })
@@ -211,7 +280,13 @@ describe('what types cannot do', () => {
   })
 
   test('parameters that the type does not know are refused', async () => {
-    const error = await refusal(house.policy('params', { selector: { type: 'local.key' }, manual: true, generate: { algorythm: 'aes256' } }))
+    const error = await refusal(
+      house.policy('params', {
+        selector: { type: 'local.key' },
+        manual: true,
+        generate: { algorythm: 'aes256' },
+      }),
+    )
     expect(error.code).toBe('policy.impossible')
     expect(error.places[0]?.pointer).toBe('/generate/algorythm')
   })
@@ -219,13 +294,23 @@ describe('what types cannot do', () => {
 
 describe('authority', () => {
   const shop = scoped({ matchLabels: { app: 'shop' } })
-  const publish = (path: string) => [{ name: 'out', connection: 'stores', type: 'storeLike.secret', ref: { path } }]
+  const publish = (path: string) => [
+    { name: 'out', connection: 'stores', type: 'storeLike.secret', ref: { path } },
+  ]
 
   test("a policy's selector lies within its author's scope", async () => {
     const labels = { app: 'shop' }
-    expect(await codeOf(house.policy('wide', { labels, selector: { connection: 'vault' }, manual: true }, shop))).toBe('auth.denied')
-    expect(await codeOf(house.policy('unlabelled', { ...select('shop'), manual: true }, shop))).toBe('auth.denied')
-    expect((await house.policy('shop', { labels, ...select('shop'), manual: true }, shop)).value.created).toBe(true)
+    expect(
+      await codeOf(
+        house.policy('wide', { labels, selector: { connection: 'vault' }, manual: true }, shop),
+      ),
+    ).toBe('auth.denied')
+    expect(
+      await codeOf(house.policy('unlabelled', { ...select('shop'), manual: true }, shop)),
+    ).toBe('auth.denied')
+    expect(
+      (await house.policy('shop', { labels, ...select('shop'), manual: true }, shop)).value.created,
+    ).toBe(true)
   })
 
   test('a policy out of scope is not there, and cannot be taken over by its name', async () => {
@@ -237,28 +322,56 @@ describe('authority', () => {
 
   test('publishing needs a grant at the target for the labels that the selector demands', async () => {
     const ok = { selector: { matchLabels: { app: 'shop', x: '1' } }, manual: true }
-    expect((await house.policy('pub', { ...ok, publish: publish('shop/db') }, operator)).value.created).toBe(true)
-    expect(await codeOf(house.policy('pub-2', { ...ok, publish: publish('bank/db') }, operator))).toBe('connection.notGranted')
-    const loose = { selector: { matchExpressions: [{ key: 'app', operator: 'In', values: ['shop'] }] }, manual: true }
-    expect(await codeOf(house.policy('pub-3', { ...loose, publish: publish('shop/db') }, operator))).toBe('connection.notGranted')
+    expect(
+      (await house.policy('pub', { ...ok, publish: publish('shop/db') }, operator)).value.created,
+    ).toBe(true)
+    expect(
+      await codeOf(house.policy('pub-2', { ...ok, publish: publish('bank/db') }, operator)),
+    ).toBe('connection.notGranted')
+    const loose = {
+      selector: { matchExpressions: [{ key: 'app', operator: 'In', values: ['shop'] }] },
+      manual: true,
+    }
+    expect(
+      await codeOf(house.policy('pub-3', { ...loose, publish: publish('shop/db') }, operator)),
+    ).toBe('connection.notGranted')
   })
 
   test('an admin’s target is not carried to other keys by an operator’s edit', async () => {
-    const base = { selector: { matchLabels: { app: 'bank', y: '1' } }, manual: true, publish: publish('bank/db') }
+    const base = {
+      selector: { matchLabels: { app: 'bank', y: '1' } },
+      manual: true,
+      publish: publish('bank/db'),
+    }
     await house.policy('carried', base)
-    expect((await house.replacePolicy('carried', { ...base, description: 'words' }, operator)).value.changed).toBe(true)
+    expect(
+      (await house.replacePolicy('carried', { ...base, description: 'words' }, operator)).value
+        .changed,
+    ).toBe(true)
     const widened = { ...base, selector: { matchLabels: { y: '1' } } }
-    expect(await codeOf(house.replacePolicy('carried', widened, operator))).toBe('connection.notGranted')
+    expect(await codeOf(house.replacePolicy('carried', widened, operator))).toBe(
+      'connection.notGranted',
+    )
   })
 
   test('files, unknown connections and things that are no targets are refused', async () => {
     const base = { ...select('targets'), manual: true }
     const file = [{ name: 'out', type: 'file', ref: { path: 'x' } }]
-    expect(await codeOf(house.policy('t1', { ...base, publish: file }, operator))).toBe('auth.denied')
-    const nowhere = [{ name: 'out', connection: 'nowhere', type: 'storeLike.secret', ref: { path: 'x' } }]
-    expect(await codeOf(house.policy('t2', { ...base, publish: nowhere }))).toBe('request.impossible')
-    const noTarget = [{ name: 'out', connection: 'stores', type: 'storeLike.single', ref: { path: 'x' } }]
-    expect(await codeOf(house.policy('t3', { ...base, publish: noTarget }))).toBe('request.impossible')
+    expect(await codeOf(house.policy('t1', { ...base, publish: file }, operator))).toBe(
+      'auth.denied',
+    )
+    const nowhere = [
+      { name: 'out', connection: 'nowhere', type: 'storeLike.secret', ref: { path: 'x' } },
+    ]
+    expect(await codeOf(house.policy('t2', { ...base, publish: nowhere }))).toBe(
+      'request.impossible',
+    )
+    const noTarget = [
+      { name: 'out', connection: 'stores', type: 'storeLike.single', ref: { path: 'x' } },
+    ]
+    expect(await codeOf(house.policy('t3', { ...base, publish: noTarget }))).toBe(
+      'request.impossible',
+    )
   })
 
   test('a connection that policies publish to is in use', async () => {
@@ -269,8 +382,14 @@ describe('authority', () => {
 
 test('revisions are kept, with their authors', async () => {
   await house.policy('kept', { ...select('kept'), manual: true })
-  await house.replacePolicy('kept', { ...select('kept'), manual: true, description: 'two' }, operator)
-  const { items } = await house.ledger.read((db) => db.policies.revisions('kept', { limit: 10, after: null }))
+  await house.replacePolicy(
+    'kept',
+    { ...select('kept'), manual: true, description: 'two' },
+    operator,
+  )
+  const { items } = await house.ledger.read((db) =>
+    db.policies.revisions('kept', { limit: 10, after: null }),
+  )
   expect(items.map(({ revision, author }) => [revision, author.name])).toEqual([
     [2, 'olga'],
     [1, 'ada'],

@@ -22,7 +22,12 @@ const eventSchema = strict(
   {
     id: Type.String(),
     at: momentSchema,
-    actor: strict({ type: Type.String(), id: Type.String(), name: Type.String(), roles: Type.Array(Type.String()) }),
+    actor: strict({
+      type: Type.String(),
+      id: Type.String(),
+      name: Type.String(),
+      roles: Type.Array(Type.String()),
+    }),
     action: Type.String(),
     target: strict({ kind: Type.String(), id: Type.String(), name: Type.String() }),
     outcome: Type.Enum([...auditOutcomes]),
@@ -72,7 +77,13 @@ export const auditRoutes = (deps: AuditRoutesDeps): readonly Route[] => [
     }),
     replies: { 200: listOf(eventSchema) },
     errors: ['resource.notFound'],
-    handler: async ({ ledger, actor, query: { incident, from, to, ...query }, page, pageReply }) => {
+    handler: async ({
+      ledger,
+      actor,
+      query: { incident, from, to, ...query },
+      page,
+      pageReply,
+    }) => {
       const filter = {
         ...query,
         ...(incident === undefined ? {} : { correlationId: incident }),

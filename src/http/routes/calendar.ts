@@ -23,7 +23,11 @@ const event = (item: Coming, at: Date, now: Date): readonly string[] => [
   `DTSTART:${stamp(at)}`,
   `SUMMARY:${escape(`Rotate ${item.key}`)}`,
   `DESCRIPTION:${escape(
-    [item.policy === null ? null : `policy ${item.policy}`, `trigger ${item.trigger}`, item.overdue ? 'overdue' : null]
+    [
+      item.policy === null ? null : `policy ${item.policy}`,
+      `trigger ${item.trigger}`,
+      item.overdue ? 'overdue' : null,
+    ]
       .filter((part) => part !== null)
       .join(', '),
   )}`,
@@ -35,7 +39,11 @@ const event = (item: Coming, at: Date, now: Date): readonly string[] => [
 const stamp = (at: Date): string => `${at.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`
 
 const escape = (text: string): string =>
-  text.replaceAll('\\', '\\\\').replaceAll(';', '\\;').replaceAll(',', '\\,').replaceAll('\n', '\\n')
+  text
+    .replaceAll('\\', '\\\\')
+    .replaceAll(';', '\\;')
+    .replaceAll(',', '\\,')
+    .replaceAll('\n', '\\n')
 
 /** Octets, not characters: a character is never cut. */
 const fold = (line: string): string => {

@@ -19,7 +19,16 @@ import { mustSee } from '#usecases/rights.ts'
 import { pageInScope } from '#usecases/written.ts'
 import { type Route, route } from '../route.ts'
 import { listOf, nameParams, nullable, strict } from '../schemas.ts'
-import { deletedBody, deletedSchema, mustBeNamed, putBody, shownLabels, shownObject, timesOf, writtenTimes } from './resource.ts'
+import {
+  deletedBody,
+  deletedSchema,
+  mustBeNamed,
+  putBody,
+  shownLabels,
+  shownObject,
+  timesOf,
+  writtenTimes,
+} from './resource.ts'
 
 export interface ConnectionRoutesDeps {
   readonly providers: ReadonlyMap<string, Provider>
@@ -34,7 +43,9 @@ const connectionSchema = strict(
     name: nameSchema,
     provider: Type.String(),
     settings: shownObject,
-    credential: Type.Record(Type.String(), Type.String(), { description: 'a stored value is shown as {from: "value"}' }),
+    credential: Type.Record(Type.String(), Type.String(), {
+      description: 'a stored value is shown as {from: "value"}',
+    }),
     grants: Type.Array(strict({ matchLabels: shownLabels, refs: Type.Array(Type.String()) })),
     labels: shownLabels,
     status: strict(writtenTimes),
@@ -84,7 +95,12 @@ export const connectionRoutes = (deps: ConnectionRoutesDeps): readonly Route[] =
       status: 200,
       body: pageReply(
         await ledger.read((db) =>
-          pageInScope(actor, page, (next) => db.connections.list(next), (item) => ({ labels: item.labels, connection: item.name })),
+          pageInScope(
+            actor,
+            page,
+            (next) => db.connections.list(next),
+            (item) => ({ labels: item.labels, connection: item.name }),
+          ),
         ),
         present,
       ),
@@ -120,9 +136,18 @@ export const connectionRoutes = (deps: ConnectionRoutesDeps): readonly Route[] =
     errors: ['connection.unusable', 'request.impossible'],
     handler: async ({ ledger, actor, params: { name }, body, precondition }) => {
       mustBeNamed(name, body)
-      const { value, receipts } = await putConnection({ ...deps, ledger })(actor, { name, body, precondition })
+      const { value, receipts } = await putConnection({ ...deps, ledger })(actor, {
+        name,
+        body,
+        precondition,
+      })
       const { resource, created } = value
-      return { status: created ? 201 : 200, body: present(resource), revision: resource.revision, receipts }
+      return {
+        status: created ? 201 : 200,
+        body: present(resource),
+        revision: resource.revision,
+        receipts,
+      }
     },
   }),
   route({
@@ -136,7 +161,10 @@ export const connectionRoutes = (deps: ConnectionRoutesDeps): readonly Route[] =
     replies: { 200: deletedSchema },
     errors: ['connection.inUse'],
     handler: async ({ ledger, actor, params: { name }, precondition }) => {
-      const { receipts } = await deleteConnection({ ...deps, ledger })(actor, { name, precondition })
+      const { receipts } = await deleteConnection({ ...deps, ledger })(actor, {
+        name,
+        precondition,
+      })
       return { status: 200, body: deletedBody(name), receipts }
     },
   }),
@@ -165,7 +193,13 @@ export const connectionRoutes = (deps: ConnectionRoutesDeps): readonly Route[] =
     query: strict({ type: Type.Optional(typeNameSchema) }),
     list: true,
     replies: { 200: listOf(foundSchema) },
-    errors: ['connection.unusable', 'provider.unauthorized', 'provider.unavailable', 'provider.rejected', 'request.impossible'],
+    errors: [
+      'connection.unusable',
+      'provider.unauthorized',
+      'provider.unavailable',
+      'provider.rejected',
+      'request.impossible',
+    ],
     handler: async ({ ledger, actor, params: { name }, query, page, pageReply }) => {
       const found = await inventoryConnection({ ...deps, ledger })(actor, { name, ...query }, page)
       return { status: 200, body: pageReply(found, (item) => item) }

@@ -10,7 +10,15 @@ import { mustSee } from '#usecases/rights.ts'
 import { pageInScope } from '#usecases/written.ts'
 import { type Route, route } from '../route.ts'
 import { listOf, nameParams, nullable, strict } from '../schemas.ts'
-import { deletedBody, deletedSchema, mustBeNamed, putBody, shownLabels, timesOf, writtenTimes } from './resource.ts'
+import {
+  deletedBody,
+  deletedSchema,
+  mustBeNamed,
+  putBody,
+  shownLabels,
+  timesOf,
+  writtenTimes,
+} from './resource.ts'
 
 export interface ConsumerRoutesDeps {
   readonly egress: EgressRules
@@ -51,7 +59,10 @@ export const consumerRoutes = (deps: ConsumerRoutesDeps): readonly Route[] => [
     replies: { 200: listOf(consumerSchema) },
     handler: async ({ ledger, actor, page, pageReply }) => ({
       status: 200,
-      body: pageReply(await ledger.read((db) => pageInScope(actor, page, (next) => db.consumers.list(next))), present),
+      body: pageReply(
+        await ledger.read((db) => pageInScope(actor, page, (next) => db.consumers.list(next))),
+        present,
+      ),
     }),
   }),
   route({
@@ -64,7 +75,12 @@ export const consumerRoutes = (deps: ConsumerRoutesDeps): readonly Route[] => [
     params: nameParams,
     replies: { 200: consumerSchema },
     handler: async ({ ledger, actor, params: { name } }) => {
-      const consumer = mustSee(actor, await ledger.read((db) => db.consumers.get(name)), 'consumer', name)
+      const consumer = mustSee(
+        actor,
+        await ledger.read((db) => db.consumers.get(name)),
+        'consumer',
+        name,
+      )
       return { status: 200, body: present(consumer), revision: consumer.revision }
     },
   }),
@@ -81,9 +97,18 @@ export const consumerRoutes = (deps: ConsumerRoutesDeps): readonly Route[] => [
     errors: ['connection.unusable', 'request.impossible'],
     handler: async ({ ledger, actor, params: { name }, body, precondition }) => {
       mustBeNamed(name, body)
-      const { value, receipts } = await putConsumer({ ...deps, ledger })(actor, { name, body, precondition })
+      const { value, receipts } = await putConsumer({ ...deps, ledger })(actor, {
+        name,
+        body,
+        precondition,
+      })
       const { resource, created } = value
-      return { status: created ? 201 : 200, body: present(resource), revision: resource.revision, receipts }
+      return {
+        status: created ? 201 : 200,
+        body: present(resource),
+        revision: resource.revision,
+        receipts,
+      }
     },
   }),
   route({

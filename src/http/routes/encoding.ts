@@ -16,7 +16,9 @@ export const fromBase64 = (text: string, pointer: string): Uint8Array => {
 }
 
 /** Opened here, where it leaves. Text as text, other bytes as base64. */
-export const shownValue = (secret: Secret<Uint8Array>): { readonly value: string; readonly encoding?: 'base64' } => {
+export const shownValue = (
+  secret: Secret<Uint8Array>,
+): { readonly value: string; readonly encoding?: 'base64' } => {
   const bytes = secret.reveal()
   try {
     return { value: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) }

@@ -70,7 +70,12 @@ export const freezeRoutes = ({ clock }: FreezeRoutesDeps): readonly Route[] => {
       handler: async ({ ledger, actor, body, precondition }) => {
         const { value, receipts } = await putFreeze({ ledger })(actor, { body, precondition })
         const { resource, created } = value
-        return { status: created ? 201 : 200, body: present(resource), revision: resource.revision, receipts }
+        return {
+          status: created ? 201 : 200,
+          body: present(resource),
+          revision: resource.revision,
+          receipts,
+        }
       },
     }),
     route({
@@ -84,7 +89,7 @@ export const freezeRoutes = ({ clock }: FreezeRoutesDeps): readonly Route[] => {
       errors: ['resource.notFound'],
       handler: async ({ ledger, actor, precondition }) => {
         const { receipts } = await deleteFreeze({ ledger })(actor, { precondition })
-        return { status: 200, body: { deleted: true }, receipts }
+        return { status: 200, body: { deleted: true as const }, receipts }
       },
     }),
   ]

@@ -67,7 +67,12 @@ const keySchema = strict(
     usableBy: Type.Array(Type.String()),
     observe: nullable(Type.Literal('native')),
     generate: nullable(shownObject),
-    status: strict({ id: Type.String(), objectId: Type.String(), ...statusFields, ...writtenTimes }),
+    status: strict({
+      id: Type.String(),
+      objectId: Type.String(),
+      ...statusFields,
+      ...writtenTimes,
+    }),
   },
   { $id: 'Key' },
 )
@@ -169,7 +174,11 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
     replies: { 200: listOf(keySchema) },
     handler: async ({ ledger, actor, query: { label, ...filter }, page, pageReply }) => {
       const labels = labelsOf(label)
-      const found = await listKeys({ ...deps, ledger })(actor, { ...filter, ...(labels && { labels }) }, page)
+      const found = await listKeys({ ...deps, ledger })(
+        actor,
+        { ...filter, ...(labels && { labels }) },
+        page,
+      )
       return { status: 200, body: pageReply(found, present) }
     },
   }),
@@ -195,7 +204,10 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
     ],
     handler: async ({ ledger, actor, body, dryRun }) => {
       const { status: _status, audit: _audit, ...registration } = body
-      const { value: key, receipts } = await registerKey({ ...deps, ledger })(actor, { registration, dryRun })
+      const { value: key, receipts } = await registerKey({ ...deps, ledger })(actor, {
+        registration,
+        dryRun,
+      })
       const status = dryRun ? null : (await getKey({ ...deps, ledger })(actor, key.name)).status
       return {
         status: 201,
@@ -234,9 +246,18 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
     errors: ['connection.notGranted', 'policy.overlap', 'request.impossible'],
     handler: async ({ ledger, actor, params: { name }, body, precondition, dryRun }) => {
       mustBeNamed(name, body)
-      const { value, receipts } = await putKey({ ...deps, ledger })(actor, { name, body, precondition })
+      const { value, receipts } = await putKey({ ...deps, ledger })(actor, {
+        name,
+        body,
+        precondition,
+      })
       const status = dryRun ? null : (await getKey({ ...deps, ledger })(actor, name)).status
-      return { status: 200, body: present(seen(value.resource, status)), revision: value.resource.revision, receipts }
+      return {
+        status: 200,
+        body: present(seen(value.resource, status)),
+        revision: value.resource.revision,
+        receipts,
+      }
     },
   }),
   route({
@@ -279,10 +300,18 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
     access: ['operator'],
     params: nameParams,
     body: strict({ providerVersion: Type.String({ minLength: 1, maxLength: 500 }) }),
-    replies: { 201: strict({ ...versionSchema.properties, retiredBy: Type.String({ description: 'the rotation' }) }) },
+    replies: {
+      201: strict({
+        ...versionSchema.properties,
+        retiredBy: Type.String({ description: 'the rotation' }),
+      }),
+    },
     errors: [...atProvider, 'resource.exists', 'rotation.inProgress', 'request.impossible'],
     handler: async ({ ledger, actor, params: { name }, body }) => {
-      const { version, rotationId, receipts } = await adoptVersion({ ...deps, ledger })(actor, { name, ...body })
+      const { version, rotationId, receipts } = await adoptVersion({ ...deps, ledger })(actor, {
+        name,
+        ...body,
+      })
       return {
         status: 201,
         body: { ...presentVersion(version), retiredBy: rotationId },
@@ -297,7 +326,8 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
     operationId: 'readValue',
     tag: 'keys',
     summary: 'Read the value of a version',
-    description: 'For consumers bound to the key, of types that deliver. Each reading is an audit event.',
+    description:
+      'For consumers bound to the key, of types that deliver. Each reading is an audit event.',
     access: ['consumer'],
     secret: true,
     params: nameParams,
@@ -306,13 +336,19 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
       200: strict({
         version: Type.Integer(),
         value: Type.String(),
-        encoding: Type.Optional(Type.Literal('base64', { description: 'there when the value is not UTF-8' })),
+        encoding: Type.Optional(
+          Type.Literal('base64', { description: 'there when the value is not UTF-8' }),
+        ),
       }),
     },
     errors: [...atProvider, 'key.notDeliverable'],
     handler: async ({ ledger, actor, params: { name }, query }) => {
       const { version, value } = await readValue({ ...deps, ledger })(actor, { name, ...query })
-      return { status: 200, body: { version, ...shownValue(value) }, headers: { 'Cache-Control': 'no-store' } }
+      return {
+        status: 200,
+        body: { version, ...shownValue(value) },
+        headers: { 'Cache-Control': 'no-store' },
+      }
     },
   }),
   operation(deps, 'signatures', 'sign', 'Sign with a key'),
@@ -320,7 +356,12 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
   operation(deps, 'decryptions', 'decrypt', 'Decrypt with a key'),
 ]
 
-const operation = (deps: KeyRoutesDeps, path: string, what: CryptoOperation, summary: string): Route =>
+const operation = (
+  deps: KeyRoutesDeps,
+  path: string,
+  what: CryptoOperation,
+  summary: string,
+): Route =>
   route({
     method: 'POST',
     path: `/v1/keys/{name}/${path}`,
@@ -335,12 +376,19 @@ const operation = (deps: KeyRoutesDeps, path: string, what: CryptoOperation, sum
       input: Type.String({ maxLength: 700_000, description: 'base64' }),
       version: Type.Optional(Type.Integer({ minimum: 1 })),
     }),
-    replies: { 200: strict({ version: Type.Integer(), output: Type.String({ description: 'base64' }) }) },
+    replies: {
+      200: strict({ version: Type.Integer(), output: Type.String({ description: 'base64' }) }),
+    },
     errors: [...atProvider, 'request.impossible'],
     handler: async ({ ledger, actor, params: { name }, body }) => {
       const input = fromBase64(body.input, '/input')
       const more = body.version === undefined ? {} : { version: body.version }
-      const used = await operateKey({ ...deps, ledger })(actor, { name, operation: what, input, ...more })
+      const used = await operateKey({ ...deps, ledger })(actor, {
+        name,
+        operation: what,
+        input,
+        ...more,
+      })
       return {
         status: 200,
         body: { version: used.version, output: Buffer.from(used.output).toString('base64') },

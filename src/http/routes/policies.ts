@@ -9,7 +9,12 @@ import type { Clock } from '#domain/ports.ts'
 import type { Provider } from '#domain/provider.ts'
 import { deletePolicy } from '#usecases/delete-policy.ts'
 import { scopedPolicy } from '#usecases/policy-rights.ts'
-import { countSelected, mustSeePolicy, putPolicy, type WrittenPolicy } from '#usecases/put-policy.ts'
+import {
+  countSelected,
+  mustSeePolicy,
+  putPolicy,
+  type WrittenPolicy,
+} from '#usecases/put-policy.ts'
 import { pageInScope } from '#usecases/written.ts'
 import { type Route, route } from '../route.ts'
 import { listOf, nameParams, nullable, strict } from '../schemas.ts'
@@ -39,11 +44,15 @@ const policySchema = strict(
 
 /** The use case reads the body: it takes three forms, and tells each fault with the pointer of the form that was sent. */
 const policyBody = Type.Record(Type.String(), Type.Unknown(), {
+  additionalProperties: false,
   description:
     'The fields of a policy beside name, labels and annotations; or those under `spec`; or a whole document with apiVersion, kind, metadata and spec as in a file. The schema of the document is at /schemas/RotationPolicy.v1.json.',
 })
 
-const present = (policy: Policy, more: { readonly warnings: readonly string[]; readonly keys?: number }) => ({
+const present = (
+  policy: Policy,
+  more: { readonly warnings: readonly string[]; readonly keys?: number },
+) => ({
   name: policy.name,
   labels: policy.labels,
   annotations: policy.annotations,
@@ -63,8 +72,10 @@ const writeErrors = [
 ] as const
 
 export const policyRoutes = (deps: PolicyRoutesDeps): readonly Route[] => {
-  const shown = (policy: Policy) => present(policy, { warnings: checkPolicy(policy.spec, deps.clock.now()).warnings })
-  const written = ({ resource, warnings, selected }: WrittenPolicy) => present(resource, { warnings, keys: selected })
+  const shown = (policy: Policy) =>
+    present(policy, { warnings: checkPolicy(policy.spec, deps.clock.now()).warnings })
+  const written = ({ resource, warnings, selected }: WrittenPolicy) =>
+    present(resource, { warnings, keys: selected })
   return [
     route({
       method: 'GET',
@@ -78,7 +89,9 @@ export const policyRoutes = (deps: PolicyRoutesDeps): readonly Route[] => {
       handler: async ({ ledger, actor, page, pageReply }) => ({
         status: 200,
         body: pageReply(
-          await ledger.read((db) => pageInScope(actor, page, (next) => db.policies.list(next), scopedPolicy)),
+          await ledger.read((db) =>
+            pageInScope<Policy>(actor, page, (next) => db.policies.list(next), scopedPolicy),
+          ),
           shown,
         ),
       }),
@@ -95,9 +108,19 @@ export const policyRoutes = (deps: PolicyRoutesDeps): readonly Route[] => {
       replies: { 201: policySchema },
       errors: writeErrors,
       handler: async ({ ledger, actor, body, precondition }) => {
-        const { value, receipts } = await putPolicy({ ...deps, ledger })(actor, { name: null, body, precondition })
+        const { value, receipts } = await putPolicy({ ...deps, ledger })(actor, {
+          name: null,
+          body,
+          precondition,
+        })
         const { name, revision } = value.resource
-        return { status: 201, body: written(value), revision, location: `/v1/policies/${name}`, receipts }
+        return {
+          status: 201,
+          body: written(value),
+          revision,
+          location: `/v1/policies/${name}`,
+          receipts,
+        }
       },
     }),
     route({
@@ -131,7 +154,11 @@ export const policyRoutes = (deps: PolicyRoutesDeps): readonly Route[] => {
       replies: { 200: policySchema, 201: policySchema },
       errors: writeErrors,
       handler: async ({ ledger, actor, params: { name }, body, precondition }) => {
-        const { value, receipts } = await putPolicy({ ...deps, ledger })(actor, { name, body, precondition })
+        const { value, receipts } = await putPolicy({ ...deps, ledger })(actor, {
+          name,
+          body,
+          precondition,
+        })
         const { revision } = value.resource
         return { status: value.created ? 201 : 200, body: written(value), revision, receipts }
       },

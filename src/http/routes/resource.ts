@@ -6,7 +6,10 @@ import { RekeyError } from '#domain/errors.ts'
 import { nameSchema } from '#domain/names.ts'
 import { momentSchema, strict } from '../schemas.ts'
 
-export const ignored = { status: Type.Optional(Type.Unknown()), audit: Type.Optional(Type.Unknown()) }
+export const ignored = {
+  status: Type.Optional(Type.Unknown()),
+  audit: Type.Optional(Type.Unknown()),
+}
 
 /** The body of a PUT: the name may be left out. */
 export const putBody = <T extends TProperties>(fields: T) =>
@@ -25,9 +28,17 @@ export const mustBeNamed = (path: string, body: { readonly name?: string }): voi
 export const shownLabels = Type.Record(Type.String(), Type.String())
 export const shownObject = Type.Record(Type.String(), Type.Unknown())
 
-export const writtenTimes = { revision: Type.Integer(), createdAt: momentSchema, updatedAt: momentSchema }
+export const writtenTimes = {
+  revision: Type.Integer(),
+  createdAt: momentSchema,
+  updatedAt: momentSchema,
+}
 
-export const timesOf = (row: { readonly revision: number; readonly createdAt: Date; readonly updatedAt: Date }) => ({
+export const timesOf = (row: {
+  readonly revision: number
+  readonly createdAt: Date
+  readonly updatedAt: Date
+}) => ({
   revision: row.revision,
   createdAt: row.createdAt.toISOString(),
   updatedAt: row.updatedAt.toISOString(),
@@ -38,10 +49,15 @@ export const deletedBody = (name: string) => ({ name, deleted: true as const })
 
 /** `?label=team=payments`, several times for several labels. */
 export const labelQuery = Type.Optional(
-  Type.Array(Type.String({ pattern: '^[^=]+=.*$', maxLength: 400, description: 'a label as key=value' }), { maxItems: 32 }),
+  Type.Array(
+    Type.String({ pattern: '^[^=]+=.*$', maxLength: 400, description: 'a label as key=value' }),
+    { maxItems: 32 },
+  ),
 )
 
-export const labelsOf = (pairs: readonly string[] | undefined): Readonly<Record<string, string>> | null =>
+export const labelsOf = (
+  pairs: readonly string[] | undefined,
+): Readonly<Record<string, string>> | null =>
   pairs === undefined
     ? null
     : Object.fromEntries(
@@ -50,4 +66,3 @@ export const labelsOf = (pairs: readonly string[] | undefined): Readonly<Record<
           return [pair.slice(0, at), pair.slice(at + 1)]
         }),
       )
-

@@ -21,7 +21,9 @@ const comingSchema = strict({
   occurrence: nullable(Type.String()),
   trigger: Type.Enum(['schedule', 'maxAge']),
   overdue: Type.Boolean(),
-  following: Type.Array(momentSchema, { description: 'later ones of the schedule within the span, at most ten' }),
+  following: Type.Array(momentSchema, {
+    description: 'later ones of the schedule within the span, at most ten',
+  }),
 })
 
 const present = (item: Coming) => ({
@@ -62,7 +64,8 @@ export const scheduleRoutes = ({ clock }: ScheduleRoutesDeps): readonly Route[] 
   }),
 ]
 
-const wantsCalendar = (accept: string | undefined): boolean => (accept ?? '').toLowerCase().includes('text/calendar')
+const wantsCalendar = (accept: string | undefined): boolean =>
+  (accept ?? '').toLowerCase().includes('text/calendar')
 
 const spanOf = (query: { readonly from?: string; readonly to?: string }, now: Date): Span => {
   const from = momentOf(query.from, 'from') ?? new Date(now.getTime() - day / 24)

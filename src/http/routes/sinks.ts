@@ -9,7 +9,14 @@ import { putSink, sinkFields } from '#usecases/put-sink.ts'
 import { notFound } from '#usecases/rights.ts'
 import { type Route, route } from '../route.ts'
 import { listOf, nameParams, nullable, strict } from '../schemas.ts'
-import { deletedBody, deletedSchema, mustBeNamed, putBody, timesOf, writtenTimes } from './resource.ts'
+import {
+  deletedBody,
+  deletedSchema,
+  mustBeNamed,
+  putBody,
+  timesOf,
+  writtenTimes,
+} from './resource.ts'
 
 export interface SinkRoutesDeps {
   readonly egress: EgressRules
@@ -22,7 +29,9 @@ const sinkSchema = strict(
     url: Type.String(),
     events: nullable(Type.Array(Type.String(), { description: 'null: all' })),
     status: strict({
-      disabledReason: nullable(Type.String({ description: 'why it is told nothing; a PUT tells it again' })),
+      disabledReason: nullable(
+        Type.String({ description: 'why it is told nothing; a PUT tells it again' }),
+      ),
       ...writtenTimes,
     }),
   },
@@ -73,7 +82,8 @@ export const sinkRoutes = (deps: SinkRoutesDeps): readonly Route[] => [
     operationId: 'putSink',
     tag: 'sinks',
     summary: 'Create or replace a sink',
-    description: 'The secret is sealed on arrival and never returned; left out, the stored one stays as long as the url does.',
+    description:
+      'The secret is sealed on arrival and never returned; left out, the stored one stays as long as the url does.',
     access: ['admin'],
     params: nameParams,
     body: putBody(sinkFields),
@@ -81,9 +91,18 @@ export const sinkRoutes = (deps: SinkRoutesDeps): readonly Route[] => [
     errors: ['connection.unusable', 'request.impossible'],
     handler: async ({ ledger, actor, params: { name }, body, precondition }) => {
       mustBeNamed(name, body)
-      const { value, receipts } = await putSink({ ...deps, ledger })(actor, { name, body, precondition })
+      const { value, receipts } = await putSink({ ...deps, ledger })(actor, {
+        name,
+        body,
+        precondition,
+      })
       const { resource, created } = value
-      return { status: created ? 201 : 200, body: present(resource), revision: resource.revision, receipts }
+      return {
+        status: created ? 201 : 200,
+        body: present(resource),
+        revision: resource.revision,
+        receipts,
+      }
     },
   }),
   route({
