@@ -5,6 +5,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY prisma ./prisma
 COPY prisma.config.ts ./
+COPY scripts/link-node.mjs ./scripts/
 # Without optional packages: Node is the image's, PostgreSQL is not in it. `generate` runs offline.
 RUN npm ci --omit=dev --omit=optional
 
