@@ -52,7 +52,7 @@ const keySheet = (
   rotation: JsonObject | null,
   now: Date,
 ): string => {
-  const advice = rotation === null ? restingAdvice(key) : adviceFor(rotation)
+  const advice = rotation === null ? restingAdvice(key) : adviceFor(rotation, now)
   const waits = rotation === null ? '' : waitingText(rotation)
   const why = [textAt(key, 'status', 'why'), waits, rotation === null ? '' : advice.text].filter(
     (text) => text !== '',

@@ -31,7 +31,7 @@ export const describeRotation = async (run: Run, id: string): Promise<Described>
 
 const rotationSheet = (rotation: JsonObject, now: Date): string => {
   const waits = waitingText(rotation)
-  const advice = adviceFor(rotation)
+  const advice = adviceFor(rotation, now)
   return [
     sheet(`rotation/${textAt(rotation, 'id')}`, [
       ['key', `key/${textAt(rotation, 'key')}`],

@@ -3,6 +3,7 @@
 import type { JsonObject } from '#domain/json.ts'
 import type { Gate } from '#domain/rotation.ts'
 import type { Phase } from '#domain/rotation-machine.ts'
+import { span } from './human.ts'
 import { textAt, textsAt } from './read-json.ts'
 
 export interface Advice {
@@ -10,12 +11,14 @@ export interface Advice {
   readonly commands: readonly string[]
 }
 
-export const adviceFor = (rotation: JsonObject): Advice => {
+export const adviceFor = (rotation: JsonObject, now: Date): Advice => {
   const phase = textAt(rotation, 'phase')
   const byPhase = isKnown(phases, phase) ? (phases[phase]?.(rotation) ?? null) : null
   if (byPhase !== null) return byPhase
   const gate = textAt(rotation, 'waitingFor', 'gate')
-  return isKnown(gates, gate) ? gates[gate](rotation) : goesOn(rotation)
+  if (isKnown(gates, gate)) return gates[gate](rotation)
+  const overdueMs = now.getTime() - new Date(textAt(rotation, 'dueAt')).getTime()
+  return overdueMs > workerMs ? noWorker(overdueMs) : goesOn(rotation)
 }
 
 type Case = (rotation: JsonObject) => Advice
@@ -26,6 +29,14 @@ const until = (rotation: JsonObject): string => {
   const moment = textAt(rotation, 'waitingFor', 'until')
   return moment === '' ? '' : ` until ${moment}`
 }
+
+/** A due rotation is taken up within a second or two. */
+const workerMs = 30_000
+
+const noWorker = (ms: number): Advice => ({
+  text: `it is due since ${span(ms)} and no worker has taken it up: is one running, and can it write?`,
+  commands: ['rekey worker'],
+})
 
 const goesOn: Case = (rotation) => ({
   text: 'it goes on by itself',

@@ -46,6 +46,13 @@ export const parseReference = (text: string): Reference => {
   return { kind, name: called }
 }
 
+/** How to find what there is, when a thing is not there. */
+export const listing = (text: string): readonly string[] => {
+  const singular = text.split('/')[0]
+  const kind = plurals.find((plural) => kindNames[plural] === singular)
+  return kind === undefined || !text.includes('/') ? [] : [`rekey get ${kind}`]
+}
+
 /** For verbs that act on one thing of one kind. */
 export const nameOf = (text: string, kind: Kind): string => {
   const example = `${kind}/${kind === 'rotation' ? 'ID' : 'NAME'}`

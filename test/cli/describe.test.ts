@@ -155,25 +155,29 @@ test('a connection: its keys and who may use it', async () => {
 })
 
 test('a thing that is not there is 3', async () => {
-  expect((await (await stage.terminal()).run('describe', 'key/nope')).exit).toBe(3)
+  const ran = await (await stage.terminal()).run('describe', 'key/nope')
+  expect(ran.exit).toBe(3)
+  expect(ran.stderr).toContain('next     rekey get keys')
 })
 
 test.each(gates)(
   'whatever waits for %s is told what to do, or that there is nothing to do',
   (gate) => {
-    const advice = adviceFor({
-      id,
-      key: 'k',
-      policy: 'p',
-      phase: 'overlapping',
-      waitingFor: { gate, missing: ['a'], text: 'x' },
-      toVersion: 4,
-    })
+    const waitingFor = { gate, missing: ['a'], text: 'x' }
+    const rotation = { id, key: 'k', policy: 'p', phase: 'overlapping', waitingFor, toVersion: 4 }
+    const advice = adviceFor(rotation, new Date(0))
     expect(advice.text).not.toBe('')
     for (const command of advice.commands) expect(command).toMatch(/^rekey [a-z]+ /)
   },
 )
 
 test.each(phases)('in the phase %s there is something to say', (phase) => {
-  expect(adviceFor({ id, key: 'k', phase, waitingFor: null }).text).not.toBe('')
+  expect(adviceFor({ id, key: 'k', phase, waitingFor: null }, new Date(0)).text).not.toBe('')
+})
+
+test('a rotation that is due for minutes and taken up by nobody: is a worker running?', async () => {
+  const dueAt = new Date(Date.now() - 300_000).toISOString()
+  stage.server.rotations.set(id, aRotation({ id, dueAt }))
+  const ran = await (await stage.terminal()).run('describe', `rotation/${id}`)
+  expect(ran.stdout).toMatch(/why\n {2}it is due since 5m\d*s? and no worker has taken it up/)
 })

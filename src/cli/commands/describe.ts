@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import type { Json } from '#domain/json.ts'
 import { usage } from '../failure.ts'
 import { show, withOutput } from '../output.ts'
-import { kindNames, parseReference, type Plural } from '../reference.ts'
+import { kindNames, listing, parseReference, type Plural } from '../reference.ts'
 import type { Run, Shell } from '../shell.ts'
 
 interface Options {
@@ -43,7 +43,9 @@ export const addDescribe = (program: Command, shell: Shell): void => {
     )
   command.option('--check', 'of a connection: ask the provider, right by right, what it may do')
   command.action((what: string, { check = false }: { readonly check?: boolean }) =>
-    shell.act(command, { doing: `describe ${what}` }, (run) => describe(run, what, { check })),
+    shell.act(command, { doing: `describe ${what}`, next: listing(what) }, (run) =>
+      describe(run, what, { check }),
+    ),
   )
 }
 

@@ -9,7 +9,7 @@ import { kinds, referenceOf, type KindView } from '../kinds.ts'
 import { show, withOutput } from '../output.ts'
 import { policyDocument } from '../policy-document.ts'
 import { objectAt, textAt } from '../read-json.ts'
-import { kindNames, parseReference, type Plural } from '../reference.ts'
+import { kindNames, listing, parseReference, type Plural } from '../reference.ts'
 import { isSelected, parseSelector, type Wanted } from '../selector.ts'
 import type { Run, Shell } from '../shell.ts'
 import { table } from '../table.ts'
@@ -40,7 +40,14 @@ export const addGet = (program: Command, shell: Shell): void => {
     .option('--limit <count>', 'at most this many')
   for (const [flags, description] of Object.values(filters)) command.option(flags, description)
   command.action((what: readonly string[], options: Options) =>
-    shell.act(command, { doing: `get ${what.join(' ')}` }, (run) => get(run, what, options)),
+    shell.act(
+      command,
+      {
+        doing: `get ${what.join(' ')}`,
+        next: listing(what.find((one) => one.includes('/')) ?? ''),
+      },
+      (run) => get(run, what, options),
+    ),
   )
 }
 

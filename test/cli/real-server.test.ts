@@ -1,0 +1,309 @@
+// The command line against the real server, on a real database; a worker is a loop over what is due.
+
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { keyTypes } from '#providers/registry.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
+import { openApi, type Api } from '#test/support/http.ts'
+import { eventually, openTerminal, type Terminal } from './terminal.ts'
+
+let api: Api
+let url: string
+const stopped = new AbortController()
+let worker: Promise<void>
+
+beforeAll(async () => {
+  api = await openApi()
+  await api.app.listen({ host: '127.0.0.1', port: 0 })
+  url = `http://127.0.0.1:${(api.app.server.address() as AddressInfo).port}`
+  const { house } = api
+  const advance = makeAdvanceRotation(
+    {
+      ledger: house.ledger,
+      timers: house.timers,
+      world: { sessions: house.sessions, types: keyTypes, fetch: globalThis.fetch },
+      clock: house.clock,
+      ids: house.ids,
+    },
+    { instance: 'w1', bell: { ring: async () => undefined }, report: () => undefined },
+  )
+  worker = (async () => {
+    while (!stopped.signal.aborted) {
+      for (const id of await house.timers.due(10)) await advance(id)
+      await systemClock.pause(50, stopped.signal)
+    }
+  })()
+  await house.connection('vault')
+  await house.consumer('orders-api', { labels: { uses: 'payments' } })
+})
+
+afterAll(async () => {
+  stopped.abort()
+  await worker
+  await api.close()
+})
+
+const terminal = (token = api.adminToken, more = {}): Promise<Terminal> =>
+  openTerminal({ env: { REKEY_URL: url, REKEY_TOKEN: token }, ...more })
+
+const policy = (name: string, label: string, more: string): string => `apiVersion: rekey.dev/v1
+kind: RotationPolicy
+metadata: { name: ${name}, labels: { team: payments } }
+spec:
+  selector: { matchLabels: { app: ${label} } }
+  manual: true
+  overlap: { min: 0s }
+  soak: 0s
+${more}`
+
+test('policies of files are created, unchanged, changed, refused where they overlap', async () => {
+  await api.house.register('overlapped', { labels: { app: 'overlap' } })
+  const shell = await terminal()
+  await shell.file('p/a.yaml', policy('first', 'overlap', ''))
+  expect(await shell.run('apply', '-f', 'p', '--dry-run')).toMatchObject({
+    exit: 0,
+    stdout: 'policy/first  would be created  p/a.yaml\n',
+  })
+  expect(await shell.run('apply', '-f', 'p')).toMatchObject({
+    exit: 0,
+    stdout: 'policy/first  created  p/a.yaml\n',
+  })
+  expect(await shell.run('apply', '-f', 'p')).toMatchObject({
+    exit: 0,
+    stdout: 'policy/first  unchanged  p/a.yaml\n',
+  })
+  expect(await shell.run('apply', '-f', 'p', '--dry-run')).toMatchObject({
+    stdout: 'policy/first  would be unchanged  p/a.yaml\n',
+  })
+  await shell.file('p/a.yaml', policy('first', 'overlap', '  retire: destroy\n'))
+  expect(await shell.run('apply', '-f', 'p', '--dry-run')).toMatchObject({
+    stdout: 'policy/first  would be changed  p/a.yaml\n',
+  })
+  expect(await shell.run('apply', '-f', 'p')).toMatchObject({
+    exit: 0,
+    stdout: 'policy/first  changed  p/a.yaml\n',
+  })
+  await shell.file('p/b.yaml', policy('second', 'overlap', ''))
+  await shell.file('p/c.yaml', policy('third', 'elsewhere', ''))
+  const partly = await shell.run('apply', '-f', 'p')
+  expect(partly.exit).toBe(6)
+  expect(partly.stderr).toContain('[policy.overlap]')
+  expect((await shell.run('get', 'policies', '-o', 'name')).stdout).toBe(
+    'policy/first\npolicy/third\n',
+  )
+})
+
+test('what get prints as YAML can be applied again and changes nothing', async () => {
+  const shell = await terminal()
+  await shell.file('q.yaml', policy('round', 'round-trip', '  maxAge: 40d\n  retire: keep\n'))
+  await shell.run('apply', '-f', 'q.yaml')
+  await shell.file('again.yaml', (await shell.run('get', 'policy/round', '-o', 'yaml')).stdout)
+  expect(await shell.run('apply', '-f', 'again.yaml')).toMatchObject({
+    exit: 0,
+    stdout: 'policy/round  unchanged  again.yaml\n',
+  })
+})
+
+test('a fault that only the server knows is shown at its place in the file', async () => {
+  await api.house.register('typed', { labels: { app: 'typed' } })
+  const shell = await terminal()
+  await shell.file('t.yaml', policy('typed', 'typed', '  generate: { length: 3 }\n'))
+  expect((await shell.run('validate', '-f', 't.yaml')).exit).toBe(0)
+  const ran = await shell.run('apply', '-f', 't.yaml')
+  expect(ran.exit).toBe(2)
+  expect(ran.stderr).toMatch(/t\.yaml:\d+:\d+ {2}error/)
+  expect(ran.stderr).toContain('[policy.impossible]')
+  expect(ran.stderr).toMatch(/ 9 \| {3}generate: \{ length: 3 \}\n +\| +\^+/)
+  expect(ran.stderr).toMatch(/ {2}request {2}[0-9a-f-]{36}\n/)
+})
+
+test('a rotation from start to end, followed; then its story by describe and logs', async () => {
+  await api.house.register('payments-db', { labels: { app: 'follow' } })
+  await api.house.policy('follow', {
+    selector: { matchLabels: { app: 'follow' } },
+    manual: true,
+    overlap: { min: '0s' },
+    soak: '0s',
+  })
+  const shell = await terminal()
+  const ran = await shell.run(
+    'rotate',
+    'key/payments-db',
+    '--reason',
+    'quarter close',
+    '--follow',
+    '--timeout',
+    '20m',
+  )
+  expect(ran.stderr).toContain('minting')
+  expect([ran.exit, ran.stdout.trim().split(/ {2,}/).slice(1)]).toEqual([
+    0,
+    ['key/payments-db', 'v1 → v2', 'completed'],
+  ])
+  const [reference = ''] = ran.stdout.split(' ')
+  const told = await shell.run('describe', reference)
+  expect(told.stdout).toMatch(/minting +\S+ +1 +succeeded/)
+  const id = reference.replace('rotation/', '')
+  const events = await shell.run('logs', '--rotation', id)
+  expect(events.stdout).toContain('rotation.planned')
+  expect(events.stdout).toContain('rotation.completed')
+  const streamed = await shell.run('logs', '--follow', '--rotation', id)
+  expect(streamed.exit).toBe(0)
+  expect(streamed.stdout.split('\n')).toHaveLength(events.stdout.split('\n').length)
+  const key = JSON.parse((await shell.run('describe', 'key/payments-db', '-o', 'json')).stdout)
+  expect(
+    key.versions.map(({ version, state, primary }: Record<string, unknown>) => [
+      version,
+      state,
+      primary,
+    ]),
+  ).toContainEqual([2, 'active', true])
+  expect(
+    (
+      await shell.run(
+        'get',
+        'rotations',
+        '--key',
+        'payments-db',
+        '--phase',
+        'completed,stalled',
+        '-o',
+        'name',
+      )
+    ).stdout,
+  ).toBe(`${reference}\n`)
+})
+
+test('an approval and an acknowledgement are waited for, named with their commands, and given', async () => {
+  await api.house.register('orders', { labels: { app: 'asked' }, consumers: ['orders-api'] })
+  await api.house.policy('asked', {
+    selector: { matchLabels: { app: 'asked' } },
+    manual: true,
+    overlap: { min: '0s' },
+    soak: '0s',
+    approval: { required: 1 },
+    consumers: { acknowledgement: { required: 'all', timeout: '1h' } },
+  })
+  const operator = await terminal(await api.token(['operator', 'viewer']))
+  const started = await operator.run(
+    'rotate',
+    'key/orders',
+    '--reason',
+    'test',
+    '--wait',
+    '--timeout',
+    '1s',
+  )
+  expect(started.exit).toBe(7)
+  const [reference = ''] = started.stdout.split(' ')
+  const rotation = JSON.parse((await operator.run('get', reference, '-o', 'json')).stdout)
+  expect((await operator.run('describe', 'key/orders')).stdout).toContain(
+    `rekey approve ${reference}`,
+  )
+  expect((await operator.run('approve', reference, '--plan-hash', rotation.planHash)).exit).toBe(4)
+  const approver = await terminal(await api.token(['approver']), { answers: ['yes'] })
+  expect(await approver.run('approve', reference)).toMatchObject({
+    exit: 0,
+    stdout: `${reference}  approved\n`,
+  })
+  const following = operator.start('logs', '--follow', '--rotation', reference)
+  await eventually(() => following.stdout().includes('rotation.promoted'))
+  let told = ''
+  for (let i = 0; i < 100 && !told.includes('rekey ack'); i++) {
+    told = (await operator.run('describe', reference)).stdout
+    await systemClock.pause(50)
+  }
+  expect(told).toContain(`rekey ack ${reference} --consumer orders-api --version 2`)
+  const application = await terminal(
+    await api.token(['consumer'], { type: 'ack', consumer: 'orders-api' }),
+  )
+  expect((await application.run('ack', reference, '--consumer', 'orders-api')).exit).toBe(4)
+  expect(
+    (await application.run('ack', reference, '--consumer', 'orders-api', '--version', '2')).exit,
+  ).toBe(0)
+  expect((await following.ended).exit).toBe(0)
+})
+
+test('a rotation is rolled back by its id typed out, and cannot be cancelled any more', async () => {
+  await api.house.register('held', { labels: { app: 'held' } })
+  await api.house.policy('held', {
+    selector: { matchLabels: { app: 'held' } },
+    manual: true,
+    overlap: { min: '1h' },
+    soak: '0s',
+  })
+  const shell = await terminal()
+  const [reference = ''] = (await shell.run('rotate', 'key/held', '--reason', 'test')).stdout.split(
+    ' ',
+  )
+  const id = reference.replace('rotation/', '')
+  let phase = ''
+  for (let i = 0; i < 200 && phase !== 'overlapping'; i++) {
+    phase = JSON.parse((await shell.run('get', reference, '-o', 'json')).stdout).phase
+    await systemClock.pause(25)
+  }
+  expect((await shell.run('rotate', 'key/held', '--reason', 'again')).stderr).toContain(
+    `next     rekey describe ${reference}`,
+  )
+  expect((await shell.run('cancel', reference, '--reason', 'test')).exit).toBe(5)
+  expect((await shell.run('override', reference, '--reason', 'test', '--confirm', id)).exit).toBe(0)
+  expect((await shell.run('override', reference, '--reason', 'test', '--confirm', id)).exit).toBe(5)
+  const dry = await shell.run('rollback', reference, '--reason', 'test', '--dry-run')
+  expect([dry.exit, dry.stdout.startsWith('would be: ')]).toEqual([0, true])
+  const typed = await (
+    await terminal(api.adminToken, { answers: [id] })
+  ).run('rollback', reference, '--reason', 'test')
+  expect(typed.exit).toBe(0)
+  const ended = await shell.run('logs', '--follow', '--rotation', id)
+  expect(ended.stdout).toContain('rotation.rolledBack')
+})
+
+test('the other verbs: whoami, schedule, freeze, lists, checks', async () => {
+  const shell = await terminal()
+  expect((await shell.run('whoami')).stdout).toMatch(/roles +admin/)
+  expect((await shell.run('schedule')).exit).toBe(0)
+  expect((await shell.run('schedule', '-o', 'ical')).stdout).toContain('BEGIN:VCALENDAR')
+  expect(
+    (await shell.run('freeze', 'set', '--until', '1h', '--reason', 'test', '-l', 'app=nothing'))
+      .exit,
+  ).toBe(0)
+  expect(
+    (await shell.run('freeze', 'set', '--until', '2h', '--reason', 'test', '-l', 'app=nothing'))
+      .exit,
+  ).toBe(0)
+  expect((await shell.run('freeze', 'clear', '--dry-run')).exit).toBe(0)
+  expect((await shell.run('freeze')).stdout).toMatch(/keys +app=nothing/)
+  expect((await shell.run('freeze', 'clear')).exit).toBe(0)
+  for (const kind of [
+    'policies',
+    'keys',
+    'rotations',
+    'connections',
+    'consumers',
+    'sinks',
+    'api-keys',
+  ]) {
+    expect([kind, (await shell.run('get', kind, '-o', 'wide')).exit]).toEqual([kind, 0])
+  }
+  expect((await shell.run('get', 'keys', '-l', 'app=held', '-o', 'name')).stdout).toBe('key/held\n')
+  expect((await shell.run('get', 'keys', '--overdue')).exit).toBe(0)
+  expect((await shell.run('describe', 'connection/vault', '--check')).stdout).toContain('rights')
+  expect((await shell.run('describe', 'consumer/orders-api')).exit).toBe(0)
+  expect((await shell.run('describe', 'policy/held')).exit).toBe(0)
+  expect(
+    (await shell.run('logs', '--key', 'held', '--tail', '3')).stdout.trimEnd().split('\n'),
+  ).toHaveLength(3)
+})
+
+test('refusals have their exit codes', async () => {
+  const shell = await terminal()
+  expect((await shell.run('get', 'key/nope')).exit).toBe(3)
+  expect((await shell.run('rotate', 'key/nope', '--reason', 'test')).exit).toBe(3)
+  expect((await shell.run('logs', '--action', 'no.such')).exit).toBe(2)
+  expect((await (await terminal('rekey_pat_nonsense')).run('whoami')).exit).toBe(4)
+  const viewer = await terminal(await api.token(['viewer']))
+  expect((await viewer.run('rotate', 'key/held', '--reason', 'test')).exit).toBe(4)
+  const denied = await viewer.run('get', 'sinks', '-o', 'json')
+  expect(JSON.parse(denied.stderr)).toMatchObject({ code: 'auth.denied', status: 403, exitCode: 4 })
+})
