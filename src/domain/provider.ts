@@ -52,7 +52,11 @@ export interface KeyType {
   /** Parameters of new material. Strict. */
   readonly generateSchema: TSchema
   /** Names the object over the whole installation: ARN, vault URI, mount and path; two spellings of one object give one id. */
-  readonly objectId: (at: { readonly settings: JsonObject; readonly ref: JsonObject; readonly keyName: string }) => string
+  readonly objectId: (at: {
+    readonly settings: JsonObject
+    readonly ref: JsonObject
+    readonly keyName: string
+  }) => string
   /** The least rights for each thing that Rekey does with this type, as the provider's own policy document. */
   readonly leastPrivilege: (ref: JsonObject) => Readonly<Record<string, Json>>
   /** Makes new material from `generate` parameters; there iff `traits.material` is `ours`. `random(n)` gives n random bytes. */
@@ -96,6 +100,8 @@ export interface Call {
   readonly operationId?: string
   /** Asked by an incident: `suspend` and `retire` may then switch off even what readers get now. */
   readonly incident?: boolean
+  /** A consumer reads the value through Rekey: the provider that knows of no other readers counts it as a use. */
+  readonly delivery?: boolean
 }
 
 export interface ObjectAddress {
@@ -195,7 +201,11 @@ export interface InventoryItem {
 export interface Session {
   /** With objects: also the rights on each of them. */
   check(call: Call, objects?: readonly ObjectAddress[]): Promise<readonly Check[]>
-  inventory(type: string, cursor: string | null, call: Call): Promise<{ readonly items: readonly InventoryItem[]; readonly next: string | null }>
+  inventory(
+    type: string,
+    cursor: string | null,
+    call: Call,
+  ): Promise<{ readonly items: readonly InventoryItem[]; readonly next: string | null }>
   /** Throws kind `notFound` where the object does not exist. */
   describe(object: ObjectAddress, call: Call): Promise<Described>
   /** Makes the object with its first version (`create: true`); repeating with one operation id makes one. Throws `unsupported` where the provider cannot. */
@@ -213,27 +223,59 @@ export interface Session {
   /** Set semantics: doing it again changes nothing. */
   suspend(object: ObjectAddress, providerVersion: string, call: Call): Promise<JsonObject>
   reinstate(object: ObjectAddress, providerVersion: string, call: Call): Promise<JsonObject>
-  retire(object: ObjectAddress, providerVersion: string, how: 'disable' | 'destroy', call: Call): Promise<JsonObject>
+  retire(
+    object: ObjectAddress,
+    providerVersion: string,
+    how: 'disable' | 'destroy',
+    call: Call,
+  ): Promise<JsonObject>
   /** The probe of the three above. `absent`: never existed, or every trace is gone. */
-  stateOf(object: ObjectAddress, providerVersion: string, call: Call): Promise<'enabled' | 'disabled' | 'destroyed' | 'absent'>
+  stateOf(
+    object: ObjectAddress,
+    providerVersion: string,
+    call: Call,
+  ): Promise<'enabled' | 'disabled' | 'destroyed' | 'absent'>
   /** Null where the type has no usage source or it does not know; Rekey's own calls do not count. */
   lastUsed(object: ObjectAddress, providerVersion: string, call: Call): Promise<Date | null>
   /** For distribution, undo and delivery only. Throws `unsupported` where material cannot leave. */
   readMaterial(object: ObjectAddress, providerVersion: string, call: Call): Promise<Material>
   /** Uses the key on behalf of a consumer; throws `unsupported` unless `traits.operations` lists it. Counts as a use. */
-  operate(object: ObjectAddress, providerVersion: string, operation: CryptoOperation, input: Uint8Array, call: Call): Promise<Uint8Array>
+  operate(
+    object: ObjectAddress,
+    providerVersion: string,
+    operation: CryptoOperation,
+    input: Uint8Array,
+    call: Call,
+  ): Promise<Uint8Array>
   /** Idempotent. Stops timers, closes sockets. */
   close(): Promise<void>
 }
 
 export const providerErrorKinds = [
-  'throttled', 'transient', 'timeout', 'auth', 'forbidden', 'notFound', 'conflict', 'disabled',
-  'precondition', 'quota', 'unsupported', 'verifyFailed', 'permanent', 'outcomeUnknown',
+  'throttled',
+  'transient',
+  'timeout',
+  'auth',
+  'forbidden',
+  'notFound',
+  'conflict',
+  'disabled',
+  'precondition',
+  'quota',
+  'unsupported',
+  'verifyFailed',
+  'permanent',
+  'outcomeUnknown',
 ] as const
 export type ProviderErrorKind = (typeof providerErrorKinds)[number]
 
 /** Which kinds may succeed by themselves later; the others need a person or another input. */
-const transientKinds: ReadonlySet<ProviderErrorKind> = new Set(['throttled', 'transient', 'timeout', 'outcomeUnknown'])
+const transientKinds: ReadonlySet<ProviderErrorKind> = new Set([
+  'throttled',
+  'transient',
+  'timeout',
+  'outcomeUnknown',
+])
 
 export class ProviderError extends Error {
   readonly kind: ProviderErrorKind
@@ -245,9 +287,17 @@ export class ProviderError extends Error {
   readonly requestId: string | null
 
   /** `detail` is our own sentence: never a provider's text, which may carry what we sent. */
-  constructor(kind: ProviderErrorKind, effect: 'none' | 'unknown' | 'partial', detail: string, more: {
-    readonly retryAfterMs?: number; readonly hint?: string; readonly status?: number; readonly requestId?: string
-  } = {}) {
+  constructor(
+    kind: ProviderErrorKind,
+    effect: 'none' | 'unknown' | 'partial',
+    detail: string,
+    more: {
+      readonly retryAfterMs?: number
+      readonly hint?: string
+      readonly status?: number
+      readonly requestId?: string
+    } = {},
+  ) {
     super(detail)
     this.name = 'ProviderError'
     this.kind = kind
@@ -266,7 +316,13 @@ export class ProviderError extends Error {
 /** Storage of the built-in vault, in a schema of its own. `object` is the key's id; every method is one transaction. */
 export interface VaultStore {
   /** Inserts version n + 1, or finds the one that this operation id made before. Material is sealed with a data key of its own. */
-  insert(row: { readonly object: string; readonly operationId: string; readonly algorithm: string; readonly material: Secret<Uint8Array>; readonly publicKey: string | null }): Promise<{ readonly version: number; readonly created: boolean }>
+  insert(row: {
+    readonly object: string
+    readonly operationId: string
+    readonly algorithm: string
+    readonly material: Secret<Uint8Array>
+    readonly publicKey: string | null
+  }): Promise<{ readonly version: number; readonly created: boolean }>
   find(object: string, operationId: string): Promise<number | null>
   list(object: string): Promise<readonly VaultRow[]>
   /** The pointer to the current version. */
@@ -274,7 +330,11 @@ export interface VaultStore {
   /** Compare-and-swap of the pointer; false when it is elsewhere. */
   move(object: string, from: number | null, to: number): Promise<boolean>
   /** `destroyed` shreds the wrapped data key. Enabled ↔ disabled → destroyed; anything else changes nothing and is false. */
-  setState(object: string, version: number, state: 'enabled' | 'disabled' | 'destroyed'): Promise<boolean>
+  setState(
+    object: string,
+    version: number,
+    state: 'enabled' | 'disabled' | 'destroyed',
+  ): Promise<boolean>
   /** Material of an enabled version (or of a disabled one, for old data when `disabledToo`); null otherwise. */
   open(object: string, version: number, disabledToo?: boolean): Promise<Secret<Uint8Array> | null>
   used(object: string, version: number, at: Date): Promise<void>

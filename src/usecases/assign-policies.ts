@@ -129,6 +129,8 @@ export interface PolicyChange {
   readonly restarts: boolean
   /** It was just enabled and asks for one rotation at once. */
   readonly rotates: boolean
+  /** Nothing that decides which keys, or when: keys are counted and not written. */
+  readonly onlyWords?: boolean
 }
 
 const batchSize = 2_000
@@ -147,6 +149,13 @@ export const reassign = async (tx: Tx, change: PolicyChange, now: Date): Promise
   const changed: Reassigned['changed'][number][] = []
 
   for await (const keys of affectedKeys(tx, change)) {
+    if (change.onlyWords) {
+      for (const key of keys) {
+        if (!types.has(key.type)) types.set(key.type, key.name)
+        if (key.policy === change.name) total.selected += 1
+      }
+      continue
+    }
     const choices = keys.map((key) => {
       const mine = change.after !== null && matches(change.after.spec.selector, key)
       if (mine && !types.has(key.type)) types.set(key.type, key.name)

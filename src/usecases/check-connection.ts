@@ -6,6 +6,7 @@ import type { Receipt } from '#domain/audit.ts'
 import type { Clock, Ledger, Sessions } from '#domain/ports.ts'
 import type { Check } from '#domain/provider.ts'
 import { asRekeyError } from './provider-failures.ts'
+import { addressOf } from './registration.ts'
 import { mustSee } from './rights.ts'
 
 export interface CheckConnectionDeps {
@@ -48,7 +49,8 @@ const ask = async (
 ): Promise<readonly Check[]> => {
   try {
     const session = await deps.sessions.open(connection)
-    return await session.check({ signal: deps.clock.deadline(deadlineMs) })
+    const objects = await managedObjects(deps, connection)
+    return await session.check({ signal: deps.clock.deadline(deadlineMs) }, objects)
   } catch (error) {
     const failure = asRekeyError(error)
     if (failure.code === 'audit.unavailable') throw failure
@@ -61,6 +63,14 @@ const ask = async (
       },
     ]
   }
+}
+
+/** The rights on the objects that are managed through it, of which a few hundred would only repeat what the first say. */
+const managedObjects = async ({ ledger }: CheckConnectionDeps, { name }: Connection) => {
+  const keys = await ledger.read((db) =>
+    db.keys.list({ connection: name }, { limit: 50, after: null }),
+  )
+  return keys.items.map(addressOf)
 }
 
 const insecure = (connection: Connection): readonly Check[] =>

@@ -6,7 +6,7 @@ import type { Policy } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import { checkPolicyAgainstType } from '#domain/policy-type-rules.ts'
 import { checkPolicy } from '#domain/policy-rules.ts'
-import { resolvePolicy } from '#domain/policy.ts'
+import { type ResolvedPolicy, resolvePolicy } from '#domain/policy.ts'
 import type { Clock, Committed, Ledger, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import { checkPrecondition, noPrecondition, type Precondition } from '#domain/precondition.ts'
 import { lockPolicies, type Reassigned, reassign } from './assign-policies.ts'
@@ -125,8 +125,7 @@ const writePolicy = async (tx: Tx, providers: Providers, write: Write) => {
   const warnings = [...write.warnings, ...(await strangers(tx, input))]
   if (changed) {
     mustHold(await tx.writePolicy.put(wanted, before?.revision ?? null))
-    const { restarts, rotates } = effectOf(before, wanted)
-    assigned = await reassign(tx, { name, before, after: wanted, restarts, rotates }, now)
+    assigned = await reassign(tx, { name, before, after: wanted, ...effectOf(before, wanted) }, now)
     warnings.push(...mustSuitTypes(providers, input, assigned))
   }
   const selected = assigned?.selected ?? (await countSelected(tx, name))
@@ -162,8 +161,22 @@ const effectOf = (before: Policy | null, after: Policy) => {
   const enabled = now.enabled && !old?.enabled
   const moved =
     old !== null && (!sameJson(old.schedule, now.schedule) || old.maxAgeMs !== now.maxAgeMs)
-  return { restarts: enabled || moved, rotates: enabled && now.rotateOnEnable }
+  return {
+    restarts: enabled || moved,
+    rotates: enabled && now.rotateOnEnable,
+    onlyWords: old !== null && sameJson(decisive(before, old), decisive(after, now)),
+  }
 }
+
+/** What decides which keys a policy applies to, and when they are due. */
+const decisive = (policy: Policy | null, resolved: ResolvedPolicy) => ({
+  selector: policy?.spec.selector,
+  priority: resolved.priority,
+  enabled: resolved.enabled,
+  schedule: resolved.schedule,
+  maxAgeMs: resolved.maxAgeMs,
+  rotateOnEnable: resolved.rotateOnEnable,
+})
 
 const fieldsOf = ({ labels, annotations, spec }: Policy) => ({ labels, annotations, spec })
 

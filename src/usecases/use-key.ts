@@ -61,6 +61,7 @@ export const readValue =
       (await asking(() =>
         used.session.readMaterial(addressOf(used.key), used.providerVersion, {
           signal: deps.clock.deadline(callMs),
+          delivery: true,
         }),
       ))
     return { version: used.version.version, value: new Secret(revealBytes(material)), receipt }

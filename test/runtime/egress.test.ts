@@ -101,9 +101,15 @@ describe('names', () => {
 
   test('plain http goes only where the name is loopback', async () => {
     const http = { ...at, protocol: 'http:' }
-    await expect(resolving(['127.0.0.1']).resolve(http, 'provider', { insecure: false })).resolves.toHaveLength(1)
-    await expect(resolving(['10.0.0.5']).resolve(http, 'provider', { insecure: false })).rejects.toThrow()
-    await expect(resolving(['10.0.0.5']).resolve(http, 'provider', { insecure: true })).resolves.toHaveLength(1)
+    await expect(
+      resolving(['127.0.0.1']).resolve(http, 'provider', { insecure: false }),
+    ).resolves.toHaveLength(1)
+    await expect(
+      resolving(['10.0.0.5']).resolve(http, 'provider', { insecure: false }),
+    ).rejects.toThrow()
+    await expect(
+      resolving(['10.0.0.5']).resolve(http, 'provider', { insecure: true }),
+    ).resolves.toHaveLength(1)
   })
 })
 
@@ -137,7 +143,10 @@ describe('the fetch that providers get', () => {
       allow: [],
       lookupAll: async () => answers[Math.min(asked++, answers.length - 1)] ?? [],
     })
-    return { asked: () => asked, ...makeSafeFetch({ egress, kind: 'provider', insecure: false, ...more }) }
+    return {
+      asked: () => asked,
+      ...makeSafeFetch({ egress, kind: 'provider', insecure: false, ...more }),
+    }
   }
 
   test('dials the address that was checked, under the name that was asked for', async () => {
@@ -172,9 +181,13 @@ describe('the fetch that providers get', () => {
 
   test('a reply that is too large or too slow breaks off', async () => {
     const small = client([['127.0.0.1']], { maxBytes: 1_000 })
-    await expect(small.fetch(`http://vault.test:${port}/big`).then((reply) => reply.text())).rejects.toThrow()
+    await expect(
+      small.fetch(`http://vault.test:${port}/big`).then((reply) => reply.text()),
+    ).rejects.toThrow()
     await small.close()
     const brief = client([['127.0.0.1']], { timeoutMs: 200 })
-    await expect(brief.fetch(`http://vault.test:${port}/slow`).then((reply) => reply.text())).rejects.toThrow()
+    await expect(
+      brief.fetch(`http://vault.test:${port}/slow`).then((reply) => reply.text()),
+    ).rejects.toThrow()
   })
 })

@@ -284,6 +284,15 @@ describe('using keys', () => {
     expect(events.filter(({ target }) => target.name === 'read-b')).toHaveLength(0)
   })
 
+  test('reading a value is a use of the version, and Rekey’s own looks are none', async () => {
+    const { value: key } = await house.register('in-use')
+    const [row] = await house.vault.list(key.id)
+    expect(row?.lastUsedAt).toBeNull()
+    await house.value('in-use', reader({ keys: ['in-use'] }))
+    const [used] = await house.vault.list(key.id)
+    expect(used?.lastUsedAt).not.toBeNull()
+  })
+
   test('a token bound to a consumer reads what that consumer uses: named on the key, by itself, or by labels and policy', async () => {
     await house.register('by-name', { consumers: ['shop'] })
     await house.register('by-self')

@@ -42,13 +42,25 @@ describe('scheduleOf', () => {
   })
 
   test('what the provider rotates by itself still grows overdue', () => {
-    const row = scheduleOf({ ...key, observe: 'native' }, primary, policy({ maxAge: '30d' }), null, start)
+    const row = scheduleOf(
+      { ...key, observe: 'native' },
+      primary,
+      policy({ maxAge: '30d' }),
+      null,
+      start,
+    )
     expect(row).toMatchObject({ dueAt: null, overdueAt: later(30 * day) })
   })
 
   test('an occurrence that was taken is not answered again', () => {
     const first = scheduleOf(key, primary, policy(daily), null, start)
-    const next = scheduleOf(key, primary, policy(daily), { ...first, lastOccurrence: first.occurrence }, later(day))
+    const next = scheduleOf(
+      key,
+      primary,
+      policy(daily),
+      { ...first, lastOccurrence: first.occurrence },
+      later(day),
+    )
     expect(next.occurrence).not.toBe(first.occurrence)
     expect(next.dueAt?.toISOString()).toBe('2026-01-12T03:00:00.000Z')
   })
@@ -64,10 +76,21 @@ describe('scheduleOf', () => {
 
   test('a rotation that enabling asked for is kept until it is taken, or the wish is gone', () => {
     const occurrence = `enable:3@${start.toISOString()}`
-    const asked: KeySchedule = { ...none, dueAt: start, occurrence, nominal: start, trigger: 'schedule' }
+    const asked: KeySchedule = {
+      ...none,
+      dueAt: start,
+      occurrence,
+      nominal: start,
+      trigger: 'schedule',
+    }
     const eager = policy({ ...daily, rotateOnEnable: true })
     expect(scheduleOf(key, primary, eager, asked, later(1_000)).occurrence).toBe(occurrence)
-    expect(scheduleOf(key, primary, eager, { ...asked, lastOccurrence: occurrence }, later(1_000)).occurrence).toMatch(/^cron:/)
-    expect(scheduleOf(key, primary, policy(daily), asked, later(1_000)).occurrence).toMatch(/^cron:/)
+    expect(
+      scheduleOf(key, primary, eager, { ...asked, lastOccurrence: occurrence }, later(1_000))
+        .occurrence,
+    ).toMatch(/^cron:/)
+    expect(scheduleOf(key, primary, policy(daily), asked, later(1_000)).occurrence).toMatch(
+      /^cron:/,
+    )
   })
 })

@@ -57,29 +57,54 @@ describe('consumers and freezes of a scope', () => {
   afterAll(() => house.shut())
 
   test('a consumer names keys of its own scope only', async () => {
-    expect((await house.consumer('shop-app', { labels, keys: ['shop-key'] }, shop)).value.created).toBe(true)
-    expect(await codeOf(house.consumer('spy', { labels, keys: ['bank-key'] }, shop))).toBe('request.impossible')
-    expect(await codeOf(house.consumer('spy', { labels, keys: ['no-such-key'] }, shop))).toBe('request.impossible')
+    expect(
+      (await house.consumer('shop-app', { labels, keys: ['shop-key'] }, shop)).value.created,
+    ).toBe(true)
+    expect(await codeOf(house.consumer('spy', { labels, keys: ['bank-key'] }, shop))).toBe(
+      'request.impossible',
+    )
+    expect(await codeOf(house.consumer('spy', { labels, keys: ['no-such-key'] }, shop))).toBe(
+      'request.impossible',
+    )
   })
 
   test('nobody becomes a consumer of foreign keys by a label', async () => {
-    expect(await codeOf(house.consumer('spy', { labels: { ...labels, uses: 'bank-keys' } }, shop))).toBe('auth.denied')
+    expect(
+      await codeOf(house.consumer('spy', { labels: { ...labels, uses: 'bank-keys' } }, shop)),
+    ).toBe('auth.denied')
   })
 
   test('a consumer outside of the scope is not there', async () => {
     await house.consumer('bank-app', { labels: { team: 'bank' } })
-    expect(await codeOf(house.consumer('bank-app', { labels }, shop, { match: 'any', absent: false }))).toBe('resource.notFound')
-    expect(await codeOf(house.consumer('new', { labels: { team: 'bank' } }, shop))).toBe('auth.denied')
+    expect(
+      await codeOf(house.consumer('bank-app', { labels }, shop, { match: 'any', absent: false })),
+    ).toBe('resource.notFound')
+    expect(await codeOf(house.consumer('new', { labels: { team: 'bank' } }, shop))).toBe(
+      'auth.denied',
+    )
   })
 
   test('a freeze reaches no further than the scope, and is not lifted from without', async () => {
     const until = '2099-01-01T00:00:00Z'
     expect(await codeOf(house.freeze({ until, reason: 'x' }, shop))).toBe('auth.denied')
-    expect(await codeOf(house.freeze({ until, reason: 'x', selector: { matchLabels: { team: 'bank' } } }, shop))).toBe('auth.denied')
+    expect(
+      await codeOf(
+        house.freeze({ until, reason: 'x', selector: { matchLabels: { team: 'bank' } } }, shop),
+      ),
+    ).toBe('auth.denied')
     await house.freeze({ until, reason: 'all' })
     const own = { until, reason: 'mine', selector: { matchLabels: labels } }
-    expect(await codeOf(house.freeze(own, shop, { match: 'any', absent: false }))).toBe('auth.denied')
-    expect(await codeOf(house.freeze({ until: '2020-01-01T00:00:00Z', reason: 'x' }, undefined, { match: 'any', absent: false }))).toBe('request.impossible')
+    expect(await codeOf(house.freeze(own, shop, { match: 'any', absent: false }))).toBe(
+      'auth.denied',
+    )
+    expect(
+      await codeOf(
+        house.freeze({ until: '2020-01-01T00:00:00Z', reason: 'x' }, undefined, {
+          match: 'any',
+          absent: false,
+        }),
+      ),
+    ).toBe('request.impossible')
   })
 })
 

@@ -141,11 +141,13 @@ const localSession = ({ vault, random, now }: ProviderPorts): Session => {
       const found = await row(object.keyId, Number(version))
       return found && (found.lastUsedAt ?? found.createdAt)
     },
-    async readMaterial(object, version) {
+    async readMaterial(object, version, call) {
       if (object.type !== 'local.secret') {
         throw new ProviderError('unsupported', 'none', 'key material does not leave the vault')
       }
-      return opened(await vault.open(object.keyId, Number(version)))
+      const material = opened(await vault.open(object.keyId, Number(version)))
+      if (call.delivery) await vault.used(object.keyId, Number(version), now())
+      return material
     },
     async operate(object, version, operation, input) {
       // A ciphertext names its version; old data opens with an old, even disabled, version until it is destroyed.

@@ -1,0 +1,72 @@
+// One policy over a large fleet. The time is not asserted tightly: the machine is shared; that it ends within the ledger's
+// own limit is what counts.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type House, openHouse } from '../support/house.ts'
+
+const size = Number(process.env['FLEET'] ?? 5_000)
+let house: House
+
+beforeAll(async () => {
+  house = await openHouse()
+  await house.connection('vault')
+  // The database refuses rows without an audit event, by hand too.
+  await house.sql('BEGIN')
+  await house.sql(
+    `INSERT INTO audit.event (id, body, writer_kid, writer_sig)
+     VALUES ($1, $2, decode(repeat('00', 4), 'hex'), decode(repeat('00', 64), 'hex'))`,
+    [
+      house.ids.next(),
+      JSON.stringify({ action: 'key.registered', target: { kind: 'key' }, outcome: 'succeeded' }),
+    ],
+  )
+  await house.sql(
+    `INSERT INTO app.key (id, name, connection, type, ref, object_id, purpose, owner, environment, labels, consumers, usable_by, revision, created_at, updated_at)
+     SELECT md5('k' || n)::uuid, 'k-' || n, 'vault', 'local.secret', '{}', 'fleet-' || n, 'p', 'o', 'test',
+            jsonb_build_object('fleet', 'yes', 'half', CASE WHEN n % 2 = 0 THEN 'even' ELSE 'odd' END), '{}', '{}', 1, now(), now()
+     FROM generate_series(1, $1::int) n`,
+    [size],
+  )
+  await house.sql(
+    `INSERT INTO app.version (key_id, version, state, is_primary, provider_versions, material_known, created_at, activated_at, verified_at)
+     SELECT id, 1, 'active', true, '{1}', true, now(), now(), now() FROM app.key`,
+  )
+  await house.sql('COMMIT')
+})
+afterAll(() => house.shut())
+
+const fleet = {
+  selector: { matchLabels: { fleet: 'yes' } },
+  schedule: { cron: '0 3 1 * *', timezone: 'Europe/Paris', jitter: '20m' },
+}
+
+test('a policy over a whole fleet is one transaction, and every key knows when it is due', async () => {
+  const { value } = await house.policy('fleet', fleet)
+  expect(value.selected).toBe(size)
+  const rows = await house.sql(
+    `SELECT count(*)::int AS n, count(DISTINCT due_at)::int AS moments FROM app.key_schedule WHERE due_at IS NOT NULL`,
+  )
+  expect(rows[0]?.['n']).toBe(size)
+  expect(Number(rows[0]?.['moments'])).toBeGreaterThan(size / 10)
+})
+
+test('another policy with a higher priority takes half of it, and gives it back', async () => {
+  await house.policy('even', { ...fleet, selector: { matchLabels: { half: 'even' } }, priority: 1 })
+  const counts = async () => {
+    const rows = await house.sql(
+      `SELECT policy, count(*)::int AS n FROM app.key GROUP BY policy ORDER BY policy`,
+    )
+    return Object.fromEntries(rows.map(({ policy, n }) => [String(policy), Number(n)]))
+  }
+  expect(await counts()).toEqual({ even: Math.floor(size / 2), fleet: Math.ceil(size / 2) })
+  await house.dropPolicy('even')
+  expect(await counts()).toEqual({ fleet: size })
+})
+
+test('a page of keys with their status costs the same in a large fleet', async () => {
+  const first = await house.keys(undefined, { policy: 'fleet' }, 50)
+  expect(first.items).toHaveLength(50)
+  expect(
+    first.items.every(({ status }) => status.policy === 'fleet' && status.nextRotationAt !== null),
+  ).toBe(true)
+})
