@@ -6,6 +6,8 @@ export default defineConfig({
   migrations: { path: 'prisma/migrations' },
   // `generate` never connects; whoever runs Prisma's migrate against a real database says which.
   datasource: {
-    url: process.env['REKEY_MIGRATION_DATABASE_URL'] ?? 'postgresql://rekey_migrate@127.0.0.1:5432/rekey',
+    url:
+      process.env['REKEY_MIGRATION_DATABASE_URL'] ??
+      'postgresql://rekey_migrate@127.0.0.1:5432/rekey',
   },
 })

@@ -15,7 +15,9 @@ export const canonicalBody = (body: AuditBody): string => {
   if (Buffer.byteLength(text) <= maxBodyBytes) return text
   const shorter = canonical({ ...body, before: digestOf(body.before), after: digestOf(body.after) })
   if (Buffer.byteLength(shorter) <= maxBodyBytes) return shorter
-  throw new RekeyError('request.tooLarge', { detail: 'The reason or a name is too long for an audit record' })
+  throw new RekeyError('request.tooLarge', {
+    detail: 'The reason or a name is too long for an audit record',
+  })
 }
 
 /** SHA-256(0x00 ‖ body): the leaf of RFC 6962 §2.1. The database computes the same. */

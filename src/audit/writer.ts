@@ -1,6 +1,13 @@
 // Each process signs what it writes, so that a row forged in SQL is found out: it has no signature of a known writer.
 
-import { createHash, createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  sign,
+  verify,
+  type KeyObject,
+} from 'node:crypto'
 import { revealBytes, type Secret } from '#domain/secret.ts'
 
 export interface Writer {
@@ -30,7 +37,12 @@ export const makeWriter = (seed: Secret<Uint8Array>): Writer => {
 
 export const writerKid = (publicKey: Uint8Array): Uint8Array =>
   new Uint8Array(
-    createHash('sha256').update('rekey-writer\n').update(Buffer.of(1)).update(publicKey).digest().subarray(0, 4),
+    createHash('sha256')
+      .update('rekey-writer\n')
+      .update(Buffer.of(1))
+      .update(publicKey)
+      .digest()
+      .subarray(0, 4),
   )
 
 export const verifyRow = (publicKey: Uint8Array, body: string, signature: Uint8Array): boolean =>

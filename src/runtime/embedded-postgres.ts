@@ -11,7 +11,18 @@
 // The server runs in a session of its own: Ctrl-C reaches us and not it, so that we can finish our work and then stop it.
 // If we are killed it lives on; the next start finds it by its postmaster.pid, stops it and starts it again.
 
-import { chmod, chown, mkdir, readFile, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  mkdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
@@ -42,7 +53,9 @@ export interface EmbeddedOptions {
 const superuser = 'rekey_superuser'
 const host = '127.0.0.1'
 
-export const startEmbeddedPostgres = async (options: EmbeddedOptions): Promise<EmbeddedPostgres> => {
+export const startEmbeddedPostgres = async (
+  options: EmbeddedOptions,
+): Promise<EmbeddedPostgres> => {
   const progress = options.progress ?? (() => undefined)
   const dataDir = resolve(options.dataDir)
   const directory = join(dataDir, 'postgres')
@@ -153,7 +166,8 @@ const initialise = async (at: {
       '--locale=C',
       ...at.flags,
     ])
-    if (made.code !== 0) throw new Error(`the database could not be created: ${lastLines(made.output)}`)
+    if (made.code !== 0)
+      throw new Error(`the database could not be created: ${lastLines(made.output)}`)
     await rename(draft, at.directory)
   } finally {
     await rm(passwordFile, { force: true })
@@ -161,7 +175,11 @@ const initialise = async (at: {
 }
 
 /** True when a server of this directory was running. `pg_ctl` reads postmaster.pid and knows a stale one. */
-const stopLeftover = async (bin: Binaries, directory: string, user: ServerUser): Promise<boolean> => {
+const stopLeftover = async (
+  bin: Binaries,
+  directory: string,
+  user: ServerUser,
+): Promise<boolean> => {
   const status = await runAs(user, bin.pgCtl, ['status', '-D', directory])
   if (status.code !== 0) return false
   await pgCtl(bin, directory, user, ['stop', '-m', 'fast', '-w', '-t', '60'])
@@ -183,10 +201,14 @@ const start = async (
       unix_socket_directories: '',
       port: String(port),
       password_encryption: 'scram-sha-256',
+      timezone: 'UTC',
+      log_timezone: 'UTC',
       idle_in_transaction_session_timeout: '60s',
       ...settings,
     }
-    const flags = Object.entries(all).map(([name, value]) => `-c ${name}=${value}`).join(' ')
+    const flags = Object.entries(all)
+      .map(([name, value]) => `-c ${name}=${value}`)
+      .join(' ')
     try {
       await pgCtl(bin, directory, user, ['start', '-w', '-t', '60', '-l', log, '-o', flags])
       return port
@@ -194,7 +216,9 @@ const start = async (
       // Between choosing a port and listening on it somebody else may take it.
       const said = lastLines(await readFile(log, 'utf8').catch(() => ''))
       if (attempt < 3 && /Address already in use|could not create any TCP/.test(said)) continue
-      throw new Error(`PostgreSQL did not start in ${directory}. Its log ends with:\n${said}`, { cause })
+      throw new Error(`PostgreSQL did not start in ${directory}. Its log ends with:\n${said}`, {
+        cause,
+      })
     }
   }
 }
@@ -259,4 +283,3 @@ const sizeOf = (path: string): Promise<number> =>
   )
 
 const lastLines = (text: string): string => text.trimEnd().split('\n').slice(-12).join('\n')
-

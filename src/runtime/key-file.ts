@@ -46,7 +46,9 @@ const readKeyFile = async (path: string, form: KeyFileForm): Promise<string | nu
     const { mode } = await file.stat()
     if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
       const octal = (mode & 0o777).toString(8).padStart(4, '0')
-      throw new Error(`the ${form.what} ${path} has mode ${octal}: others can read it; chmod 600 it`)
+      throw new Error(
+        `the ${form.what} ${path} has mode ${octal}: others can read it; chmod 600 it`,
+      )
     }
     const text = await readFile(file, 'utf8')
     const found = form.pattern.exec(text)?.[1]

@@ -40,7 +40,8 @@ export const openKeyring = async (files: {
 }
 
 export const makeKeyring = (kek: Uint8Array, pepper: Uint8Array): OpenKeyring => {
-  if (kek.length !== 32 || pepper.length !== 32) throw new RangeError('keys of the keyring are 32 bytes')
+  if (kek.length !== 32 || pepper.length !== 32)
+    throw new RangeError('keys of the keyring are 32 bytes')
   const kekId = createHash('sha256').update('rekey-kek-id\n').update(kek).digest('hex').slice(0, 16)
   return {
     kekId,
@@ -71,7 +72,9 @@ export const makeKeyring = (kek: Uint8Array, pepper: Uint8Array): OpenKeyring =>
       return new Uint8Array([1, ...createHmac('sha256', pepper).update(digest).digest()])
     },
     mac: (purpose, text) => {
-      const key = Buffer.from(hkdfSync('sha256', kek, new Uint8Array(), `rekey-mac\n${purpose}`, 32))
+      const key = Buffer.from(
+        hkdfSync('sha256', kek, new Uint8Array(), `rekey-mac\n${purpose}`, 32),
+      )
       return new Uint8Array(createHmac('sha256', key).update(text, 'utf8').digest())
     },
   }

@@ -15,7 +15,12 @@ export const serverUser = async (): Promise<ServerUser> => {
   if (process.getuid?.() !== 0) return null
   const there = await idsOf('postgres')
   if (there !== null) return there
-  const made = await runAs(null, 'useradd', ['--system', '--user-group', '--no-create-home', 'postgres'])
+  const made = await runAs(null, 'useradd', [
+    '--system',
+    '--user-group',
+    '--no-create-home',
+    'postgres',
+  ])
   const user = await idsOf('postgres')
   if (user === null) {
     throw new Error(
@@ -26,13 +31,16 @@ export const serverUser = async (): Promise<ServerUser> => {
   return user
 }
 
+// Nothing of our own environment: it may hold credentials, and the server keeps what it was started with.
+const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }
+
 /** Runs a program to its end, as `user`, without a shell. Never rejects: a program that is missing has code 127. */
 export const runAs = (user: ServerUser, program: string, args: readonly string[]): Promise<Done> =>
   new Promise((done) => {
     execFile(
       program,
       args,
-      { cwd: '/', env: { ...process.env, LC_ALL: 'C' }, maxBuffer: 4 * 1024 * 1024, ...user },
+      { cwd: '/', env, maxBuffer: 4 * 1024 * 1024, ...user },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 127
         done({ code, output: `${stdout}${stderr}${code === 127 && error ? error.message : ''}` })
@@ -41,6 +49,11 @@ export const runAs = (user: ServerUser, program: string, args: readonly string[]
   })
 
 const idsOf = async (name: string): Promise<ServerUser> => {
-  const [uid, gid] = await Promise.all([runAs(null, 'id', ['-u', name]), runAs(null, 'id', ['-g', name])])
-  return uid.code === 0 && gid.code === 0 ? { uid: Number(uid.output), gid: Number(gid.output) } : null
+  const [uid, gid] = await Promise.all([
+    runAs(null, 'id', ['-u', name]),
+    runAs(null, 'id', ['-g', name]),
+  ])
+  return uid.code === 0 && gid.code === 0
+    ? { uid: Number(uid.output), gid: Number(gid.output) }
+    : null
 }

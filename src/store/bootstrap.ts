@@ -84,7 +84,9 @@ export const raiseGuards = async (superuserUrl: string): Promise<void> => {
 /** Before migrations that may change what is guarded. A crash before they are raised again is seen by the self-check. */
 export const lowerGuards = (superuserUrl: string): Promise<void> =>
   withClient(superuserUrl, async (db) => {
-    const { rowCount } = await db.query("SELECT FROM pg_event_trigger WHERE evtname = 'rekey_guard'")
+    const { rowCount } = await db.query(
+      "SELECT FROM pg_event_trigger WHERE evtname = 'rekey_guard'",
+    )
     if (rowCount !== 0) await db.query('ALTER EVENT TRIGGER rekey_guard DISABLE')
   })
 
@@ -114,7 +116,10 @@ const ensureRoles = async (
 }
 
 /** Runs `work` on a session of its own. */
-export const withClient = async <T>(url: string, work: (db: pg.Client) => Promise<T>): Promise<T> => {
+export const withClient = async <T>(
+  url: string,
+  work: (db: pg.Client) => Promise<T>,
+): Promise<T> => {
   const db = new pg.Client({ connectionString: url, application_name: 'rekey-migrate' })
   // A lost connection also rejects the query under way; without a listener it would end the process.
   db.on('error', () => undefined)

@@ -41,7 +41,8 @@ export const createIdempotency = ({ client: db }: Database): Idempotency => ({
         WHERE i.expires_at <= app.now()
         RETURNING created_at AS claimed_at`
       const [claim] = claimed
-      if (claim !== undefined) return { state: 'begun', claim: { ...slot, claimedAt: claim.claimed_at } }
+      if (claim !== undefined)
+        return { state: 'begun', claim: { ...slot, claimedAt: claim.claimed_at } }
       const [row] = await db.$queryRaw<Row[]>`
         SELECT request_hash, state, status, response,
                created_at + ${idempotencyLeaseMs}::double precision * interval '1 millisecond' > app.now() AS recent
@@ -102,6 +103,9 @@ const translated = async <T>(work: () => Promise<T>): Promise<T> => {
     return await work()
   } catch (e) {
     if (!isUnavailable(e)) throw e
-    throw new RekeyError('service.unavailable', { detail: 'The database cannot be reached', cause: e })
+    throw new RekeyError('service.unavailable', {
+      detail: 'The database cannot be reached',
+      cause: e,
+    })
   }
 }

@@ -9,7 +9,17 @@ import type { Writer } from '#audit/writer.ts'
 import type { Actor } from '#domain/actor.ts'
 import type { Receipt } from '#domain/audit.ts'
 import { RekeyError } from '#domain/errors.ts'
-import type { Bell, Clock, Committed, Ids, Keyring, Ledger, LedgerEvent, Outcome, Tx } from '#domain/ports.ts'
+import type {
+  Bell,
+  Clock,
+  Committed,
+  Ids,
+  Keyring,
+  Ledger,
+  LedgerEvent,
+  Outcome,
+  Tx,
+} from '#domain/ports.ts'
 import type { Database, Db } from './database.ts'
 import { makeReads, makeTx } from './reads.ts'
 import { callersFault, isConflict, isUnavailable, rk, sqlState } from './sql-state.ts'
@@ -31,7 +41,8 @@ const maxAttempts = 6
 export const createLedger = (deps: LedgerDeps): Ledger => {
   const { client } = deps.database
   const reads = makeReads(client, deps.keyring)
-  const transaction = <T>(body: (db: Db) => Promise<T>): Promise<T> => retrying(deps, () => client.$transaction(body, limits))
+  const transaction = <T>(body: (db: Db) => Promise<T>): Promise<T> =>
+    retrying(deps, () => client.$transaction(body, limits))
   const note = async (actor: Actor, event: LedgerEvent): Promise<Receipt> => {
     const receipts = await transaction((db) => writeEvents(db, deps, actor, [event]))
     return receipts[0]
@@ -42,7 +53,12 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
       try {
         return await work(reads)
       } catch (e) {
-        throw isUnavailable(e) ? new RekeyError('service.unavailable', { detail: 'The database cannot be reached', cause: e }) : e
+        throw isUnavailable(e)
+          ? new RekeyError('service.unavailable', {
+              detail: 'The database cannot be reached',
+              cause: e,
+            })
+          : e
       }
     },
     commit: async (actor, work) => {
@@ -104,7 +120,10 @@ const rehearsed = (actor: Actor, outcome: Outcome<unknown>): LedgerEvent => ({
 })
 
 /** Runs again what the database undid for another's sake, and says in our words what went wrong otherwise. */
-const retrying = async <T>(deps: Pick<LedgerDeps, 'clock' | 'ids'>, run: () => Promise<T>): Promise<T> => {
+const retrying = async <T>(
+  deps: Pick<LedgerDeps, 'clock' | 'ids'>,
+  run: () => Promise<T>,
+): Promise<T> => {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await run()
@@ -124,8 +143,12 @@ const translate = (e: unknown): unknown => {
   const fault = callersFault(e)
   if (fault !== null) return fault
   if (isUnavailable(e)) {
-    return new RekeyError('audit.unavailable', { detail: 'Nothing is done without an audit record, and none can be written now', cause: e })
+    return new RekeyError('audit.unavailable', {
+      detail: 'Nothing is done without an audit record, and none can be written now',
+      cause: e,
+    })
   }
-  if (sqlState(e) === rk.notAudited) return new Error('a guarded row was changed without an audit event', { cause: e })
+  if (sqlState(e) === rk.notAudited)
+    return new Error('a guarded row was changed without an audit event', { cause: e })
   return e
 }

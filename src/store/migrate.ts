@@ -4,10 +4,18 @@
 // One difference, on purpose: a file and its row are one transaction, so that a failure leaves nothing behind.
 // What a crash leaves: the database at the last whole file; guards lowered until the next run (the self-check sees it).
 
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import type pg from 'pg'
-import { lendOwners, lowerGuards, prepareDatabase, raiseGuards, roleNames, takeOwnersBack, withClient } from './bootstrap.ts'
+import {
+  lendOwners,
+  lowerGuards,
+  prepareDatabase,
+  raiseGuards,
+  roleNames,
+  takeOwnersBack,
+  withClient,
+} from './bootstrap.ts'
 import { migrateQueue } from './migrate-queue.ts'
 
 export interface MigrateOptions {
@@ -58,7 +66,9 @@ export const migrate = async (options: MigrateOptions): Promise<Migrated> => {
 
 /** Refuses on what the guard would refuse. A guard that a crash left lowered is no fault here: it is raised at the end. */
 const assertGuardsIntact = async (db: pg.Client): Promise<void> => {
-  const { rows: there } = await db.query<{ yes: boolean }>("SELECT to_regclass('rekey_guard.expected') IS NOT NULL AS yes")
+  const { rows: there } = await db.query<{ yes: boolean }>(
+    "SELECT to_regclass('rekey_guard.expected') IS NOT NULL AS yes",
+  )
   if (there[0]?.yes !== true || !(await guardsAreUp(db))) return
   const { rows } = await db.query<{ fault: string }>('SELECT fault FROM rekey_guard.faults() fault')
   if (rows.length === 0) return
@@ -68,13 +78,17 @@ const assertGuardsIntact = async (db: pg.Client): Promise<void> => {
 }
 
 const guardsAreUp = async (db: pg.Client): Promise<boolean> => {
-  const { rowCount } = await db.query("SELECT FROM pg_event_trigger WHERE evtname = 'rekey_guard' AND evtenabled = 'A'")
+  const { rowCount } = await db.query(
+    "SELECT FROM pg_event_trigger WHERE evtname = 'rekey_guard' AND evtenabled = 'A'",
+  )
   return rowCount !== 0
 }
 
 const pendingMigrations = (options: MigrateOptions): Promise<readonly File[]> =>
   withClient(options.migrationUrl, async (db) => {
-    const { rows } = await db.query<{ there: boolean }>("SELECT to_regclass('public._prisma_migrations') IS NOT NULL AS there")
+    const { rows } = await db.query<{ there: boolean }>(
+      "SELECT to_regclass('public._prisma_migrations') IS NOT NULL AS there",
+    )
     const files = await readMigrations(options.folder)
     return rows[0]?.there === true ? findPending(files, await appliedRows(db)) : files
   })
@@ -92,7 +106,10 @@ interface Row {
   readonly rolled_back_at: Date | null
 }
 
-const applyAll = (options: MigrateOptions, say: (line: string) => void): Promise<readonly string[]> =>
+const applyAll = (
+  options: MigrateOptions,
+  say: (line: string) => void,
+): Promise<readonly string[]> =>
   withClient(options.migrationUrl, async (db) => {
     // Prisma's lock: its own tool and ours never run together. Held by the session; a crash frees it.
     await db.query('SELECT pg_advisory_lock(72707369)')
@@ -114,13 +131,17 @@ const findPending = (files: readonly File[], rows: readonly Row[]): readonly Fil
   for (const row of rows) {
     if (row.rolled_back_at !== null) continue
     if (row.finished_at === null) {
-      throw new MigrationRefused(`migration ${row.migration_name} failed earlier: repair it, then mark it with "prisma migrate resolve"`)
+      throw new MigrationRefused(
+        `migration ${row.migration_name} failed earlier: repair it, then mark it with "prisma migrate resolve"`,
+      )
     }
     done.set(row.migration_name, row)
   }
   for (const name of done.keys()) {
     if (!files.some((file) => file.name === name)) {
-      throw new MigrationRefused(`the database has migration ${name}, which this version of Rekey does not know: it is newer`)
+      throw new MigrationRefused(
+        `the database has migration ${name}, which this version of Rekey does not know: it is newer`,
+      )
     }
   }
   for (const file of files) {
@@ -130,9 +151,12 @@ const findPending = (files: readonly File[], rows: readonly Row[]): readonly Fil
     }
   }
   const firstPending = files.findIndex((file) => !done.has(file.name))
-  const late = firstPending === -1 ? undefined : files.slice(firstPending).find((file) => done.has(file.name))
+  const late =
+    firstPending === -1 ? undefined : files.slice(firstPending).find((file) => done.has(file.name))
   if (late !== undefined) {
-    throw new MigrationRefused(`migration ${files[firstPending]?.name ?? ''} is missing although the later ${late.name} was applied`)
+    throw new MigrationRefused(
+      `migration ${files[firstPending]?.name ?? ''} is missing although the later ${late.name} was applied`,
+    )
   }
   return files.filter((file) => !done.has(file.name))
 }
@@ -146,30 +170,44 @@ const applyOne = async (db: pg.Client, file: File): Promise<void> => {
     await db.query('RESET ROLE')
     await db.query(
       `INSERT INTO public._prisma_migrations (id, checksum, started_at, finished_at, migration_name, logs, rolled_back_at, applied_steps_count)
-       VALUES ($1, $2, $3, clock_timestamp(), $4, NULL, NULL, 1)`,
-      [randomUUID(), file.checksum, startedAt, file.name],
+       VALUES (gen_random_uuid(), $1, $2, clock_timestamp(), $3, NULL, NULL, 1)`,
+      [file.checksum, startedAt, file.name],
     )
     await db.query('COMMIT')
   } catch (e) {
     await db.query('ROLLBACK')
-    throw new Error(`migration ${file.name} failed and left nothing behind: ${e instanceof Error ? e.message : 'unknown'}`, { cause: e })
+    throw new Error(
+      `migration ${file.name} failed and left nothing behind: ${e instanceof Error ? e.message : 'unknown'}`,
+      { cause: e },
+    )
   }
 }
 
 export const readMigrations = async (folder?: URL): Promise<readonly File[]> => {
   const at = folder ?? new URL('../../prisma/migrations/', import.meta.url)
   const entries = await readdir(at, { withFileTypes: true })
-  const names = entries.filter((e) => e.isDirectory()).map((e) => e.name).toSorted()
+  const names = entries
+    .filter((e) => e.isDirectory())
+    .map((e) => e.name)
+    .toSorted()
   return Promise.all(
     names.map(async (name) => {
       const bytes = await readFile(new URL(`${name}/migration.sql`, at))
-      return { name, sql: bytes.toString('utf8'), checksum: createHash('sha256').update(bytes).digest('hex') }
+      return {
+        name,
+        sql: bytes.toString('utf8'),
+        checksum: createHash('sha256').update(bytes).digest('hex'),
+      }
     }),
   )
 }
 
 const appliedRows = async (db: pg.Client): Promise<readonly Row[]> =>
-  (await db.query<Row>('SELECT migration_name, checksum, finished_at, rolled_back_at FROM public._prisma_migrations ORDER BY started_at')).rows
+  (
+    await db.query<Row>(
+      'SELECT migration_name, checksum, finished_at, rolled_back_at FROM public._prisma_migrations ORDER BY started_at',
+    )
+  ).rows
 
 /** Column by column what Prisma's engine creates. */
 const migrationsTable = `CREATE TABLE IF NOT EXISTS public._prisma_migrations (

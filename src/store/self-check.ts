@@ -25,7 +25,11 @@ export const selfCheck = async (
     const rows = await database.client.$queryRaw<{ readonly fault: string }[]>(faults)
     findings.push(...rows.map(({ fault }) => ({ check, detail: fault, hint })))
   }
-  return [...findings, ...(await checkGuardState(database)), ...(await checkKek(database, keyring.kekId))]
+  return [
+    ...findings,
+    ...(await checkGuardState(database)),
+    ...(await checkKek(database, keyring.kekId)),
+  ]
 }
 
 interface Check {
@@ -148,7 +152,9 @@ const checkGuardState = async ({ client }: Database): Promise<readonly Finding[]
   const there = await client.$queryRaw<{ readonly yes: boolean }[]>`
     SELECT to_regprocedure('rekey_guard.faults()') IS NOT NULL AND to_regclass('rekey_guard.expected') IS NOT NULL AS yes`
   if (there[0]?.yes !== true) return []
-  const rows = await client.$queryRaw<{ readonly fault: string }[]>`SELECT fault FROM rekey_guard.faults() fault`
+  const rows = await client.$queryRaw<
+    { readonly fault: string }[]
+  >`SELECT fault FROM rekey_guard.faults() fault`
   return rows.map(({ fault }) => ({ check: 'audit.state', detail: fault, hint: repair }))
 }
 
@@ -172,7 +178,9 @@ export const checkMigrations = async ({ client }: Database): Promise<readonly Fi
   const found = await client.$queryRaw<{ readonly there: boolean }[]>`
     SELECT to_regclass('public._prisma_migrations') IS NOT NULL AS there`
   const rows = found[0]?.there
-    ? await client.$queryRaw<{ readonly name: string; readonly checksum: string; readonly finished: boolean }[]>`
+    ? await client.$queryRaw<
+        { readonly name: string; readonly checksum: string; readonly finished: boolean }[]
+      >`
         SELECT migration_name AS name, checksum, finished_at IS NOT NULL AS finished
         FROM public._prisma_migrations WHERE rolled_back_at IS NULL`
     : []
@@ -182,11 +190,17 @@ export const checkMigrations = async ({ client }: Database): Promise<readonly Fi
       const row = rows.find((r) => r.name === file.name)
       if (row === undefined) return [`the migration ${file.name} was not applied`]
       if (!row.finished) return [`the migration ${file.name} failed`]
-      return row.checksum === file.checksum ? [] : [`the migration ${file.name} was applied with another text`]
+      return row.checksum === file.checksum
+        ? []
+        : [`the migration ${file.name} was applied with another text`]
     }),
     ...rows
       .filter((row) => !files.some((file) => file.name === row.name))
       .map((row) => `the database has the migration ${row.name}, which this version does not know`),
   ]
-  return sayings.map((detail) => ({ check: 'migrations', detail, hint: 'Run "rekey migrate" of the newest version.' }))
+  return sayings.map((detail) => ({
+    check: 'migrations',
+    detail,
+    hint: 'Run "rekey migrate" of the newest version.',
+  }))
 }

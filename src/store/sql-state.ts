@@ -49,29 +49,52 @@ export const isConflict = (e: unknown): boolean =>
 /** Whether the database could not be reached, was too slow, or went away in the middle. */
 export const isUnavailable = (e: unknown): boolean => {
   const prisma = prismaCode(e)
-  if (prisma !== null && ['P1000', 'P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037'].includes(prisma)) return true
+  if (
+    prisma !== null &&
+    ['P1000', 'P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037'].includes(prisma)
+  )
+    return true
   const state = sqlState(e)
   if (state !== null) return /^(08|53|57P|58)/.test(state)
   const kind = member(adapterCause(e), 'kind')
-  if (kind === 'DatabaseNotReachable' || kind === 'ConnectionClosed' || kind === 'SocketTimeout' || kind === 'TlsConnectionError') return true
-  return e instanceof Error && /connection error|Connection terminated|not queryable|ECONNRE|Can't reach database|Server has closed the connection/i.test(e.message)
+  if (
+    kind === 'DatabaseNotReachable' ||
+    kind === 'ConnectionClosed' ||
+    kind === 'SocketTimeout' ||
+    kind === 'TlsConnectionError'
+  )
+    return true
+  return (
+    e instanceof Error &&
+    /connection error|Connection terminated|not queryable|ECONNRE|Can't reach database|Server has closed the connection/i.test(
+      e.message,
+    )
+  )
 }
 
 /** A unique violation that a caller brought about, as the error that the caller sees; null for all else. */
 export const callersFault = (e: unknown): RekeyError | null => {
   const index = violatedIndex(e)
   if (index === null) return null
-  const code = byIndex[index] ?? (index.endsWith('_pkey') && resources.has(index) ? 'resource.exists' : null)
+  const code =
+    byIndex[index] ?? (index.endsWith('_pkey') && resources.has(index) ? 'resource.exists' : null)
   return code === null ? null : new RekeyError(code, { cause: e })
 }
 
-const byIndex: Readonly<Record<string, 'resource.exists' | 'key.objectTaken' | 'rotation.inProgress'>> = {
+const byIndex: Readonly<
+  Record<string, 'resource.exists' | 'key.objectTaken' | 'rotation.inProgress'>
+> = {
   key_name_taken: 'resource.exists',
   key_object_taken: 'key.objectTaken',
   rotation_one_open: 'rotation.inProgress',
   rotation_one_an_occurrence: 'rotation.inProgress',
 }
-const resources: ReadonlySet<string> = new Set(['connection_pkey', 'policy_pkey', 'consumer_pkey', 'sink_pkey'])
+const resources: ReadonlySet<string> = new Set([
+  'connection_pkey',
+  'policy_pkey',
+  'consumer_pkey',
+  'sink_pkey',
+])
 
 const adapterCause = (e: unknown): unknown =>
   member(member(member(e, 'meta'), 'driverAdapterError'), 'cause') ?? member(e, 'cause')

@@ -24,7 +24,9 @@ export const createTimers = ({ client: db }: Database): Timers => ({
         AND (t.lease_owner IS NULL OR t.lease_owner = ${owner} OR t.lease_until <= app.now())
       RETURNING before.lease_owner AS previous, t.lease_until AS until`
     const row = rows[0]
-    return row === undefined ? null : { takeover: row.previous !== null && row.previous !== owner, until: row.until }
+    return row === undefined
+      ? null
+      : { takeover: row.previous !== null && row.previous !== owner, until: row.until }
   },
 
   // An expired lease stays expired: somebody may be taking it over at this moment.

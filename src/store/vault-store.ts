@@ -6,7 +6,10 @@ import type { VaultStore } from '#domain/provider.ts'
 import type { Database } from './database.ts'
 import { bytes, word } from './tables/translate.ts'
 
-export const createVaultStore = (deps: { readonly database: Database; readonly keyring: Keyring }): VaultStore => {
+export const createVaultStore = (deps: {
+  readonly database: Database
+  readonly keyring: Keyring
+}): VaultStore => {
   const db = deps.database.client
   return {
     insert: (row) =>
@@ -18,7 +21,10 @@ export const createVaultStore = (deps: { readonly database: Database; readonly k
           select: { version: true },
         })
         if (made !== null) return { version: made.version, created: false }
-        const { _max } = await tx.material.aggregate({ where: { object: row.object }, _max: { version: true } })
+        const { _max } = await tx.material.aggregate({
+          where: { object: row.object },
+          _max: { version: true },
+        })
         const version = (_max.version ?? 0) + 1
         const box = deps.keyring.seal(row.material, contextOf(row.object, version))
         await tx.material.create({
@@ -47,11 +53,19 @@ export const createVaultStore = (deps: { readonly database: Database; readonly k
       const rows = await db.material.findMany({
         where: { object },
         orderBy: { version: 'asc' },
-        select: { version: true, state: true, algorithm: true, publicKey: true, createdAt: true, lastUsedAt: true },
+        select: {
+          version: true,
+          state: true,
+          algorithm: true,
+          publicKey: true,
+          createdAt: true,
+          lastUsedAt: true,
+        },
       })
       return rows.map((row) => ({ ...row, state: word(row.state) }))
     },
-    current: async (object) => (await db.pointer.findUnique({ where: { object } }))?.current ?? null,
+    current: async (object) =>
+      (await db.pointer.findUnique({ where: { object } }))?.current ?? null,
     move: async (object, from, to) => {
       const moved =
         from === null
@@ -88,4 +102,5 @@ export const createVaultStore = (deps: { readonly database: Database; readonly k
   }
 }
 
-const contextOf = (object: string, version: number): string => `vault.material\n${object}\n${version}`
+const contextOf = (object: string, version: number): string =>
+  `vault.material\n${object}\n${version}`

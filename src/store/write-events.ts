@@ -54,7 +54,9 @@ export const writeEvents = async (
   if (heads.size === 0) {
     await db.$executeRaw(insert)
   } else {
-    const moved = [...heads].map(([stream, h]) => Prisma.sql`(${stream}, ${h.seq}::integer, ${h.prev}::bytea)`)
+    const moved = [...heads].map(
+      ([stream, h]) => Prisma.sql`(${stream}, ${h.seq}::integer, ${h.prev}::bytea)`,
+    )
     await db.$executeRaw`
       WITH said AS (${insert})
       UPDATE app.stream_head h SET seq = n.seq, leaf_hash = n.leaf_hash
@@ -73,7 +75,9 @@ const lockHeads = async (db: Db, events: Events): Promise<Map<string, Head>> => 
   const streams = [...new Set(events.flatMap((e) => e.correlationId ?? []))].toSorted()
   const heads = new Map<string, Head>()
   for (const stream of streams) {
-    const rows = await db.$queryRaw<{ readonly seq: number; readonly leaf_hash: Uint8Array | null }[]>`
+    const rows = await db.$queryRaw<
+      { readonly seq: number; readonly leaf_hash: Uint8Array | null }[]
+    >`
       INSERT INTO app.stream_head AS h (stream, seq) VALUES (${stream}, 0)
       ON CONFLICT (stream) DO UPDATE SET seq = h.seq RETURNING seq, leaf_hash`
     const row = rows[0]
@@ -110,7 +114,10 @@ const bodyOf = (
     : null,
 })
 
-const mapEvents = <A, B>(list: readonly [A, ...A[]], each: (item: A) => B): readonly [B, ...B[]] => {
+const mapEvents = <A, B>(
+  list: readonly [A, ...A[]],
+  each: (item: A) => B,
+): readonly [B, ...B[]] => {
   const [first, ...rest] = list
   return [each(first), ...rest.map(each)]
 }

@@ -36,10 +36,14 @@ export const enrolWriter = async (
 }
 
 // Four bytes name a key: with another key under the same name nobody could check what we sign.
-const assertOurs = async (db: Pick<Database['client'], 'writerKey'>, writer: Writer): Promise<void> => {
+const assertOurs = async (
+  db: Pick<Database['client'], 'writerKey'>,
+  writer: Writer,
+): Promise<void> => {
   const row = await db.writerKey.findUnique({ where: { kid: bytes(writer.kid) } })
   if (row !== null && Buffer.compare(row.publicKey, writer.publicKey) === 0) return
   throw new RekeyError('audit.unavailable', {
-    detail: 'Another key is enrolled under the id of the audit writer key: remove the writer key file, and a new one is made',
+    detail:
+      'Another key is enrolled under the id of the audit writer key: remove the writer key file, and a new one is made',
   })
 }

@@ -48,7 +48,10 @@ describe('the role that serves', () => {
   refused('name its own txid', () => insertWith('txid', "'1'::xid8"))
   refused('name its own db_user', () => insertWith('db_user', "'somebody'"))
   refused('name its own recorded_at', () => insertWith('recorded_at', 'now()'))
-  refused('turn an insert into an update', () => `${insertWith()} ON CONFLICT (id, recorded_at) DO UPDATE SET body = '{}'`)
+  refused(
+    'turn an insert into an update',
+    () => `${insertWith()} ON CONFLICT (id, recorded_at) DO UPDATE SET body = '{}'`,
+  )
   refused('switch triggers off', () => 'ALTER TABLE audit.event DISABLE TRIGGER ALL')
   refused('drop the log', () => 'DROP TABLE audit.event')
   refused('detach a partition', () => `ALTER TABLE audit.event DETACH PARTITION ${partition}`)
@@ -59,13 +62,19 @@ describe('the role that serves', () => {
   refused('remove a partition from the list', () => 'DELETE FROM audit.partition')
   refused('truncate a guarded table', () => 'TRUNCATE app.key')
   refused('delete a key', () => 'DELETE FROM app.key')
-  refused('replace a guard', () => 'CREATE OR REPLACE FUNCTION audit.must_be_audited() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$')
+  refused(
+    'replace a guard',
+    () =>
+      'CREATE OR REPLACE FUNCTION audit.must_be_audited() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$',
+  )
 
   test('may insert an event, and the database fills in the rest', async () => {
     const session = await db.session('app')
     await session.query('BEGIN')
     await session.query(insertWith())
-    const { rows } = await session.query("SELECT db_user, txid = pg_current_xact_id() AS own, leaf_hash FROM audit.event WHERE body = '{}'")
+    const { rows } = await session.query(
+      "SELECT db_user, txid = pg_current_xact_id() AS own, leaf_hash FROM audit.event WHERE body = '{}'",
+    )
     await session.query('ROLLBACK')
     expect(rows[0]).toMatchObject({ db_user: 'rekey_app', own: true })
   })
@@ -113,10 +122,12 @@ describe('DDL by owner and superuser', () => {
   const attempts = {
     'switch a trigger off': () => 'ALTER TABLE audit.event DISABLE TRIGGER refuse_change',
     'make a trigger ordinary': () => 'ALTER TABLE audit.event ENABLE TRIGGER refuse_change',
-    'switch a trigger of a partition off': () => `ALTER TABLE ${partition} DISABLE TRIGGER refuse_truncate`,
+    'switch a trigger of a partition off': () =>
+      `ALTER TABLE ${partition} DISABLE TRIGGER refuse_truncate`,
     'drop a trigger': () => 'DROP TRIGGER refuse_truncate ON audit.event',
     'drop the check of a guarded table': () => 'DROP TRIGGER must_be_audited ON app.rotation',
-    'switch the check of a guarded table off': () => 'ALTER TABLE app.key DISABLE TRIGGER must_be_audited',
+    'switch the check of a guarded table off': () =>
+      'ALTER TABLE app.key DISABLE TRIGGER must_be_audited',
     'replace the body of a guard': () =>
       'CREATE OR REPLACE FUNCTION audit.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$',
     'replace the body of the check': () =>
@@ -130,16 +141,20 @@ describe('DDL by owner and superuser', () => {
     'rename the schema': () => 'ALTER SCHEMA audit RENAME TO old_audit',
     'move the log away': () => 'ALTER TABLE audit.event SET SCHEMA public',
     'rename the log': () => 'ALTER TABLE audit.event RENAME TO event_old',
-    'rewrite inserts by a rule': () => 'CREATE RULE nothing AS ON INSERT TO audit.event DO INSTEAD NOTHING',
-    'rewrite updates of a guarded table by a rule': () => 'CREATE RULE nothing AS ON UPDATE TO app.key DO INSTEAD NOTHING',
+    'rewrite inserts by a rule': () =>
+      'CREATE RULE nothing AS ON INSERT TO audit.event DO INSTEAD NOTHING',
+    'rewrite updates of a guarded table by a rule': () =>
+      'CREATE RULE nothing AS ON UPDATE TO app.key DO INSTEAD NOTHING',
     'drop a column': () => 'ALTER TABLE audit.event DROP COLUMN leaf_hash',
-    'change a generated column': () => "ALTER TABLE audit.event ALTER COLUMN action SET EXPRESSION AS ('x')",
+    'change a generated column': () =>
+      "ALTER TABLE audit.event ALTER COLUMN action SET EXPRESSION AS ('x')",
     'change a default': () => 'ALTER TABLE audit.event ALTER COLUMN txid DROP DEFAULT',
     'grant UPDATE on the log': () => 'GRANT UPDATE ON audit.event TO rekey_app',
     'grant INSERT of every column': () => 'GRANT INSERT ON audit.event TO rekey_app',
     'grant rights on a partition': () => `GRANT DELETE ON ${partition} TO rekey_app`,
     'hand the log to another owner': () => 'ALTER TABLE audit.event OWNER TO rekey_app',
-    'do it inside a block': () => "DO $$ BEGIN EXECUTE 'ALTER TABLE audit.event DISABLE TRIGGER ALL'; END $$",
+    'do it inside a block': () =>
+      "DO $$ BEGIN EXECUTE 'ALTER TABLE audit.event DISABLE TRIGGER ALL'; END $$",
   }
   for (const [name, text] of Object.entries(attempts)) {
     test(`refuses to ${name}`, async () => {

@@ -4,7 +4,15 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Secret } from '#domain/secret.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
-import { connectionNamed, event, intentOf, keyNamed, rotationOf, someone, versionOf } from './records.ts'
+import {
+  connectionNamed,
+  event,
+  intentOf,
+  keyNamed,
+  rotationOf,
+  someone,
+  versionOf,
+} from './records.ts'
 
 let db: TestDatabase
 
@@ -22,16 +30,67 @@ beforeAll(async () => {
     const named = { name: 'n', labels: {}, revision: 1, createdAt: at, updatedAt: at }
     const author = { id: 'a', name: 'a' }
     // The store does not look into a spec.
-    await tx.writePolicy.put({ ...named, annotations: {}, spec: {} as never, author, owner: null }, null)
+    await tx.writePolicy.put(
+      { ...named, annotations: {}, spec: {} as never, author, owner: null },
+      null,
+    )
     await tx.writeConsumer.put({ ...named, owner: 'o', keys: [], reload: null }, null)
     const sealedId = await tx.writeSealed.insert(new Secret('x'), 'test')
-    await tx.writeSink.put({ name: 's', type: 'webhook', url: 'https://example.com', sealedId, events: null, disabledReason: null, revision: 1, createdAt: at, updatedAt: at }, null)
-    await tx.writeFreeze.put({ until: at, reason: 'r', selector: null, setBy: 'a', revision: 1, updatedAt: at }, null)
-    await tx.writeApiKey.insert({ id: ids.next(), name: 'n', type: 'pat', roles: ['viewer'], scope: null, consumer: null, keys: null, addresses: null, hash: ids.random(32), expiresAt: null, createdBy: 'a', createdAt: at, deletedAt: null })
+    await tx.writeSink.put(
+      {
+        name: 's',
+        type: 'webhook',
+        url: 'https://example.com',
+        sealedId,
+        events: null,
+        disabledReason: null,
+        revision: 1,
+        createdAt: at,
+        updatedAt: at,
+      },
+      null,
+    )
+    await tx.writeFreeze.put(
+      { until: at, reason: 'r', selector: null, setBy: 'a', revision: 1, updatedAt: at },
+      null,
+    )
+    await tx.writeApiKey.insert({
+      id: ids.next(),
+      name: 'n',
+      type: 'pat',
+      roles: ['viewer'],
+      scope: null,
+      consumer: null,
+      keys: null,
+      addresses: null,
+      hash: ids.random(32),
+      expiresAt: null,
+      createdBy: 'a',
+      createdAt: at,
+      deletedAt: null,
+    })
     await tx.writeRotation.insert(rotation)
     await tx.writeIntent.insert(intentOf(rotation))
-    await tx.writeApproval.insert({ rotationId: rotation.id, kind: 'approval', gate: null, phase: 'planned', principalId: 'a', principalName: 'a', approver: true, reason: 'r', at })
-    await tx.writeAcknowledgement.insert({ keyId: key.id, consumer: 'n', version: 1, rotationId: rotation.id, evidence: null, principalId: 'a', at })
+    await tx.writeApproval.insert({
+      rotationId: rotation.id,
+      kind: 'approval',
+      gate: null,
+      phase: 'planned',
+      principalId: 'a',
+      principalName: 'a',
+      approver: true,
+      reason: 'r',
+      at,
+    })
+    await tx.writeAcknowledgement.insert({
+      keyId: key.id,
+      consumer: 'n',
+      version: 1,
+      rotationId: rotation.id,
+      evidence: null,
+      principalId: 'a',
+      at,
+    })
     return { value: null, audit: [event()] }
   })
 })
@@ -74,10 +133,14 @@ const guardedByDesign = [
 ]
 
 test('every table of app says whether it is guarded, and the guarded ones are those of the architecture', async () => {
-  const rows = await db.sql(`SELECT c.oid::regclass::text AS name, obj_description(c.oid, 'pg_class') AS says FROM pg_class c
+  const rows =
+    await db.sql(`SELECT c.oid::regclass::text AS name, obj_description(c.oid, 'pg_class') AS says FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'app' AND c.relkind = 'r'`)
-  for (const row of rows) expect(row['says'], String(row['name'])).toMatch(/^(Guarded|Not guarded): /)
-  const said = rows.filter((row) => String(row['says']).startsWith('Guarded')).map((row) => String(row['name']))
+  for (const row of rows)
+    expect(row['says'], String(row['name'])).toMatch(/^(Guarded|Not guarded): /)
+  const said = rows
+    .filter((row) => String(row['says']).startsWith('Guarded'))
+    .map((row) => String(row['name']))
   expect(said.toSorted()).toEqual(await guardedTables())
   expect(said.toSorted()).toEqual(guardedByDesign)
 })
@@ -103,9 +166,13 @@ test('an INSERT, UPDATE or DELETE of any guarded table without an event fails at
     await session.query(`CREATE TEMP TABLE copy ON COMMIT DROP AS SELECT * FROM ${table}`)
     await session.query('SET LOCAL session_replication_role = replica')
     await session.query(`SAVEPOINT s`)
-    const inserted = await session.query(`DELETE FROM ${table}`).then(() => session.query(`INSERT INTO ${table} SELECT * FROM copy`))
+    const inserted = await session
+      .query(`DELETE FROM ${table}`)
+      .then(() => session.query(`INSERT INTO ${table} SELECT * FROM copy`))
     expect(inserted.rowCount, `INSERT INTO ${table}`).toBeGreaterThan(0)
-    await expect(session.query('SET CONSTRAINTS ALL IMMEDIATE')).rejects.toMatchObject({ code: 'RK002' })
+    await expect(session.query('SET CONSTRAINTS ALL IMMEDIATE')).rejects.toMatchObject({
+      code: 'RK002',
+    })
     await session.query('ROLLBACK')
   }
 })
@@ -123,13 +190,17 @@ test('an event of another transaction does not count', async () => {
   const other = await db.session('app')
   await other.query(`INSERT INTO audit.event (id, body, writer_kid, writer_sig)
     VALUES (gen_random_uuid(), '{}', '\\x00000000', decode(repeat('00', 64), 'hex'))`)
-  expect(await commitOf(await db.session('app'), "UPDATE app.connection SET labels = '{}'")).toBe('RK002')
+  expect(await commitOf(await db.session('app'), "UPDATE app.connection SET labels = '{}'")).toBe(
+    'RK002',
+  )
 })
 
 test('a guarded table is not truncated, not even by its owner in replica mode', async () => {
   const session = await db.session('superuser')
   await session.query('SET session_replication_role = replica')
   for (const table of await guardedTables()) {
-    await expect(session.query(`TRUNCATE ${table} CASCADE`), table).rejects.toMatchObject({ code: 'RK001' })
+    await expect(session.query(`TRUNCATE ${table} CASCADE`), table).rejects.toMatchObject({
+      code: 'RK001',
+    })
   }
 })

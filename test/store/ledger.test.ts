@@ -21,17 +21,32 @@ describe('commit', () => {
   test('writes the change and its event in one transaction, and returns a receipt that can be checked', async () => {
     const { value, receipts } = await db.ledger.commit(someone, async (tx) => {
       await tx.writeConnection.insert(connectionNamed('one'))
-      return { value: 'done', audit: [event({ action: 'connection.put', target: { id: 'one', name: 'one' } })] }
+      return {
+        value: 'done',
+        audit: [event({ action: 'connection.put', target: { id: 'one', name: 'one' } })],
+      }
     })
     expect(value).toBe('done')
-    const [row] = await db.sql(`SELECT body, leaf_hash, writer_kid, writer_sig, action, actor_id, db_user,
-      txid = (SELECT xmin::text::xid8 FROM app.connection WHERE name = 'one') AS same FROM audit.event WHERE id = $1`, [receipts[0].eventId])
+    const [row] = await db.sql(
+      `SELECT body, leaf_hash, writer_kid, writer_sig, action, actor_id, db_user,
+      txid = (SELECT xmin::text::xid8 FROM app.connection WHERE name = 'one') AS same FROM audit.event WHERE id = $1`,
+      [receipts[0].eventId],
+    )
     const body = String(row?.['body'])
-    expect(row).toMatchObject({ action: 'connection.put', actor_id: someone.id, db_user: 'rekey_app', same: true })
+    expect(row).toMatchObject({
+      action: 'connection.put',
+      actor_id: someone.id,
+      db_user: 'rekey_app',
+      same: true,
+    })
     expect(Buffer.from(row?.['leaf_hash'] as Buffer).toString('hex')).toBe(receipts[0].leafHash)
     expect(Buffer.from(leafHash(body)).toString('hex')).toBe(receipts[0].leafHash)
-    expect(verifyRow(db.writer.publicKey, body, Buffer.from(receipts[0].writerSig, 'base64'))).toBe(true)
-    expect(verifyRow(db.writer.publicKey, `${body} `, Buffer.from(receipts[0].writerSig, 'base64'))).toBe(false)
+    expect(verifyRow(db.writer.publicKey, body, Buffer.from(receipts[0].writerSig, 'base64'))).toBe(
+      true,
+    )
+    expect(
+      verifyRow(db.writer.publicKey, `${body} `, Buffer.from(receipts[0].writerSig, 'base64')),
+    ).toBe(false)
   })
 
   test('work that returns no event does not compile, and does not commit when it is forced to', async () => {
@@ -59,9 +74,17 @@ describe('commit', () => {
 
   test('rings for what should wake after the commit, and not when there was none', async () => {
     const before = db.rung.length
-    await db.ledger.commit(someone, async () => ({ value: null, audit: [event()], wake: ['a', 'b'] }))
+    await db.ledger.commit(someone, async () => ({
+      value: null,
+      audit: [event()],
+      wake: ['a', 'b'],
+    }))
     expect(db.rung.slice(before)).toEqual(['a', 'b'])
-    await db.ledger.commit(someone, async () => { throw new Error('no') }).catch(() => null)
+    await db.ledger
+      .commit(someone, async () => {
+        throw new Error('no')
+      })
+      .catch(() => null)
     await db.ledger.rehearse(someone, async () => ({ value: null, audit: [event()], wake: ['c'] }))
     expect(db.rung.slice(before)).toEqual(['a', 'b'])
   })
@@ -82,7 +105,9 @@ describe('commit', () => {
     })
     let waiting = 0
     let go: () => void = () => undefined
-    const both = new Promise<void>((resolve) => { go = resolve })
+    const both = new Promise<void>((resolve) => {
+      go = resolve
+    })
     let runs = 0
     const touch = (first: string, second: string) =>
       write(db, async (tx) => {
@@ -101,21 +126,27 @@ describe('commit', () => {
 
   test('an update that finds another revision writes nothing and says so', async () => {
     await write(db, (tx) => tx.writeConnection.insert(connectionNamed('cas')))
-    const stale = await write(db, (tx) => tx.writeConnection.update(connectionNamed('cas', { labels: { a: 'b' }, revision: 3 }), 2))
+    const stale = await write(db, (tx) =>
+      tx.writeConnection.update(connectionNamed('cas', { labels: { a: 'b' }, revision: 3 }), 2),
+    )
     expect(stale).toBe(false)
     expect((await get('cas'))?.labels).toEqual({})
   })
 
   test('a name that is taken is the caller’s conflict', async () => {
     await write(db, (tx) => tx.writeConnection.insert(connectionNamed('twice')))
-    const second = await write(db, (tx) => tx.writeConnection.insert(connectionNamed('twice'))).catch((e: unknown) => e)
+    const second = await write(db, (tx) =>
+      tx.writeConnection.insert(connectionNamed('twice')),
+    ).catch((e: unknown) => e)
     expect(isRekeyError(second, 'resource.exists')).toBe(true)
   })
 
   test('a backend that is killed under it is audit.unavailable, and the next commit goes through', async () => {
     const killed = await write(db, async (tx) => {
       await tx.writeConnection.insert(connectionNamed('killed'))
-      await db.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rekey_app' AND datname = current_database() AND state LIKE 'idle in transaction%'")
+      await db.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rekey_app' AND datname = current_database() AND state LIKE 'idle in transaction%'",
+      )
       await tx.writeConnection.insert(connectionNamed('never'))
     }).catch((e: unknown) => e)
     expect(isRekeyError(killed, 'audit.unavailable')).toBe(true)
@@ -130,7 +161,8 @@ describe('commit', () => {
     await db.sql(`CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON app.stream_head DEFERRABLE INITIALLY DEFERRED
       FOR EACH ROW WHEN (NEW.stream = 'gate') EXECUTE FUNCTION app.wait_at_gate()`)
     const told = db.ledger.note(someone, event({ correlationId: 'gate' })).catch((e: unknown) => e)
-    const sleeping = "FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    const sleeping =
+      "FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
     await expect.poll(async () => (await db.sql(`SELECT ${sleeping}`)).length).toBe(1)
     await db.sql(`SELECT pg_terminate_backend(pid) ${sleeping}`)
     expect(isRekeyError(await told, 'audit.unavailable')).toBe(true)
@@ -141,12 +173,18 @@ describe('rehearse', () => {
   test('shows what would happen, leaves nothing, and says only that it was rehearsed', async () => {
     const { value, receipts } = await db.ledger.rehearse(someone, async (tx) => {
       await tx.writeConnection.insert(connectionNamed('rehearsed'))
-      return { value: (await tx.connections.get('rehearsed'))?.name, audit: [event({ action: 'connection.put' })] }
+      return {
+        value: (await tx.connections.get('rehearsed'))?.name,
+        audit: [event({ action: 'connection.put' })],
+      }
     })
     expect(value).toBe('rehearsed')
     expect(await get('rehearsed')).toBeNull()
     const stored = await db.ledger.read((read) => read.audit.get(receipts[0].eventId))
-    expect(stored?.body).toMatchObject({ action: 'request.rehearsed', after: { actions: ['connection.put'] } })
+    expect(stored?.body).toMatchObject({
+      action: 'request.rehearsed',
+      after: { actions: ['connection.put'] },
+    })
   })
 
   test('fails where the commit would fail', async () => {
@@ -164,10 +202,25 @@ describe('rehearse', () => {
 describe('events', () => {
   test('hold every member, null where there is nothing, and the key’s name for the filter', async () => {
     const { key, rotation } = await openRotation(db, 'told')
-    const receipt = await db.ledger.note({ ...someone, requestId: 'r-1' }, event({ action: 'rotation.advanced', target: { id: rotation.id, name: key.name }, correlationId: rotation.id }))
-    const found = await db.ledger.read((read) => read.audit.list({ key: 'told' }, { limit: 10, after: null }))
+    const receipt = await db.ledger.note(
+      { ...someone, requestId: 'r-1' },
+      event({
+        action: 'rotation.advanced',
+        target: { id: rotation.id, name: key.name },
+        correlationId: rotation.id,
+      }),
+    )
+    const found = await db.ledger.read((read) =>
+      read.audit.list({ key: 'told' }, { limit: 10, after: null }),
+    )
     const body = found.items.find((item) => item.body.id === receipt.eventId)?.body
-    expect(body).toMatchObject({ requestId: 'r-1', reason: null, before: null, target: { kind: 'rotation', name: 'told' }, stream: { id: rotation.id, seq: 1, prev: null } })
+    expect(body).toMatchObject({
+      requestId: 'r-1',
+      reason: null,
+      before: null,
+      target: { kind: 'rotation', name: 'told' },
+      stream: { id: rotation.id, seq: 1, prev: null },
+    })
   })
 
   test('keep the id that was chosen before, so that an outcome can name its intent', async () => {
@@ -182,16 +235,22 @@ describe('events', () => {
     expect(stored?.body.after).toMatchObject({ omitted: 'too large', bytes: 40_011 })
   })
 
-  test.each(['a\u0000b', 'half \ud800 pair'])('a text that no record can hold is the caller’s fault: %j', async (reason) => {
-    const refused = await db.ledger.note(someone, event({ reason })).catch((e: unknown) => e)
-    expect(isRekeyError(refused, 'request.invalid')).toBe(true)
-  })
+  test.each(['a\u0000b', 'half \ud800 pair'])(
+    'a text that no record can hold is the caller’s fault: %j',
+    async (reason) => {
+      const refused = await db.ledger.note(someone, event({ reason })).catch((e: unknown) => e)
+      expect(isRekeyError(refused, 'request.invalid')).toBe(true)
+    },
+  )
 
   test('the database computes the same leaf hash for any text', async () => {
     const texts = ['é', '漢字', '😀', 'e\u0301', '"\\/\b\f\n\r\t', '\u2028']
     for (const reason of texts) {
       const receipt = await db.ledger.note(someone, event({ reason }))
-      const [row] = await db.sql("SELECT encode(leaf_hash, 'hex') AS leaf FROM audit.event WHERE id = $1", [receipt.eventId])
+      const [row] = await db.sql(
+        "SELECT encode(leaf_hash, 'hex') AS leaf FROM audit.event WHERE id = $1",
+        [receipt.eventId],
+      )
       expect(row?.['leaf']).toBe(receipt.leafHash)
     }
   })
@@ -200,9 +259,18 @@ describe('events', () => {
     const actor = { ...someone, id: 'system:pages' }
     const from = db.clock.now()
     const made: string[] = []
-    for (let i = 0; i < 5; i += 1) made.unshift((await db.ledger.note(actor, event({ action: 'audit.read', outcome: 'denied' }))).eventId)
+    for (let i = 0; i < 5; i += 1)
+      made.unshift(
+        (await db.ledger.note(actor, event({ action: 'audit.read', outcome: 'denied' }))).eventId,
+      )
     await db.clock.advance(10)
-    const filter = { actor: actor.id, action: 'audit.read', outcome: 'denied', from, to: db.clock.now() }
+    const filter = {
+      actor: actor.id,
+      action: 'audit.read',
+      outcome: 'denied',
+      from,
+      to: db.clock.now(),
+    }
     const seen: string[] = []
     let after: string | null = null
     do {
@@ -211,7 +279,9 @@ describe('events', () => {
       after = page.next
     } while (after !== null)
     expect(seen).toEqual(made)
-    const later = await db.ledger.read((read) => read.audit.list({ ...filter, from: db.clock.now() }, { limit: 2, after: null }))
+    const later = await db.ledger.read((read) =>
+      read.audit.list({ ...filter, from: db.clock.now() }, { limit: 2, after: null }),
+    )
     expect(later.items).toEqual([])
   })
 })
@@ -225,9 +295,16 @@ describe('streams', () => {
       event({ correlationId: n % 2 ? other : stream }),
       event({ correlationId: stream }),
     ]
-    await Promise.all(Array.from({ length: 24 }, (_, n) => db.ledger.commit(someone, async () => ({ value: n, audit: events(n) }))))
+    await Promise.all(
+      Array.from({ length: 24 }, (_, n) =>
+        db.ledger.commit(someone, async () => ({ value: n, audit: events(n) })),
+      ),
+    )
     for (const id of [stream, other]) {
-      const rows = await db.sql(`SELECT body, leaf_hash FROM audit.event WHERE correlation_id = $1 ORDER BY (body::jsonb #>> '{stream,seq}')::integer`, [id])
+      const rows = await db.sql(
+        `SELECT body, leaf_hash FROM audit.event WHERE correlation_id = $1 ORDER BY (body::jsonb #>> '{stream,seq}')::integer`,
+        [id],
+      )
       expect(rows.length).toBe(id === stream ? 48 : 24)
       let prev: string | null = null
       for (const [index, row] of rows.entries()) {
@@ -242,12 +319,17 @@ describe('streams', () => {
     const stream = db.ids.next()
     const say = () => db.ledger.note(someone, event({ correlationId: stream }))
     await say()
-    await db.ledger.rehearse(someone, async () => ({ value: null, audit: [event({ correlationId: stream })] }))
+    await db.ledger.rehearse(someone, async () => ({
+      value: null,
+      audit: [event({ correlationId: stream })],
+    }))
     await say()
     const stored = await db.ledger.read((read) => read.audit.after(stream, null, 10))
     expect(stored.map((item) => item.body.stream?.seq)).toEqual([1, 2])
     const [first] = stored
-    const rest = await db.ledger.read((read) => read.audit.after(stream, first?.body.id ?? null, 10))
+    const rest = await db.ledger.read((read) =>
+      read.audit.after(stream, first?.body.id ?? null, 10),
+    )
     expect(rest.map((item) => item.body.stream?.seq)).toEqual([2])
   })
 })
@@ -257,7 +339,14 @@ test('without a database every write is audit.unavailable and every read service
   url.port = '1'
   const database = openDatabase({ url: url.toString() })
   const { keyring, writer, ids, clock } = db
-  const ledger = createLedger({ database, keyring, writer, ids, clock, bell: { ring: async () => undefined } })
+  const ledger = createLedger({
+    database,
+    keyring,
+    writer,
+    ids,
+    clock,
+    bell: { ring: async () => undefined },
+  })
   const written = await ledger.note(someone, event()).catch((e: unknown) => e)
   expect(isRekeyError(written, 'audit.unavailable')).toBe(true)
   const read = await ledger.read((r) => r.connections.get('x')).catch((e: unknown) => e)

@@ -6,7 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, describe, expect, inject, test } from 'vitest'
-import { lendOwners, prepareDatabase, takeOwnersBack, withClient, withDatabase, type DatabaseUrls } from '#store/bootstrap.ts'
+import {
+  lendOwners,
+  prepareDatabase,
+  takeOwnersBack,
+  withClient,
+  withDatabase,
+  type DatabaseUrls,
+} from '#store/bootstrap.ts'
 import { migrate, MigrationRefused, readMigrations } from '#store/migrate.ts'
 import { apply, diagnose, drift } from '#test/support/prisma-engine.ts'
 
@@ -40,7 +47,9 @@ const query = (urls: DatabaseUrls, text: string): Promise<Record<string, unknown
   withClient(urls.superuser, async (db) => (await db.query<Record<string, unknown>>(text)).rows)
 
 /** A copy of the migrations to which a test may do what it likes. */
-const folderWith = async (change: (path: string) => Promise<void>): Promise<{ readonly url: URL; readonly remove: () => Promise<void> }> => {
+const folderWith = async (
+  change: (path: string) => Promise<void>,
+): Promise<{ readonly url: URL; readonly remove: () => Promise<void> }> => {
   const path = await mkdtemp(join(tmpdir(), 'rekey-migrations-'))
   await cp(new URL('../../prisma/migrations', import.meta.url), path, { recursive: true })
   await change(path)
@@ -48,17 +57,27 @@ const folderWith = async (change: (path: string) => Promise<void>): Promise<{ re
 }
 
 const addMigration = (path: string, name: string, sql: string): Promise<void> =>
-  cp(join(path, '20261123000200_vault'), join(path, name), { recursive: true }).then(() => writeFile(join(path, name, 'migration.sql'), sql))
+  cp(join(path, '20261123000200_vault'), join(path, name), { recursive: true }).then(() =>
+    writeFile(join(path, name, 'migration.sql'), sql),
+  )
 
 const tableShape = (urls: DatabaseUrls) =>
-  query(urls, `SELECT column_name, data_type, character_maximum_length, is_nullable, column_default, ordinal_position
-    FROM information_schema.columns WHERE table_name = '_prisma_migrations' ORDER BY ordinal_position`)
+  query(
+    urls,
+    `SELECT column_name, data_type, character_maximum_length, is_nullable, column_default, ordinal_position
+    FROM information_schema.columns WHERE table_name = '_prisma_migrations' ORDER BY ordinal_position`,
+  )
 
 describe('what ours has applied', () => {
   test('Prisma’s engine finds whole', async () => {
     const urls = await freshDatabase()
     expect((await ours(urls)).applied).toEqual((await readMigrations()).map((file) => file.name))
-    expect(await diagnose({ url: urls.migration })).toMatchObject({ hasMigrationsTable: true, history: null, editedMigrationNames: [], failedMigrationNames: [] })
+    expect(await diagnose({ url: urls.migration })).toMatchObject({
+      hasMigrationsTable: true,
+      history: null,
+      editedMigrationNames: [],
+      failedMigrationNames: [],
+    })
     expect((await apply({ url: urls.migration })).appliedMigrationNames).toEqual([])
     expect((await ours(urls)).applied).toEqual([])
   })
@@ -67,20 +86,27 @@ describe('what ours has applied', () => {
     const [urls, shadow] = [await freshDatabase(), await freshDatabase()]
     await ours(urls)
     // As the superuser: the engine reads information_schema, which shows a role only what it has rights on.
-    expect(await drift({ url: urls.superuser, shadowUrl: shadow.superuser })).toMatch(/^\s*(-- This is an empty migration\.)?\s*$/)
+    expect(await drift({ url: urls.superuser, shadowUrl: shadow.superuser })).toMatch(
+      /^\s*(-- This is an empty migration\.)?\s*$/,
+    )
   })
 
   test('once, when two run at the same time', async () => {
     const urls = await freshDatabase()
     const both = await Promise.all([ours(urls), ours(urls)])
-    expect(both.flatMap((run) => run.applied)).toEqual((await readMigrations()).map((file) => file.name))
+    expect(both.flatMap((run) => run.applied)).toEqual(
+      (await readMigrations()).map((file) => file.name),
+    )
   })
 
   test('leaves no login role a member of an owner', async () => {
     const urls = await freshDatabase()
     await ours(urls)
-    const rows = await query(urls, `SELECT m.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member JOIN pg_roles o ON o.oid = a.roleid
-      WHERE o.rolname IN ('rekey_owner', 'rk_audit_owner') AND NOT m.rolsuper`)
+    const rows = await query(
+      urls,
+      `SELECT m.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member JOIN pg_roles o ON o.oid = a.roleid
+      WHERE o.rolname IN ('rekey_owner', 'rk_audit_owner') AND NOT m.rolsuper`,
+    )
     expect(rows).toEqual([])
   })
 })
@@ -97,9 +123,21 @@ describe('what Prisma’s engine has begun', () => {
       await takeOwnersBack(anyDatabase)
     }
     expect((await ours(urls)).applied).toEqual(files.slice(2).map((file) => file.name))
-    const rows = await query(urls, `SELECT checksum, finished_at >= started_at AS finished, logs, rolled_back_at, applied_steps_count, length(id) AS id
-      FROM public._prisma_migrations ORDER BY migration_name`)
-    expect(rows).toEqual(files.map((file) => ({ checksum: file.checksum, finished: true, logs: null, rolled_back_at: null, applied_steps_count: 1, id: 36 })))
+    const rows = await query(
+      urls,
+      `SELECT checksum, finished_at >= started_at AS finished, logs, rolled_back_at, applied_steps_count, length(id) AS id
+      FROM public._prisma_migrations ORDER BY migration_name`,
+    )
+    expect(rows).toEqual(
+      files.map((file) => ({
+        checksum: file.checksum,
+        finished: true,
+        logs: null,
+        rolled_back_at: null,
+        applied_steps_count: 1,
+        id: 36,
+      })),
+    )
     const alone = await freshDatabase()
     await ours(alone)
     expect(await tableShape(alone)).toEqual(await tableShape(urls))
@@ -108,8 +146,13 @@ describe('what Prisma’s engine has begun', () => {
   test('and left failed, ours refuses', async () => {
     const urls = await freshDatabase()
     await ours(urls)
-    await query(urls, "UPDATE public._prisma_migrations SET finished_at = NULL, logs = 'it broke' WHERE migration_name LIKE '%vault'")
-    expect((await diagnose({ url: urls.migration })).failedMigrationNames).toEqual(['20261123000200_vault'])
+    await query(
+      urls,
+      "UPDATE public._prisma_migrations SET finished_at = NULL, logs = 'it broke' WHERE migration_name LIKE '%vault'",
+    )
+    expect((await diagnose({ url: urls.migration })).failedMigrationNames).toEqual([
+      '20261123000200_vault',
+    ])
     await expect(ours(urls)).rejects.toThrow(/20261123000200_vault failed earlier/)
   })
 })
@@ -118,13 +161,20 @@ describe('ours refuses', () => {
   test('a migration that was edited after it had been applied', async () => {
     const urls = await freshDatabase()
     await ours(urls)
-    await query(urls, "UPDATE public._prisma_migrations SET checksum = repeat('0', 64) WHERE migration_name LIKE '%app'")
-    expect((await diagnose({ url: urls.migration })).editedMigrationNames).toEqual(['20261123000100_app'])
+    await query(
+      urls,
+      "UPDATE public._prisma_migrations SET checksum = repeat('0', 64) WHERE migration_name LIKE '%app'",
+    )
+    expect((await diagnose({ url: urls.migration })).editedMigrationNames).toEqual([
+      '20261123000100_app',
+    ])
     await expect(ours(urls)).rejects.toThrow(MigrationRefused)
   })
 
   test('a database that is newer', async () => {
-    const folder = await folderWith((path) => addMigration(path, '20991231000000_future', 'SELECT 1;'))
+    const folder = await folderWith((path) =>
+      addMigration(path, '20991231000000_future', 'SELECT 1;'),
+    )
     const urls = await freshDatabase()
     await ours(urls, folder.url)
     await expect(ours(urls)).rejects.toThrow(/20991231000000_future.*newer/)
@@ -134,7 +184,9 @@ describe('ours refuses', () => {
   test('a migration that appeared before ones that were applied', async () => {
     const urls = await freshDatabase()
     await ours(urls)
-    const folder = await folderWith((path) => addMigration(path, '20261123000050_late', 'SELECT 1;'))
+    const folder = await folderWith((path) =>
+      addMigration(path, '20261123000050_late', 'SELECT 1;'),
+    )
     await expect(ours(urls, folder.url)).rejects.toThrow(/20261123000050_late is missing/)
     await folder.remove()
   })
@@ -150,22 +202,41 @@ describe('ours refuses', () => {
 })
 
 test('a migration that fails leaves nothing, and the ones before it stay', async () => {
-  const folder = await folderWith((path) => addMigration(path, '20261201000000_broken', 'CREATE TABLE public.half (id integer); SELECT 1 / 0;'))
+  const folder = await folderWith((path) =>
+    addMigration(
+      path,
+      '20261201000000_broken',
+      'CREATE TABLE public.half (id integer); SELECT 1 / 0;',
+    ),
+  )
   const urls = await freshDatabase()
-  await expect(ours(urls, folder.url)).rejects.toThrow(/20261201000000_broken failed and left nothing behind/)
+  await expect(ours(urls, folder.url)).rejects.toThrow(
+    /20261201000000_broken failed and left nothing behind/,
+  )
   expect(await query(urls, "SELECT to_regclass('public.half') AS half")).toEqual([{ half: null }])
   expect((await ours(urls)).applied).toEqual([])
-  expect(await diagnose({ url: urls.migration })).toMatchObject({ history: null, failedMigrationNames: [] })
+  expect(await diagnose({ url: urls.migration })).toMatchObject({
+    history: null,
+    failedMigrationNames: [],
+  })
   await folder.remove()
 })
 
 test('a migration may change what is guarded: the guards take the new picture', async () => {
-  const folder = await folderWith((path) => addMigration(path, '20261201000000_column', 'SET LOCAL ROLE rekey_owner; ALTER TABLE app.key ADD COLUMN note text; RESET ROLE;'))
+  const folder = await folderWith((path) =>
+    addMigration(
+      path,
+      '20261201000000_column',
+      'SET LOCAL ROLE rekey_owner; ALTER TABLE app.key ADD COLUMN note text; RESET ROLE;',
+    ),
+  )
   const urls = await freshDatabase()
   await ours(urls)
   expect((await ours(urls, folder.url)).applied).toEqual(['20261201000000_column'])
   expect(await query(urls, 'SELECT * FROM rekey_guard.faults()')).toEqual([])
-  await expect(query(urls, 'ALTER TABLE app.key DROP COLUMN note')).rejects.toMatchObject({ code: 'RK003' })
+  await expect(query(urls, 'ALTER TABLE app.key DROP COLUMN note')).rejects.toMatchObject({
+    code: 'RK003',
+  })
   await folder.remove()
 })
 
@@ -174,10 +245,16 @@ test('guards that a crash left lowered are raised by the next run', async () => 
   await ours(urls)
   await query(urls, 'ALTER EVENT TRIGGER rekey_guard DISABLE')
   await ours(urls)
-  expect(await query(urls, "SELECT evtenabled FROM pg_event_trigger WHERE evtname = 'rekey_guard'")).toEqual([{ evtenabled: 'A' }])
+  expect(
+    await query(urls, "SELECT evtenabled FROM pg_event_trigger WHERE evtname = 'rekey_guard'"),
+  ).toEqual([{ evtenabled: 'A' }])
 })
 
 test('every migration is a folder with a time and a name, in order', async () => {
-  const names = (await readdir(new URL('../../prisma/migrations', import.meta.url), { withFileTypes: true })).filter((e) => e.isDirectory()).map((e) => e.name)
+  const names = (
+    await readdir(new URL('../../prisma/migrations', import.meta.url), { withFileTypes: true })
+  )
+    .filter((e) => e.isDirectory())
+    .map((e) => e.name)
   for (const name of names) expect(name).toMatch(/^\d{14}_[a-z][a-z_]*$/)
 })

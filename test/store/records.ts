@@ -55,7 +55,11 @@ export const keyNamed = (id: string, name: string, more: Partial<Key> = {}): Key
   ...more,
 })
 
-export const versionOf = (keyId: string, version: number, more: Partial<Version> = {}): Version => ({
+export const versionOf = (
+  keyId: string,
+  version: number,
+  more: Partial<Version> = {},
+): Version => ({
   keyId,
   version,
   state: 'preActivation',
@@ -79,7 +83,12 @@ export const versionOf = (keyId: string, version: number, more: Partial<Version>
 const plan = (group: string): Rotation['plan'] =>
   ({ group: { id: group, max: 5, spacingMs: 0 }, publish: [] }) as unknown as Rotation['plan']
 
-export const rotationOf = (id: string, key: Pick<Key, 'id' | 'name'>, more: Partial<Rotation> = {}, group = 'g'): Rotation => ({
+export const rotationOf = (
+  id: string,
+  key: Pick<Key, 'id' | 'name'>,
+  more: Partial<Rotation> = {},
+  group = 'g',
+): Rotation => ({
   id,
   keyId: key.id,
   keyName: key.name,
@@ -141,7 +150,11 @@ export const write = async <T>(
 }
 
 /** A key with a rotation, both committed. */
-export const openRotation = async (db: TestDatabase, name: string, more: Partial<Rotation> = {}): Promise<{ readonly key: Key; readonly rotation: Rotation }> => {
+export const openRotation = async (
+  db: TestDatabase,
+  name: string,
+  more: Partial<Rotation> = {},
+): Promise<{ readonly key: Key; readonly rotation: Rotation }> => {
   const key = keyNamed(db.ids.next(), name)
   const rotation = rotationOf(db.ids.next(), key, more)
   await write(db, async (tx) => {

@@ -21,12 +21,20 @@ const seal = (text: string): Promise<string> =>
 describe('sealed material', () => {
   test('comes back as it was, and stands nowhere in the database in the clear', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.string({ minLength: 8, unit: 'grapheme' }).filter((s) => s.isWellFormed() && Buffer.byteLength(s) >= 8), async (text) => {
-        const id = await seal(text)
-        expect(Buffer.from((await open(id)) ?? []).toString('utf8')).toBe(text)
-        const [row] = await db.sql("SELECT position($2::bytea IN wrapped_key || ciphertext) AS at FROM app.sealed WHERE id = $1", [id, Buffer.from(text)])
-        expect(row?.['at']).toBe(0)
-      }),
+      fc.asyncProperty(
+        fc
+          .string({ minLength: 8, unit: 'grapheme' })
+          .filter((s) => s.isWellFormed() && Buffer.byteLength(s) >= 8),
+        async (text) => {
+          const id = await seal(text)
+          expect(Buffer.from((await open(id)) ?? []).toString('utf8')).toBe(text)
+          const [row] = await db.sql(
+            'SELECT position($2::bytea IN wrapped_key || ciphertext) AS at FROM app.sealed WHERE id = $1',
+            [id, Buffer.from(text)],
+          )
+          expect(row?.['at']).toBe(0)
+        },
+      ),
       { numRuns: 20 },
     )
   })
@@ -37,14 +45,20 @@ describe('sealed material', () => {
     expect(row?.['kek_id']).toBe(db.keyring.kekId)
     await write(db, (tx) => tx.writeSealed.erase(id))
     expect(await open(id)).toBeNull()
-    const [erased] = await db.sql('SELECT wrapped_key, ciphertext, erased_at FROM app.sealed WHERE id = $1', [id])
+    const [erased] = await db.sql(
+      'SELECT wrapped_key, ciphertext, erased_at FROM app.sealed WHERE id = $1',
+      [id],
+    )
     expect(erased).toMatchObject({ wrapped_key: null, ciphertext: null })
     expect(erased?.['erased_at']).not.toBeNull()
   })
 
   test('does not open when its row was exchanged for another', async () => {
     const [mine, other] = [await seal('mine'), await seal('other')]
-    await db.sql(`UPDATE app.sealed a SET wrapped_key = b.wrapped_key, ciphertext = b.ciphertext FROM app.sealed b WHERE a.id = $1 AND b.id = $2`, [mine, other])
+    await db.sql(
+      `UPDATE app.sealed a SET wrapped_key = b.wrapped_key, ciphertext = b.ciphertext FROM app.sealed b WHERE a.id = $1 AND b.id = $2`,
+      [mine, other],
+    )
     await expect(open(mine)).rejects.toThrow()
     expect(Buffer.from((await open(other)) ?? []).toString()).toBe('other')
   })
@@ -103,7 +117,9 @@ describe('the vault', () => {
     expect(await db.vault.setState('states', 1, 'destroyed')).toBe(true)
     expect(await db.vault.setState('states', 1, 'enabled')).toBe(false)
     expect(await db.vault.open('states', 1, true)).toBeNull()
-    const [row] = await db.sql("SELECT wrapped_key, ciphertext FROM vault.material WHERE object = 'states'")
+    const [row] = await db.sql(
+      "SELECT wrapped_key, ciphertext FROM vault.material WHERE object = 'states'",
+    )
     expect(row).toEqual({ wrapped_key: null, ciphertext: null })
     expect(await db.vault.list('states')).toMatchObject([{ version: 1, state: 'destroyed' }])
   })
@@ -128,6 +144,8 @@ describe('the vault', () => {
     await insert('kek', 'a')
     const other = makeKeyring(new Uint8Array(randomBytes(32)), new Uint8Array(randomBytes(32)))
     const wrong = createVaultStore({ database: db.database, keyring: other })
-    await expect(wrong.open('kek', 1)).rejects.toThrow(new RegExp(`${db.keyring.kekId}.*${other.kekId}`))
+    await expect(wrong.open('kek', 1)).rejects.toThrow(
+      new RegExp(`${db.keyring.kekId}.*${other.kekId}`),
+    )
   })
 })

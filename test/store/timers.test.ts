@@ -23,7 +23,9 @@ const timerOf = (id: string) => db.ledger.read((read) => read.timers.get(id))
 describe('a lease', () => {
   test('is taken by one of two owners that ask at the same time', async () => {
     const id = await dueRotation()
-    const claims = await Promise.all(['a', 'b', 'c', 'd'].map((owner) => db.timers.claim(id, owner, 10_000)))
+    const claims = await Promise.all(
+      ['a', 'b', 'c', 'd'].map((owner) => db.timers.claim(id, owner, 10_000)),
+    )
     expect(claims.filter((claim) => claim !== null)).toHaveLength(1)
   })
 
@@ -104,7 +106,9 @@ describe('what is due', () => {
     const id = await dueRotation()
     await db.timers.claim(id, 'a', 10_000)
     await write(db, (tx) => tx.writeTimer.set(id, { dueNow: true }))
-    await db.timers.release(id, 'a', { dueAt: new Date((await db.timers.now()).getTime() + 3_600_000) })
+    await db.timers.release(id, 'a', {
+      dueAt: new Date((await db.timers.now()).getTime() + 3_600_000),
+    })
     expect(await db.timers.due(10)).toEqual([id])
   })
 

@@ -38,7 +38,11 @@ export interface TestDatabase {
   readonly rung: readonly string[]
   readonly urls: DatabaseUrls
   /** SQL by hand. `superuser` by default; `app` is the role that serves. Rows as pg gives them. */
-  sql(text: string, values?: readonly unknown[], as?: keyof DatabaseUrls): Promise<readonly Record<string, unknown>[]>
+  sql(
+    text: string,
+    values?: readonly unknown[],
+    as?: keyof DatabaseUrls,
+  ): Promise<readonly Record<string, unknown>[]>
   /** A session of its own, ended by `close`. */
   session(as: keyof DatabaseUrls): Promise<pg.Client>
   /** Drops the database. */
@@ -51,7 +55,9 @@ export interface TestDatabaseOptions {
 }
 
 /** Once a file (`beforeAll`), or once a test where one must not see another's rows: a clone takes 50 to 100 ms. */
-export const openTestDatabase = async (options: TestDatabaseOptions = {}): Promise<TestDatabase> => {
+export const openTestDatabase = async (
+  options: TestDatabaseOptions = {},
+): Promise<TestDatabase> => {
   const template = inject('database')
   const name = `t_${randomBytes(6).toString('hex')}`
   const server = withDatabase(template.superuser, 'postgres')

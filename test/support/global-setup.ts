@@ -58,7 +58,10 @@ const stopWithUs = (dataDir: string, pidFile: string): void => {
   const script = `while kill -0 "$1" 2>/dev/null; do sleep 2; done
     test -f "$2" && kill -QUIT "$(head -n 1 "$2")" && sleep 2
     rm -rf "$3"`
-  spawn('sh', ['-c', script, 'sh', String(process.pid), pidFile, dataDir], { detached: true, stdio: 'ignore' }).unref()
+  spawn('sh', ['-c', script, 'sh', String(process.pid), pidFile, dataDir], {
+    detached: true,
+    stdio: 'ignore',
+  }).unref()
 }
 
 const shiftableClock = `

@@ -28,19 +28,25 @@ const noFilters = { externalTables: [], externalEnums: [] }
 const schemaFile = new URL('../../prisma/schema.prisma', import.meta.url)
 
 /** Runs `work` on an engine of its own. */
-export const withJudge = async <T>(options: JudgeOptions, work: (engine: SchemaEngine) => Promise<T>): Promise<T> => {
+export const withJudge = async <T>(
+  options: JudgeOptions,
+  work: (engine: SchemaEngine) => Promise<T>,
+): Promise<T> => {
   // Without it a panic of the engine hides behind a TypeError.
-  Reflect.set(globalThis, 'PRISMA_WASM_PANIC_REGISTRY', { set_message: (message: string) => process.stderr.write(`${message}\n`) })
+  Reflect.set(globalThis, 'PRISMA_WASM_PANIC_REGISTRY', {
+    set_message: (message: string) => process.stderr.write(`${message}\n`),
+  })
   const opened: SqlDriverAdapter[] = []
-  const open = async (url: string): Promise<SqlDriverAdapter> => {
-    const adapter = shimmed(await new PrismaPg(fieldsOf(url)).connect())
-    opened.push(adapter)
-    return adapter
-  }
+  const open = async (url: string): Promise<SqlDriverAdapter> =>
+    shimmed(await new PrismaPg(fieldsOf(url)).connect())
   const factory = {
     provider: 'postgres' as const,
     adapterName: 'rekey-test',
-    connect: () => open(options.url),
+    connect: async () => {
+      const adapter = await open(options.url)
+      opened.push(adapter)
+      return adapter
+    },
     connectToShadowDb: () => {
       if (options.shadowUrl === undefined) throw new Error('no shadow database was given')
       return open(options.shadowUrl)
@@ -56,25 +62,34 @@ export const withJudge = async <T>(options: JudgeOptions, work: (engine: SchemaE
     return await work(engine)
   } finally {
     engine.free()
-    // The engine leaves its sessions open, and with them the migration lock.
+    // The engine leaves its session open (though not the one of the shadow), and with it the migration lock.
     await Promise.all(opened.map((adapter) => adapter.dispose()))
   }
 }
 
 export const diagnose = (options: JudgeOptions, files?: Files) =>
   withJudge(options, async (engine) =>
-    engine.diagnoseMigrationHistory({ migrationsList: await migrationList(files), optInToShadowDatabase: false, filters: noFilters }),
+    engine.diagnoseMigrationHistory({
+      migrationsList: await migrationList(files),
+      optInToShadowDatabase: false,
+      filters: noFilters,
+    }),
   )
 
 export const apply = (options: JudgeOptions, files?: Files) =>
-  withJudge(options, async (engine) => engine.applyMigrations({ migrationsList: await migrationList(files), filters: noFilters }))
+  withJudge(options, async (engine) =>
+    engine.applyMigrations({ migrationsList: await migrationList(files), filters: noFilters }),
+  )
 
 /** The SQL that would turn what the migrations make into what schema.prisma says; empty when they agree. */
 export const drift = (options: JudgeOptions) =>
   withJudge(options, async (engine) => {
     const result = await engine.diff({
       from: { tag: 'migrations', ...(await migrationList()) },
-      to: { tag: 'schemaDatamodel', files: [{ path: 'schema.prisma', content: await readFile(schemaFile, 'utf8') }] },
+      to: {
+        tag: 'schemaDatamodel',
+        files: [{ path: 'schema.prisma', content: await readFile(schemaFile, 'utf8') }],
+      },
       script: true,
       exitCode: true,
       filters: noFilters,
@@ -96,7 +111,14 @@ const migrationList = async (files?: Files): Promise<MigrationList> => ({
 
 const fieldsOf = (url: string) => {
   const { hostname, port, username, password, pathname } = new URL(url)
-  return { host: hostname, port: Number(port), user: username, password, database: pathname.slice(1), max: 1 }
+  return {
+    host: hostname,
+    port: Number(port),
+    user: username,
+    password,
+    database: pathname.slice(1),
+    max: 1,
+  }
 }
 
 interface Driver {
@@ -121,13 +143,19 @@ const shimmed = (adapter: SqlDriverAdapter): SqlDriverAdapter => {
   let chars: ReadonlySet<number> = new Set()
   inner.performIO = async (query) => {
     const result = await performIO(query)
-    chars = new Set(result.fields.flatMap((field, index) => (field.dataTypeID === char ? [index] : [])))
-    result.fields = result.fields.map((field) => (field.dataTypeID === char ? { ...field, dataTypeID: text } : field))
+    chars = new Set(
+      result.fields.flatMap((field, index) => (field.dataTypeID === char ? [index] : [])),
+    )
+    result.fields = result.fields.map((field) =>
+      field.dataTypeID === char ? { ...field, dataTypeID: text } : field,
+    )
     return result
   }
   inner.queryRaw = async (query) => {
     const result = await queryRaw(query)
-    const columnTypes = result.columnTypes.map((type, index) => (chars.has(index) ? ColumnTypeEnum.Character : type))
+    const columnTypes = result.columnTypes.map((type, index) =>
+      chars.has(index) ? ColumnTypeEnum.Character : type,
+    )
     return { ...result, columnTypes }
   }
   inner.executeScript = async (script) => {

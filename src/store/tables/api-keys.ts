@@ -23,7 +23,10 @@ export const apiKeyWrites = (db: Db): Tx['writeApiKey'] => ({
   },
   delete: async (id, at) => {
     if (!isUuid(id)) return false
-    const { count } = await db.apiKey.updateMany({ where: { id, deletedAt: null }, data: { deletedAt: at } })
+    const { count } = await db.apiKey.updateMany({
+      where: { id, deletedAt: null },
+      data: { deletedAt: at },
+    })
     return count === 1
   },
 })

@@ -7,12 +7,20 @@ import { isUuid, word } from './translate.ts'
 export const approvalReads = (db: Db): Reads['approvals'] => ({
   of: async (rotationId) => {
     if (!isUuid(rotationId)) return []
-    const rows = await db.approval.findMany({ where: { rotationId }, orderBy: [{ at: 'asc' }, { id: 'asc' }] })
-    return rows.map(({ id: _, ...row }) => ({
-      ...row,
+    const rows = await db.approval.findMany({
+      where: { rotationId },
+      orderBy: [{ at: 'asc' }, { id: 'asc' }],
+    })
+    return rows.map((row) => ({
+      rotationId: row.rotationId,
       kind: word(row.kind),
       gate: word(row.gate),
       phase: word(row.phase),
+      principalId: row.principalId,
+      principalName: row.principalName,
+      approver: row.approver,
+      reason: row.reason,
+      at: row.at,
     }))
   },
 })
@@ -26,7 +34,10 @@ export const approvalWrites = (db: Db): Tx['writeApproval'] => ({
 
 export const acknowledgementReads = (db: Db): Reads['acknowledgements'] => ({
   of: (keyId, version) =>
-    db.acknowledgement.findMany({ where: { keyId, version }, orderBy: [{ at: 'asc' }, { consumer: 'asc' }] }),
+    db.acknowledgement.findMany({
+      where: { keyId, version },
+      orderBy: [{ at: 'asc' }, { consumer: 'asc' }],
+    }),
 })
 
 export const acknowledgementWrites = (db: Db): Tx['writeAcknowledgement'] => ({

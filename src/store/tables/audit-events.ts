@@ -25,7 +25,8 @@ export const auditReads = (db: Db): Reads['audit'] => ({
     return paged(rows.map(toEvent), page, (event) => event.body.id)
   },
   after: async (correlationId, eventId, limit) => {
-    const seen = eventId !== null && isUuid(eventId) ? await sequenceOf(db, correlationId, eventId) : 0
+    const seen =
+      eventId !== null && isUuid(eventId) ? await sequenceOf(db, correlationId, eventId) : 0
     const rows = await db.$queryRaw<Row[]>`
       SELECT body, leaf_hash, writer_kid, writer_sig, recorded_at FROM audit.event
       WHERE correlation_id = ${correlationId} AND (body::jsonb #>> '{stream,seq}')::integer > ${seen}
@@ -53,7 +54,8 @@ const conditions = (filter: AuditFilter): Prisma.Sql => {
   const all: Prisma.Sql[] = []
   if (filter.key !== undefined) all.push(Prisma.sql`AND key_name = ${filter.key}`)
   if (filter.rotation !== undefined) all.push(Prisma.sql`AND correlation_id = ${filter.rotation}`)
-  if (filter.correlationId !== undefined) all.push(Prisma.sql`AND correlation_id = ${filter.correlationId}`)
+  if (filter.correlationId !== undefined)
+    all.push(Prisma.sql`AND correlation_id = ${filter.correlationId}`)
   if (filter.actor !== undefined) all.push(Prisma.sql`AND actor_id = ${filter.actor}`)
   if (filter.action !== undefined) all.push(Prisma.sql`AND action = ${filter.action}`)
   if (filter.outcome !== undefined) all.push(Prisma.sql`AND outcome = ${filter.outcome}`)

@@ -45,7 +45,9 @@ export const connectionWrites = (db: Db): Tx['writeConnection'] => ({
     return count === 1
   },
   delete: async (name, expectedRevision) => {
-    const { count } = await db.connection.deleteMany({ where: { name, revision: expectedRevision } })
+    const { count } = await db.connection.deleteMany({
+      where: { name, revision: expectedRevision },
+    })
     return count === 1
   },
 })

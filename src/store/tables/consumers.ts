@@ -26,7 +26,10 @@ export const consumerWrites = (db: Db): Tx['writeConsumer'] => ({
     const { count } =
       expectedRevision === null
         ? await db.consumer.createMany({ data: [data], skipDuplicates: true })
-        : await db.consumer.updateMany({ where: { name: row.name, revision: expectedRevision }, data })
+        : await db.consumer.updateMany({
+            where: { name: row.name, revision: expectedRevision },
+            data,
+          })
     return count === 1
   },
   delete: async (name, expectedRevision) => {

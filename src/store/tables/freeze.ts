@@ -7,8 +7,8 @@ export const freezeReads = (db: Db): Reads['freeze'] => ({
   get: async () => {
     const row = await db.freeze.findUnique({ where: { id: true } })
     if (row === null) return null
-    const { id: _, ...freeze } = row
-    return { ...freeze, selector: from(row.selector) }
+    const { until, reason, selector, setBy, revision, updatedAt } = row
+    return { until, reason, selector: from(selector), setBy, revision, updatedAt }
   },
 })
 

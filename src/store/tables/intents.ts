@@ -8,13 +8,17 @@ const inOrder = [{ startedAt: 'asc' }, { operationId: 'asc' }] as const
 
 export const intentReads = (db: Db): Reads['intents'] => ({
   of: async (rotationId) =>
-    isUuid(rotationId) ? (await db.intent.findMany({ where: { rotationId }, orderBy: [...inOrder] })).map(toIntent) : [],
+    isUuid(rotationId)
+      ? (await db.intent.findMany({ where: { rotationId }, orderBy: [...inOrder] })).map(toIntent)
+      : [],
   get: async (operationId) => {
     const row = await db.intent.findUnique({ where: { operationId } })
     return row && toIntent(row)
   },
   ofCreation: async (keyId) =>
-    (await db.intent.findMany({ where: { keyId, rotationId: null }, orderBy: [...inOrder] })).map(toIntent),
+    (await db.intent.findMany({ where: { keyId, rotationId: null }, orderBy: [...inOrder] })).map(
+      toIntent,
+    ),
 })
 
 export const intentWrites = (db: Db): Tx['writeIntent'] => ({

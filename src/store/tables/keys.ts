@@ -8,7 +8,8 @@ export const keyReads = (db: Db): Reads['keys'] => ({
   byName: async (name) => one(await db.key.findFirst({ where: { name, deletedAt: null } })),
   byId: async (id) => (isUuid(id) ? one(await db.key.findUnique({ where: { id } })) : null),
   byIds: async (ids) => (await rowsById(db, ids.filter(isUuid))).map(toKey),
-  byObject: async (objectId) => one(await db.key.findFirst({ where: { objectId, deletedAt: null } })),
+  byObject: async (objectId) =>
+    one(await db.key.findFirst({ where: { objectId, deletedAt: null } })),
   list: async (filter, page) => {
     // The names by SQL: containment (@>) is what the GIN index on labels answers.
     const found = await db.$queryRaw<{ readonly id: string }[]>`
@@ -16,7 +17,10 @@ export const keyReads = (db: Db): Reads['keys'] => ({
       WHERE k.deleted_at IS NULL ${keyConditions(filter)}
         ${page.after === null ? Prisma.empty : Prisma.sql`AND k.name > ${page.after}`}
       ORDER BY k.name LIMIT ${take(page)}`
-    const rows = await rowsById(db, found.map((row) => row.id))
+    const rows = await rowsById(
+      db,
+      found.map((row) => row.id),
+    )
     return paged(rows.map(toKey).toSorted(byName), page, (key) => key.name)
   },
   batch: async (filter, page) => {
@@ -78,7 +82,9 @@ export const scopeConditions = (scope: KeyFilter['scope']): Prisma.Sql => {
 }
 
 const labelled = (labels: Readonly<Record<string, string>>): Prisma.Sql =>
-  Object.keys(labels).length === 0 ? Prisma.empty : Prisma.sql`AND k.labels @> ${JSON.stringify(labels)}::jsonb`
+  Object.keys(labels).length === 0
+    ? Prisma.empty
+    : Prisma.sql`AND k.labels @> ${JSON.stringify(labels)}::jsonb`
 
 const join = (all: readonly Prisma.Sql[]): Prisma.Sql =>
   all.length === 0 ? Prisma.empty : Prisma.join([...all], ' ')

@@ -17,7 +17,12 @@ export const policyReads = (db: Db): Reads['policies'] => ({
   all: async () => (await db.policy.findMany({ orderBy: { name: 'asc' } })).map(toPolicy),
   // A name may have had several policies, one after another; the numbers of the last one are meant.
   revision: async (name, revision) =>
-    one(await db.policyRevision.findFirst({ where: { name, revision }, orderBy: { createdAt: 'desc' } })),
+    one(
+      await db.policyRevision.findFirst({
+        where: { name, revision },
+        orderBy: { createdAt: 'desc' },
+      }),
+    ),
   revisions: async (name, page) => {
     const newest = await db.policyRevision.findFirst({
       where: { name },
@@ -27,7 +32,11 @@ export const policyReads = (db: Db): Reads['policies'] => ({
     if (newest === null) return { items: [], next: null }
     const before = page.after === null ? null : Number(page.after)
     const rows = await db.policyRevision.findMany({
-      where: { name, createdAt: newest.createdAt, ...(before === null ? {} : { revision: { lt: before } }) },
+      where: {
+        name,
+        createdAt: newest.createdAt,
+        ...(before === null ? {} : { revision: { lt: before } }),
+      },
       orderBy: { revision: 'desc' },
       take: take(page),
     })
@@ -41,7 +50,10 @@ export const policyWrites = (db: Db): Tx['writePolicy'] => ({
     const { count } =
       expectedRevision === null
         ? await db.policy.createMany({ data: [data], skipDuplicates: true })
-        : await db.policy.updateMany({ where: { name: row.name, revision: expectedRevision }, data })
+        : await db.policy.updateMany({
+            where: { name: row.name, revision: expectedRevision },
+            data,
+          })
     if (count === 0) return false
     await db.policyRevision.create({ data, select: { name: true } })
     return true

@@ -7,7 +7,9 @@ import { from, isUuid } from './translate.ts'
 
 export const timerReads = (db: Db): Reads['timers'] => ({
   get: async (rotationId) => {
-    const row = isUuid(rotationId) ? await db.rotationTimer.findUnique({ where: { rotationId } }) : null
+    const row = isUuid(rotationId)
+      ? await db.rotationTimer.findUnique({ where: { rotationId } })
+      : null
     return row && { ...row, waitingFor: from(row.waitingFor) }
   },
 })
@@ -24,11 +26,17 @@ export const timerWrites = (db: Db): Tx['writeTimer'] => ({
 /** Each list begins with a comma for every member that the patch has. */
 export const patchSql = (
   patch: TimerPatch,
-): { readonly columns: Prisma.Sql; readonly values: Prisma.Sql; readonly assignments: Prisma.Sql } => {
+): {
+  readonly columns: Prisma.Sql
+  readonly values: Prisma.Sql
+  readonly assignments: Prisma.Sql
+} => {
   const members: (readonly [Prisma.Sql, Prisma.Sql])[] = []
   if (patch.dueNow) members.push([Prisma.sql`due_at`, Prisma.sql`app.now()`])
-  else if (patch.dueAt !== undefined) members.push([Prisma.sql`due_at`, Prisma.sql`${patch.dueAt}::timestamptz`])
-  if (patch.attempts !== undefined) members.push([Prisma.sql`attempts`, Prisma.sql`${patch.attempts}::integer`])
+  else if (patch.dueAt !== undefined)
+    members.push([Prisma.sql`due_at`, Prisma.sql`${patch.dueAt}::timestamptz`])
+  if (patch.attempts !== undefined)
+    members.push([Prisma.sql`attempts`, Prisma.sql`${patch.attempts}::integer`])
   if (patch.waitingFor !== undefined) {
     const value = patch.waitingFor === null ? null : JSON.stringify(patch.waitingFor)
     members.push([Prisma.sql`waiting_for`, Prisma.sql`${value}::jsonb`])

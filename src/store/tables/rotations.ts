@@ -17,12 +17,23 @@ export const rotationReads = (db: Db): Reads['rotations'] => ({
       WHERE true ${conditions(filter)}
         ${page.after === null ? Prisma.empty : Prisma.sql`AND r.id < ${page.after}::uuid`}
       ORDER BY r.id DESC LIMIT ${take(page)}`
-    const rows = found.length === 0 ? [] : await db.rotation.findMany({ where: { id: { in: found.map((r) => r.id) } }, orderBy: { id: 'desc' } })
+    const rows =
+      found.length === 0
+        ? []
+        : await db.rotation.findMany({
+            where: { id: { in: found.map((r) => r.id) } },
+            orderBy: { id: 'desc' },
+          })
     return paged(rows.map(toRotation), page, (rotation) => rotation.id)
   },
-  openOf: async (keyId) => one(await db.rotation.findFirst({ where: { keyId, phase: { in: [...openPhases] } } })),
+  openOf: async (keyId) =>
+    one(await db.rotation.findFirst({ where: { keyId, phase: { in: [...openPhases] } } })),
   openOfKeys: async (keyIds) =>
-    (await db.rotation.findMany({ where: { keyId: { in: [...keyIds] }, phase: { in: [...openPhases] } } })).map(toRotation),
+    (
+      await db.rotation.findMany({
+        where: { keyId: { in: [...keyIds] }, phase: { in: [...openPhases] } },
+      })
+    ).map(toRotation),
   brokenTwice: async (keyIds) => {
     const rows = await db.$queryRaw<{ readonly key_id: string }[]>`
       SELECT k.key_id FROM unnest(${[...keyIds]}::uuid[]) k (key_id)
@@ -34,12 +45,26 @@ export const rotationReads = (db: Db): Reads['rotations'] => ({
     return rows.map((row) => row.key_id)
   },
   ended: async (keyId, count) =>
-    (await db.rotation.findMany({ where: { keyId, endedAt: { not: null } }, orderBy: [{ endedAt: 'desc' }, { id: 'desc' }], take: count })).map(toRotation),
+    (
+      await db.rotation.findMany({
+        where: { keyId, endedAt: { not: null } },
+        orderBy: [{ endedAt: 'desc' }, { id: 'desc' }],
+        take: count,
+      })
+    ).map(toRotation),
   group: async (groupId) => {
     const running = await db.rotation.count({
-      where: { groupId, phase: { in: openPhases.filter((phase) => phase !== 'planned' && phase !== 'awaitingApproval') } },
+      where: {
+        groupId,
+        phase: {
+          in: openPhases.filter((phase) => phase !== 'planned' && phase !== 'awaitingApproval'),
+        },
+      },
     })
-    const { _max } = await db.rotation.aggregate({ where: { groupId }, _max: { mintEnteredAt: true } })
+    const { _max } = await db.rotation.aggregate({
+      where: { groupId },
+      _max: { mintEnteredAt: true },
+    })
     return { running, lastStartedAt: _max.mintEnteredAt }
   },
   waitingInGroup: async (groupId, count) => {
@@ -58,7 +83,14 @@ export const rotationWrites = (db: Db): Tx['writeRotation'] => ({
     await db.rotation.create({ data: { ...toRow(row), ...minted(row) }, select: { id: true } })
   },
   move: async (row, expected) => {
-    const { keyId: _key, plan: _plan, planHash: _hash, occurrence: _occurrence, groupId: _group, ...changes } = toRow(row)
+    const {
+      keyId: _key,
+      plan: _plan,
+      planHash: _hash,
+      occurrence: _occurrence,
+      groupId: _group,
+      ...changes
+    } = toRow(row)
     const { count } = await db.rotation.updateMany({
       where: { id: row.id, phase: expected.phase, epoch: expected.epoch },
       // The spacing of a group counts from the last entry into minting; going on from a stall into it counts again.
@@ -68,7 +100,8 @@ export const rotationWrites = (db: Db): Tx['writeRotation'] => ({
   },
 })
 
-const minted = (row: Rotation) => (row.phase === 'minting' ? { mintEnteredAt: row.phaseEnteredAt } : {})
+const minted = (row: Rotation) =>
+  row.phase === 'minting' ? { mintEnteredAt: row.phaseEnteredAt } : {}
 
 const scoped = (filter: RotationFilter): Prisma.Sql =>
   filter.scope ? Prisma.sql`JOIN app.key k ON k.id = r.key_id` : Prisma.empty
@@ -78,7 +111,8 @@ const conditions = (filter: RotationFilter): Prisma.Sql => {
   if (filter.keyId !== undefined) all.push(Prisma.sql`AND r.key_id = ${filter.keyId}::uuid`)
   if (filter.policy !== undefined) all.push(Prisma.sql`AND r.policy = ${filter.policy}`)
   if (filter.trigger !== undefined) all.push(Prisma.sql`AND r.trigger = ${filter.trigger}`)
-  if (filter.phase !== undefined) all.push(Prisma.sql`AND r.phase = ANY (${[...filter.phase]}::text[])`)
+  if (filter.phase !== undefined)
+    all.push(Prisma.sql`AND r.phase = ANY (${[...filter.phase]}::text[])`)
   if (filter.scope) all.push(scopeConditions(filter.scope))
   return all.length === 0 ? Prisma.empty : Prisma.join(all, ' ')
 }

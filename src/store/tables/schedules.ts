@@ -9,22 +9,47 @@ export const scheduleReads = (db: Db): Reads['schedule'] => ({
     return row && toSchedule(row)
   },
   getMany: async (keyIds) =>
-    (await db.keySchedule.findMany({ where: { keyId: { in: keyIds.filter(isUuid) } } })).map(toSchedule),
+    (await db.keySchedule.findMany({ where: { keyId: { in: keyIds.filter(isUuid) } } })).map(
+      toSchedule,
+    ),
   due: async (now, limit) =>
-    (await db.keySchedule.findMany({ where: { dueAt: { lte: now } }, orderBy: [{ dueAt: 'asc' }, { keyId: 'asc' }], take: limit })).map(toSchedule),
+    (
+      await db.keySchedule.findMany({
+        where: { dueAt: { lte: now } },
+        orderBy: [{ dueAt: 'asc' }, { keyId: 'asc' }],
+        take: limit,
+      })
+    ).map(toSchedule),
   becomingOverdue: async (now, limit) =>
-    (await db.keySchedule.findMany({ where: { overdueAt: { lte: now }, overdueSince: null }, orderBy: [{ overdueAt: 'asc' }, { keyId: 'asc' }], take: limit })).map(toSchedule),
+    (
+      await db.keySchedule.findMany({
+        where: { overdueAt: { lte: now }, overdueSince: null },
+        orderBy: [{ overdueAt: 'asc' }, { keyId: 'asc' }],
+        take: limit,
+      })
+    ).map(toSchedule),
   between: async (start, end, page) => {
     const after = page.after === null ? null : parsePlace(page.after)
     const rows = await db.keySchedule.findMany({
       where: {
         dueAt: { gte: start, lt: end },
-        ...(after === null ? {} : { OR: [{ dueAt: { gt: after.dueAt } }, { dueAt: after.dueAt, keyId: { gt: after.keyId } }] }),
+        ...(after === null
+          ? {}
+          : {
+              OR: [
+                { dueAt: { gt: after.dueAt } },
+                { dueAt: after.dueAt, keyId: { gt: after.keyId } },
+              ],
+            }),
       },
       orderBy: [{ dueAt: 'asc' }, { keyId: 'asc' }],
       take: take(page),
     })
-    return paged(rows.map(toSchedule), page, (row) => `${row.dueAt?.toISOString() ?? ''}/${row.keyId}`)
+    return paged(
+      rows.map(toSchedule),
+      page,
+      (row) => `${row.dueAt?.toISOString() ?? ''}/${row.keyId}`,
+    )
   },
 })
 

@@ -19,7 +19,13 @@ export const sealedWrites = (db: Db, keyring: Keyring, ids: Ids): Tx['writeSeale
     const id = ids.next()
     const box = keyring.seal(material, contextOf(id, purpose))
     await db.sealed.create({
-      data: { id, purpose, kekId: box.kekId, wrappedKey: bytes(box.wrappedKey), ciphertext: bytes(box.ciphertext) },
+      data: {
+        id,
+        purpose,
+        kekId: box.kekId,
+        wrappedKey: bytes(box.wrappedKey),
+        ciphertext: bytes(box.ciphertext),
+      },
       select: { id: true },
     })
     return id

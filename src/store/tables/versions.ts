@@ -11,9 +11,16 @@ export const versionReads = (db: Db): Reads['versions'] => ({
     one(await db.version.findUnique({ where: { keyId_version: { keyId, version } } })),
   primary: async (keyId) => one(await db.version.findFirst({ where: { keyId, isPrimary: true } })),
   primaries: async (keyIds) =>
-    (await db.version.findMany({ where: { keyId: { in: [...keyIds] }, isPrimary: true } })).map(toVersion),
+    (await db.version.findMany({ where: { keyId: { in: [...keyIds] }, isPrimary: true } })).map(
+      toVersion,
+    ),
   byFingerprint: async (fingerprint) =>
-    (await db.version.findMany({ where: { fingerprint: bytes(fingerprint) }, orderBy: [{ keyId: 'asc' }, { version: 'asc' }] })).map(toVersion),
+    (
+      await db.version.findMany({
+        where: { fingerprint: bytes(fingerprint) },
+        orderBy: [{ keyId: 'asc' }, { version: 'asc' }],
+      })
+    ).map(toVersion),
 })
 
 export const versionWrites = (db: Db): Tx['writeVersion'] => ({
