@@ -115,7 +115,12 @@ export const startApp = async ({ config, databaseUrl, roles, prepare }: AppOptio
   try {
     const findings = await selfCheck(database, keyring)
     if (findings.length > 0) throw new StartRefused(findings)
-    const onError = (where: string) => (error: unknown) => log.warn({ where, error: nameOf(error) }, 'it will be tried again')
+    // The same fault every second is told once a minute, with its number.
+    const faults = makeTally(clock, 60_000)
+    const onError = (where: string) => (error: unknown) =>
+      void faults.count(`${where} ${nameOf(error)}`, async (times) => {
+        log.warn({ where, error: nameOf(error), times }, 'it will be tried again')
+      })
     const queue = { databaseUrl, redisUrl: config.redisUrl?.reveal() ?? null }
     const bell = openDoorbell(queue, onError('queue'))
     closers.push(() => bell.close())

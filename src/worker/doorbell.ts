@@ -30,18 +30,12 @@ export const openDoorbell = (place: QueuePlace, onError: (error: unknown) => voi
   queue.on('error', onError)
   return {
     async ring(rotationIds) {
-      if (rotationIds.length === 0) return
-      try {
-        await queue.addBulk(
-          rotationIds.map((rotationId) => ({
-            name: 'ring',
-            data: { rotationId },
-            opts: { jobId: rotationId, removeOnComplete: true, removeOnFail: true, attempts: 1 },
-          })),
-        )
-      } catch (error) {
-        onError(error)
-      }
+      // One by one: adding in bulk makes temporary tables and a sequence, which the role that serves may not.
+      const added = rotationIds.map((rotationId) =>
+        queue.add('ring', { rotationId }, { jobId: rotationId, removeOnComplete: true, removeOnFail: true, attempts: 1 }),
+      )
+      const failed = (await Promise.allSettled(added)).find(({ status }) => status === 'rejected')
+      if (failed?.status === 'rejected') onError(failed.reason)
     },
     async depth() {
       const counts = await queue.getJobCounts('wait', 'active')
