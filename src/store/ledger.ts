@@ -22,7 +22,14 @@ import type {
 } from '#domain/ports.ts'
 import type { Database, Db } from './database.ts'
 import { makeReads, makeTx } from './reads.ts'
-import { callersFault, isConflict, isUnavailable, rk, sqlState } from './sql-state.ts'
+import {
+  callersFault,
+  isConflict,
+  isDeadSession,
+  isUnavailable,
+  rk,
+  sqlState,
+} from './sql-state.ts'
 import { writeEvents, type EventDeps } from './write-events.ts'
 
 export interface LedgerDeps {
@@ -34,17 +41,15 @@ export interface LedgerDeps {
   readonly bell: Bell
 }
 
-/** How long a transaction waits for a session, and how long it may last, in ms. */
-const limits = { maxWait: 5_000, timeout: 20_000 } as const
+/** How long a transaction waits for a session, and how long it may last, in ms. The longest ones give a policy to 100,000 keys:
+ *  half a minute on a busy machine. None of them waits for a network. */
+const limits = { maxWait: 5_000, timeout: 120_000 } as const
 const maxAttempts = 6
 
 export const createLedger = (deps: LedgerDeps): Ledger => {
-  const { client } = deps.database
-  const reads = makeReads(client, deps.keyring)
-  const transaction = <T>(body: (db: Db) => Promise<T>): Promise<T> =>
-    retrying(deps, () => client.$transaction(body, limits))
+  const reads = makeReads(deps.database.client, deps.keyring)
   const note = async (actor: Actor, event: LedgerEvent): Promise<Receipt> => {
-    const receipts = await transaction((db) => writeEvents(db, deps, actor, [event]))
+    const receipts = await transact(deps, (db) => writeEvents(db, deps, actor, [event]))
     return receipts[0]
   }
   return {
@@ -62,7 +67,7 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
       }
     },
     commit: async (actor, work) => {
-      const { outcome, receipts } = await transaction((db) => perform(db, deps, actor, work))
+      const { outcome, receipts } = await transact(deps, (db) => perform(db, deps, actor, work))
       if (outcome.wake !== undefined && outcome.wake.length > 0) await deps.bell.ring(outcome.wake)
       return { value: outcome.value, receipts }
     },
@@ -97,19 +102,16 @@ const rehearse = async <T>(
       this.outcome = outcome
     }
   }
-  return retrying(deps, async () => {
-    try {
-      await deps.database.client.$transaction(async (db) => {
-        const { outcome } = await perform(db, deps, actor, work)
-        await db.$executeRaw`SET CONSTRAINTS ALL IMMEDIATE`
-        throw new RolledBack(outcome)
-      }, limits)
-    } catch (e) {
-      if (e instanceof RolledBack) return e.outcome
-      throw e
-    }
-    throw new Error('a rehearsal was committed')
-  })
+  try {
+    return await transact(deps, async (db) => {
+      const { outcome } = await perform(db, deps, actor, work)
+      await db.$executeRaw`SET CONSTRAINTS ALL IMMEDIATE`
+      throw new RolledBack(outcome)
+    })
+  } catch (e) {
+    if (e instanceof RolledBack) return e.outcome
+    throw e
+  }
 }
 
 const rehearsed = (actor: Actor, outcome: Outcome<unknown>): LedgerEvent => ({
@@ -119,16 +121,21 @@ const rehearsed = (actor: Actor, outcome: Outcome<unknown>): LedgerEvent => ({
   after: { actions: [...new Set(outcome.audit.map((event) => event.action))] },
 })
 
-/** Runs again what the database undid for another's sake, and says in our words what went wrong otherwise. */
-const retrying = async <T>(
-  deps: Pick<LedgerDeps, 'clock' | 'ids'>,
-  run: () => Promise<T>,
+/** One transaction. It is run again where that is safe: the database undid it for another's sake, or the pool gave out a
+ *  session that had died while it lay there, so that nothing was begun. What else went wrong is said in our words. */
+const transact = async <T>(
+  deps: Pick<LedgerDeps, 'database' | 'clock' | 'ids'>,
+  body: (db: Db) => Promise<T>,
 ): Promise<T> => {
   for (let attempt = 1; ; attempt += 1) {
+    let begun = false
     try {
-      return await run()
+      return await deps.database.client.$transaction((db) => {
+        begun = true
+        return body(db)
+      }, limits)
     } catch (e) {
-      if (!isConflict(e)) throw translate(e)
+      if (!isConflict(e) && (begun || !isDeadSession(e))) throw translate(e)
       if (attempt >= maxAttempts) {
         throw new RekeyError('audit.unavailable', { detail: 'Too many writers at once', cause: e })
       }
