@@ -72,6 +72,12 @@ export const isUnavailable = (e: unknown): boolean => {
   )
 }
 
+/** Whether the session was ended by the server or the network: at the first statement of a transaction, nothing was done. */
+export const isDeadSession = (e: unknown): boolean =>
+  sqlState(e) === '57P01' ||
+  member(adapterCause(e), 'kind') === 'ConnectionClosed' ||
+  (e instanceof Error && /connection error|Connection terminated|not queryable/i.test(e.message))
+
 /** A unique violation that a caller brought about, as the error that the caller sees; null for all else. */
 export const callersFault = (e: unknown): RekeyError | null => {
   const index = violatedIndex(e)

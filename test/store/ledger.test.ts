@@ -154,6 +154,15 @@ describe('commit', () => {
     await write(db, (tx) => tx.writeConnection.insert(connectionNamed('after')))
   })
 
+  test('a session that died in the pool is nobody’s failure', async () => {
+    await Promise.all(Array.from({ length: 8 }, () => db.ledger.note(someone, event())))
+    const ended = await db.sql(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rekey_app' AND datname = current_database()",
+    )
+    expect(ended.length).toBeGreaterThan(1)
+    await Promise.all(Array.from({ length: 8 }, () => db.ledger.note(someone, event())))
+  })
+
   test('a commit whose fate is unknown is never reported as done', async () => {
     // The backend is killed inside COMMIT, in a deferred trigger that waits: the reply to COMMIT is lost.
     await db.sql(`CREATE FUNCTION app.wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$
