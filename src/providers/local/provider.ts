@@ -102,7 +102,10 @@ const localSession = ({ vault, random, now }: ProviderPorts): Session => {
       const { versions } = await describe(object.keyId)
       return { preImage: { versions: versions.map((version) => version.id) }, risks: [] }
     },
-    mint: insert,
+    mint: async (order, call) => {
+      if (call.signal.aborted) throw new ProviderError('timeout', 'none', 'the time was over before anything was sent')
+      return insert(order)
+    },
     async probeMint(order) {
       const version = await vault.find(order.object.keyId, order.operationId)
       return version === null
@@ -150,6 +153,9 @@ const localSession = ({ vault, random, now }: ProviderPorts): Session => {
       return material
     },
     async operate(object, version, operation, input) {
+      if (object.type !== 'local.key') {
+        throw new ProviderError('unsupported', 'none', 'a secret neither signs nor encrypts')
+      }
       // A ciphertext names its version; old data opens with an old, even disabled, version until it is destroyed.
       const number = operation === 'decrypt' ? versionOf(input) : Number(version)
       const found = number === null ? null : await row(object.keyId, number)
