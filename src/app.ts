@@ -56,7 +56,9 @@ import { openDoorbell } from '#worker/doorbell.ts'
 import { type RunningWorker, startWorker } from '#worker/worker.ts'
 import type { Config } from './config.ts'
 
-export const version: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
+export const version: string = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+).version
 
 export interface AppOptions {
   readonly config: Config
@@ -99,13 +101,22 @@ export class StartRefused extends Error {
 const concurrency = 16
 const poolSize = 12
 
-export const startApp = async ({ config, databaseUrl, roles, prepare }: AppOptions): Promise<App> => {
-  if (roles.api) checkBind({ host: config.host, tls: config.tls !== null, trustedProxy: config.trustedProxy })
+export const startApp = async ({
+  config,
+  databaseUrl,
+  roles,
+  prepare,
+}: AppOptions): Promise<App> => {
+  if (roles.api)
+    checkBind({ host: config.host, tls: config.tls !== null, trustedProxy: config.trustedProxy })
   // stdout is data: what a command prints. The log is talk.
   const log = pino(logOptions(config.logLevel), pino.destination(2))
   const clock = systemClock
   const ids = makeIds(clock)
-  const keyring = await openKeyring({ kekFile: config.kekFile, pepperFile: join(config.dataDir, 'pepper') })
+  const keyring = await openKeyring({
+    kekFile: config.kekFile,
+    pepperFile: join(config.dataDir, 'pepper'),
+  })
   const writer = makeWriter(await openWriterKey(config.writerKeyFile))
   const database = openDatabase({ url: databaseUrl, poolSize })
   const closers: (() => Promise<unknown>)[] = [() => database.close()]
@@ -129,7 +140,9 @@ export const startApp = async ({ config, databaseUrl, roles, prepare }: AppOptio
     await ensureAuditPartitions(database)
     await enrolWriter({ database, writer, ids, clock }, systemActor('system', 'start'))
 
-    const byId: ReadonlyMap<string, Provider> = new Map(providers.map((provider) => [provider.id, provider]))
+    const byId: ReadonlyMap<string, Provider> = new Map(
+      providers.map((provider) => [provider.id, provider]),
+    )
     const egress = makeEgress({ allow: config.egressAllow })
     const credentials = makeCredentials({
       env: credentialEnv(config),
@@ -137,7 +150,13 @@ export const startApp = async ({ config, databaseUrl, roles, prepare }: AppOptio
       defaults: config.defaultCredentials,
     })
     const vault = createVaultStore({ database, keyring })
-    const sessions = makeSessions({ ledger, providers: byId, credentials, egress, host: { clock, ids, vault } })
+    const sessions = makeSessions({
+      ledger,
+      providers: byId,
+      credentials,
+      egress,
+      host: { clock, ids, vault },
+    })
     closers.push(() => sessions.close())
     const webhooks = makeSafeFetch({ egress, kind: 'webhook', insecure: false })
     closers.push(() => webhooks.close())
@@ -165,11 +184,18 @@ export const startApp = async ({ config, databaseUrl, roles, prepare }: AppOptio
           clock,
           jobs: {
             advanceRotation: makeAdvanceRotation(
-              { ledger, timers, world: { sessions, types: keyTypes, fetch: webhooks.fetch }, clock, ids },
+              {
+                ledger,
+                timers,
+                world: { sessions, types: keyTypes, fetch: webhooks.fetch },
+                clock,
+                ids,
+              },
               {
                 instance,
                 bell,
-                report: (rotation, error) => log.warn({ rotation, error: nameOf(error) }, 'a step failed; it is tried again'),
+                report: (rotation, error) =>
+                  log.warn({ rotation, error: nameOf(error) }, 'a step failed; it is tried again'),
               },
             ),
             planRotations: makePlanRotations({ ledger, timers, ids, ...plan }, instance),
@@ -202,7 +228,15 @@ export const startApp = async ({ config, databaseUrl, roles, prepare }: AppOptio
         ...apiKeyRoutes({ ids, sha256 }),
         ...providerRoutes({ providers }),
         ...connectionRoutes({ providers: byId, sessions, credentials, egress, clock }),
-        ...keyRoutes({ providers: byId, types: keyTypes, sessions, clock, ids, hashJson, tally: makeTally(clock, minute) }),
+        ...keyRoutes({
+          providers: byId,
+          types: keyTypes,
+          sessions,
+          clock,
+          ids,
+          hashJson,
+          tally: makeTally(clock, minute),
+        }),
         ...policyRoutes({ providers: byId, clock }),
         ...rotationRoutes({ types: keyTypes, hashJson, ids, timers, clock }),
         ...consumerRoutes({ egress }),
@@ -212,12 +246,17 @@ export const startApp = async ({ config, databaseUrl, roles, prepare }: AppOptio
         ...scheduleRoutes({ clock }),
         ...auditRoutes({ tally: makeTally(clock, 60 * minute) }),
       ],
-      readiness: readiness(worker, timers, async () => (await selfCheck(database, keyring)).map(({ check }) => check)),
+      readiness: readiness(worker, timers, async () =>
+        (await selfCheck(database, keyring)).map(({ check }) => check),
+      ),
       config: {
         version,
         perMinute: config.rateLimit,
         trustedProxy: config.trustedProxy,
-        tls: config.tls && { cert: readFileSync(config.tls.cert), key: readFileSync(config.tls.key) },
+        tls: config.tls && {
+          cert: readFileSync(config.tls.cert),
+          key: readFileSync(config.tls.key),
+        },
         maxEventLoopDelay: 1_000,
         strictReplies: false,
       },
@@ -262,9 +301,16 @@ const readiness = (
   ]
 }
 
-const credentialEnv = ({ credentials, credentialHosts }: Config): Readonly<Record<string, string>> => ({
-  ...Object.fromEntries(Object.entries(credentials).map(([name, secret]) => [name, secret.reveal()])),
-  ...Object.fromEntries(Object.entries(credentialHosts).map(([name, hosts]) => [`${name}_HOSTS`, hosts.join(',')])),
+const credentialEnv = ({
+  credentials,
+  credentialHosts,
+}: Config): Readonly<Record<string, string>> => ({
+  ...Object.fromEntries(
+    Object.entries(credentials).map(([name, secret]) => [name, secret.reveal()]),
+  ),
+  ...Object.fromEntries(
+    Object.entries(credentialHosts).map(([name, hosts]) => [`${name}_HOSTS`, hosts.join(',')]),
+  ),
 })
 
 /** Of an error, its name and code: a message may hold what somebody sent. */

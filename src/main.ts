@@ -8,11 +8,17 @@ import { Failure, usage } from '#cli/failure.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { makeIds } from '#runtime/ids.ts'
 import { ConfigError, loadConfig } from './config.ts'
+import type * as Roles from './roles.ts'
 
 const say = (line: string): void => console.error(line)
 
 const addRoles = (program: Command): void => {
-  const role = (name: string, description: string, run: (roles: typeof import('./roles.ts')) => Promise<void>, parent = program) =>
+  const role = (
+    name: string,
+    description: string,
+    run: (roles: typeof Roles) => Promise<void>,
+    parent = program,
+  ) =>
     parent
       .command(name)
       .description(description)
@@ -24,12 +30,25 @@ const addRoles = (program: Command): void => {
         }
       })
   program.commandsGroup('Run:')
-  role('up', 'everything in one process, with a Postgres of its own', ({ up }) => up(loadConfig(), say))
-  role('api', 'the API alone', ({ serve }) => serve(loadConfig(), { api: true, worker: false }, say))
-  role('worker', 'a worker alone', ({ serve }) => serve(loadConfig(), { api: false, worker: true }, say))
-  role('migrate', 'bring the database up to date', ({ migrateRole }) => migrateRole(loadConfig(), say))
+  role('up', 'everything in one process, with a Postgres of its own', ({ up }) =>
+    up(loadConfig(), say),
+  )
+  role('api', 'the API alone', ({ serve }) =>
+    serve(loadConfig(), { api: true, worker: false }, say),
+  )
+  role('worker', 'a worker alone', ({ serve }) =>
+    serve(loadConfig(), { api: false, worker: true }, say),
+  )
+  role('migrate', 'bring the database up to date', ({ migrateRole }) =>
+    migrateRole(loadConfig(), say),
+  )
   const adminKey = program.command('admin-key').description('the first key of an installation')
-  role('reset', 'make a new admin key, and end the old one', ({ resetAdminKeyRole }) => resetAdminKeyRole(loadConfig(), say), adminKey)
+  role(
+    'reset',
+    'make a new admin key, and end the old one',
+    ({ resetAdminKeyRole }) => resetAdminKeyRole(loadConfig(), say),
+    adminKey,
+  )
 }
 
 /** A start that was refused says why, in one piece, without a stack. */
@@ -37,8 +56,17 @@ const toFailure = (error: unknown): unknown => {
   if (!(error instanceof Error)) return error
   return error instanceof ConfigError
     ? usage(error.message, { code: 'config.invalid' })
-    : new Failure({ code: 'start.failed', exit: 'failed', title: 'Rekey did not start', detail: error.message })
+    : new Failure({
+        code: 'start.failed',
+        exit: 'failed',
+        title: 'Rekey did not start',
+        detail: error.message,
+      })
 }
 
 const ids = makeIds(systemClock)
-process.exitCode = await runCli(process.argv.slice(2), processIo({ clock: systemClock, ids }), addRoles)
+process.exitCode = await runCli(
+  process.argv.slice(2),
+  processIo({ clock: systemClock, ids }),
+  addRoles,
+)

@@ -49,7 +49,10 @@ export const up = async (config: Config, say: Say): Promise<void> => {
       roles: { api: true, worker: true },
       prepare: async (house) => {
         firstKey = (await ensureAdminKey(adminKey(config, house))).made
-        if (config.samples && (await applySamples(house, config.dataDir, new URL('../policies/', import.meta.url)))) {
+        if (
+          config.samples &&
+          (await applySamples(house, config.dataDir, new URL('../policies/', import.meta.url)))
+        ) {
           say('applied the samples of policies/ (REKEY_SAMPLES=off leaves them out)')
         }
       },
@@ -64,15 +67,24 @@ export const up = async (config: Config, say: Say): Promise<void> => {
 }
 
 /** `rekey api` and `rekey worker`: for production, any number of each, on a migrated database. */
-export const serve = async (config: Config, roles: { readonly api: boolean; readonly worker: boolean }, say: Say): Promise<void> => {
-  const databaseUrl = required(config.databaseUrl?.reveal(), 'REKEY_DATABASE_URL', 'or use `rekey up`, which brings a Postgres of its own')
+export const serve = async (
+  config: Config,
+  roles: { readonly api: boolean; readonly worker: boolean },
+  say: Say,
+): Promise<void> => {
+  const databaseUrl = required(
+    config.databaseUrl?.reveal(),
+    'REKEY_DATABASE_URL',
+    'or use `rekey up`, which brings a Postgres of its own',
+  )
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 })
   const app = await startApp({
     config,
     databaseUrl,
     roles,
     prepare: async (house) => {
-      if (roles.api && (await ensureAdminKey(adminKey(config, house))).made) say(`the admin key is in ${adminKeyFile(config.dataDir).path}`)
+      if (roles.api && (await ensureAdminKey(adminKey(config, house))).made)
+        say(`the admin key is in ${adminKeyFile(config.dataDir).path}`)
     },
   })
   closeOn(() => app.close(), say)
@@ -87,7 +99,11 @@ export const migrateRole = async (config: Config, say: Say): Promise<void> => {
     'the connection string of a superuser, or of rekey_migrate with the owner roles granted to it',
   )
   const { applied, guards } = await migrate({ migrationUrl, onProgress: say })
-  say(applied.length === 0 ? 'nothing to apply' : `applied ${applied.length} migration${applied.length === 1 ? '' : 's'}`)
+  say(
+    applied.length === 0
+      ? 'nothing to apply'
+      : `applied ${applied.length} migration${applied.length === 1 ? '' : 's'}`,
+  )
   if (!guards) say('the guards of the audit log were not raised: that needs a superuser')
 }
 
@@ -95,7 +111,11 @@ export const resetAdminKeyRole = async (config: Config, say: Say): Promise<void>
   const databaseUrl = config.databaseUrl?.reveal() ?? (await runningDatabase(config))
   const app = await startApp({
     config,
-    databaseUrl: required(databaseUrl, 'REKEY_DATABASE_URL', 'or start Rekey with `rekey up` first'),
+    databaseUrl: required(
+      databaseUrl,
+      'REKEY_DATABASE_URL',
+      'or start Rekey with `rekey up` first',
+    ),
     roles: { api: false, worker: false },
     prepare: async (house) => resetAdminKey(adminKey(config, house)),
   })
@@ -121,7 +141,11 @@ const openPlace = async (config: Config, say: Say): Promise<Place> => {
   }
 }
 
-const tell = (held: HeldDirectory, run: Parameters<HeldDirectory['tell']>[0], urls: DatabaseUrls | null): Promise<void> => {
+const tell = (
+  held: HeldDirectory,
+  run: Parameters<HeldDirectory['tell']>[0],
+  urls: DatabaseUrls | null,
+): Promise<void> => {
   if (!urls) return held.tell(run)
   const at = new URL(urls.app)
   const database: JsonObject = {
@@ -146,7 +170,12 @@ const runningDatabase = async (config: Config): Promise<string | undefined> => {
   }
 }
 
-const adminKey = (config: Config, { ledger, ids }: House) => ({ ledger, ids, sha256, file: adminKeyFile(config.dataDir) })
+const adminKey = (config: Config, { ledger, ids }: House) => ({
+  ledger,
+  ids,
+  sha256,
+  file: adminKeyFile(config.dataDir),
+})
 
 const required = (value: string | undefined, name: string, hint: string): string => {
   if (value !== undefined) return value
@@ -166,7 +195,11 @@ const welcome = (config: Config, url: string, firstKey: boolean, say: Say): void
   const { path } = adminKeyFile(config.dataDir)
   say('')
   say(`Rekey serves ${url}`)
-  say(firstKey ? `The admin key is in ${path} (readable by you only).` : `The admin key is in ${path}, unless somebody moved it.`)
+  say(
+    firstKey
+      ? `The admin key is in ${path} (readable by you only).`
+      : `The admin key is in ${path}, unless somebody moved it.`,
+  )
   say('')
   say('Try, in another terminal:')
   say('  npm run -s rekey -- get rotations')

@@ -48,7 +48,11 @@ const keys = [
   },
 ] as const
 
-export const applySamples = async (house: House, dataDir: string, folder: URL): Promise<boolean> => {
+export const applySamples = async (
+  house: House,
+  dataDir: string,
+  folder: URL,
+): Promise<boolean> => {
   const done = join(dataDir, 'samples-applied')
   if (await exists(done)) return false
   const { ledger } = house
@@ -57,7 +61,11 @@ export const applySamples = async (house: House, dataDir: string, folder: URL): 
     consumer: await db.consumers.get('sample-app'),
   }))
   if (!there.connection) {
-    await putConnection(house)(samples, { name: connection, body: { provider: 'local' }, precondition: noPrecondition })
+    await putConnection(house)(samples, {
+      name: connection,
+      body: { provider: 'local' },
+      precondition: noPrecondition,
+    })
   }
   if (!there.consumer) {
     const body = { owner: 'samples', labels: { uses: 'sample-keys' } }
@@ -69,7 +77,13 @@ export const applySamples = async (house: House, dataDir: string, folder: URL): 
     // oxlint-disable-next-line no-await-in-loop -- see above
     const primary = found && (await ledger.read((db) => db.versions.primary(found.id)))
     if (primary) continue
-    const registration = { ...key, connection, owner: 'samples', environment: 'sample', create: true }
+    const registration = {
+      ...key,
+      connection,
+      owner: 'samples',
+      environment: 'sample',
+      create: true,
+    }
     // oxlint-disable-next-line no-await-in-loop -- see above
     await registerKey(house)(samples, { registration, dryRun: false })
   }
@@ -79,7 +93,12 @@ export const applySamples = async (house: House, dataDir: string, folder: URL): 
     const text = await readFile(new URL(file, folder), 'utf8')
     for (const { value } of readYaml(text).documents) {
       // oxlint-disable-next-line no-await-in-loop -- see above
-      await putPolicy(house)(samples, { name: null, body: value, precondition: noPrecondition, owner: 'samples' }).catch(unlessThere)
+      await putPolicy(house)(samples, {
+        name: null,
+        body: value,
+        precondition: noPrecondition,
+        owner: 'samples',
+      }).catch(unlessThere)
     }
   }
   await writeFile(done, `${house.clock.now().toISOString()}\n`, { mode: 0o600 })

@@ -32,7 +32,11 @@ export const openDoorbell = (place: QueuePlace, onError: (error: unknown) => voi
     async ring(rotationIds) {
       // One by one: adding in bulk makes temporary tables and a sequence, which the role that serves may not.
       const added = rotationIds.map((rotationId) =>
-        queue.add('ring', { rotationId }, { jobId: rotationId, removeOnComplete: true, removeOnFail: true, attempts: 1 }),
+        queue.add(
+          'ring',
+          { rotationId },
+          { jobId: rotationId, removeOnComplete: true, removeOnFail: true, attempts: 1 },
+        ),
       )
       const failed = (await Promise.allSettled(added)).find(({ status }) => status === 'rejected')
       if (failed?.status === 'rejected') onError(failed.reason)

@@ -43,7 +43,10 @@ export const providerRoutes = ({
       summary: 'Providers, their key types, and the least rights that each needs',
       access: 'authenticated',
       replies: { 200: strict({ items: Type.Array(providerSchema), nextCursor: Type.Null() }) },
-      handler: async () => ({ status: 200, body: { items: providers.map(present), nextCursor: null } }),
+      handler: async () => ({
+        status: 200,
+        body: { items: providers.map(present), nextCursor: null },
+      }),
     }),
   ]
 }
@@ -73,6 +76,9 @@ const exampleRef = ({ refSchema }: KeyType): JsonObject =>
       if (schema['default'] !== undefined) return [name, schema['default'] as Json]
       if (Array.isArray(schema['enum'])) return [name, schema['enum'][0] as Json]
       const placeholder = name.toUpperCase()
-      return [name, schema['type'] === 'array' ? [placeholder] : schema['type'] === 'integer' ? 1 : placeholder]
+      return [
+        name,
+        schema['type'] === 'array' ? [placeholder] : schema['type'] === 'integer' ? 1 : placeholder,
+      ]
     }),
   )

@@ -103,7 +103,8 @@ const localSession = ({ vault, random, now }: ProviderPorts): Session => {
       return { preImage: { versions: versions.map((version) => version.id) }, risks: [] }
     },
     mint: async (order, call) => {
-      if (call.signal.aborted) throw new ProviderError('timeout', 'none', 'the time was over before anything was sent')
+      if (call.signal.aborted)
+        throw new ProviderError('timeout', 'none', 'the time was over before anything was sent')
       return insert(order)
     },
     async probeMint(order) {
