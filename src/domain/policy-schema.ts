@@ -166,4 +166,3 @@ export const policyDocumentSchema = strict({
   spec: policySpecSchema,
 })
 
-export type PolicyDocument = DeepReadonly<Static<typeof policyDocumentSchema>>

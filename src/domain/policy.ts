@@ -5,7 +5,7 @@ import { parseDuration } from './duration.ts'
 import { RekeyError } from './errors.ts'
 import type { PolicySpec } from './policy-schema.ts'
 
-export type { PolicyDocument, PolicySpec } from './policy-schema.ts'
+export type { PolicySpec } from './policy-schema.ts'
 
 type Of<K extends keyof PolicySpec> = NonNullable<PolicySpec[K]>
 
