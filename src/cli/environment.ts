@@ -19,7 +19,7 @@ export const processIo = (deps: {
   get interactive() {
     return process.stdin.isTTY && process.stderr.isTTY
   },
-  ask: process.env['TERM'] === 'dumb' ? askPlainly : ask,
+  ask: (question) => (canMoveCursor() ? ask(question) : askPlainly(question)),
   readInput: () => textOf(process.stdin),
   clock: deps.clock,
   ids: deps.ids,
@@ -50,6 +50,9 @@ const ask = async (question: string): Promise<string | null> => {
   const answer = await text({ message: question, output: process.stderr })
   return isCancel(answer) ? null : answer
 }
+
+/** A terminal without a width (a bare pty of some container) cannot be drawn on either. */
+const canMoveCursor = (): boolean => process.env['TERM'] !== 'dumb' && process.stderr.columns > 0
 
 /** For terminals that cannot move their cursor. */
 const askPlainly = async (question: string): Promise<string | null> => {

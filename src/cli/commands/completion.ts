@@ -10,12 +10,11 @@ import type { Run, Shell } from '../shell.ts'
 
 const scripts = {
   bash: `_rekey() {
-  local IFS=$'\\n'
   local line="\${COMP_LINE:0:COMP_POINT}" words
-  read -ra words <<< "\${line// /$'\\n'}" 2>/dev/null
-  IFS=' ' read -ra words <<< "$line"
+  read -ra words <<< "$line"
   [[ "$line" == *' ' ]] && words+=('')
   local current="\${words[-1]}"
+  local IFS=$'\\n'
   COMPREPLY=($(compgen -W "$(rekey __complete -- "\${words[@]:1}" 2>/dev/null)" -- "$current"))
   [[ "\${COMPREPLY[0]}" == */ ]] && compopt -o nospace
 }
