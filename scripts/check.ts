@@ -23,7 +23,9 @@ const bin = join(root, 'node_modules', '.bin')
 
 const tool = (command: string, ...args: readonly string[]): Promise<Verdict> =>
   new Promise((resolve) => {
-    const env = { ...process.env, PATH: `${bin}:${process.env['PATH'] ?? ''}`, NO_COLOR: '1' }
+    // GOMAXPROCS: the type-aware half of oxlint is a Go program that would work out the same types once for each core.
+    const path = `${bin}:${process.env['PATH'] ?? ''}`
+    const env = { ...process.env, PATH: path, NO_COLOR: '1', GOMAXPROCS: '1' }
     const child = spawn(join(bin, command), args, {
       cwd: root,
       env,
