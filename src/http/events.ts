@@ -52,6 +52,8 @@ export const sendEvents = async (
   // From here the headers are out: heartbeats go while the source waits, and a fault can only end the stream. The client
   // comes back with the last id that it has seen.
   reply.sse.sendHeaders(200)
+  // The plugin leaves them in the buffer until the first event or heartbeat.
+  reply.raw.flushHeaders()
   try {
     for (;;) {
       // oxlint-disable-next-line no-await-in-loop -- a stream goes on in time

@@ -65,6 +65,7 @@ const firstFault = (text: string): Fault | null => {
     } else if (expected === 'name' || expected === 'nameOrEnd') {
       const end = endOfString(text, at)
       if (level === undefined || level.names === null || typeof end !== 'number') {
+        levels.pop()
         return fault(
           typeof end === 'string' && char === '"' ? end : 'expected the name of a member',
         )

@@ -47,7 +47,11 @@ const sendProblem = (
   if (errors[error.code].retry && !reply.hasHeader('Retry-After')) {
     void reply.header('Retry-After', problem.status === 503 ? '5' : '2')
   }
-  return reply.code(problem.status).type(problemMediaType).send(JSON.stringify(problem))
+  // As bytes: to text, Fastify would add a charset, which this media type does not have.
+  return reply
+    .code(problem.status)
+    .type(problemMediaType)
+    .send(Buffer.from(JSON.stringify(problem)))
 }
 
 /** What is not HTTP at all, or too much of it: there is no request yet, so the answer is written by hand. */

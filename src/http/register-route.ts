@@ -43,6 +43,7 @@ export const registerRoute = (app: FastifyInstance, route: Route, deps: Register
     validatorCompiler: ({ schema, httpPart }) => deps.validators(schema, httpPart ?? 'body'),
     onRequest: (request, reply) => deps.enter(route, request, reply),
     preValidation: async (request) => {
+      if (route.answer.kind === 'events') mustAcceptEvents(headerOf(request, 'accept'))
       refuseInLine('params', request.params)
       refuseInLine('query', request.query)
       // Nothing was sent, and nothing is what the route takes.
@@ -65,7 +66,6 @@ const handlerOf = (route: Route, deps: RegisterDeps) => {
         // The schemas of this very declaration checked it a moment ago.
         const params = request.params as never
         const lastEventId = headerOf(request, 'last-event-id') ?? null
-        mustAcceptEvents(headerOf(request, 'accept'))
         const source = answer.events({
           actor: actorOf(request),
           ledger: deps.ledger,
@@ -173,12 +173,13 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 const isDryRun = (query: unknown): boolean => isRecord(query) && query['dryRun'] === 'all'
 
+/** As bytes: to text, Fastify would add a charset, which problem documents do not have. */
 const send = (reply: FastifyReply, { status, headers, text }: StoredReply): FastifyReply =>
   reply
     .code(status)
     .headers(headers)
     .type(headers['content-type'] ?? jsonMediaType)
-    .send(text)
+    .send(Buffer.from(text))
 
 const refusedReply = (request: FastifyRequest, error: unknown): StoredReply => {
   const problem = problemOf(toRekeyError(error), {

@@ -6,7 +6,7 @@ import { createServer as createTlsServer } from 'node:https'
 import helmet from '@fastify/helmet'
 import sseModule from '@fastify/sse'
 import underPressure from '@fastify/under-pressure'
-import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { RekeyError } from '#domain/errors.ts'
 import type { Clock, HashJson, Idempotency, Ids, Keyring, Ledger } from '#domain/ports.ts'
 import { authenticate, type Sha256 } from '#usecases/authenticate.ts'
@@ -121,7 +121,15 @@ export const buildServer = async (deps: ServerDeps): Promise<FastifyInstance> =>
     },
     (error) => app.log.error({ err: error }, 'housekeeping of the door failed; it is tried again'),
   )
-  app.addHook('preClose', async () => hangUps.abortAll())
+  let closing = false
+  app.addHook('preClose', async () => {
+    closing = true
+    hangUps.abortAll()
+  })
+  // Idle connections are closed once, when closing begins; one that is busy then would be kept alive, and waited for.
+  app.addHook('onSend', async (_request, reply) => {
+    if (closing) void reply.header('Connection', 'close')
+  })
   app.addHook('onClose', async () => {
     await housekeeping.stop()
     await denials
@@ -140,7 +148,10 @@ const allRoutes = ({ routes, readiness, config }: ServerDeps): readonly Route[] 
 const newApp = ({ config, ids, logger }: ServerDeps): FastifyInstance =>
   fastify({
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({
+      disableRequestLogging: true,
+      requestIdLogLabel: 'requestId',
+    }),
     requestIdHeader: false,
     // A caller's own id is taken where it is harmless, so that it can be found in both logs.
     genReqId: (request) => {

@@ -71,7 +71,15 @@ export const productRoutes = (house: House): readonly Route[] => {
     ...apiKeyRoutes({ ids, sha256 }),
     ...providerRoutes({ providers }),
     ...connectionRoutes({ providers: byId, sessions, credentials, egress, clock }),
-    ...keyRoutes({ providers: byId, types, sessions, clock, ids, hashJson, tally: makeTally(clock, 60_000) }),
+    ...keyRoutes({
+      providers: byId,
+      types,
+      sessions,
+      clock,
+      ids,
+      hashJson,
+      tally: makeTally(clock, 60_000),
+    }),
     ...policyRoutes({ providers: byId, clock }),
     ...rotationRoutes({ types, hashJson, ids, timers, clock }),
     ...consumerRoutes({ egress }),
@@ -132,7 +140,12 @@ export const openApi = async (options: ApiOptions = {}) => {
     } = {},
   ): Promise<string> => {
     const { by = admin, ...input } = more
-    const made = await createApiKey({ ledger, ids, sha256 })(by, { name: `t-${roles.join('-')}`, type: 'pat', roles, ...input })
+    const made = await createApiKey({ ledger, ids, sha256 })(by, {
+      name: `t-${roles.join('-')}`,
+      type: 'pat',
+      roles,
+      ...input,
+    })
     return made.value.token.reveal()
   }
   const adminToken = await token(['admin'])
@@ -152,9 +165,17 @@ export const openApi = async (options: ApiOptions = {}) => {
     })
     return {
       status: reply.statusCode,
-      headers: Object.fromEntries(Object.entries(reply.headers).map(([name, value]) => [name, value === undefined ? undefined : String(value)])),
+      headers: Object.fromEntries(
+        Object.entries(reply.headers).map(([name, value]) => [
+          name,
+          value === undefined ? undefined : String(value),
+        ]),
+      ),
       text: reply.body,
-      json: /json/.test(String(reply.headers['content-type'])) ? reply.json() : null,
+      json:
+        reply.body !== '' && /json/.test(String(reply.headers['content-type']))
+          ? reply.json()
+          : null,
     }
   }
   return {
