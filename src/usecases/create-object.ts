@@ -42,7 +42,7 @@ import {
   type Registration,
   toldKey,
 } from './registration.ts'
-import { sameJson } from './written.ts'
+import { mustHold, sameJson } from './written.ts'
 
 type Deps = RegisterKeyDeps
 
@@ -228,10 +228,19 @@ const send = async (
       return withdraw(deps, actor, creation, error.message, asRekeyError(error))
     }
     await deps.ledger.commit(actor, async (tx) => {
-      await tx.writeIntent.settle({ ...creation.intent, outcome: 'unknown', detail: error.message })
+      const { key, intent } = creation
+      const open = await tx.writeIntent.settle({
+        ...intent,
+        outcome: 'unknown',
+        detail: error.message,
+      })
       return {
         value: null,
-        audit: [effectEvent(creation.key, creation.intent, 'unknown', error.message)],
+        audit: [
+          open
+            ? effectEvent(key, intent, 'unknown', error.message)
+            : registered(key, 'unknown', 'another request knows the outcome'),
+        ],
       }
     })
     return probe(deps, actor, creation, { resend: false })
@@ -443,31 +452,38 @@ const withdraw = async (
       endedAt: now,
       sealedId: null,
     }
-    if (await tx.writeIntent.settle(closed)) {
-      if (intent.sealedId !== null) await tx.writeSealed.erase(intent.sealedId)
-      const present = await tx.keys.byId(key.id)
-      if (present)
-        await tx.writeKey.update(
-          { ...present, deletedAt: now, updatedAt: now, revision: present.revision + 1 },
-          present.revision,
-        )
-      await tx.writeSchedule.delete(key.id)
+    // An intent has one final outcome in the log: who comes second adds none.
+    if (!(await tx.writeIntent.settle(closed))) {
+      return { value: null, audit: [registered(key, 'failed', 'another request ended it')] }
     }
+    if (intent.sealedId !== null) await tx.writeSealed.erase(intent.sealedId)
+    const present = await tx.keys.byId(key.id)
+    if (present) {
+      const gone = {
+        ...present,
+        policy: null,
+        policySelectedAt: null,
+        deletedAt: now,
+        updatedAt: now,
+        revision: present.revision + 1,
+      }
+      mustHold(await tx.writeKey.update(gone, present.revision))
+    }
+    await tx.writeSchedule.delete(key.id)
     return {
       value: null,
-      audit: [
-        effectEvent(key, intent, 'failed', reason),
-        {
-          action: 'key.registered',
-          target: { id: key.id, name: key.name },
-          outcome: 'failed',
-          reason,
-        },
-      ],
+      audit: [effectEvent(key, intent, 'failed', reason), registered(key, 'failed', reason)],
     }
   })
   throw error
 }
+
+const registered = (key: Key, outcome: LedgerEvent['outcome'], reason: string): LedgerEvent => ({
+  action: 'key.registered',
+  target: { id: key.id, name: key.name },
+  outcome,
+  reason,
+})
 
 const pending = (detail: string): RekeyError =>
   new RekeyError('provider.unavailable', {

@@ -5,7 +5,7 @@
 // after it all is done. Rights and names are checked twice: first, so that nobody learns by registering what an object
 // holds; then again inside the commit, under the locks that other writers of keys, policies and connections take.
 
-import type { Actor } from '#domain/actor.ts'
+import { type Actor, inScope } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Key } from '#domain/key.ts'
 import type { Committed } from '#domain/ports.ts'
@@ -23,7 +23,6 @@ import {
   type Registration,
   toldKey,
 } from './registration.ts'
-import { mustStayInScope } from './rights.ts'
 
 export interface RegisterKey {
   readonly registration: Registration
@@ -39,7 +38,8 @@ export const registerKey =
       existing: await db.keys.byName(input.name),
     }))
     if (existing) {
-      mustStayInScope(actor, existing)
+      // Of a key out of scope no more is said than that its name is taken.
+      if (!inScope(actor, existing)) throw taken(input.name)
       return resumeCreation(deps, actor, { key: existing, input, place, dryRun })
     }
     await deps.ledger.read((db) => mustBeFree(db, input.name, place.objectId))
@@ -79,6 +79,9 @@ export const registerKey =
       }
     })
   }
+
+const taken = (name: string): RekeyError =>
+  new RekeyError('resource.exists', { detail: `There is a key "${name}" already.` })
 
 const describe = async (work: () => Promise<Described>): Promise<Described | null> => {
   try {

@@ -174,3 +174,15 @@ test('a kill while the fate is being asked leaves everything to be asked again',
   await house.register('probe-killed')
   await outcome('probe-killed')
 })
+
+test('every intent has exactly one final outcome in the log, whatever happened above', async () => {
+  const rows = await house.sql(
+    `SELECT i.event_id AS id, i.closed,
+            (SELECT count(*)::int FROM audit.event e
+             WHERE e.body::jsonb ->> 'causationId' = i.event_id::text AND e.outcome IN ('succeeded', 'failed', 'denied')) AS finals
+     FROM app.intent i WHERE i.effect = 'create'`,
+  )
+  expect(rows.length).toBeGreaterThan(8)
+  for (const row of rows)
+    expect([row['id'], row['finals']]).toEqual([row['id'], row['closed'] ? 1 : 0])
+})

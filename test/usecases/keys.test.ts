@@ -116,6 +116,14 @@ describe('rights', () => {
     )
   })
 
+  test('of a key out of scope no more is said than that its name is taken', async () => {
+    await house.register('pay-taken', { labels: { team: 'web' } })
+    const error = await refusal(
+      house.register('pay-taken', { labels: { team: 'pay' } }, payOperator),
+    )
+    expect([error.code, error.hint]).toEqual(['resource.exists', undefined])
+  })
+
   test("a scoped operator does not give a new key the label of another team's grant", async () => {
     const labels = { team: 'pay', env: 'test' }
     expect(await codeOf(house.register('thief', { connection: 'open', labels }, payOperator))).toBe(
