@@ -62,6 +62,12 @@ const rotate = async (run: Run, key: string, options: Options): Promise<void> =>
   }
   run.talk(`started ${rotationLine(started)}`)
   const lines = progressLines()
+  const tell = (rotation: JsonObject): void => {
+    if (options.follow !== true) return
+    for (const line of lines(rotation, run.io.clock.now())) run.talk(line)
+  }
+  // What it began as: the first look may already see more.
+  tell(started)
   let last = started
   try {
     const { followRotation } = await import('../follow-rotation.ts')
@@ -70,8 +76,7 @@ const rotate = async (run: Run, key: string, options: Options): Promise<void> =>
       timeoutMs,
       onState: (rotation) => {
         last = rotation
-        if (options.follow === true)
-          for (const line of lines(rotation, run.io.clock.now())) run.talk(line)
+        tell(rotation)
       },
     })
   } finally {
