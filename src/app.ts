@@ -50,6 +50,7 @@ import { createVaultStore } from '#store/vault-store.ts'
 import { enrolWriter } from '#store/writer-keys.ts'
 import { leaseMs, makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { makeDeliverToSinks } from '#usecases/deliver-to-sinks.ts'
+import { withLastLook } from '#usecases/last-look.ts'
 import { makePlanRotations } from '#usecases/plan-rotations.ts'
 import { makeTally } from '#usecases/tally.ts'
 import { openDoorbell } from '#worker/doorbell.ts'
@@ -161,7 +162,11 @@ export const startApp = async ({
     const webhooks = makeSafeFetch({ egress, kind: 'webhook', insecure: false })
     closers.push(() => webhooks.close())
     const outbox = createOutbox(database)
-    const send = makeSendToWebhook({ fetch: webhooks.fetch, clock })
+    const send = withLastLook({
+      ledger,
+      fingerprint: (material) => keyring.fingerprint(material),
+      send: makeSendToWebhook({ fetch: webhooks.fetch, clock }),
+    })
     const house: House = { ledger, ids, clock, providers: byId, sessions, credentials, egress, log }
     await prepare?.(house)
 
@@ -187,7 +192,7 @@ export const startApp = async ({
               {
                 ledger,
                 timers,
-                world: { sessions, types: keyTypes, fetch: webhooks.fetch },
+                world: { sessions, types: keyTypes, fetch: webhooks.fetch, send },
                 clock,
                 ids,
               },

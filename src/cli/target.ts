@@ -20,7 +20,7 @@ export interface Target {
 }
 
 export const resolveTarget = async (io: Pick<CliIo, 'env' | 'cwd'>): Promise<Target> => {
-  const url = serverUrl(io.env['REKEY_URL'] || defaultUrl)
+  const url = serverUrl(io.env['REKEY_URL'] || (await runningUrl(io)) || defaultUrl)
   const loopback = isLoopback(url.hostname)
   const { token, source } = await findToken(io, loopback)
   const warnings = misspelt(io.env)
@@ -28,6 +28,13 @@ export const resolveTarget = async (io: Pick<CliIo, 'env' | 'cwd'>): Promise<Tar
     warnings.push(`the token travels to ${url.host} without TLS; use https in REKEY_URL`)
   }
   return { url: url.href.replace(/\/+$/, ''), token, tokenSource: source, warnings }
+}
+
+/** Where the server of this data directory listens, if one is running and listens on this machine. */
+const runningUrl = async ({ env, cwd }: Pick<CliIo, 'env' | 'cwd'>): Promise<string | null> => {
+  const text = await readToken(resolve(cwd, `${env['REKEY_DATA_DIR'] || '.rekey'}/run.json`))
+  const url = /"url": "(https?:\/\/[^"]+)"/.exec(text ?? '')?.[1]
+  return url !== undefined && URL.canParse(url) && isLoopback(new URL(url).hostname) ? url : null
 }
 
 const serverUrl = (text: string): URL => {

@@ -63,6 +63,7 @@ export const auditActions = {
   'effect.removeNew': 'object',
   'effect.restoreTarget': 'object',
   'effect.swapBack': 'object',
+  'effect.notify': 'consumer',
   'request.denied': 'request',
   'request.invalid': 'request',
   'request.rehearsed': 'request',

@@ -52,21 +52,82 @@ const acts = { writes: true, open: true } as const
 const ends = { to: [], undo: 'none', failure: null, writes: false, open: false } as const
 
 export const machine = {
-  planned: { ...waits, to: ['awaitingApproval', 'preflight', 'overlapping', 'cancelled'], undo: 'cancel', failure: null },
-  awaitingApproval: { ...waits, to: ['preflight', 'cancelled'], undo: 'cancel', failure: 'cancelled' },
-  preflight: { ...waits, to: ['minting', 'cancelled', 'stalled'], undo: 'cancel', failure: 'cancelled' },
-  minting: { ...acts, to: ['verifying', 'rollingBack', 'stalled'], undo: 'steps', failure: 'rollingBack' },
-  verifying: { ...waits, to: ['distributing', 'promoting', 'rollingBack', 'stalled'], undo: 'steps', failure: 'rollingBack' },
-  distributing: { ...acts, to: ['promoting', 'rollingBack', 'stalled'], undo: 'steps', failure: 'rollingBack' },
-  promoting: { ...acts, to: ['overlapping', 'retiring', 'completed', 'rollingBack', 'stalled'], undo: 'steps', failure: 'stalled' },
-  overlapping: { ...waits, to: ['suspending', 'retiring', 'rollingBack', 'stalled'], undo: 'steps', failure: 'stalled' },
-  suspending: { ...acts, to: ['soaking', 'rollingBack', 'stalled'], undo: 'steps', failure: 'stalled' },
-  soaking: { ...waits, to: ['retiring', 'rollingBack', 'stalled'], undo: 'steps', failure: 'stalled' },
+  planned: {
+    ...waits,
+    to: ['awaitingApproval', 'preflight', 'overlapping', 'cancelled'],
+    undo: 'cancel',
+    failure: null,
+  },
+  awaitingApproval: {
+    ...waits,
+    to: ['preflight', 'cancelled'],
+    undo: 'cancel',
+    failure: 'cancelled',
+  },
+  preflight: {
+    ...waits,
+    to: ['minting', 'cancelled', 'stalled'],
+    undo: 'cancel',
+    failure: 'cancelled',
+  },
+  minting: {
+    ...acts,
+    to: ['verifying', 'rollingBack', 'stalled'],
+    undo: 'steps',
+    failure: 'rollingBack',
+  },
+  verifying: {
+    ...waits,
+    to: ['distributing', 'promoting', 'rollingBack', 'stalled'],
+    undo: 'steps',
+    failure: 'rollingBack',
+  },
+  distributing: {
+    ...acts,
+    to: ['promoting', 'rollingBack', 'stalled'],
+    undo: 'steps',
+    failure: 'rollingBack',
+  },
+  promoting: {
+    ...acts,
+    to: ['overlapping', 'retiring', 'completed', 'rollingBack', 'stalled'],
+    undo: 'steps',
+    failure: 'stalled',
+  },
+  overlapping: {
+    ...waits,
+    to: ['suspending', 'retiring', 'rollingBack', 'stalled'],
+    undo: 'steps',
+    failure: 'stalled',
+  },
+  suspending: {
+    ...acts,
+    to: ['soaking', 'rollingBack', 'stalled'],
+    undo: 'steps',
+    failure: 'stalled',
+  },
+  soaking: {
+    ...waits,
+    to: ['retiring', 'rollingBack', 'stalled'],
+    undo: 'steps',
+    failure: 'stalled',
+  },
   retiring: { ...acts, to: ['completed', 'stalled'], undo: 'none', failure: 'stalled' },
   rollingBack: { ...acts, to: ['rolledBack', 'stalled'], undo: 'none', failure: 'stalled' },
   stalled: {
     ...waits,
-    to: ['preflight', 'minting', 'verifying', 'distributing', 'promoting', 'overlapping', 'suspending', 'retiring', 'rollingBack', 'abandoned'],
+    to: [
+      'preflight',
+      'minting',
+      'verifying',
+      'distributing',
+      'promoting',
+      'overlapping',
+      'suspending',
+      'retiring',
+      'rollingBack',
+      'abandoned',
+    ],
     undo: 'steps',
     failure: null,
   },
@@ -84,7 +145,8 @@ export const openPhases = phases.filter((phase) => machine[phase].open)
 type Arrow = (typeof machine)[Phase]['to'][number]
 true satisfies Arrow extends Phase ? true : never
 
-export const mayGo = (from: Phase, to: Phase): boolean => (machine[from].to as readonly string[]).includes(to)
+export const mayGo = (from: Phase, to: Phase): boolean =>
+  (machine[from].to as readonly string[]).includes(to)
 export const isOpen = (phase: Phase): boolean => machine[phase].open
 
 /** What of a plan decides its phases. */
@@ -166,4 +228,5 @@ export const undoSteps = (
 }
 
 /** Where `resume` leads from the phase that stalled: a soak starts over with the switching off, which is checked again. */
-export const resumeInto = (stalledIn: Phase): Phase => (stalledIn === 'soaking' ? 'suspending' : stalledIn)
+export const resumeInto = (stalledIn: Phase): Phase =>
+  stalledIn === 'soaking' ? 'suspending' : stalledIn

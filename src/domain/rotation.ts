@@ -140,6 +140,7 @@ export const effects = {
   removeNew: 'effect.removeNew',
   restoreTarget: 'effect.restoreTarget',
   swapBack: 'effect.swapBack',
+  notify: 'effect.notify',
 } as const satisfies Record<string, AuditAction>
 export type Effect = keyof typeof effects
 

@@ -5,12 +5,12 @@ import type { Policy } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Json, JsonObject } from '#domain/json.ts'
 import type { Key, Version } from '#domain/key.ts'
-import { matchesLabels } from '#domain/names.ts'
 import { defaultPolicy, type ResolvedPolicy, resolvePolicy } from '#domain/policy.ts'
 import type { HashJson, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import type { KeyType } from '#domain/provider.ts'
 import type { PublishTarget, Rotation, RotationPlan, Trigger } from '#domain/rotation.ts'
 import { phasesOf } from '#domain/rotation-machine.ts'
+import { isConsumerOf } from './consumers-of-key.ts'
 
 export interface PlanDeps {
   readonly types: ReadonlyMap<string, KeyType>
@@ -180,16 +180,11 @@ const requiredConsumers = async (
   key: Key,
   policy: ResolvedPolicy,
 ): Promise<readonly string[]> => {
-  const { matchLabels, acknowledgement } = policy.consumers
-  if (!acknowledgement) return []
-  const selected = (await db.consumers.all())
-    .filter(
-      (consumer) =>
-        consumer.keys.includes(key.name) ||
-        (matchLabels !== null && matchesLabels(matchLabels, consumer.labels)),
-    )
-    .map((consumer) => consumer.name)
-  return [...new Set([...selected, ...key.consumers])].toSorted()
+  if (!policy.consumers.acknowledgement) return []
+  const selected = (await db.consumers.all()).filter((consumer) =>
+    isConsumerOf(consumer, key, policy),
+  )
+  return [...new Set([...selected.map(({ name }) => name), ...key.consumers])].toSorted()
 }
 
 const groupOf = (

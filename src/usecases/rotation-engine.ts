@@ -8,6 +8,7 @@ import type {
   Clock,
   Ids,
   Ledger,
+  SendToSink,
   LedgerEvent,
   Sessions,
   TimerPatch,
@@ -24,6 +25,8 @@ export interface World {
   readonly types: ReadonlyMap<string, KeyType>
   /** For verify webhooks: egress rules apply, no redirects. */
   readonly fetch: typeof globalThis.fetch
+  /** For reload webhooks of consumers: signed, under the same egress rules. */
+  readonly send: SendToSink
 }
 
 export interface EngineDeps {

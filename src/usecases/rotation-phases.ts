@@ -29,6 +29,7 @@ import {
   usageGate,
 } from './rotation-gates.ts'
 import { holdsOf } from './rotation-holds.ts'
+import { reloadConsumers } from './reload-consumers.ts'
 import { afterRefusal, asProviderError, isDone, runEffect } from './run-effect.ts'
 import { rollBack } from './undo-steps.ts'
 import { advanceVersion, retireVersion, servePrimary } from './version-changes.ts'
@@ -227,6 +228,8 @@ const promoting: PhaseHandler = async (run, rotation) => {
 }
 
 const overlapping: PhaseHandler = async (run, rotation) => {
+  const told = await reloadConsumers(run, rotation)
+  if (told) return told
   const closed = await overlapGate(run, rotation)
   if (!closed) {
     const hold = await holdsOf(run, rotation)

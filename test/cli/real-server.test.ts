@@ -2,6 +2,7 @@
 
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import { keyTypes } from '#providers/registry.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
@@ -22,7 +23,12 @@ beforeAll(async () => {
     {
       ledger: house.ledger,
       timers: house.timers,
-      world: { sessions: house.sessions, types: keyTypes, fetch: globalThis.fetch },
+      world: {
+        sessions: house.sessions,
+        types: keyTypes,
+        fetch: globalThis.fetch,
+        send: makeSendToWebhook({ fetch: globalThis.fetch, clock: systemClock }),
+      },
       clock: house.clock,
       ids: house.ids,
     },

@@ -39,6 +39,13 @@ test('the data directory is .rekey where nothing else is said', async () => {
   expect((await terminal.run('whoami')).exit).toBe(0)
 })
 
+test('without REKEY_URL the server that runs on the data directory is asked', async () => {
+  const terminal = await stage.terminal({ env: { REKEY_URL: '', REKEY_TOKEN: '' } })
+  await terminal.file('.rekey/run.json', JSON.stringify({ pid: 1, url: stage.server.url }, null, 2))
+  await terminal.file('.rekey/admin-key', stage.server.token)
+  expect((await terminal.run('whoami')).exit).toBe(0)
+})
+
 test('the admin key is never sent to another machine', async () => {
   const sent: string[] = []
   const terminal = await openTerminal({

@@ -9,8 +9,11 @@ import type { PolicySpec } from '#domain/policy.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { isOpen, type Phase } from '#domain/rotation-machine.ts'
 import type { ProviderPorts, Session } from '#domain/provider.ts'
+import { Secret } from '#domain/secret.ts'
 import { keyTypes, providers } from '#providers/registry.ts'
+import { systemClock } from '#runtime/clock.ts'
 import { hashJson } from '#runtime/hash.ts'
+import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { putPolicy } from '#usecases/put-policy.ts'
 import { makePlanRotations } from '#usecases/plan-rotations.ts'
@@ -69,7 +72,8 @@ export const openEngine = async (
     forget: async () => {},
     close: async () => {},
   }
-  const world = { sessions, types: keyTypes, fetch: globalThis.fetch }
+  const send = makeSendToWebhook({ fetch: globalThis.fetch, clock: systemClock })
+  const world = { sessions, types: keyTypes, fetch: globalThis.fetch, send }
   const deps: EngineDeps = { ledger, timers, world, clock, ids }
   const bell = { ring: async () => {} }
   const faults: unknown[] = []
@@ -156,15 +160,22 @@ export const openEngine = async (
         precondition: noPrecondition,
       })
     },
-    async consumer(name: string, labels: Readonly<Record<string, string>>): Promise<void> {
+    async consumer(
+      name: string,
+      labels: Readonly<Record<string, string>>,
+      reload?: { readonly webhook: string; readonly secret: string },
+    ): Promise<void> {
       await ledger.commit(admin, async (tx) => {
         const now = await tx.now()
+        const sealedId =
+          reload && (await tx.writeSealed.insert(new Secret(reload.secret), `consumer:${name}`))
+        const told = reload && sealedId ? { webhook: reload.webhook, sealedId } : null
         const row = {
           name,
           owner: 'team',
           labels,
           keys: [],
-          reload: null,
+          reload: told,
           revision: 1,
           createdAt: now,
           updatedAt: now,

@@ -1,6 +1,7 @@
 // A rotation from end to end on the built-in vault: the phases it goes through, what the vault holds, what the log says.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startWebhookReceiver } from '#test/support/webhook-receiver.ts'
 import { admin, type Engine, openEngine, person } from '#test/support/engine.ts'
 
 let engine: Engine
@@ -249,4 +250,30 @@ describe('gates', () => {
     await engine.steer.rollback(admin, id, { reason: 'undo is never held' })
     expect((await engine.until(id, 'end')).phase).toBe('rolledBack')
   })
+})
+
+test('a consumer with a reload webhook is told once, signed, after the new version is handed out', async () => {
+  const receiver = await startWebhookReceiver()
+  try {
+    await engine.consumer(
+      'reloader',
+      { uses: 'reload' },
+      { webhook: receiver.url, secret: receiver.secret },
+    )
+    await engine.key('reloaded', { labels: { set: 'reload' } })
+    await engine.policy('reload', {
+      selector: { matchLabels: { set: 'reload' } },
+      consumers: { matchLabels: { uses: 'reload' } },
+    })
+    const id = await engine.rotate('reloaded')
+    expect((await engine.until(id, 'end')).phase).toBe('completed')
+    expect(receiver.received).toHaveLength(1)
+    const [told] = receiver.received
+    expect(told && receiver.verify(told)).toMatchObject({
+      type: 'rekey.reload',
+      data: { key: 'reloaded', version: 2, rotation: id, consumer: 'reloader' },
+    })
+  } finally {
+    await receiver.close()
+  }
 })

@@ -1,0 +1,78 @@
+// Consumers that gave a reload webhook are told that there is a new version to fetch, right after it is handed out: before
+// that they would only read the old one again. They get names and numbers, never a value.
+//
+// Each telling has its intent and its outcome like every other effect. It is at least once: a crash after sending sends it
+// again under the same id (a webhook cannot be probed). One that cannot be reached is recorded and holds nothing: the
+// acknowledgement, where the policy asks for one, is what the rotation waits for.
+
+import type { Consumer } from '#domain/connection.ts'
+import { resolvePolicy } from '#domain/policy.ts'
+import type { SinkAnswer } from '#domain/ports.ts'
+import type { Rotation } from '#domain/rotation.ts'
+import { isConsumerOf } from './consumers-of-key.ts'
+import type { Run, Step } from './rotation-engine.ts'
+import { isDone, runEffect } from './run-effect.ts'
+
+/** Pauses between the tries of one telling. */
+const pausesMs = [500, 2_000] as const
+
+/** The next telling that is due, as a step; null when all were told. */
+export const reloadConsumers = async (run: Run, rotation: Rotation): Promise<Step | null> => {
+  if (rotation.promotedAt === null) return null
+  for (const consumer of await reloadable(run, rotation)) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    if (await isDone(run, rotation, 'notify', consumer.name)) continue
+    return tell(run, rotation, consumer)
+  }
+  return null
+}
+
+const reloadable = (run: Run, rotation: Rotation): Promise<readonly Consumer[]> =>
+  run.ledger.read(async (db) => {
+    const consumers = (await db.consumers.all()).filter(({ reload }) => reload !== null)
+    if (consumers.length === 0) return []
+    const key = await db.keys.byId(rotation.keyId)
+    const policy = rotation.policy === null ? null : await db.policies.get(rotation.policy)
+    const resolved = policy && resolvePolicy(policy.spec)
+    return consumers.filter((consumer) => key !== null && isConsumerOf(consumer, key, resolved))
+  })
+
+const tell = (run: Run, rotation: Rotation, { name, reload }: Consumer): Promise<Step> =>
+  runEffect(run, rotation, {
+    effect: 'notify',
+    target: name,
+    object: { id: name, name },
+    lateEffectMs: 0,
+    consistency: { delayMs: 0, confirmations: 1 },
+    begin: async () => ({ preImage: { version: rotation.toVersion } }),
+    send: async (intent) => {
+      const secret = reload && (await run.ledger.read((db) => db.sealed.open(reload.sealedId)))
+      if (!reload || !secret) return { result: { delivered: false, detail: 'the webhook is gone' } }
+      const message = {
+        id: intent.operationId,
+        type: 'rekey.reload',
+        timestamp: intent.startedAt.toISOString(),
+        data: {
+          key: rotation.keyName,
+          version: rotation.toVersion,
+          rotation: rotation.id,
+          consumer: name,
+        },
+      }
+      let answer: SinkAnswer = await run.world.send({ url: reload.webhook }, secret, message)
+      for (const ms of pausesMs) {
+        if (isTaken(answer)) break
+        // oxlint-disable-next-line no-await-in-loop -- tries of one telling
+        await run.clock.pause(ms)
+        // oxlint-disable-next-line no-await-in-loop -- see above
+        answer = await run.world.send({ url: reload.webhook }, secret, message)
+      }
+      const status = answer.kind === 'answered' ? answer.status : null
+      return { result: { delivered: isTaken(answer), status } }
+    },
+    probe: async () => ({ answer: 'absent' }),
+    done: async () => ({}),
+  })
+
+const isTaken = (answer: SinkAnswer): boolean =>
+  answer.kind === 'answered' && answer.status >= 200 && answer.status < 300
