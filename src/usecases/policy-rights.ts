@@ -10,7 +10,7 @@ import type { PolicySpec } from '#domain/policy-schema.ts'
 import type { Reads } from '#domain/ports.ts'
 import { checkShape } from './check-shape.ts'
 import type { PolicyInput } from './policy-body.ts'
-import { findType, type Providers } from './registration.ts'
+import { findType, objectIdOf, type Providers } from './registration.ts'
 import { isAdmin, liesWithin, mustBeGranted, mustStayInScope } from './rights.ts'
 import { sameJson } from './written.ts'
 
@@ -94,10 +94,14 @@ const mustReachTarget = async (
   checkShape(type.refSchema, target.ref, `${pointer}/ref`)
   if (known) return
   // Checked above: what a provider's own schema accepts is JSON.
-  const objectId = type.objectId({
-    settings: connection.settings,
-    ref: target.ref as JsonObject,
-    keyName: target.name,
-  })
+  const objectId = objectIdOf(
+    type,
+    {
+      settings: connection.settings,
+      ref: target.ref as JsonObject,
+      keyName: target.name,
+    },
+    `${pointer}/ref`,
+  )
   mustBeGranted(actor, connection, selector.matchLabels ?? {}, objectId, `${pointer}/ref`)
 }

@@ -8,7 +8,7 @@ import type { JsonObject } from '#domain/json.ts'
 import type { Key } from '#domain/key.ts'
 import { freeTextPattern, labelsSchema, nameSchema, typeNameSchema } from '#domain/names.ts'
 import type { Clock, Ids, Ledger, Reads, Sessions } from '#domain/ports.ts'
-import type { KeyType, ObjectAddress, Provider } from '#domain/provider.ts'
+import { type KeyType, type ObjectAddress, type Provider, ProviderError } from '#domain/provider.ts'
 import { checkShape } from './check-shape.ts'
 import { checkLabels, mustBeGranted, mustStayInScope } from './rights.ts'
 import type { DeepReadonly } from './written.ts'
@@ -96,10 +96,31 @@ export const placeOf = async (
   if (input.generate) checkShape(type.generateSchema, input.generate, '/generate')
   // Checked above: what a provider's own schema accepts is JSON.
   const ref = (input.ref ?? {}) as JsonObject
-  const objectId = type.objectId({ settings: connection.settings, ref, keyName: input.name })
+  const objectId = objectIdOf(
+    type,
+    { settings: connection.settings, ref, keyName: input.name },
+    '/ref',
+  )
   mustBeGranted(actor, connection, labels, objectId)
   await checkLabels(db, actor, null, labels)
   return { connection, type, ref, objectId }
+}
+
+/** The object's name over the installation. A ref that names another place than it says (`../`) is malformed. */
+export const objectIdOf = (
+  type: KeyType,
+  at: Parameters<KeyType['objectId']>[0],
+  pointer: string,
+): string => {
+  try {
+    return type.objectId(at)
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error
+    throw new RekeyError('request.invalid', {
+      detail: `The ref names no object: ${error.message}.`,
+      errors: [{ pointer, detail: error.message }],
+    })
+  }
 }
 
 /** One object, one key; one name, one key. */
