@@ -165,4 +165,3 @@ export const policyDocumentSchema = strict({
   }),
   spec: policySpecSchema,
 })
-

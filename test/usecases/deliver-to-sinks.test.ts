@@ -109,7 +109,7 @@ const happens = async (
 
 /** Passes until `count` requests came in: transactions of other files hold up what may be told for a moment. */
 const untilReceived = async (count: number, to = receiver): Promise<void> => {
-  for (let i = 0; i < 100 && to.received.length < count; i++) {
+  for (let i = 0; i < 1_000 && to.received.length < count; i++) {
     await pass() // oxlint-disable-line no-await-in-loop -- a poll
     if (to.received.length < count) await systemClock.pause(30) // oxlint-disable-line no-await-in-loop
   }
