@@ -97,7 +97,7 @@ export const buildServer = async (deps: ServerDeps): Promise<FastifyInstance> =>
     },
     strictTransportSecurity: config.tls !== null || config.trustedProxy !== null,
   })
-  if (config.maxEventLoopDelay > 0) await shedLoad(app, config.maxEventLoopDelay)
+  if (config.maxEventLoopDelay > 0) await shedLoad(app, { ...config, clock })
   await app.register(sse, { heartbeatInterval: 15_000 })
   const limits = await makeRateLimits(app, {
     perMinute: config.perMinute,
@@ -175,12 +175,21 @@ const newApp = ({ config, ids, logger }: ServerDeps): FastifyInstance =>
     },
   })
 
-/** Health answers also under load, or the orchestrator would kill what is merely busy. */
-const shedLoad = async (app: FastifyInstance, maxEventLoopDelay: number): Promise<void> => {
+/** Health answers also under load, or the orchestrator would kill what is merely busy. What the start itself took, in its
+ *  first windows of a second each, is no load: a server that says it is ready must not refuse the first requests for it. */
+const shedLoad = async (
+  app: FastifyInstance,
+  { maxEventLoopDelay, clock }: { readonly maxEventLoopDelay: number; readonly clock: Clock },
+): Promise<void> => {
+  let startedUntil = 0
+  app.addHook('onListen', async () => {
+    startedUntil = clock.now().getTime() + 2_000
+  })
   await app.register(underPressure, {
     maxEventLoopDelay,
     pressureHandler: (request) => {
       if (request.routeOptions.config.route?.tag === 'health') return
+      if (clock.now().getTime() < startedUntil) return
       throw new RekeyError('service.unavailable', {
         detail: 'Rekey is overloaded.',
         hint: 'Try again in a few seconds.',
