@@ -11,6 +11,8 @@ export type Fault =
   | { readonly kind: 'cutAfter' }
   /** Kept until `release()`, then forwarded, whether the caller still waits or not: an effect that lands late. */
   | { readonly kind: 'hold' }
+  /** The peer has done it and answered; the answer is kept until `release()`. */
+  | { readonly kind: 'holdAnswer' }
   /** The peer has done it; the caller reads an error. */
   | { readonly kind: 'errorAfter'; readonly status: number }
   /** Answered here, without the peer. */
@@ -29,6 +31,7 @@ export interface Match {
   readonly method?: string
   /** On the path with its query, as it was sent (percent-encoded). */
   readonly path: RegExp
+  readonly body?: RegExp
 }
 
 export interface Rule {
@@ -36,7 +39,7 @@ export interface Rule {
   readonly hits: () => number
   /** Resolves once it has hit `n` requests. */
   readonly hit: (n?: number) => Promise<void>
-  /** For `hold`: forwards what is held and resolves when the peer has answered. The rule ends: later requests pass. */
+  /** For `hold` and `holdAnswer`: lets go what is held and resolves when it has arrived. The rule ends: later requests pass. */
   readonly release: () => Promise<void>
   readonly remove: () => void
 }
@@ -77,20 +80,26 @@ export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
     const method = incoming.method ?? 'GET'
     const path = incoming.url ?? '/'
     seen.push({ method, path })
+    // The whole request is read before anything is answered: a reply to half a request would spoil the kept connection.
+    const body = await bodyOf(incoming)
     const rule = rules.find(
-      (r) => r.left > 0 && (r.match.method ?? method) === method && r.match.path.test(path),
+      (r) =>
+        r.left > 0 &&
+        (r.match.method ?? method) === method &&
+        r.match.path.test(path) &&
+        (r.match.body?.test(body.toString()) ?? true),
     )
     if (rule === undefined) {
-      deliver(await forward(incoming, await bodyOf(incoming)), outgoing)
+      deliver(await forward(incoming, body), outgoing)
       return
     }
     rule.left -= 1
-    await suffer(rule, incoming, outgoing)
+    await suffer(rule, { incoming, body }, outgoing)
   }
 
   const suffer = async (
     rule: LiveRule,
-    incoming: IncomingMessage,
+    { incoming, body }: { readonly incoming: IncomingMessage; readonly body: Buffer },
     outgoing: ServerResponse,
   ): Promise<void> => {
     const { fault } = rule
@@ -99,8 +108,6 @@ export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
       count(rule)
       return
     }
-    // The whole request is read before anything is answered: a reply to half a request would spoil the kept connection.
-    const body = await bodyOf(incoming)
     switch (fault.kind) {
       case 'cutAfter':
         await forward(incoming, body)
@@ -144,6 +151,11 @@ export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
       case 'hold':
         rule.held.push(async () => deliver(await forward(incoming, body), outgoing))
         break
+      case 'holdAnswer': {
+        const reply = await forward(incoming, body)
+        rule.held.push(async () => deliver(reply, outgoing))
+        break
+      }
     }
     count(rule)
   }
