@@ -1,0 +1,33 @@
+// `npm run bench`, or `node test/bench/run.ts [name…] [--large]`. Prints one table; never part of the tests.
+
+import { cpus } from 'node:os'
+import { auditedCommit } from './audited-commit.ts'
+import { idleMemory } from './idle-memory.ts'
+import { type Line, table } from './measure.ts'
+import { planner } from './planner.ts'
+import { rotations } from './rotations.ts'
+
+const all = [auditedCommit, planner, idleMemory, rotations]
+const asked = process.argv.slice(2)
+const wanted = asked.filter((word) => !word.startsWith('--'))
+const unknown = [
+  ...wanted.filter((name) => !all.some((one) => one.name === name)),
+  ...asked.filter((word) => word.startsWith('--') && word !== '--large'),
+]
+const say = (line: string): void => console.error(line)
+
+if (unknown.length > 0) {
+  say(`there is no ${unknown.join(', ')}; there are: --large`)
+  for (const { name, about } of all) say(`  ${name.padEnd(16)} ${about}`)
+  process.exitCode = 2
+} else {
+  const [cpu] = cpus()
+  say(`Node ${process.version}, ${cpus().length} × ${cpu?.model ?? 'unknown'}`)
+  const lines: Line[] = []
+  for (const one of all) {
+    if (wanted.length > 0 && !wanted.includes(one.name)) continue
+    say(`${one.name}: ${one.about}`)
+    lines.push(...(await one.run({ large: asked.includes('--large'), say })))
+  }
+  console.log(table(lines))
+}
