@@ -125,7 +125,9 @@ export interface Described {
   readonly facts: JsonObject
 }
 
-/** The pre-image holds all that a probe needs to tell our effect from another's. It is stored: no material in it. */
+/** The pre-image holds all that a probe needs to tell our effect from another's. It is stored: no material in it. One name in
+ *  it is read by the engine: `carriers`, newer provider versions that hold the very material of `current` (somebody wrote
+ *  beside it), oldest first. They become its own, so that they are switched off with it. */
 export interface Prepared {
   readonly preImage: JsonObject
   /** Sentences for the plan: what is risky here. */

@@ -2,12 +2,13 @@
 // what the rotation becomes by it.
 
 import type { JsonObject } from '#domain/json.ts'
+import type { LedgerEvent } from '#domain/ports.ts'
 import { type Material, type MintOrder, type Probe, ProviderError } from '#domain/provider.ts'
 import type { Intent, PublishTarget, Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
 import { carrier, type Run, type Scene, sceneOf } from './rotation-engine.ts'
 import type { EffectSpec, Sent } from './run-effect.ts'
-import { advanceVersion, retireVersion, servePrimary } from './version-changes.ts'
+import { adoptCarriers, advanceVersion, retireVersion, servePrimary } from './version-changes.ts'
 
 const call = (run: Run) => ({ signal: run.clock.deadline(10_000) })
 
@@ -30,7 +31,16 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
     begin: async () => {
       const { preImage } = await session.prepare(object, from && carrier(from), call(run))
       const material = type.generate?.(rotation.plan.generate, (bytes) => run.ids.random(bytes))
-      return { preImage, ...(material ? { material } : {}) }
+      // To roll forward the old value must be at hand, and a provider may drop it with the very write of the new one.
+      const held =
+        type.traits.undo === 'rollForward' && from?.sealedId === null
+          ? await session.readMaterial(object, carrier(from), call(run))
+          : null
+      return {
+        preImage,
+        ...(material ? { material } : {}),
+        ...(held ? { keep: { oldSealedId: held } } : {}),
+      }
     },
     send: async (intent, material, at) => sentOf(await session.mint(order(intent, material), at)),
     probe: async (intent, material, at) =>
@@ -66,10 +76,16 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
         destroyedAt: null,
       })
       // `single`: there is one place at the provider; what was in it is gone from there with this very effect.
-      if (from && type.traits.slot === 'single') {
-        await advanceVersion(tx, from, ['suspended'], { primary: false })
+      const events: LedgerEvent[] = []
+      const old = from && (await adoptCarriers(tx, current, from, intent.preImage, events))
+      if (old && type.traits.slot === 'single') {
+        await advanceVersion(tx, old, ['suspended'], { primary: false })
       }
-      return { phase: nextPhase(current.plan.phases, current.phase), patch: { toVersion: number } }
+      return {
+        phase: nextPhase(current.plan.phases, current.phase),
+        patch: { toVersion: number },
+        events,
+      }
     },
   }
 }
@@ -204,14 +220,27 @@ export const setState = (
     begin: async () => ({
       preImage: { state: await session.stateOf(object, providerVersion, call(run)) },
     }),
-    send: async (_intent, _material, at) => ({
-      result:
-        effect === 'suspend'
-          ? await session.suspend(object, providerVersion, at)
-          : effect === 'reinstate'
-            ? await session.reinstate(object, providerVersion, at)
-            : await session.retire(object, providerVersion, how, at),
-    }),
+    send: async (intent, _material, at) => {
+      try {
+        return {
+          result:
+            effect === 'suspend'
+              ? await session.suspend(object, providerVersion, at)
+              : effect === 'reinstate'
+                ? await session.reinstate(object, providerVersion, at)
+                : await session.retire(object, providerVersion, how, at),
+        }
+      } catch (error) {
+        // The provider dropped it by itself (it keeps so many versions and no more), and says so twice.
+        const gone =
+          error instanceof ProviderError &&
+          error.kind === 'notFound' &&
+          intent.preImage['state'] === 'absent'
+        const needed = effect === 'reinstate' && type.traits.undo !== 'rollForward'
+        if (!gone || needed) throw error
+        return { result: { state: 'absent' } }
+      }
+    },
     probe: async (_intent, _material, at): Promise<Probe<Sent>> => {
       const state = await session.stateOf(object, providerVersion, at)
       const met = state === wanted || (wanted === 'destroyed' && state === 'absent')

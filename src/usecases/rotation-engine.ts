@@ -18,6 +18,7 @@ import type {
 import type { KeyType, ObjectAddress, Session } from '#domain/provider.ts'
 import type { Gate, Rotation, RotationTimer, WaitingFor } from '#domain/rotation.ts'
 import { isOpen, mayGo, type Phase } from '#domain/rotation-machine.ts'
+import { eraseKept } from './erase-kept.ts'
 
 /** The outside that the engine acts on. */
 export interface World {
@@ -77,6 +78,7 @@ export const write = async (
   const now = await tx.now()
   const entered =
     phase === rotation.phase ? {} : { phaseEnteredAt: now, phaseObservedMs: observedMs }
+  if (!isOpen(phase)) await eraseKept(tx, rotation)
   const ended = isOpen(phase) ? {} : { endedAt: now }
   const next: Rotation = { ...rotation, ...change.patch, ...entered, ...ended, phase }
   if (!(await tx.writeRotation.move(next, { phase: rotation.phase, epoch: rotation.epoch }))) {

@@ -32,7 +32,7 @@ import { holdsOf } from './rotation-holds.ts'
 import { reloadConsumers } from './reload-consumers.ts'
 import { afterRefusal, asProviderError, isDone, runEffect } from './run-effect.ts'
 import { rollBack } from './undo-steps.ts'
-import { advanceVersion, retireVersion, servePrimary } from './version-changes.ts'
+import { adoptCarriers, advanceVersion, retireVersion, servePrimary } from './version-changes.ts'
 import { verifyWebhooks } from './verify-webhook.ts'
 
 export type PhaseHandler = (run: Run, rotation: Rotation) => Promise<Step>
@@ -135,7 +135,14 @@ const preflight: PhaseHandler = async (run, rotation) => {
       if (!verdict.ok)
         return await stall(run, rotation, `the present version does not work: ${verdict.detail}`)
     }
-    return await move(run, rotation, 'minting', { patch: { preImage: prepared.preImage } })
+    return await move(run, rotation, 'minting', {
+      patch: { preImage: prepared.preImage },
+      also: async (tx) => {
+        const events: LedgerEvent[] = []
+        if (from) await adoptCarriers(tx, rotation, from, prepared.preImage, events)
+        return events
+      },
+    })
   } catch (error) {
     return preflightFailed(run, rotation, error)
   }
@@ -333,6 +340,10 @@ const setOldVersion = async (
     if (!(await isDone(run, rotation, effect, providerVersion))) left.push(providerVersion)
   }
   const [first, ...others] = left
+  if (from.state === 'active' && left.length === from.providerVersions.length) {
+    const refused = await newIsServed(run, rotation)
+    if (refused) return refused
+  }
   if (first !== undefined) {
     return runEffect(run, rotation, await setOld(run, rotation, effect, first, others.length === 0))
   }
@@ -342,6 +353,18 @@ const setOldVersion = async (
         ? advanceVersion(tx, from, ['suspended'])
         : retireVersion(tx, rotation, from),
   })
+}
+
+/** Before the old version goes: nobody has put something else in the place of the new one meanwhile. */
+const newIsServed = async (run: Run, rotation: Rotation): Promise<Step | null> => {
+  const { session, object, to } = await sceneOf(run, rotation)
+  if (!to) return null
+  try {
+    await session.prepare(object, carrier(to), { signal: run.clock.deadline(10_000) })
+    return null
+  } catch (error) {
+    return afterRefusal(run, rotation, { effect: 'suspend' }, asProviderError(error))
+  }
 }
 
 /** The old version must be refused when it is tried. If it is not, it is switched on again and a person is told. */

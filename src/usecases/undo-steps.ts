@@ -10,6 +10,7 @@
 // First of all the open intents of the phase that failed get their answer: a request that is still under way may make a
 // version that must be removed too.
 
+import type { LedgerEvent } from '#domain/ports.ts'
 import type { Material, MintOrder } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
 import type { UndoStepName } from '#domain/rotation-machine.ts'
@@ -28,7 +29,7 @@ import {
 import { carrier, move, type Run, sceneOf, stall, type Step, waitFor } from './rotation-engine.ts'
 import { isOverridden, usageGate } from './rotation-gates.ts'
 import { type EffectSpec, isDone, resolveOpen, runEffect } from './run-effect.ts'
-import { removeVersion, serveOld } from './version-changes.ts'
+import { adoptCarriers, removeVersion, serveOld } from './version-changes.ts'
 
 type UndoHandler = (run: Run, rotation: Rotation) => Promise<Step>
 
@@ -56,13 +57,13 @@ const settleOpen = async (run: Run, rotation: Rotation, intent: Intent): Promise
     {
       ...spec,
       done: async (tx, current, sent, at) => {
-        const { patch = {} } = await spec.done(
+        const { patch = {}, events = [] } = await spec.done(
           tx,
           { ...current, phase: rotation.undo?.from ?? current.phase },
           sent,
           at,
         )
-        return { patch }
+        return { patch, events }
       },
     },
     intent,
@@ -171,8 +172,9 @@ const swapBack: UndoHandler = async (run, rotation) => {
     begin: async () => {
       const at = { signal: run.clock.deadline(10_000) }
       const { preImage } = await session.prepare(object, carrier(to), at)
-      return from.sealedId
-        ? { preImage, sealedId: from.sealedId }
+      const sealedId = from.sealedId ?? (await keptByMint(run, rotation))
+      return sealedId
+        ? { preImage, sealedId }
         : { preImage, material: await session.readMaterial(object, carrier(from), at) }
     },
     send: async (intent, material, at) => sentOf(await session.mint(order(intent, material), at)),
@@ -185,12 +187,23 @@ const swapBack: UndoHandler = async (run, rotation) => {
         const providerVersions = [...old.providerVersions, providerVersionOf(sent.result)]
         await tx.writeVersion.update({ ...old, providerVersions }, old.state)
       }
-      // What was read back for this one write is not kept.
-      if (intent.sealedId && intent.sealedId !== from.sealedId)
-        await tx.writeSealed.erase(intent.sealedId)
-      return {}
+      // Copies of new that somebody's write made are removed with it.
+      const events: LedgerEvent[] = []
+      const bad = await tx.versions.get(to.keyId, to.version)
+      if (bad) await adoptCarriers(tx, current, bad, intent.preImage, events)
+      return { events }
     },
   })
+}
+
+/** What the old version held, sealed before the new one was made. */
+const keptByMint = async (run: Run, rotation: Rotation): Promise<string | null> => {
+  const intents = await run.ledger.read((db) => db.intents.of(rotation.id))
+  const minted = intents.find(
+    (intent) => intent.effect === 'mint' && intent.outcome === 'succeeded',
+  )
+  const kept = minted?.preImage['oldSealedId']
+  return typeof kept === 'string' ? kept : null
 }
 
 const pointsAtNew = async (run: Run, rotation: Rotation): Promise<boolean> => {

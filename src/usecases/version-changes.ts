@@ -1,6 +1,7 @@
 // What becomes of a key's versions, inside the transaction that moves the rotation. Edges: `versionEdges`; the database
 // checks them again at every single update, so a walk over two edges is two updates.
 
+import type { JsonObject } from '#domain/json.ts'
 import type { Version, VersionState } from '#domain/key.ts'
 import type { LedgerEvent, Tx } from '#domain/ports.ts'
 import type { Rotation } from '#domain/rotation.ts'
@@ -32,6 +33,33 @@ export const advanceVersion = async (
     row = next
   }
   return []
+}
+
+/** A provider may have made newer versions of itself that hold the same material (`Prepared.preImage.carriers`): they are
+ *  part of this version from now on. Writes the event into `events`. */
+export const adoptCarriers = async (
+  tx: Tx,
+  rotation: Rotation,
+  version: Version,
+  preImage: JsonObject,
+  events: LedgerEvent[],
+): Promise<Version> => {
+  const { carriers } = preImage
+  const found = Array.isArray(carriers) ? carriers.filter((id) => typeof id === 'string') : []
+  const added = found.filter((id) => !version.providerVersions.includes(id))
+  if (added.length === 0) return version
+  const next = { ...version, providerVersions: [...version.providerVersions, ...added] }
+  await change(tx, next)
+  events.push({
+    action: 'key.versionAdopted',
+    target: { id: rotation.keyId, name: rotation.keyName },
+    outcome: 'succeeded',
+    correlationId: rotation.id,
+    reason: 'somebody wrote beside it: these versions hold the same value',
+    before: { version: version.version, providerVersions: version.providerVersions },
+    after: { version: version.version, providerVersions: next.providerVersions },
+  })
+  return next
 }
 
 /** New becomes primary, old stays active beside it (`internal`, `single`: nobody accepts it as current any more). */

@@ -83,17 +83,16 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
       kv2Rights(ref).filter((right) => right.name === needed),
       call,
     )
-    const carries =
+    const carriers =
       metadata === null || current === null
-        ? null
-        : await carriedBy(ref, metadata, versionNumber(current), call)
+        ? []
+        : await carriersOf(ref, metadata, versionNumber(current), call)
     return {
       preImage: {
         version,
         state,
         field: ref.field,
-        // A foreign write of another field makes a new version with our value in it: the engine may accept the carrier.
-        carrier: carries === null ? null : String(carries),
+        carriers: carriers.map(String),
         ...(metadata === null ? {} : factsOf(metadata)),
       },
       risks: [
@@ -103,19 +102,24 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
     }
   }
 
-  /** The version that readers get now, when it holds what Rekey's version holds; otherwise somebody rotated by hand. */
-  const carriedBy = async (
+  /** A foreign write of another field makes a new version with our value in it. Where readers get another value than ours,
+   *  somebody rotated by hand. */
+  const carriersOf = async (
     ref: Kv2Ref,
     metadata: Metadata,
     ours: number,
     call: Call,
-  ): Promise<number> => {
-    if (metadata.current === ours) return ours
-    const [held, latest] = await Promise.all([
-      valueIn(ask, ref, ours, call),
-      valueIn(ask, ref, metadata.current, call),
-    ])
-    if (held !== null && latest !== null && sameText(held, latest)) return metadata.current
+  ): Promise<readonly number[]> => {
+    if (metadata.current === ours) return []
+    const held = await valueIn(ask, ref, ours, call)
+    const newer = [...metadata.versions.keys()].filter((version) => version > ours)
+    const same: number[] = []
+    for (const version of newer.toSorted((a, b) => a - b)) {
+      // oxlint-disable-next-line no-await-in-loop -- Vault keeps ten versions; more at once would be a flood of requests
+      const value = held === null ? null : await valueIn(ask, ref, version, call)
+      if (held !== null && value !== null && sameText(held, value)) same.push(version)
+    }
+    if (same.at(-1) === metadata.current) return same
     throw new ProviderError(
       'conflict',
       'none',

@@ -73,7 +73,7 @@ need('vault').describe('vault.kv2.secret', () => {
       const object = await putSecret(peer, { password: 'ours', username: 'a' })
       await putSecret(peer, { password: 'ours', username: 'b' }, refText(object, 'path'))
       const { preImage } = await session.prepare(object, '1', call())
-      expect(preImage).toMatchObject({ version: 2, carrier: '2' })
+      expect(preImage).toMatchObject({ version: 2, carriers: ['2'] })
     })
 
     test('with another value stops the preparation', async () => {

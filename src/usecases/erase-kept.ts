@@ -1,0 +1,19 @@
+// What a rotation kept sealed for its own undo (what its targets and the old version held, what was read for one write) is
+// erased in the transaction that ends it. What a version still names stays: it lives as long as the version needs it.
+
+import type { Tx } from '#domain/ports.ts'
+import type { Rotation } from '#domain/rotation.ts'
+
+export const eraseKept = async (tx: Tx, rotation: Rotation): Promise<void> => {
+  const versions = await tx.versions.of(rotation.keyId)
+  const needed = new Set(versions.map(({ sealedId }) => sealedId))
+  for (const intent of await tx.intents.of(rotation.id)) {
+    const kept = Object.entries(intent.preImage).flatMap(([name, id]) =>
+      name.endsWith('SealedId') && typeof id === 'string' ? [id] : [],
+    )
+    for (const id of [...kept, ...(intent.sealedId ? [intent.sealedId] : [])]) {
+      // oxlint-disable-next-line no-await-in-loop -- one connection
+      if (!needed.has(id)) await tx.writeSealed.erase(id)
+    }
+  }
+}
