@@ -1,0 +1,198 @@
+// `rekey api` and `rekey worker` as processes of their own over one PostgreSQL of their own: what production runs.
+// Not a clone of the test database: Rekey does not start on a server that forgets what it promised.
+
+import { spawn, type ChildProcess } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { startEmbeddedPostgres } from '#runtime/embedded-postgres.ts'
+import { bootstrap, type DatabaseUrls } from '#store/bootstrap.ts'
+import { migrate } from '#store/migrate.ts'
+import { freePort } from '#test/peers/start-process.ts'
+
+export interface Roles {
+  readonly url: string
+  readonly token: string
+  readonly urls: DatabaseUrls
+  /** Any status; the text as it came. */
+  readonly call: (
+    method: string,
+    path: string,
+    body?: unknown,
+    token?: string,
+  ) => Promise<{
+    readonly status: number
+    readonly text: string
+    // oxlint-disable-next-line typescript/no-explicit-any -- a reply is read as a client without types would read it
+    readonly json: any
+  }>
+  /** The same, and anything but 2xx throws. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- as above
+  readonly ask: (method: string, path: string, body?: unknown) => Promise<any>
+  /** All that every process wrote. */
+  readonly said: () => string
+  readonly close: () => Promise<void>
+}
+
+export interface RolesOptions {
+  readonly workers?: number
+  readonly env?: Readonly<Record<string, string>>
+}
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+
+export const openRoles = async ({ workers = 1, env = {} }: RolesOptions = {}): Promise<Roles> => {
+  const dir = await mkdtemp(join(tmpdir(), 'rekey-roles-'))
+  // The user that PostgreSQL runs as must get through.
+  await chmod(dir, 0o711)
+  const server = await startEmbeddedPostgres({ dataDir: dir, initdbFlags: ['--no-sync'] })
+  stopWithUs(dir, join(server.directory, 'postmaster.pid'))
+  const urls = await bootstrap({ superuserUrl: server.superuserUrl })
+  await migrate({ superuserUrl: urls.superuser, migrationUrl: urls.migration })
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  const others = Object.entries(process.env).filter(([name]) => !name.startsWith('REKEY_'))
+  const children: { readonly child: ChildProcess; readonly gone: Promise<void> }[] = []
+  let said = ''
+
+  const start = async (role: 'api' | 'worker', until: string): Promise<void> => {
+    const child = spawn(process.execPath, [main, role], {
+      env: {
+        ...Object.fromEntries(others),
+        REKEY_DATABASE_URL: urls.app,
+        REKEY_DATA_DIR: dir,
+        REKEY_PORT: String(port),
+        REKEY_RATE_LIMIT: '1000000',
+        REKEY_LOG_LEVEL: 'warn',
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let own = ''
+    const keep = (chunk: Buffer): void => {
+      own += chunk.toString()
+      said += chunk.toString()
+    }
+    child.stdout.on('data', keep)
+    child.stderr.on('data', keep)
+    children.push({ child, gone: new Promise((resolve) => child.on('close', () => resolve())) })
+    for (const end = Date.now() + 60_000; !own.includes(until); await pause(50)) {
+      if (child.exitCode !== null || child.signalCode !== null || Date.now() > end)
+        throw new Error(`rekey ${role} did not start:\n${own}`)
+    }
+  }
+
+  const close = async (): Promise<void> => {
+    for (const { child } of children) child.kill('SIGTERM')
+    const all = Promise.all(children.map(({ gone }) => gone))
+    if (!(await Promise.race([all.then(() => true), pause(30_000, false)]))) {
+      for (const { child } of children) child.kill('SIGKILL')
+      await all
+    }
+    await server.stop()
+    await rm(dir, { recursive: true, force: true })
+  }
+
+  try {
+    // The api first: it makes the files that all of them share.
+    await start('api', 'Rekey serves')
+    await Promise.all(Array.from({ length: workers }, () => start('worker', 'the worker runs')))
+  } catch (error) {
+    await close()
+    throw error
+  }
+  const token = (await readFile(join(dir, 'admin-key'), 'utf8')).trim()
+  const call: Roles['call'] = async (method, path, body, as = token) => {
+    const reply = await fetch(`${url}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${as}`,
+        ...(method === 'POST' ? { 'idempotency-key': randomUUID() } : {}),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    const text = await reply.text()
+    const json = String(reply.headers.get('content-type')).includes('json')
+      ? JSON.parse(text)
+      : null
+    return { status: reply.status, text, json }
+  }
+  return {
+    url,
+    token,
+    urls,
+    call,
+    ask: async (method, path, body) => {
+      const { status, text, json } = await call(method, path, body)
+      if (status < 200 || status > 299) throw new Error(`${method} ${path}: ${status} ${text}`)
+      return json
+    },
+    said: () => said,
+    close,
+  }
+}
+
+/** A run that is killed cannot stop its server; somebody must, or servers pile up. */
+const stopWithUs = (dir: string, pidFile: string): void => {
+  const script = `while kill -0 "$1" 2>/dev/null && test -d "$3"; do sleep 2; done
+    test -f "$2" && kill -QUIT "$(head -n 1 "$2")" && sleep 2
+    rm -rf "$3"`
+  spawn('sh', ['-c', script, 'sh', String(process.pid), pidFile, dir], {
+    detached: true,
+    stdio: 'ignore',
+  }).unref()
+}
+
+/** Resolves with the rotation once it has ended; throws with all that is known of it where it stalls or takes too long. */
+export const untilEnded = async (roles: Roles, id: string, atMostMs = 45_000) => {
+  for (const end = Date.now() + atMostMs; ; await pause(200)) {
+    const rotation = await roles.ask('GET', `/v1/rotations/${id}`)
+    if (rotation.endedAt !== null) return rotation
+    if (rotation.phase === 'stalled' || Date.now() > end)
+      throw new Error(`${JSON.stringify(rotation, null, 1)}\n${roles.said()}`)
+  }
+}
+
+/** A connection `kv` to a Vault, and a manual policy without waiting for all of its keys. */
+export const arrangeVault = async (
+  roles: Roles,
+  address: string,
+  vaultToken: string,
+): Promise<void> => {
+  await roles.ask('PUT', '/v1/connections/kv', {
+    provider: 'vault',
+    settings: { address, auth: { method: 'token' } },
+    credential: { from: 'value', value: vaultToken },
+  })
+  await roles.ask('PUT', '/v1/policies/quick', {
+    selector: { connection: 'kv' },
+    manual: true,
+    overlap: { min: '0s' },
+    soak: '0s',
+    retry: { attempts: 3, initial: '1s', max: '1s' },
+  })
+}
+
+const plain = { purpose: 'tests', owner: 'team', environment: 'test' }
+
+export const registerTransit = (roles: Roles, name: string): Promise<unknown> =>
+  roles.ask('POST', '/v1/keys', {
+    ...plain,
+    name,
+    connection: 'kv',
+    type: 'vault.transit.key',
+    ref: { mount: 'transit', name },
+  })
+
+export const registerKv2 = (roles: Roles, name: string, path: string): Promise<unknown> =>
+  roles.ask('POST', '/v1/keys', {
+    ...plain,
+    name,
+    connection: 'kv',
+    type: 'vault.kv2.secret',
+    ref: { mount: 'secret', path, field: 'password' },
+  })
