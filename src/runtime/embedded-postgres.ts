@@ -25,6 +25,7 @@ import {
 } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { dirname, join, resolve } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { readOrMakeKeyFile } from './key-file.ts'
@@ -180,9 +181,16 @@ const stopLeftover = async (
   directory: string,
   user: ServerUser,
 ): Promise<boolean> => {
-  const status = await runAs(user, bin.pgCtl, ['status', '-D', directory])
-  if (status.code !== 0) return false
-  await pgCtl(bin, directory, user, ['stop', '-m', 'fast', '-w', '-t', '60'])
+  const runs = async (): Promise<boolean> =>
+    (await runAs(user, bin.pgCtl, ['status', '-D', directory])).code === 0
+  if (!(await runs())) return false
+  try {
+    await pgCtl(bin, directory, user, ['stop', '-m', 'fast', '-w', '-t', '60'])
+  } catch (error) {
+    // One that was killed counts as running until its parent has taken note; it ends without tidying up, which `pg_ctl`
+    // calls a failure. Gone is gone: the next start recovers what it left.
+    if (await runs()) throw error
+  }
   return true
 }
 
@@ -216,6 +224,11 @@ const start = async (
       // Between choosing a port and listening on it somebody else may take it.
       const said = lastLines(await readFile(log, 'utf8').catch(() => ''))
       if (attempt < 3 && /Address already in use|could not create any TCP/.test(said)) continue
+      // The sessions of a server that was killed see it within moments, and end.
+      if (attempt < 20 && /pre-existing shared memory block/.test(said)) {
+        await pause(500)
+        continue
+      }
       throw new Error(`PostgreSQL did not start in ${directory}. Its log ends with:\n${said}`, {
         cause,
       })
