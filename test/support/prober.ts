@@ -89,4 +89,6 @@ export const throughVault = (vault: VaultPeer, name: string): Cipher => ({
 const isConnection = (error: unknown): boolean => error instanceof TypeError
 
 const describe = (error: unknown): string =>
-  error instanceof Error ? `${error.message} ${String(error.cause ?? '')}` : String(error)
+  error instanceof Error
+    ? `${error.message} ${error.cause instanceof Error ? error.cause.message : ''}`
+    : String(error)
