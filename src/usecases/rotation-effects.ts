@@ -101,7 +101,7 @@ export const distribute = async (
   return {
     effect: 'distribute',
     target: target.name,
-    object: { id: at.objectId, name: target.name },
+    object: { id: at.objectId, name: rotation.keyName },
     lateEffectMs: at.type.traits.lateEffectMs,
     consistency: at.type.traits.consistency,
     begin: async () => {

@@ -239,7 +239,7 @@ const restoreSpec = async (
   const common = {
     effect: 'restoreTarget',
     target: target.name,
-    object: { id: at.objectId, name: target.name },
+    object: { id: at.objectId, name: rotation.keyName },
     done: async () => ({}),
   } as const
   if (typeof sealedId !== 'string') {
