@@ -39,7 +39,7 @@ const ofOneRotation = (queueOn: 'Postgres' | 'Redis') => () => {
     await vault.stop()
   })
 
-  const openQueue = (): Queue =>
+  const openQueue = (): Pick<Queue, 'add' | 'getJobCountByTypes' | 'close'> =>
     redis
       ? new Queue(queueName, { connection: { url: redis.url } })
       : new Queue(
@@ -52,7 +52,7 @@ const ofOneRotation = (queueOn: 'Postgres' | 'Redis') => () => {
     await vault.api('POST', 'transit/keys/rung', {})
     await registerTransit(roles, 'rung')
     // Most of them ring while the one request is under way.
-    proxy.inject({ path: /\/rotate$/ }, { kind: 'delay', ms: 4_000 })
+    proxy.inject({ path: /\/rotate$/ }, { kind: 'delay', ms: 2_000 })
     const queue = openQueue()
     try {
       const { id } = await roles.ask('POST', '/v1/rotations', { key: 'rung', reason: 'a test' })

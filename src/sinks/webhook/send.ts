@@ -3,6 +3,7 @@
 import { isRekeyError } from '#domain/errors.ts'
 import type { Clock, SendToSink, SinkAnswer, SinkMessage } from '#domain/ports.ts'
 import { parseRetryAfter } from '#domain/retry-schedule.ts'
+import { revealText } from '#domain/secret.ts'
 import { signedHeaders } from './sign.ts'
 
 export interface WebhookDeps {
@@ -34,7 +35,10 @@ export const makeSendToWebhook =
       })
       const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), clock.now())
       // The status is the answer: a body that hangs or breaks does not turn a yes into a no.
-      const text = await headOf(response).catch(() => '')
+      // A receiver that says back its own configuration must not get the secret into replies and tables.
+      const text = (await headOf(response).catch(() => ''))
+        .replaceAll(revealText(secret), '«redacted»')
+        .slice(0, answerLimit)
       return { kind: 'answered', status: response.status, retryAfterMs, text }
     } catch (error) {
       return failure(error, deadline.aborted, timeoutMs)
@@ -59,7 +63,7 @@ const headOf = async (response: Response): Promise<string> => {
   } finally {
     await reader.cancel().catch(() => {})
   }
-  return text.slice(0, answerLimit).replaceAll(/[^\P{C}\n]/gu, '')
+  return text.replaceAll(/[^\P{C}\n]/gu, '')
 }
 
 /** Our own words only: what a network library says can hold addresses and paths. */
