@@ -176,13 +176,16 @@ peer('vault').describe('kill -9 while keys of a Vault rotate', () => {
     const locks = await lockOld(cases.filter(({ phase }) => phase === 'promoting'))
     const ids = new Map<string, string>()
     const rules: { readonly rule: Rule; readonly late: boolean }[] = []
-    for (const each of cases) {
-      const { key, held, late = false } = each
+    const begin = async ({ key, held, late = false }: Case): Promise<void> => {
       if (held) rules.push({ rule: proxy.inject(held, { kind: held.fault }), late })
       ids.set(key, (await rekey.ask('POST', '/v1/rotations', { key, reason: 'a test' })).id)
-      // The late phases need a few seconds, and a request is held for ten at most: the early ones start when those are there.
-      if (key.startsWith('kv-retiring')) await isIn(cases.slice(0, ids.size), ids)
     }
+    // Late phases take a few seconds to reach, and Rekey waits ten for an answer: the early ones begin when those are there.
+    const latePhases: readonly Phase[] = ['overlapping', 'suspending', 'soaking', 'retiring']
+    const first = cases.filter(({ phase }) => latePhases.includes(phase))
+    for (const each of first) await begin(each)
+    await isIn(first, ids)
+    for (const each of cases) if (!first.includes(each)) await begin(each)
     // The keys that the prober uses rotate through the kill as well.
     await rekey.ask('POST', '/v1/rotations', { key: 'data', reason: 'a test' })
     await isIn(cases, ids)
@@ -199,12 +202,10 @@ peer('vault').describe('kill -9 while keys of a Vault rotate', () => {
     const wanted = cases.map(({ key, phase }) => `${key} ${phase}`)
     let now: readonly string[] = []
     for (const end = Date.now() + 30_000; Date.now() < end; await pause(100)) {
-      now = await Promise.all(
-        cases.map(
-          async ({ key }) =>
-            `${key} ${(await rekey.ask('GET', `/v1/rotations/${ids.get(key)}`)).phase}`,
-        ),
+      const phases = new Map(
+        (await rekey.list('/v1/rotations')).map(({ id, phase }) => [String(id), String(phase)]),
       )
+      now = cases.map(({ key }) => `${key} ${phases.get(ids.get(key) ?? '')}`)
       if (now.every((text, n) => text === wanted[n])) return
     }
     expect(now).toEqual(wanted)
@@ -276,10 +277,9 @@ peer('vault').describe('kill -9 while keys of a Vault rotate', () => {
       ...more,
     })
 
-  /** Who died while a request was out was taken over from; only what never reached Vault is sent again. */
+  /** Only what never reached Vault is sent again. */
   const expectSentAsOften = ({ key, phase, held, late = false }: Case, rotation: Reply['json']) => {
     if (!held) return
-    expect(rotation.epoch, key).toBeGreaterThan(1)
     if (!['minting', 'suspending', 'retiring'].includes(phase)) return
     const steps: readonly Reply['json'][] = rotation.steps
     const outcomes = steps.filter((step) => step.phase === phase).map(({ outcome }) => outcome)

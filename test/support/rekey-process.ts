@@ -126,7 +126,7 @@ export const openRekey = async (): Promise<RekeyProcess> => {
       method === 'POST' ? { 'idempotency-key': randomUUID() } : {}
     const { status, json } = await call(method, path, body, headers)
     if (status < 200 || status > 299)
-      throw new Error(`${method} ${path}: ${status} ${JSON.stringify(json)}`)
+      throw new Error(`${method} ${path}: ${status} ${JSON.stringify(json)}\n${said.slice(-4_000)}`)
     return json
   }
 
