@@ -1,5 +1,6 @@
 // Where a definite failure leads: the phase's own edge in the machine, and the beginning of undo.
 
+import type { Ledger } from '#domain/ports.ts'
 import { machine, undoSteps } from '#domain/rotation-machine.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { move, type Run, stall, type Step } from './rotation-engine.ts'
@@ -27,7 +28,7 @@ export const beginUndo = async (run: Run, rotation: Rotation, reason: string): P
 
 /** A new version exists, or a request to make one has no final outcome yet. */
 export const mayHaveMinted = async (
-  run: Pick<Run, 'ledger'>,
+  run: { readonly ledger: Pick<Ledger, 'read'> },
   rotation: Rotation,
 ): Promise<boolean> => {
   if (rotation.toVersion !== null) return true

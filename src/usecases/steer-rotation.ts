@@ -174,11 +174,18 @@ export const makeCancel = (deps: SteerDeps): Steer<Said, Rotation> =>
 
 /** From minting until retiring, as far as the provider can undo at all; if it cannot, nothing changes. */
 export const makeRollback = (deps: SteerDeps): Steer<Said, Rotation> =>
-  steer(deps, async (_tx, rotation, reason) => {
+  steer(deps, async (tx, rotation, reason) => {
     const from =
       rotation.phase === 'stalled' && rotation.stalledIn ? rotation.stalledIn : rotation.phase
     if (!isOpen(rotation.phase) || from === 'rollingBack') throw wrongPhase(rotation, 'rolled back')
-    const steps = undoSteps(from, rotation.plan.traits, await mayHaveMinted(deps, rotation))
+    // Holds the row: a worker that is about to commit the intent of a mint comes before this look, or is fenced by what follows.
+    const { phase, epoch } = rotation
+    if (!(await tx.writeRotation.move(rotation, { phase, epoch }))) throw new Fenced(rotation.id)
+    const steps = undoSteps(
+      from,
+      rotation.plan.traits,
+      await mayHaveMinted({ ledger: { read: (work) => work(tx) } }, rotation),
+    )
     if (steps === 'cancel') {
       throw wrongPhase(
         rotation,
