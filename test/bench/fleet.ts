@@ -2,7 +2,6 @@
 
 import { randomBytes } from 'node:crypto'
 import { systemActor } from '#domain/actor.ts'
-import { noPrecondition } from '#domain/precondition.ts'
 import { Secret } from '#domain/secret.ts'
 import { providers } from '#providers/registry.ts'
 import { systemClock } from '#runtime/clock.ts'
@@ -100,5 +99,7 @@ export const putFleetPolicy = async (
     concurrency: { max: 10_000 },
     ...more,
   }
-  await put(admin, { name: 'fleet', body: { name: 'fleet', spec }, precondition: noPrecondition })
+  const there = await db.ledger.read((reads) => reads.policies.get('fleet'))
+  const precondition = { match: there ? ('any' as const) : null, absent: false }
+  await put(admin, { name: 'fleet', body: { name: 'fleet', spec }, precondition })
 }

@@ -54,6 +54,7 @@ export const openPlace = async (): Promise<Place> => {
   })
   const writer = makeWriter(await openWriterKey(join(dataDir, 'writer-key')))
   let made = 0
+  const open = new Set<BenchDatabase>()
   return {
     dataDir,
     async database() {
@@ -75,7 +76,7 @@ export const openPlace = async (): Promise<Place> => {
       const sql = new pg.Client({ connectionString: own.superuser })
       await sql.connect()
       await sql.query('ALTER EVENT TRIGGER rekey_guard DISABLE')
-      return {
+      const bench: BenchDatabase = {
         urls: own,
         database,
         ledger: createLedger(deps),
@@ -85,6 +86,7 @@ export const openPlace = async (): Promise<Place> => {
         ids,
         sql,
         async drop() {
+          open.delete(bench)
           await database.close()
           await sql.end()
           await withClient(server.superuserUrl, (db) =>
@@ -92,8 +94,11 @@ export const openPlace = async (): Promise<Place> => {
           )
         },
       }
+      open.add(bench)
+      return bench
     },
     async close() {
+      for (const bench of open) await bench.drop()
       await server.stop()
       await rm(dataDir, { recursive: true, force: true })
     },

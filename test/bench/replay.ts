@@ -39,7 +39,10 @@ export const recordRun = async ({ sql }: BenchDatabase): Promise<Replay> => {
     sql,
     'SELECT rotation_id AS place, * FROM app.version WHERE rotation_id IS NOT NULL',
   )
-  const { rows: old } = await sql.query<Row>('SELECT * FROM app.version WHERE version = 1')
+  const { rows: old } = await sql.query<Row>(
+    `SELECT * FROM app.version WHERE version = 1
+     AND key_id IN (SELECT key_id FROM app.version WHERE rotation_id IS NOT NULL)`,
+  )
 
   const statementsOf = (event: Event, first: boolean): readonly Statement[] => {
     const row = rotation.get(event.rotation)
