@@ -66,7 +66,7 @@ export const isUnavailable = (e: unknown): boolean => {
     return true
   return (
     e instanceof Error &&
-    /connection error|Connection terminated|not queryable|ECONNRE|Can't reach database|Server has closed the connection/i.test(
+    /connection error|Connection terminated|timeout exceeded when trying to connect|not queryable|ECONNRE|Can't reach database|Server has closed the connection/i.test(
       e.message,
     )
   )
