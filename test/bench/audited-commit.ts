@@ -11,7 +11,7 @@ import type { Version } from '#domain/key.ts'
 import { makeTx } from '#store/reads.ts'
 import { makeFleet } from './fleet.ts'
 import { type Benchmark, figure, inTurns, type Line, perSecond } from './measure.ts'
-import { type BenchDatabase, openPlace } from './place.ts'
+import { type BenchDatabase, lowerGuard, openPlace } from './place.ts'
 
 const clients = 8
 /** Many short turns: on a busy machine the load changes within seconds. */
@@ -87,6 +87,7 @@ export const auditedCommit: Benchmark = {
 /** Months before this one; those that the product makes begin with the present month. */
 const partitionsUpTo = async ({ sql }: BenchDatabase, count: number): Promise<void> => {
   await sql.query('SELECT audit.ensure_partitions($1)', [Math.min(count - 1, 36)])
+  await lowerGuard(sql)
   const { rows } = await sql.query<{ n: string }>('SELECT count(*) AS n FROM audit.partition')
   for (let n = Number(rows[0]?.n); n < count; n++) {
     await sql.query(`DO $$
@@ -99,6 +100,7 @@ const partitionsUpTo = async ({ sql }: BenchDatabase, count: number): Promise<vo
 }
 
 const bareDatabase = async ({ sql }: BenchDatabase): Promise<void> => {
+  await lowerGuard(sql)
   await sql.query('ALTER TABLE app.version DISABLE TRIGGER must_be_audited')
   await sql.query(`CREATE TABLE app.bare (id uuid PRIMARY KEY, body text NOT NULL, writer_kid bytea NOT NULL, writer_sig bytea NOT NULL);
     GRANT INSERT ON app.bare TO rekey_app`)

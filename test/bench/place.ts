@@ -35,7 +35,7 @@ export interface BenchDatabase {
   readonly keyring: OpenKeyring
   readonly writer: Writer
   readonly ids: Ids
-  /** The superuser's session. The guards of this database are down: rows may be made by hand. */
+  /** The superuser's session. */
   readonly sql: pg.Client
   drop(): Promise<void>
 }
@@ -75,7 +75,6 @@ export const openPlace = async (): Promise<Place> => {
       await enrolWriter(deps, systemActor('system', 'bench'))
       const sql = new pg.Client({ connectionString: own.superuser })
       await sql.connect()
-      await sql.query('ALTER EVENT TRIGGER rekey_guard DISABLE')
       const bench: BenchDatabase = {
         urls: own,
         database,
@@ -105,14 +104,21 @@ export const openPlace = async (): Promise<Place> => {
   }
 }
 
-/** Fills tables without the checks of a guarded commit, which cost more than the rows. They are up again afterwards. */
+/** Fills tables without the checks of a guarded commit, which cost more than the rows. They are up again afterwards, or a
+ *  worker would refuse to start. */
 export const unguarded = async (
   { sql }: Pick<BenchDatabase, 'sql'>,
   tables: readonly string[],
   work: () => Promise<void>,
 ): Promise<void> => {
+  await lowerGuard(sql)
   for (const name of tables) await sql.query(`ALTER TABLE ${name} DISABLE TRIGGER must_be_audited`)
   await work()
   for (const name of tables)
     await sql.query(`ALTER TABLE ${name} ENABLE ALWAYS TRIGGER must_be_audited`)
+  await sql.query('ALTER EVENT TRIGGER rekey_guard ENABLE ALWAYS')
+}
+
+export const lowerGuard = async (sql: pg.Client): Promise<void> => {
+  await sql.query('ALTER EVENT TRIGGER rekey_guard DISABLE')
 }
