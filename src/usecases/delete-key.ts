@@ -3,7 +3,8 @@
 
 import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
-import type { Committed, Ledger, Tx } from '#domain/ports.ts'
+import type { Key } from '#domain/key.ts'
+import type { Committed, Ledger, LedgerEvent, Tx } from '#domain/ports.ts'
 import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
 import { lockPolicies } from './assign-policies.ts'
 import { toldKey } from './registration.ts'
@@ -12,49 +13,57 @@ import { mustHold } from './written.ts'
 
 export const deleteKey =
   ({ ledger }: { readonly ledger: Ledger }) =>
-  (
-    actor: Actor,
-    { name, precondition }: { readonly name: string; readonly precondition: Precondition },
-  ): Promise<Committed<null>> =>
+  (actor: Actor, named: NamedKey): Promise<Committed<null>> =>
     ledger.commit(actor, async (tx) => {
       await lockPolicies(tx)
-      const key = mustSee(actor, await tx.keys.byName(name), 'key', name)
-      checkPrecondition(precondition, key.revision)
-      await mustBeIdle(tx, key.id, name)
-      const now = await tx.now()
-      const gone = {
-        ...key,
-        policy: null,
-        policySelectedAt: null,
-        deletedAt: now,
-        updatedAt: now,
-        revision: key.revision + 1,
-      }
-      mustHold(await tx.writeKey.update(gone, key.revision))
-      await tx.writeSchedule.delete(key.id)
-      for (const version of await tx.versions.of(key.id)) {
-        if (version.sealedId === null) continue
-        // oxlint-disable-next-line no-await-in-loop -- one connection
-        mustHold(
-          await tx.writeVersion.update(
-            { ...version, sealedId: null, materialKnown: false },
-            version.state,
-          ),
-        )
-        await tx.writeSealed.erase(version.sealedId) // oxlint-disable-line no-await-in-loop -- one connection
-      }
-      return {
-        value: null,
-        audit: [
-          {
-            action: 'key.deleted',
-            target: { id: key.id, name },
-            outcome: 'succeeded',
-            before: toldKey(key),
-          },
-        ],
-      }
+      return { value: null, audit: [keyDeleted(await removeKey(tx, actor, named))] }
     })
+
+interface NamedKey {
+  readonly name: string
+  readonly precondition: Precondition
+}
+
+/** Under the lock of policies. */
+export const removeKey = async (
+  tx: Tx,
+  actor: Actor,
+  { name, precondition }: NamedKey,
+): Promise<Key> => {
+  const key = mustSee(actor, await tx.keys.byName(name), 'key', name)
+  checkPrecondition(precondition, key.revision)
+  await mustBeIdle(tx, key.id, name)
+  const now = await tx.now()
+  const gone = {
+    ...key,
+    policy: null,
+    policySelectedAt: null,
+    deletedAt: now,
+    updatedAt: now,
+    revision: key.revision + 1,
+  }
+  mustHold(await tx.writeKey.update(gone, key.revision))
+  await tx.writeSchedule.delete(key.id)
+  for (const version of await tx.versions.of(key.id)) {
+    if (version.sealedId === null) continue
+    // oxlint-disable-next-line no-await-in-loop -- one connection
+    mustHold(
+      await tx.writeVersion.update(
+        { ...version, sealedId: null, materialKnown: false },
+        version.state,
+      ),
+    )
+    await tx.writeSealed.erase(version.sealedId) // oxlint-disable-line no-await-in-loop -- one connection
+  }
+  return key
+}
+
+export const keyDeleted = (key: Key): LedgerEvent => ({
+  action: 'key.deleted',
+  target: { id: key.id, name: key.name },
+  outcome: 'succeeded',
+  before: toldKey(key),
+})
 
 const mustBeIdle = async (tx: Tx, keyId: string, name: string): Promise<void> => {
   const open = await tx.rotations.openOf(keyId)

@@ -4,7 +4,7 @@ import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Key, Version } from '#domain/key.ts'
 import type { Tx } from '#domain/ports.ts'
-import { lockPolicies, policyBook, policyForKey, selection } from './assign-policies.ts'
+import { lockPolicies, policyBook, policyForNewKey, selection } from './assign-policies.ts'
 import { fingerprintOf, type Proof } from './prove-version.ts'
 import {
   keyOf,
@@ -45,7 +45,7 @@ export const insertKey = async (
     type: input.type,
     labels: input.labels ?? {},
   }
-  const chosen = policyForKey(policyBook(await tx.policies.all()), null, selectable)
+  const chosen = policyForNewKey(policyBook(await tx.policies.all()), selectable)
   const now = await tx.now()
   const key = keyOf(id, input, place, selection(null, chosen, now), now)
   await tx.writeKey.insert(key)

@@ -8,7 +8,7 @@ import type { Connection, CredentialRef } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { JsonObject } from '#domain/json.ts'
 import { labelsSchema, matchLabelsSchema, nameSchema } from '#domain/names.ts'
-import type { Committed, Ledger, Reads, Sessions, Tx } from '#domain/ports.ts'
+import type { Committed, Ledger, LedgerEvent, Reads, Sessions, Tx } from '#domain/ports.ts'
 import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
 import type { Provider } from '#domain/provider.ts'
 import { revealText, Secret } from '#domain/secret.ts'
@@ -78,62 +78,75 @@ export interface PutConnection {
 
 export const putConnection =
   (deps: PutConnectionDeps) =>
-  async (
-    actor: Actor,
-    { name, body, precondition }: PutConnection,
-  ): Promise<Committed<Written<Connection>>> => {
-    const provider = deps.providers.get(body.provider)
-    if (!provider) throw noProvider(body.provider, [...deps.providers.keys()])
-    checkShape(provider.settingsSchema, body.settings ?? {}, '/settings')
-    // Checked above: what a provider's own schema accepts is JSON.
-    const settings = (body.settings ?? {}) as JsonObject
-    const endpoints = provider.endpoints(settings)
-    for (const endpoint of endpoints) {
-      deps.egress.checkUrl(endpoint, 'provider', { insecure: settings['insecure'] === true })
-    }
+  async (actor: Actor, put: PutConnection): Promise<Committed<Written<Connection>>> => {
+    const write = connectionWrite(deps, actor, put)
     const done = await deps.ledger.commit(actor, async (tx) => {
-      await tx.lock(`connection:${name}`)
-      const before = await tx.connections.get(name)
-      if (before) mustSee(actor, { ...before, connection: name }, 'connection', name)
-      checkPrecondition(precondition, before?.revision ?? null)
-      const credential = await credentialOf(tx, provider, { name, body, settings, before })
-      const now = await tx.now()
-      const wanted: Connection = {
-        name,
-        provider: provider.id,
-        settings,
-        credential,
-        grants: body.grants ?? [],
-        labels: body.labels ?? {},
-        revision: (before?.revision ?? 0) + 1,
-        createdAt: before?.createdAt ?? now,
-        updatedAt: now,
-      }
-      mustStayInScope(actor, { labels: wanted.labels, connection: name })
-      await deps.credentials.check({ name, credential, endpoints }, tx)
-      const changed = !before || !sameJson(fieldsOf(before), fieldsOf(wanted))
-      if (!before) await tx.writeConnection.insert(wanted)
-      else if (changed) mustHold(await tx.writeConnection.update(wanted, before.revision))
-      if (before?.credential.from === 'value' && !sameJson(before.credential, credential)) {
-        await tx.writeSealed.erase(before.credential.sealedId)
-      }
-      const resource = changed || !before ? wanted : before
-      return {
-        value: { resource, created: !before, changed },
-        audit: [
-          {
-            action: 'connection.put',
-            target: { id: name, name },
-            outcome: 'succeeded',
-            before: before && asJson(told(before)),
-            after: asJson(told(resource)),
-          },
-        ],
-      }
+      const written = await write(tx)
+      return { value: written, audit: [connectionPut(written)] }
     })
-    if (done.value.changed) await deps.sessions.forget(name)
+    if (done.value.changed) await deps.sessions.forget(put.name)
     return done
   }
+
+/** Checks what can be checked without the database, and returns the rest as work. Whoever runs it tells the audit log, and
+ *  after the commit lets the sessions of a changed connection go. */
+export const connectionWrite = (
+  deps: Pick<PutConnectionDeps, 'providers' | 'credentials' | 'egress'>,
+  actor: Actor,
+  { name, body, precondition }: PutConnection,
+): ((tx: Tx) => Promise<Written<Connection> & { readonly before: Connection | null }>) => {
+  const provider = deps.providers.get(body.provider)
+  if (!provider) throw noProvider(body.provider, [...deps.providers.keys()])
+  checkShape(provider.settingsSchema, body.settings ?? {}, '/settings')
+  // Checked above: what a provider's own schema accepts is JSON.
+  const settings = (body.settings ?? {}) as JsonObject
+  const endpoints = provider.endpoints(settings)
+  for (const endpoint of endpoints) {
+    deps.egress.checkUrl(endpoint, 'provider', { insecure: settings['insecure'] === true })
+  }
+  return async (tx) => {
+    await tx.lock(`connection:${name}`)
+    const before = await tx.connections.get(name)
+    if (before) mustSee(actor, { ...before, connection: name }, 'connection', name)
+    checkPrecondition(precondition, before?.revision ?? null)
+    const credential = await credentialOf(tx, provider, { name, body, settings, before })
+    const now = await tx.now()
+    const wanted: Connection = {
+      name,
+      provider: provider.id,
+      settings,
+      credential,
+      grants: body.grants ?? [],
+      labels: body.labels ?? {},
+      revision: (before?.revision ?? 0) + 1,
+      createdAt: before?.createdAt ?? now,
+      updatedAt: now,
+    }
+    mustStayInScope(actor, { labels: wanted.labels, connection: name })
+    await deps.credentials.check({ name, credential, endpoints }, tx)
+    const changed = !before || !sameJson(fieldsOf(before), fieldsOf(wanted))
+    if (!before) await tx.writeConnection.insert(wanted)
+    else if (changed) mustHold(await tx.writeConnection.update(wanted, before.revision))
+    if (before?.credential.from === 'value' && !sameJson(before.credential, credential)) {
+      await tx.writeSealed.erase(before.credential.sealedId)
+    }
+    return { before, resource: changed || !before ? wanted : before, created: !before, changed }
+  }
+}
+
+export const connectionPut = ({
+  before,
+  resource,
+}: {
+  readonly before: Connection | null
+  readonly resource: Connection
+}): LedgerEvent => ({
+  action: 'connection.put',
+  target: { id: resource.name, name: resource.name },
+  outcome: 'succeeded',
+  before: before && asJson(told(before)),
+  after: asJson(told(resource)),
+})
 
 const noProvider = (id: string, known: readonly string[]): RekeyError =>
   new RekeyError('request.invalid', {

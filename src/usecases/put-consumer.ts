@@ -7,7 +7,7 @@ import { type Actor, inScope } from '#domain/actor.ts'
 import type { Consumer } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import { freeTextPattern, labelsSchema, matchesLabels, nameSchema } from '#domain/names.ts'
-import type { Committed, Ledger, Tx } from '#domain/ports.ts'
+import type { Committed, Ledger, LedgerEvent, Tx } from '#domain/ports.ts'
 import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
 import { Secret } from '#domain/secret.ts'
 import { signingSecretSchema } from '#domain/signing-secret.ts'
@@ -47,55 +47,67 @@ export interface PutConsumer {
 
 export const putConsumer =
   ({ ledger, egress }: PutConsumerDeps) =>
-  async (
-    actor: Actor,
-    { name, body, precondition }: PutConsumer,
-  ): Promise<Committed<Written<Consumer>>> => {
-    if (body.reload) egress.checkUrl(body.reload.webhook, 'webhook', { insecure: false })
+  async (actor: Actor, put: PutConsumer): Promise<Committed<Written<Consumer>>> => {
+    const write = consumerWrite(egress, actor, put)
     return ledger.commit(actor, async (tx) => {
-      await tx.lock(`consumer:${name}`)
-      const before = await tx.consumers.get(name)
-      if (before) mustSee(actor, before, 'consumer', name)
-      checkPrecondition(precondition, before?.revision ?? null)
-      const labels = body.labels ?? {}
-      const keys = body.keys ?? []
-      mustStayInScope(actor, { labels })
-      await checkLabels(tx, actor, before?.labels ?? null, labels)
-      await mustOwnKeys(tx, actor, before, keys)
-      await mustOwnPolicies(tx, actor, before, labels)
-
-      const reload = await reloadOf(tx, name, before, body)
-      const now = await tx.now()
-      const wanted: Consumer = {
-        name,
-        owner: body.owner,
-        labels,
-        keys,
-        reload: reload && { webhook: reload.url, sealedId: reload.sealedId },
-        revision: (before?.revision ?? 0) + 1,
-        createdAt: before?.createdAt ?? now,
-        updatedAt: now,
-      }
-      const changed = !before || !sameJson(fieldsOf(before), fieldsOf(wanted))
-      if (changed) mustHold(await tx.writeConsumer.put(wanted, before?.revision ?? null))
-      const dropped = before?.reload?.sealedId
-      if (dropped !== undefined && dropped !== wanted.reload?.sealedId)
-        await tx.writeSealed.erase(dropped)
-      const resource = changed || !before ? wanted : before
-      return {
-        value: { resource, created: !before, changed },
-        audit: [
-          {
-            action: 'consumer.put',
-            target: { id: name, name },
-            outcome: 'succeeded',
-            before: before && asJson(told(before)),
-            after: asJson(told(resource)),
-          },
-        ],
-      }
+      const written = await write(tx)
+      return { value: written, audit: [consumerPut(written)] }
     })
   }
+
+/** Checks what can be checked without the database, and returns the rest as work. Whoever runs it tells the audit log. */
+export const consumerWrite = (
+  egress: EgressRules,
+  actor: Actor,
+  { name, body, precondition }: PutConsumer,
+): ((tx: Tx) => Promise<Written<Consumer> & { readonly before: Consumer | null }>) => {
+  if (body.reload) egress.checkUrl(body.reload.webhook, 'webhook', { insecure: false })
+  return async (tx) => {
+    await tx.lock(`consumer:${name}`)
+    const before = await tx.consumers.get(name)
+    if (before) mustSee(actor, before, 'consumer', name)
+    checkPrecondition(precondition, before?.revision ?? null)
+    const labels = body.labels ?? {}
+    const keys = body.keys ?? []
+    mustStayInScope(actor, { labels })
+    await checkLabels(tx, actor, before?.labels ?? null, labels)
+    await mustOwnKeys(tx, actor, before, keys)
+    await mustOwnPolicies(tx, actor, before, labels)
+
+    const reload = await reloadOf(tx, name, before, body)
+    const now = await tx.now()
+    const wanted: Consumer = {
+      name,
+      owner: body.owner,
+      labels,
+      keys,
+      reload: reload && { webhook: reload.url, sealedId: reload.sealedId },
+      revision: (before?.revision ?? 0) + 1,
+      createdAt: before?.createdAt ?? now,
+      updatedAt: now,
+    }
+    const changed = !before || !sameJson(fieldsOf(before), fieldsOf(wanted))
+    if (changed) mustHold(await tx.writeConsumer.put(wanted, before?.revision ?? null))
+    const dropped = before?.reload?.sealedId
+    if (dropped !== undefined && dropped !== wanted.reload?.sealedId)
+      await tx.writeSealed.erase(dropped)
+    return { before, resource: changed || !before ? wanted : before, created: !before, changed }
+  }
+}
+
+export const consumerPut = ({
+  before,
+  resource,
+}: {
+  readonly before: Consumer | null
+  readonly resource: Consumer
+}): LedgerEvent => ({
+  action: 'consumer.put',
+  target: { id: resource.name, name: resource.name },
+  outcome: 'succeeded',
+  before: before && asJson(told(before)),
+  after: asJson(told(resource)),
+})
 
 const reloadOf = (
   tx: Tx,

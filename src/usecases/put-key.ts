@@ -6,10 +6,11 @@ import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Key } from '#domain/key.ts'
-import type { Committed, Ledger } from '#domain/ports.ts'
+import type { Committed, Ledger, LedgerEvent, Tx } from '#domain/ports.ts'
 import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
-import { lockPolicies, policyBook, policyForKey, reschedule, selection } from './assign-policies.ts'
+import { lockPolicies } from './assign-policies.ts'
 import { checkShape } from './check-shape.ts'
+import { reassign } from './reassign.ts'
 import { findType, keyFields, keyPlace, type Providers, toldKey } from './registration.ts'
 import { checkLabels, mustBeGranted, mustSee, mustStayInScope } from './rights.ts'
 import { asJson, mustHold, sameJson, type Written, type DeepReadonly } from './written.ts'
@@ -22,77 +23,83 @@ export interface PutKeyDeps {
   readonly providers: Providers
 }
 
+export interface PutKey {
+  readonly name: string
+  readonly body: KeyBody
+  readonly precondition: Precondition
+}
+
 export const putKey =
   ({ ledger, providers }: PutKeyDeps) =>
-  (
-    actor: Actor,
-    {
-      name,
-      body,
-      precondition,
-    }: { readonly name: string; readonly body: KeyBody; readonly precondition: Precondition },
-  ): Promise<Committed<Written<Key>>> =>
+  (actor: Actor, put: PutKey): Promise<Committed<Written<Key>>> =>
     ledger.commit(actor, async (tx) => {
       await lockPolicies(tx)
-      const before = mustSee(actor, await tx.keys.byName(name), 'key', name)
-      checkPrecondition(precondition, before.revision)
-      mustBeSameObject(before, body)
-      const labels = body.labels ?? {}
-      const connection = await tx.connections.get(before.connection)
-      if (connection && body.generate) {
-        checkShape(
-          findType(providers, connection, before.type).generateSchema,
-          body.generate,
-          '/generate',
-        )
-      }
-      if (connection && !sameJson(before.labels, labels)) {
-        await checkLabels(tx, actor, before.labels, labels)
-        mustBeGranted(actor, connection, labels, before.objectId, '/labels')
-      }
-      mustStayInScope(actor, { labels, connection: before.connection })
-
-      const now = await tx.now()
-      const chosen = policyForKey(policyBook(await tx.policies.all()), before, {
-        ...before,
-        labels,
-      })
-      const wanted: Key = {
-        ...before,
-        purpose: body.purpose,
-        owner: body.owner,
-        environment: body.environment,
-        labels,
-        consumers: body.consumers ?? [],
-        usableBy: body.usableBy ?? [],
-        observe: body.observe ?? null,
-        generate: (body.generate ?? null) as JsonObject | null,
-        ...selection(before, chosen, now),
-        revision: before.revision + 1,
-        updatedAt: now,
-      }
-      const changed = !sameJson(writable(before), writable(wanted))
-      const resource = changed ? wanted : before
-      if (changed) {
-        mustHold(await tx.writeKey.update(wanted, before.revision))
-        if (wanted.policy !== before.policy) {
-          await tx.writeKey.assignPolicy([wanted.id], wanted.policy, wanted.policySelectedAt)
-        }
-        await reschedule(tx, wanted, chosen.resolved, now)
-      }
+      const { before, after, changed } = await writeKey(tx, providers, actor, put)
+      const moved = new Map(changed ? [[before.id, before]] : [])
+      const assigned = await reassign(tx, { policies: [], moved }, await tx.now())
+      const resource = assigned.moved.get(after.id) ?? after
       return {
         value: { resource, created: false, changed },
-        audit: [
-          {
-            action: 'key.put',
-            target: { id: before.id, name },
-            outcome: 'succeeded',
-            before: asJson(toldKey(before)),
-            after: asJson(toldKey(resource)),
-          },
-        ],
+        audit: [keyPut(before, resource)],
       }
     })
+
+export interface KeyWrite {
+  readonly before: Key
+  readonly after: Key
+  readonly changed: boolean
+}
+
+/** Everything but which policy applies and when the key is due: `reassign` is to follow, under the same lock. */
+export const writeKey = async (
+  tx: Tx,
+  providers: Providers,
+  actor: Actor,
+  { name, body, precondition }: PutKey,
+): Promise<KeyWrite> => {
+  const before = mustSee(actor, await tx.keys.byName(name), 'key', name)
+  checkPrecondition(precondition, before.revision)
+  mustBeSameObject(before, body)
+  const labels = body.labels ?? {}
+  const connection = await tx.connections.get(before.connection)
+  if (connection && body.generate) {
+    checkShape(
+      findType(providers, connection, before.type).generateSchema,
+      body.generate,
+      '/generate',
+    )
+  }
+  if (connection && !sameJson(before.labels, labels)) {
+    await checkLabels(tx, actor, before.labels, labels)
+    mustBeGranted(actor, connection, labels, before.objectId, '/labels')
+  }
+  mustStayInScope(actor, { labels, connection: before.connection })
+
+  const wanted: Key = {
+    ...before,
+    purpose: body.purpose,
+    owner: body.owner,
+    environment: body.environment,
+    labels,
+    consumers: body.consumers ?? [],
+    usableBy: body.usableBy ?? [],
+    observe: body.observe ?? null,
+    generate: (body.generate ?? null) as JsonObject | null,
+    revision: before.revision + 1,
+    updatedAt: await tx.now(),
+  }
+  const changed = !sameJson(writable(before), writable(wanted))
+  if (changed) mustHold(await tx.writeKey.update(wanted, before.revision))
+  return { before, after: changed ? wanted : before, changed }
+}
+
+export const keyPut = (before: Key, after: Key): LedgerEvent => ({
+  action: 'key.put',
+  target: { id: before.id, name: before.name },
+  outcome: 'succeeded',
+  before: asJson(toldKey(before)),
+  after: asJson(toldKey(after)),
+})
 
 const mustBeSameObject = (key: Key, body: KeyBody): void => {
   const fixed = [

@@ -9,10 +9,11 @@ import { checkPolicy } from '#domain/policy-rules.ts'
 import { type ResolvedPolicy, resolvePolicy } from '#domain/policy.ts'
 import type { Clock, Committed, Ledger, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import { checkPrecondition, noPrecondition, type Precondition } from '#domain/precondition.ts'
-import { lockPolicies, type Reassigned, reassign } from './assign-policies.ts'
+import { lockPolicies } from './assign-policies.ts'
 import { shapeFaults } from './check-shape.ts'
 import { type PolicyInput, readPolicyBody, throwIssues } from './policy-body.ts'
 import { mustBeAllowed, scopedPolicy } from './policy-rights.ts'
+import { type PolicyChange, type Reassigned, type Reassignment, reassign } from './reassign.ts'
 import type { Providers } from './registration.ts'
 import { checkLabels, notFound } from './rights.ts'
 import { asJson, mustHold, sameJson, type Written } from './written.ts'
@@ -42,36 +43,94 @@ export interface WrittenPolicy extends Written<Policy> {
 export const putPolicy =
   (deps: PutPolicyDeps) =>
   async (actor: Actor, put: PutPolicy): Promise<Committed<WrittenPolicy>> => {
-    const input = readPolicyBody(put.body)
-    const name = nameOf(put.name, input)
-    const { issues, warnings } = checkPolicy(input.spec, deps.clock.now())
-    throwIssues('The policy is not usable.', issues, input.at)
+    const draft = draftPolicy(deps.clock.now(), put)
     return deps.ledger.commit(actor, async (tx) => {
       await lockPolicies(tx)
-      const before = await tx.policies.get(name)
-      if (put.name === null && before) {
-        throw new RekeyError('resource.exists', { detail: `There is a policy "${name}" already.` })
+      const write = await writePolicy(tx, deps.providers, actor, draft)
+      const { change } = write
+      const done = change && (await reassign(tx, { policies: [change] }, await tx.now()))
+      const { name } = write.resource
+      const assigned = done?.policies.get(name) ?? null
+      const warnings = [
+        ...write.warnings,
+        ...(assigned ? mustSuitTypes(deps.providers, draft.input, assigned) : []),
+      ]
+      const selected = assigned?.selected ?? (await countSelected(tx, name))
+      return {
+        value: {
+          resource: write.resource,
+          created: !write.before,
+          changed: change !== null,
+          selected,
+          warnings,
+        },
+        audit: [policyPut(write, selected, assigned), ...policyChanges(done?.changed ?? [])],
       }
-      if (before) mustSeePolicy(actor, before, name)
-      checkPrecondition(
-        put.name === null ? noPrecondition : put.precondition,
-        before?.revision ?? null,
-      )
-      // The scope is asked of the state before and after.
-      if (before)
-        await mustBeAllowed(tx, deps.providers, actor, { ...before, at: input.at }, before)
-      await mustBeAllowed(tx, deps.providers, actor, input, before)
-      await checkLabels(tx, actor, before?.labels ?? null, input.labels)
-      return writePolicy(tx, deps.providers, {
-        name,
-        input,
-        before,
-        warnings,
-        actor,
-        owner: put.owner ?? before?.owner ?? null,
-      })
     })
   }
+
+/** What was sent, with all that can be said about it without the database. */
+export interface PolicyDraft {
+  readonly name: string
+  readonly input: PolicyInput
+  readonly warnings: readonly string[]
+  readonly put: PutPolicy
+}
+
+export const draftPolicy = (now: Date, put: PutPolicy): PolicyDraft => {
+  const input = readPolicyBody(put.body)
+  const name = nameOf(put.name, input)
+  const { issues, warnings } = checkPolicy(input.spec, now)
+  throwIssues('The policy is not usable.', issues, input.at)
+  return { name, input, warnings, put }
+}
+
+export interface PolicyWrite {
+  readonly before: Policy | null
+  /** As it is now: unchanged where the same was put again. */
+  readonly resource: Policy
+  /** Null: nothing changed. */
+  readonly change: PolicyChange | null
+  readonly warnings: readonly string[]
+}
+
+/** Rights, and the row. Which keys it applies to is not written: `reassign` is to follow, under the same lock. */
+export const writePolicy = async (
+  tx: Tx,
+  providers: Providers,
+  actor: Actor,
+  { name, input, warnings, put }: PolicyDraft,
+): Promise<PolicyWrite> => {
+  const before = await tx.policies.get(name)
+  if (put.name === null && before) {
+    throw new RekeyError('resource.exists', { detail: `There is a policy "${name}" already.` })
+  }
+  if (before) mustSeePolicy(actor, before, name)
+  checkPrecondition(put.name === null ? noPrecondition : put.precondition, before?.revision ?? null)
+  // The scope is asked of the state before and after.
+  if (before) await mustBeAllowed(tx, providers, actor, { ...before, at: input.at }, before)
+  await mustBeAllowed(tx, providers, actor, input, before)
+  await checkLabels(tx, actor, before?.labels ?? null, input.labels)
+  const now = await tx.now()
+  const wanted: Policy = {
+    name,
+    labels: input.labels,
+    annotations: input.annotations,
+    spec: input.spec,
+    revision: (before?.revision ?? 0) + 1,
+    author: { id: actor.id, name: actor.name },
+    owner: put.owner ?? before?.owner ?? null,
+    createdAt: before?.createdAt ?? now,
+    updatedAt: now,
+  }
+  const told = [...warnings, ...(await strangers(tx, input))]
+  if (before && sameJson(fieldsOf(before), fieldsOf(wanted))) {
+    return { before, resource: before, change: null, warnings: told }
+  }
+  mustHold(await tx.writePolicy.put(wanted, before?.revision ?? null))
+  const change = { name, before, after: wanted, ...effectOf(before, wanted) }
+  return { before, resource: wanted, change, warnings: told }
+}
 
 /** A policy out of scope is not there. */
 export const mustSeePolicy = (actor: Actor, policy: Policy | null, name: string): Policy => {
@@ -96,59 +155,25 @@ const nameOf = (path: string | null, { name, at }: PolicyInput): string => {
   })
 }
 
-interface Write {
-  readonly name: string
-  readonly input: PolicyInput
-  readonly before: Policy | null
-  readonly warnings: readonly string[]
-  readonly actor: Actor
-  readonly owner: string | null
-}
-
-const writePolicy = async (tx: Tx, providers: Providers, write: Write) => {
-  const { name, input, before, actor } = write
-  const now = await tx.now()
-  const wanted: Policy = {
-    name,
-    labels: input.labels,
-    annotations: input.annotations,
-    spec: input.spec,
-    revision: (before?.revision ?? 0) + 1,
-    author: { id: actor.id, name: actor.name },
-    owner: write.owner,
-    createdAt: before?.createdAt ?? now,
-    updatedAt: now,
-  }
-  const changed = !before || !sameJson(fieldsOf(before), fieldsOf(wanted))
-  const after = changed || !before ? wanted : before
-  let assigned: Reassigned | null = null
-  const warnings = [...write.warnings, ...(await strangers(tx, input))]
-  if (changed) {
-    mustHold(await tx.writePolicy.put(wanted, before?.revision ?? null))
-    assigned = await reassign(tx, { name, before, after: wanted, ...effectOf(before, wanted) }, now)
-    warnings.push(...mustSuitTypes(providers, input, assigned))
-  }
-  const selected = assigned?.selected ?? (await countSelected(tx, name))
-  const audit: readonly [LedgerEvent, ...LedgerEvent[]] = [
-    {
-      action: 'policy.put',
-      target: { id: name, name },
-      outcome: 'succeeded',
-      before: before && asJson(fieldsOf(before)),
-      after: asJson({
-        ...fieldsOf(after),
-        revision: after.revision,
-        keys: { selected, gained: assigned?.gained ?? 0, lost: assigned?.lost ?? 0 },
-      }),
-    },
-    ...policyChanges(assigned),
-  ]
-  return { value: { resource: after, created: !before, changed, selected, warnings }, audit }
-}
+export const policyPut = (
+  { before, resource }: PolicyWrite,
+  selected: number,
+  assigned: Reassigned | null,
+): LedgerEvent => ({
+  action: 'policy.put',
+  target: { id: resource.name, name: resource.name },
+  outcome: 'succeeded',
+  before: before && asJson(fieldsOf(before)),
+  after: asJson({
+    ...fieldsOf(resource),
+    revision: resource.revision,
+    keys: { selected, gained: assigned?.gained ?? 0, lost: assigned?.lost ?? 0 },
+  }),
+})
 
 /** The keys that changed hands, one event each for the first hundred; the policy's own event counts them all. */
-export const policyChanges = (assigned: Reassigned | null): readonly LedgerEvent[] =>
-  (assigned?.changed ?? []).map(({ id, name, from, to }) => ({
+export const policyChanges = (changed: Reassignment['changed']): readonly LedgerEvent[] =>
+  changed.map(({ id, name, from, to }) => ({
     action: 'key.policyChanged',
     target: { id, name },
     outcome: 'succeeded',
@@ -181,7 +206,7 @@ const decisive = (policy: Policy | null, resolved: ResolvedPolicy) => ({
 const fieldsOf = ({ labels, annotations, spec }: Policy) => ({ labels, annotations, spec })
 
 /** What the types of the selected keys, and the type that the selector names, cannot do. */
-const mustSuitTypes = (
+export const mustSuitTypes = (
   providers: Providers,
   { spec, at }: PolicyInput,
   { types }: Reassigned,
