@@ -126,10 +126,7 @@ export interface Reads {
     brokenTwice(keyIds: readonly string[]): Promise<readonly string[]>
     /** The last `count` that ended, newest first. */
     ended(keyId: string, count: number): Promise<readonly Rotation[]>
-    /** How many of a group are open beyond `planned`/`awaitingApproval`, and when the last one of it began to mint. */
-    group(
-      groupId: string,
-    ): Promise<{ readonly running: number; readonly lastStartedAt: Date | null }>
+    group(groupId: string): Promise<GroupPlaces>
     /** Open ones of a group that wait in `planned`, oldest first. */
     waitingInGroup(groupId: string, count: number): Promise<readonly string[]>
   }
@@ -167,6 +164,16 @@ export interface Reads {
       limit: number,
     ): Promise<readonly StoredEvent[]>
   }
+}
+
+/** The rotations of a group. */
+export interface GroupPlaces {
+  /** Open beyond `planned` and `awaitingApproval`. */
+  readonly running: number
+  /** Of these, in preflight: they may begin to mint at any moment. */
+  readonly preparing: number
+  /** When the last one began to mint. */
+  readonly lastStartedAt: Date | null
 }
 
 export interface KeyFilter {

@@ -60,7 +60,7 @@ export const machine = {
   },
   awaitingApproval: {
     ...waits,
-    to: ['preflight', 'cancelled'],
+    to: ['preflight', 'overlapping', 'cancelled'],
     undo: 'cancel',
     failure: 'cancelled',
   },
@@ -172,10 +172,11 @@ export const phasesOf = (shape: Shape): readonly Phase[] => {
         : suspend && shape.retire !== 'keep'
           ? ['overlapping', 'suspending', 'soaking', 'retiring', 'completed']
           : ['overlapping', 'retiring', 'completed']
-  if (shape.retireOnly) return ['planned', ...ending]
+  const begin: readonly Phase[] =
+    shape.approvals > 0 ? ['planned', 'awaitingApproval'] : ['planned']
+  if (shape.retireOnly) return [...begin, ...ending]
   return [
-    'planned',
-    ...(shape.approvals > 0 ? (['awaitingApproval'] as const) : []),
+    ...begin,
     'preflight',
     'minting',
     'verifying',

@@ -8,6 +8,7 @@ import { ProviderError, type VerifyHow } from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { nextPhase, type Phase } from '#domain/rotation-machine.ts'
 import { inWindow } from '#domain/windows.ts'
+import { awaitingApproval, planned } from './begin-rotation.ts'
 import { distribute, mint, promoteAtProvider, setOld } from './rotation-effects.ts'
 import {
   carrier,
@@ -39,61 +40,9 @@ export type PhaseHandler = (run: Run, rotation: Rotation) => Promise<Step>
 
 const next = (rotation: Rotation): Phase => nextPhase(rotation.plan.phases, rotation.phase)
 
-/** Seconds between looks at something that nobody rings for: a hold that may be lifted, a group with no free place. */
+/** Between looks at something that nobody rings for: a hold that may be lifted. */
 const lookAgainMs = 5_000
 const longestWaitMs = 60_000
-
-const planned: PhaseHandler = async (run, rotation) => {
-  const to = next(rotation)
-  return to === 'preflight' ? enterPreflight(run, rotation) : move(run, rotation, to)
-}
-
-const awaitingApproval: PhaseHandler = async (run, rotation) => {
-  const { required, roles } = rotation.plan.policy.approval
-  const approvals = await run.ledger.read((db) => db.approvals.of(rotation.id))
-  const given = approvals.filter((approval) => approval.kind === 'approval').length
-  if (given >= required) return enterPreflight(run, rotation)
-  return waitFor(
-    run,
-    rotation,
-    'approval',
-    `${required - given} of ${required} approvals are missing`,
-    {
-      afterMs: null,
-      missing: roles,
-    },
-  )
-}
-
-/** A place in the group is counted under a lock, after this rotation took it: two workers cannot both take the last one. */
-const enterPreflight: PhaseHandler = async (run, rotation) => {
-  const { id, max, spacingMs } = rotation.plan.group
-  const [now, group] = [
-    await run.timers.now(),
-    await run.ledger.read((db) => db.rotations.group(id)),
-  ]
-  const spacing = group.lastStartedAt
-    ? group.lastStartedAt.getTime() + spacingMs - now.getTime()
-    : 0
-  const full = `${max} of ${max} rotations of its group are under way`
-  const wait = (text: string) =>
-    waitFor(run, rotation, 'group', text, { afterMs: Math.max(spacing, lookAgainMs) })
-  if (group.running >= max) return wait(full)
-  if (spacing > 0) return wait('the last rotation of its group began too recently')
-  try {
-    return await move(run, rotation, 'preflight', {
-      also: async (tx) => {
-        await tx.lock(`group:${id}`)
-        if ((await tx.rotations.group(id)).running > max) throw new GroupFull()
-        return []
-      },
-    })
-  } catch (error) {
-    if (error instanceof GroupFull) return wait(full)
-    throw error
-  }
-}
-class GroupFull extends Error {}
 
 const preflight: PhaseHandler = async (run, rotation) => {
   const { policy, nominal } = rotation.plan

@@ -14,6 +14,7 @@ import { keyTypes, providers } from '#providers/registry.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { hashJson } from '#runtime/hash.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
+import { adoptVersion } from '#usecases/adopt-version.ts'
 import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { putPolicy } from '#usecases/put-policy.ts'
 import { makePlanRotations } from '#usecases/plan-rotations.ts'
@@ -209,6 +210,11 @@ export const openEngine = async (
     },
     async rotate(key: string): Promise<string> {
       return (await start(admin, { key, reason: 'a test' })).value.id
+    },
+    /** Adopts a version that somebody made beside Rekey; the id of the rotation that retires it. */
+    async retire(key: string, providerVersion: string): Promise<string> {
+      const adopt = adoptVersion({ ledger, ids, types: keyTypes, hashJson, sessions, clock })
+      return (await adopt(admin, { name: key, providerVersion })).rotationId
     },
     rotation: async (id: string): Promise<Rotation> => {
       const found = await ledger.read((read) => read.rotations.get(id))

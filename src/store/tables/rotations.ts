@@ -53,19 +53,25 @@ export const rotationReads = (db: Db): Reads['rotations'] => ({
       })
     ).map(toRotation),
   group: async (groupId) => {
-    const running = await db.rotation.count({
+    const open = await db.rotation.groupBy({
+      by: ['phase'],
       where: {
         groupId,
         phase: {
           in: openPhases.filter((phase) => phase !== 'planned' && phase !== 'awaitingApproval'),
         },
       },
+      _count: true,
     })
     const { _max } = await db.rotation.aggregate({
       where: { groupId },
       _max: { mintEnteredAt: true },
     })
-    return { running, lastStartedAt: _max.mintEnteredAt }
+    return {
+      running: open.reduce((sum, { _count }) => sum + _count, 0),
+      preparing: open.find(({ phase }) => phase === 'preflight')?._count ?? 0,
+      lastStartedAt: _max.mintEnteredAt,
+    }
   },
   waitingInGroup: async (groupId, count) => {
     const rows = await db.rotation.findMany({

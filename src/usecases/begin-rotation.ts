@@ -1,0 +1,91 @@
+// The first steps of a rotation, before anything is asked of a provider: approvals, then a place in its group.
+//
+// A place is taken in the transaction that moves the rotation on, under the group's lock, so that of any number of workers
+// each sees those that came before. `max` counts all that are under way, retirements too. `minimumSpacing` counts from the
+// last entry into minting; whoever took a place and has not minted yet may do so at any moment, so the next one waits for it.
+// One that stalled in preflight keeps its place and holds up nobody's spacing: resuming it is a person's word.
+
+import type { GroupPlaces } from '#domain/ports.ts'
+import type { Rotation } from '#domain/rotation.ts'
+import { nextPhase } from '#domain/rotation-machine.ts'
+import { move, type Run, type Step, waitFor } from './rotation-engine.ts'
+
+/** Between looks at a group with no free place: nobody may ring for it. */
+const lookAgainMs = 5_000
+const longestWaitMs = 60_000
+
+export const planned = async (run: Run, rotation: Rotation): Promise<Step> => {
+  const to = nextPhase(rotation.plan.phases, rotation.phase)
+  return to === 'awaitingApproval' ? move(run, rotation, to) : takePlace(run, rotation)
+}
+
+export const awaitingApproval = async (run: Run, rotation: Rotation): Promise<Step> => {
+  const { required, roles } = rotation.plan.policy.approval
+  const approvals = await run.ledger.read((db) => db.approvals.of(rotation.id))
+  const given = approvals.filter((approval) => approval.kind === 'approval').length
+  if (given >= required) return takePlace(run, rotation)
+  const text = `${required - given} of ${required} approvals are missing`
+  return waitFor(run, rotation, 'approval', text, { afterMs: null, missing: roles })
+}
+
+const takePlace = async (run: Run, rotation: Rotation): Promise<Step> => {
+  const { id } = rotation.plan.group
+  const now = await run.timers.now()
+  // A look outside the lock, so that those who wait do not queue for it.
+  const closed = noPlace(rotation, await run.ledger.read((db) => db.rotations.group(id)), now)
+  if (closed) return waitForPlace(run, rotation, closed)
+  try {
+    return await move(run, rotation, nextPhase(rotation.plan.phases, rotation.phase), {
+      also: async (tx) => {
+        await tx.lock(`group:${id}`)
+        const taken = noPlace(rotation, withoutOne(await tx.rotations.group(id)), await tx.now())
+        if (taken) throw new NoPlace(taken)
+        return []
+      },
+    })
+  } catch (error) {
+    if (error instanceof NoPlace) return waitForPlace(run, rotation, error.closed)
+    throw error
+  }
+}
+
+interface ClosedGroup {
+  readonly text: string
+  readonly inMs: number
+}
+class NoPlace extends Error {
+  readonly closed: ClosedGroup
+  constructor(closed: ClosedGroup) {
+    super(closed.text)
+    this.closed = closed
+  }
+}
+
+/** `others`: without the rotation itself. */
+const noPlace = (
+  { plan: { group, retireOnly } }: Rotation,
+  others: GroupPlaces,
+  now: Date,
+): ClosedGroup | null => {
+  const { max, spacingMs } = group
+  if (others.running >= max)
+    return { text: `${max} of ${max} rotations of its group are under way`, inMs: 0 }
+  // A retirement makes nothing new.
+  if (retireOnly || spacingMs === 0) return null
+  if (others.preparing > 0)
+    return { text: 'another rotation of its group is about to begin', inMs: 0 }
+  const inMs = others.lastStartedAt ? others.lastStartedAt.getTime() + spacingMs - now.getTime() : 0
+  return inMs > 0 ? { text: 'the last rotation of its group began too recently', inMs } : null
+}
+
+/** This transaction has moved the rotation already: it counts itself. */
+const withoutOne = (group: GroupPlaces): GroupPlaces => ({
+  ...group,
+  running: group.running - 1,
+  preparing: group.preparing - 1,
+})
+
+const waitForPlace = (run: Run, rotation: Rotation, { text, inMs }: ClosedGroup): Promise<Step> =>
+  waitFor(run, rotation, 'group', text, {
+    afterMs: Math.min(Math.max(inMs, lookAgainMs), longestWaitMs),
+  })

@@ -1,0 +1,116 @@
+// Places in a group (`concurrency`), taken by several workers at once: `max` and `minimumSpacing` hold at every moment (I17).
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Key } from '#domain/key.ts'
+import { admin, type Engine, openEngine, person } from '#test/support/engine.ts'
+
+let engine: Engine
+beforeAll(async () => {
+  engine = await openEngine()
+})
+afterAll(() => engine.close())
+
+const minute = 60_000
+
+const fleet = async (
+  set: string,
+  size: number,
+  concurrency: { readonly max: number; readonly minimumSpacing?: string },
+): Promise<readonly Key[]> => {
+  const keys: Key[] = []
+  for (let n = 0; n < size; n++) keys.push(await engine.key(`${set}-${n}`, { labels: { set } }))
+  await engine.policy(set, {
+    selector: { matchLabels: { set } },
+    overlap: { min: '1m' },
+    concurrency,
+  })
+  return keys
+}
+
+const group = async (set: string) => {
+  const rows = await engine.sql(
+    `SELECT phase, mint_entered_at AS minted FROM app.rotation WHERE group_id = $1 ORDER BY mint_entered_at`,
+    [`policy:${set}`],
+  )
+  return {
+    phases: rows.map(({ phase }) => String(phase)),
+    running: rows.filter(
+      ({ phase }) => !['planned', 'awaitingApproval', 'completed'].includes(String(phase)),
+    ).length,
+    minted: rows.flatMap(({ minted }) => (minted instanceof Date ? [minted.getTime()] : [])),
+  }
+}
+
+/** Every worker advances every rotation, all at once. */
+const rush = async (ids: readonly string[]): Promise<void> => {
+  const workers = ['a', 'b', 'c'].map((name) => engine.worker(name))
+  await Promise.all(workers.flatMap((work) => ids.map((id) => work(id))))
+}
+
+test('workers that rush for places keep max and minimumSpacing at every step', async () => {
+  const keys = await fleet('rush', 5, { max: 2, minimumSpacing: '30m' })
+  const ids = await Promise.all(keys.map(({ name }) => engine.rotate(name)))
+  for (let step = 0; step < 40; step++) {
+    await rush(ids)
+    const { running, minted, phases } = await group('rush')
+    expect(running).toBeLessThanOrEqual(2)
+    for (const [n, at] of minted.entries())
+      expect(at - (minted[n - 1] ?? -Infinity)).toBeGreaterThanOrEqual(30 * minute)
+    if (phases.every((phase) => phase === 'completed')) break
+    await engine.clock.advance(10 * minute)
+  }
+  expect((await group('rush')).phases).toEqual(keys.map(() => 'completed'))
+  expect(engine.faults).toEqual([])
+})
+
+test('a rotation that prepares keeps its place: the next one waits until it has minted or ended', async () => {
+  await fleet('prepares', 2, { max: 5, minimumSpacing: '30m' })
+  await engine.freeze('an audit', { matchLabels: { set: 'prepares' } })
+  const first = await engine.rotate('prepares-0')
+  const second = await engine.rotate('prepares-1')
+  await engine.drain()
+  expect((await engine.rotation(first)).phase).toBe('preflight')
+  expect((await engine.rotation(second)).phase).toBe('planned')
+  await engine.steer.cancel(admin, first, { reason: 'not now' })
+  await engine.until(second, ['preflight'], 10 * minute, minute)
+})
+
+test('the retirement of an adopted version takes a place too', async () => {
+  const [key] = await fleet('retire', 2, { max: 1 })
+  const made = await engine.vault.insert({
+    object: key?.id ?? '',
+    operationId: 'by-hand',
+    algorithm: 'secret',
+    material: (await engine.ledger.read(async () => engine.vault.open(key?.id ?? '', 1))) as never,
+    publicKey: null,
+  })
+  const running = await engine.rotate('retire-1')
+  await engine.until(running, ['overlapping'])
+  const retirement = await engine.retire('retire-0', String(made.version))
+  await engine.drain()
+  expect((await engine.rotation(retirement)).phase).toBe('planned')
+  await engine.until(running, 'end', 3 * 60 * minute, minute)
+  await engine.until(retirement, 'end', 3 * 60 * minute, minute)
+})
+
+test('a retirement asks for the approvals of the policy', async () => {
+  const key = await engine.key('asked', { labels: { set: 'asked' } })
+  await engine.policy('asked', {
+    selector: { matchLabels: { set: 'asked' } },
+    approval: { required: 1 },
+  })
+  const made = await engine.vault.insert({
+    object: key.id,
+    operationId: 'by-hand',
+    algorithm: 'secret',
+    material: (await engine.vault.open(key.id, 1)) as never,
+    publicKey: null,
+  })
+  const id = await engine.retire('asked', String(made.version))
+  const { planHash } = await engine.until(id, ['awaitingApproval'])
+  await engine.clock.advance(minute)
+  await engine.drain()
+  expect((await engine.rotation(id)).phase).toBe('awaitingApproval')
+  await engine.steer.approve(person('bob', 'approver'), id, { planHash })
+  expect((await engine.until(id, 'end', 60 * minute, minute)).phase).toBe('completed')
+})
