@@ -242,7 +242,7 @@ export const startApp = async ({
           hashJson,
           tally: makeTally(clock, minute),
         }),
-        ...policyRoutes({ providers: byId, clock }),
+        ...policyRoutes({ providers: byId, egress, clock }),
         ...rotationRoutes({ types: keyTypes, hashJson, ids, timers, clock }),
         ...consumerRoutes({ egress }),
         ...sinkRoutes({ egress }),

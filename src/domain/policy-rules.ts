@@ -147,23 +147,16 @@ const webhooksHaveAddress: Rule = (spec) =>
   })
 
 const targetsAreWhole: Rule = (spec) =>
-  (spec.publish ?? []).flatMap(({ connection, type, ref }, i) => {
+  (spec.publish ?? []).map(({ connection, type }, i) => {
     const at = `/publish/${i}`
-    if (type !== 'file') {
-      return [
-        connection === undefined
-          ? invalid(at, `type ${type} needs a connection`, 'only type file has none')
-          : null,
-      ]
+    if (type === 'file') {
+      return impossible(
+        `${at}/type`,
+        'nothing writes to files yet',
+        'publish to an object at a connection, and let the application read it there',
+      )
     }
-    return [
-      connection === undefined
-        ? null
-        : invalid(`${at}/connection`, 'type file takes no connection'),
-      typeof ref['path'] === 'string' && ref['path'] !== ''
-        ? null
-        : invalid(`${at}/ref`, 'type file needs ref.path'),
-    ]
+    return connection === undefined ? invalid(at, `type ${type} needs a connection`) : null
   })
 
 const parametersAreFlat: Rule = (spec) => [

@@ -58,7 +58,7 @@ const blackoutSchema = strict({
   to: optional(timestampSchema),
 })
 
-/** `type: file` writes below the publish directory and has no connection; all others name one. */
+/** An object at a connection. `type: file` has none, and is refused until something writes files. */
 const publishSchema = strict({
   name: nameSchema,
   connection: optional(nameSchema),

@@ -1,55 +1,104 @@
 // What a policy asks of a key type that the type cannot do. Asked when a policy is written (for the types that it selects or
-// names) and again when a rotation is planned.
+// names), when a key comes under it, and again when a rotation is planned.
 
 import { parseDuration } from './duration.ts'
 import type { Checked, Issue } from './issue.ts'
 import type { PolicySpec } from './policy-schema.ts'
 import type { TypeTraits } from './provider.ts'
 
+/** The part of a type that the rules look at. */
+export interface PolicedType {
+  readonly type: string
+  readonly traits: Pick<
+    TypeTraits,
+    'slot' | 'usage' | 'suspend' | 'undo' | 'publishable' | 'verifies'
+  >
+}
+
 /** Pointers are relative to the spec. */
-export const checkPolicyAgainstType = (
-  spec: PolicySpec,
-  type: {
-    readonly type: string
-    readonly traits: Pick<TypeTraits, 'slot' | 'usage' | 'suspend' | 'undo'>
-  },
-): Checked => {
-  const { slot, usage, suspend, undo } = type.traits
-  const issues: (Issue | null)[] = [
-    slot === 'single' && spec.acceptGap !== true
-      ? {
+export const checkPolicyAgainstType = (spec: PolicySpec, type: PolicedType): Checked => ({
+  issues: rules.flatMap((rule) => rule(spec, type)),
+  warnings:
+    type.traits.undo === 'none'
+      ? [`${type.type} cannot be rolled back once its new version is handed out`]
+      : [],
+})
+
+type Rule = (spec: PolicySpec, type: PolicedType) => readonly Issue[]
+
+const impossible = (pointer: string, detail: string, hint: string): Issue => ({
+  code: 'policy.impossible',
+  pointer,
+  detail,
+  hint,
+})
+
+const gapIsAccepted: Rule = (spec, { type, traits }) =>
+  traits.slot === 'single' && spec.acceptGap !== true
+    ? [
+        {
           code: 'policy.gapNotAccepted',
           pointer: spec.acceptGap === undefined ? '' : '/acceptGap',
-          detail: `${type.type} has one slot: the old version stops working before the new one does`,
+          detail: `${type} has one slot: the old version stops working before the new one does`,
           hint: 'write acceptGap: true if the keys may have this gap; it is planned, measured and recorded',
-        }
-      : null,
-    usage === null && parseDuration(spec.overlap?.unusedFor ?? '0s') > 0
-      ? {
-          code: 'policy.impossible',
-          pointer: '/overlap/unusedFor',
-          detail: `nobody can tell when a version of ${type.type} was last used`,
-          hint: 'leave unusedFor out, and ask consumers for acknowledgement instead',
-        }
-      : null,
-    // An internal slot has no old version that Rekey could remove.
-    spec.retire === 'destroy' &&
-    !suspend &&
-    slot !== 'internal' &&
-    (spec.approval?.required ?? 0) < 1
-      ? {
-          code: 'policy.impossible',
-          pointer: '/retire',
-          detail: `${type.type} cannot be switched off for a while before it is destroyed, so nothing would prove that it is unused`,
-          hint: 'ask for approval.required of at least 1, or write retire: disable or retire: keep',
-        }
-      : null,
-  ]
-  return {
-    issues: issues.filter((issue) => issue !== null),
-    warnings:
-      undo === 'none'
-        ? [`${type.type} cannot be rolled back once its new version is handed out`]
-        : [],
-  }
-}
+        },
+      ]
+    : []
+
+const usageIsKnown: Rule = (spec, { type, traits }) =>
+  traits.usage === null && parseDuration(spec.overlap?.unusedFor ?? '0s') > 0
+    ? [
+        impossible(
+          '/overlap/unusedFor',
+          `nobody can tell when a version of ${type} was last used`,
+          'leave unusedFor out, and ask consumers for acknowledgement instead',
+        ),
+      ]
+    : []
+
+/** An internal slot has no old version that Rekey could remove. */
+const destructionIsProven: Rule = (spec, { type, traits }) =>
+  spec.retire === 'destroy' &&
+  !traits.suspend &&
+  traits.slot !== 'internal' &&
+  (spec.approval?.required ?? 0) < 1
+    ? [
+        impossible(
+          '/retire',
+          `${type} cannot be switched off for a while before it is destroyed, so nothing would prove that it is unused`,
+          'ask for approval.required of at least 1, or write retire: disable or retire: keep',
+        ),
+      ]
+    : []
+
+const valueCanLeave: Rule = (spec, { type, traits }) =>
+  (spec.publish ?? []).length > 0 && !traits.publishable
+    ? [
+        impossible(
+          '/publish',
+          `the value of a ${type} does not leave its provider`,
+          'leave publish out, or select other keys',
+        ),
+      ]
+    : []
+
+const checksAreKnown: Rule = (spec, { type, traits }) =>
+  (spec.verify ?? []).flatMap((check, i) =>
+    check.type === 'webhook' || traits.verifies.includes(check.type)
+      ? []
+      : [
+          impossible(
+            `/verify/${i}`,
+            `a ${type} cannot be verified by ${check.type}`,
+            `it can by ${[...traits.verifies, 'webhook'].join(', ')}`,
+          ),
+        ],
+  )
+
+const rules: readonly Rule[] = [
+  gapIsAccepted,
+  usageIsKnown,
+  destructionIsProven,
+  valueCanLeave,
+  checksAreKnown,
+]

@@ -36,9 +36,15 @@ export interface TypeTraits {
   readonly material: 'ours' | 'provider'
   /** Whether a policy may `publish` to an object of this type. */
   readonly publishTarget: boolean
+  /** Whether a policy may `publish` its value elsewhere: Rekey holds it sealed, or may read it. */
+  readonly publishable: boolean
+  /** The checks of a new version that a policy may ask for. */
+  readonly verifies: readonly PolicyCheck[]
   /** What `POST /keys/{name}/signatures` and its siblings may ask for. */
   readonly operations: readonly CryptoOperation[]
 }
+
+export type PolicyCheck = Exclude<VerifyHow, 'refused'>
 
 export type CryptoOperation = 'sign' | 'encrypt' | 'decrypt'
 

@@ -14,6 +14,7 @@ import {
   type Providers,
   type Registration,
 } from './registration.ts'
+import { keyMustSuit } from './suits-type.ts'
 
 /** Inserts the key's row, with all checks made again under the locks. Used by creation too. */
 export const insertKey = async (
@@ -45,7 +46,9 @@ export const insertKey = async (
     type: input.type,
     labels: input.labels ?? {},
   }
-  const chosen = policyForNewKey(policyBook(await tx.policies.all()), selectable)
+  const policies = await tx.policies.all()
+  const chosen = policyForNewKey(policyBook(policies), selectable)
+  keyMustSuit(policies, selectable, place.type)
   const now = await tx.now()
   const key = keyOf(id, input, place, selection(null, chosen, now), now)
   await tx.writeKey.insert(key)

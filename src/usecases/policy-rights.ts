@@ -11,7 +11,7 @@ import type { Reads } from '#domain/ports.ts'
 import { checkShape } from './check-shape.ts'
 import type { PolicyInput } from './policy-body.ts'
 import { findType, objectIdOf, type Providers } from './registration.ts'
-import { isAdmin, liesWithin, mustBeGranted, mustStayInScope } from './rights.ts'
+import { liesWithin, mustBeGranted, mustStayInScope } from './rights.ts'
 import { sameJson } from './written.ts'
 
 export const mustBeAllowed = async (
@@ -70,13 +70,6 @@ const mustReachTarget = async (
   actor: Actor,
   { target, selector, pointer, known }: Target,
 ): Promise<void> => {
-  if (target.type === 'file') {
-    if (isAdmin(actor) || known) return
-    throw new RekeyError('auth.denied', {
-      detail: 'Only an admin publishes to files.',
-      errors: [{ pointer: `${pointer}/type`, detail: 'admin only' }],
-    })
-  }
   const connection = await db.connections.get(target.connection ?? '')
   if (!connection) {
     throw new RekeyError('request.impossible', {
@@ -104,4 +97,10 @@ const mustReachTarget = async (
     `${pointer}/ref`,
   )
   mustBeGranted(actor, connection, selector.matchLabels ?? {}, objectId, `${pointer}/ref`)
+  if (await db.keys.byObject(objectId)) {
+    throw new RekeyError('key.objectTaken', {
+      detail: 'The object is managed by a key: publishing there would write over its versions.',
+      errors: [{ pointer: `${pointer}/ref`, detail: 'managed by a key' }],
+    })
+  }
 }

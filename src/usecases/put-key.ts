@@ -6,13 +6,14 @@ import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Key } from '#domain/key.ts'
-import type { Committed, Ledger, LedgerEvent, Tx } from '#domain/ports.ts'
+import type { Committed, Ledger, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
 import { lockPolicies } from './assign-policies.ts'
 import { checkShape } from './check-shape.ts'
 import { reassign } from './reassign.ts'
 import { findType, keyFields, keyPlace, type Providers, toldKey } from './registration.ts'
 import { checkLabels, mustBeGranted, mustSee, mustStayInScope } from './rights.ts'
+import { keyMustSuit } from './suits-type.ts'
 import { asJson, mustHold, sameJson, type Written, type DeepReadonly } from './written.ts'
 
 const keyBody = Type.Object({ ...keyPlace, ...keyFields })
@@ -38,11 +39,19 @@ export const putKey =
       const moved = new Map(changed ? [[before.id, before]] : [])
       const assigned = await reassign(tx, { policies: [], moved }, await tx.now())
       const resource = assigned.moved.get(after.id) ?? after
+      if (!sameJson(before.labels, resource.labels)) await movedMustSuit(tx, providers, resource)
       return {
         value: { resource, created: false, changed },
         audit: [keyPut(before, resource)],
       }
     })
+
+/** By the state at the end: whatever policies select the key now. */
+export const movedMustSuit = async (db: Reads, providers: Providers, key: Key): Promise<void> => {
+  const connection = await db.connections.get(key.connection)
+  if (connection)
+    keyMustSuit(await db.policies.all(), key, findType(providers, connection, key.type))
+}
 
 export interface KeyWrite {
   readonly before: Key

@@ -3,24 +3,25 @@
 
 import { type Actor, inScope } from '#domain/actor.ts'
 import type { Policy } from '#domain/connection.ts'
-import { RekeyError } from '#domain/errors.ts'
-import { checkPolicyAgainstType } from '#domain/policy-type-rules.ts'
+import { isRekeyError, RekeyError } from '#domain/errors.ts'
 import { checkPolicy } from '#domain/policy-rules.ts'
 import { type ResolvedPolicy, resolvePolicy } from '#domain/policy.ts'
 import type { Clock, Committed, Ledger, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import { checkPrecondition, noPrecondition, type Precondition } from '#domain/precondition.ts'
 import { lockPolicies } from './assign-policies.ts'
-import { shapeFaults } from './check-shape.ts'
 import { type PolicyInput, readPolicyBody, throwIssues } from './policy-body.ts'
 import { mustBeAllowed, scopedPolicy } from './policy-rights.ts'
 import { type PolicyChange, type Reassigned, type Reassignment, reassign } from './reassign.ts'
+import type { EgressRules } from './put-connection.ts'
 import type { Providers } from './registration.ts'
 import { checkLabels, notFound } from './rights.ts'
+import { policyMustSuit } from './suits-type.ts'
 import { asJson, mustHold, sameJson, type Written } from './written.ts'
 
 export interface PutPolicyDeps {
   readonly ledger: Ledger
   readonly providers: Providers
+  readonly egress: EgressRules
   readonly clock: Clock
 }
 
@@ -43,7 +44,7 @@ export interface WrittenPolicy extends Written<Policy> {
 export const putPolicy =
   (deps: PutPolicyDeps) =>
   async (actor: Actor, put: PutPolicy): Promise<Committed<WrittenPolicy>> => {
-    const draft = draftPolicy(deps.clock.now(), put)
+    const draft = draftPolicy(deps, put)
     return deps.ledger.commit(actor, async (tx) => {
       await lockPolicies(tx)
       const write = await writePolicy(tx, deps.providers, actor, draft)
@@ -56,6 +57,11 @@ export const putPolicy =
         ...(assigned ? mustSuitTypes(deps.providers, draft.input, assigned) : []),
       ]
       const selected = assigned?.selected ?? (await countSelected(tx, name))
+      if (selected > 1 && (draft.input.spec.publish ?? []).length > 0) {
+        warnings.push(
+          `it publishes ${selected} keys to the same place: each rotation replaces what the one before wrote there`,
+        )
+      }
       return {
         value: {
           resource: write.resource,
@@ -77,13 +83,33 @@ export interface PolicyDraft {
   readonly put: PutPolicy
 }
 
-export const draftPolicy = (now: Date, put: PutPolicy): PolicyDraft => {
+export const draftPolicy = (
+  { clock, egress }: Pick<PutPolicyDeps, 'clock' | 'egress'>,
+  put: PutPolicy,
+): PolicyDraft => {
   const input = readPolicyBody(put.body)
   const name = nameOf(put.name, input)
-  const { issues, warnings } = checkPolicy(input.spec, now)
+  const { issues, warnings } = checkPolicy(input.spec, clock.now())
   throwIssues('The policy is not usable.', issues, input.at)
+  mustBeDialled(egress, input)
   return { name, input, warnings, put }
 }
+
+/** A webhook that no worker would ever dial would fail every rotation. */
+const mustBeDialled = (egress: EgressRules, { spec, at }: PolicyInput): void =>
+  (spec.verify ?? []).forEach(({ url }, i) => {
+    if (url === undefined) return
+    try {
+      egress.checkUrl(url, 'webhook', { insecure: false })
+    } catch (error) {
+      if (!isRekeyError(error)) throw error
+      throw new RekeyError(error.code, {
+        detail: error.message,
+        ...(error.hint === undefined ? {} : { hint: error.hint }),
+        errors: [{ pointer: `${at}/verify/${i}/url`, detail: 'may not be dialled' }],
+      })
+    }
+  })
 
 export interface PolicyWrite {
   readonly before: Policy | null
@@ -218,20 +244,7 @@ export const mustSuitTypes = (
   const found = [...providers.values()].flatMap((provider) =>
     provider.types.filter(({ type }) => wanted.has(type)),
   )
-  return found.flatMap((type) => {
-    const { issues, warnings } = checkPolicyAgainstType(spec, type)
-    throwIssues(`The policy does not suit ${type.type}.`, issues, at)
-    const faults = spec.generate
-      ? shapeFaults(type.generateSchema, spec.generate, `${at}/generate`)
-      : []
-    if (faults.length > 0) {
-      throw new RekeyError('policy.impossible', {
-        detail: `The policy's generate does not suit ${type.type}.`,
-        errors: faults,
-      })
-    }
-    return warnings
-  })
+  return found.flatMap((type) => policyMustSuit(spec, type, at))
 }
 
 /** Names that mean nothing yet: legal, since files come in any order, and probably not meant. */

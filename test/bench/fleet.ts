@@ -5,6 +5,7 @@ import { systemActor } from '#domain/actor.ts'
 import { Secret } from '#domain/secret.ts'
 import { providers } from '#providers/registry.ts'
 import { systemClock } from '#runtime/clock.ts'
+import { makeEgress } from '#runtime/egress.ts'
 import { putPolicy } from '#usecases/put-policy.ts'
 import { type BenchDatabase, unguarded } from './place.ts'
 
@@ -88,6 +89,7 @@ export const putFleetPolicy = async (
   const put = putPolicy({
     ledger: db.ledger,
     providers: new Map(providers.map((provider) => [provider.id, provider])),
+    egress: makeEgress({ allow: [] }),
     clock: systemClock,
   })
   const spec = {

@@ -120,8 +120,13 @@ const declarations = (bench: Bench): void => {
       )
     if (traits.operations.length === 0)
       refused.push(session.operate(object, current, 'sign', new Uint8Array(32), call()))
-    if (traits.material === 'provider' && traits.slot === 'internal')
+    if (traits.material === 'provider' && !traits.publishable)
       refused.push(session.readMaterial(object, current, call()))
+    const checks = ['roundTrip', 'login', 'oldDataReadable'] as const
+    for (const how of checks.filter((check) => !traits.verifies.includes(check))) {
+      const order = { object, providerVersion: current, material: null, how, preImage: {} }
+      refused.push(session.verify(order, call()))
+    }
     for (const error of await Promise.all(refused.map((work) => failure(work)))) {
       expect(error).toMatchObject({ kind: 'unsupported', effect: 'none' })
     }

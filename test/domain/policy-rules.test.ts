@@ -32,10 +32,6 @@ describe('rules', () => {
         blackouts: [{ name: 'old', from: '2020-01-01T00:00:00Z', to: '2020-01-02T00:00:00Z' }],
       },
     ],
-    [
-      'publishing to a file',
-      { ...base, publish: [{ name: 'disk', type: 'file', ref: { path: 'orders/db' } }] },
-    ],
     ['jitter as long as the window', scheduled({ jitter: '2h', window: '2h' })],
     ['jitter without a window', scheduled({ jitter: '2h' })],
     ['jitter beside a window of 0s, which is none', scheduled({ jitter: '2h', window: '0s' })],
@@ -227,16 +223,10 @@ describe('rules', () => {
       '/publish/0',
     ],
     [
-      'publishing to a file through a connection',
-      { ...base, publish: [{ name: 'x', type: 'file', connection: 'c', ref: { path: 'p' } }] },
-      'request.invalid',
-      '/publish/0/connection',
-    ],
-    [
-      'publishing to a file without a path',
-      { ...base, publish: [{ name: 'x', type: 'file', ref: {} }] },
-      'request.invalid',
-      '/publish/0/ref',
+      'publishing to a file, which nothing writes yet',
+      { ...base, publish: [{ name: 'x', type: 'file', ref: { path: 'p' } }] },
+      'request.impossible',
+      '/publish/0/type',
     ],
     [
       'nested parameters',
@@ -324,6 +314,8 @@ describe('a policy against a key type', () => {
     usage: { source: 'cloudtrail', lagMs: 0 },
     suspend: true,
     undo: 'pointer',
+    publishable: true,
+    verifies: ['roundTrip'],
   } as const
   const codes = (spec: Partial<PolicySpec>, more: object = {}) =>
     checkPolicyAgainstType(
@@ -358,6 +350,22 @@ describe('a policy against a key type', () => {
     expect(codes({ retire: 'destroy' }, { suspend: false, slot: 'internal' })).toEqual([])
   })
 
+  test('what never leaves its provider is not published', () => {
+    const publish = [{ name: 'out', connection: 'c', type: 'x.y', ref: {} }]
+    expect(codes({ publish }, { publishable: false })).toEqual([['policy.impossible', '/publish']])
+    expect(codes({ publish })).toEqual([])
+    expect(codes({}, { publishable: false })).toEqual([])
+  })
+
+  test('only checks that the type knows can be asked for, and webhooks', () => {
+    const verify: PolicySpec['verify'] = [
+      { type: 'webhook', url: 'https://orders.example.com/selftest' },
+      { type: 'roundTrip' },
+      { type: 'login' },
+    ]
+    expect(codes({ verify })).toEqual([['policy.impossible', '/verify/2']])
+  })
+
   test('a type that cannot be rolled back is a warning', () => {
     expect(
       checkPolicyAgainstType(base, { type: 'x.y', traits: { ...traits, undo: 'none' } }).warnings,
@@ -367,7 +375,10 @@ describe('a policy against a key type', () => {
   test('every refusal says what to do', () => {
     const all = checkPolicyAgainstType(
       { ...base, retire: 'destroy', overlap: { unusedFor: '1h' } },
-      { type: 'x.y', traits: { slot: 'single', usage: null, suspend: false, undo: 'none' } },
+      {
+        type: 'x.y',
+        traits: { ...traits, slot: 'single', usage: null, suspend: false, undo: 'none' },
+      },
     ).issues
     expect(all).toHaveLength(3)
     expect(all.every(({ hint }) => hint !== undefined && hint !== '')).toBe(true)

@@ -12,6 +12,7 @@ import type { ProviderPorts, Session } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { keyTypes, providers } from '#providers/registry.ts'
 import { systemClock } from '#runtime/clock.ts'
+import { makeEgress } from '#runtime/egress.ts'
 import { hashJson } from '#runtime/hash.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import { adoptVersion } from '#usecases/adopt-version.ts'
@@ -84,6 +85,8 @@ export const openEngine = async (
   const plan = makePlanRotations({ ledger, timers, ids, types: keyTypes, hashJson }, 'w1')
   const start = makeStartRotation({ ledger, ids, types: keyTypes, hashJson })
   const steering = { ledger, timers }
+  // Webhooks of tests live here.
+  const egress = makeEgress({ allow: ['127.0.0.1'] })
 
   await ledger.commit(systemActor('system', 'test'), async (tx) => {
     const now = await tx.now()
@@ -145,7 +148,7 @@ export const openEngine = async (
     },
     /** Defaults that a test wants: no waiting. `spec` wins. */
     async policy(name: string, spec: Partial<PolicySpec> = {}): Promise<void> {
-      const put = putPolicy({ ledger, providers: byId, clock })
+      const put = putPolicy({ ledger, providers: byId, egress, clock })
       await put(admin, {
         name,
         body: {

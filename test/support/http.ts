@@ -80,7 +80,7 @@ export const productRoutes = (house: House): readonly Route[] => {
       hashJson,
       tally: makeTally(clock, 60_000),
     }),
-    ...policyRoutes({ providers: byId, clock }),
+    ...policyRoutes({ providers: byId, egress, clock }),
     ...rotationRoutes({ types, hashJson, ids, timers, clock }),
     ...consumerRoutes({ egress }),
     ...sinkRoutes({ egress }),

@@ -25,7 +25,7 @@ export const vaultLike: Provider = {
       ...base,
       type: 'storeLike.secret',
       title: 'a store',
-      traits: { ...base.traits, publishTarget: true },
+      traits: { ...base.traits, publishTarget: true, verifies: ['roundTrip'] },
     },
     {
       ...base,

@@ -354,12 +354,8 @@ describe('authority', () => {
     )
   })
 
-  test('files, unknown connections and things that are no targets are refused', async () => {
+  test('unknown connections and things that are no targets are refused', async () => {
     const base = { ...select('targets'), manual: true }
-    const file = [{ name: 'out', type: 'file', ref: { path: 'x' } }]
-    expect(await codeOf(house.policy('t1', { ...base, publish: file }, operator))).toBe(
-      'auth.denied',
-    )
     const nowhere = [
       { name: 'out', connection: 'nowhere', type: 'storeLike.secret', ref: { path: 'x' } },
     ]

@@ -15,6 +15,7 @@ import {
   putPolicy,
   type WrittenPolicy,
 } from '#usecases/put-policy.ts'
+import type { EgressRules } from '#usecases/put-connection.ts'
 import { pageInScope } from '#usecases/written.ts'
 import { type Route, route } from '../route.ts'
 import { listOf, nameParams, nullable, strict } from '../schemas.ts'
@@ -23,6 +24,7 @@ import { deletedBody, deletedSchema, shownLabels, timesOf, writtenTimes } from '
 export interface PolicyRoutesDeps {
   readonly providers: ReadonlyMap<string, Provider>
   readonly clock: Clock
+  readonly egress: EgressRules
 }
 
 const policySchema = strict(

@@ -20,6 +20,8 @@ const traits: TypeTraits = {
   deliver: true,
   material: 'provider',
   publishTarget: false,
+  publishable: true,
+  verifies: ['roundTrip', 'login', 'oldDataReadable'],
   operations: [],
 }
 
@@ -52,6 +54,7 @@ export const localKey: KeyType = {
     ...traits,
     authority: 'self',
     deliver: false,
+    publishable: false,
     operations: ['sign', 'encrypt', 'decrypt'],
   },
   refSchema: emptyRef,

@@ -34,6 +34,8 @@ const kv2Traits: TypeTraits = {
   deliver: false,
   material: 'ours',
   publishTarget: true,
+  publishable: true,
+  verifies: ['roundTrip'],
   operations: [],
 }
 
@@ -53,6 +55,8 @@ const transitTraits: TypeTraits = {
   deliver: false,
   material: 'provider',
   publishTarget: false,
+  publishable: false,
+  verifies: ['roundTrip', 'oldDataReadable'],
   operations: [],
 }
 
