@@ -45,23 +45,30 @@ export const readSources = async (
 
 /** All documents, or a Failure with every issue of every file and its place. */
 export const checkSources = async (io: CliIo, files: readonly SourceFile[]): Promise<Checked> => {
-  const { validateDocument } = await import('#domain/validate-document.ts')
-  const { renderIssues } = await import('#domain/render-issues.ts')
-  const now = io.clock.now()
-  const results = files.map((file) => ({ file, ...validateDocument(file.text, now, file.name) }))
-  const documents = results.flatMap(({ file, documents: own }) =>
-    own.map((document) => ({ ...document, file })),
-  )
-  const twice = repeated(documents)
-  const texts = results.map(({ file, issues }) =>
-    renderIssues(file.text, [...issues, ...twice.filter((issue) => issue.file === file.name)]),
-  )
-  const issues = [...results.flatMap((result) => result.issues), ...twice]
-  if (issues.length > 0) throw invalid(issues, texts.filter((text) => text !== '').join('\n\n'))
-  const warnings = documents.flatMap((document) =>
-    document.warnings.map((text) => `${document.file.name}: ${document.name}: ${text}`),
+  const { validateSources } = await import('#domain/validate-document.ts')
+  const sources = files.map(({ name, text }) => ({ file: name, text }))
+  const { documents: valid, issues } = validateSources(sources, io.clock.now())
+  if (issues.length > 0) throw invalid(issues, await excerpts(files, issues))
+  const documents = valid.flatMap((document): readonly LocatedDocument[] => {
+    const file = files[document.source]
+    return file === undefined ? [] : [{ ...document, file }]
+  })
+  const warnings = documents.flatMap(({ file, name, warnings: own }) =>
+    own.map((text) => `${file.name}: ${name}: ${text}`),
   )
   return { files, documents, warnings }
+}
+
+/** Issues with the lines of their files, and carets. */
+export const excerpts = async (
+  files: readonly SourceFile[],
+  issues: readonly Issue[],
+): Promise<string> => {
+  const { renderIssues } = await import('#domain/render-issues.ts')
+  const texts = new Map(files.map(({ name, text }) => [name, text]))
+  return issues
+    .map((issue) => renderIssues(texts.get(issue.file ?? '') ?? '', [issue]))
+    .join('\n\n')
 }
 
 const invalid = (issues: readonly Issue[], shown: string): Failure =>
@@ -79,30 +86,6 @@ const invalid = (issues: readonly Issue[], shown: string): Failure =>
     shown,
     changed: 'nothing',
   })
-
-/** One name in two files: which of them holds would depend on the order of reading. */
-const repeated = (documents: readonly LocatedDocument[]): readonly Issue[] => {
-  const first = new Map<string, LocatedDocument>()
-  return documents.flatMap((document) => {
-    const id = `${document.kind} ${document.name}`
-    const before = first.get(id)
-    if (before === undefined) {
-      first.set(id, document)
-      return []
-    }
-    // Within one file the checker has said so already.
-    if (before.file === document.file) return []
-    return [
-      {
-        code: 'request.invalid' as const,
-        pointer: '/metadata/name',
-        detail: `${id} stands in ${before.file.name} too`,
-        file: document.file.name,
-        ...document.locate('/metadata/name'),
-      },
-    ]
-  })
-}
 
 const filesOf = async (cwd: string, name: string): Promise<readonly string[]> => {
   const path = resolve(cwd, name)

@@ -1,6 +1,7 @@
 // Names, labels and selectors: how everything in Rekey is called and chosen.
 
 import { Type, type Static } from 'typebox'
+import { field, maybe, strict } from './fields.ts'
 
 /** What a schema describes, as everybody but its parser sees it. */
 export type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T
@@ -70,14 +71,17 @@ export const annotationsSchema = Type.Record(
   },
 )
 
-const matchExpressionSchema = Type.Object(
-  {
-    key: labelKeySchema,
-    operator: Type.Enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
-    values: Type.Optional(Type.Array(labelValueSchema, { maxItems: 100 })),
-  },
-  { additionalProperties: false },
-)
+const matchExpressionSchema = strict({
+  key: field('the label', labelKeySchema),
+  operator: field(
+    'how it is compared; NotIn holds for a key without the label',
+    Type.Enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
+  ),
+  values: maybe(
+    'with these values, for In and NotIn',
+    Type.Array(labelValueSchema, { maxItems: 100 }),
+  ),
+})
 
 /** A key type as providers name theirs: `aws.iam.accessKey`. */
 export const typeNameSchema = Type.String({
@@ -89,10 +93,11 @@ export const typeNameSchema = Type.String({
 /** What is not said selects everything; a selector that says nothing is refused. */
 export const selectorSchema = Type.Object(
   {
-    connection: Type.Optional(nameSchema),
-    type: Type.Optional(typeNameSchema),
-    matchLabels: Type.Optional(matchLabelsSchema),
-    matchExpressions: Type.Optional(
+    connection: maybe('keys of this connection', nameSchema),
+    type: maybe('keys of this type', typeNameSchema),
+    matchLabels: maybe('keys with all of these labels', matchLabelsSchema),
+    matchExpressions: maybe(
+      'keys for whose labels all of these hold',
       Type.Array(matchExpressionSchema, { minItems: 1, maxItems: 50 }),
     ),
   },

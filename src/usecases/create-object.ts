@@ -22,6 +22,7 @@ import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Key, Version } from '#domain/key.ts'
+import type { Registration } from '#domain/key-schema.ts'
 import type { Committed, LedgerEvent, Tx } from '#domain/ports.ts'
 import {
   type Material,
@@ -35,13 +36,7 @@ import { reschedule } from './assign-policies.ts'
 import { asking, asRekeyError } from './provider-failures.ts'
 import { callMs, proveVersion } from './prove-version.ts'
 import { firstVersion, insertKey, resolvedOf } from './insert-key.ts'
-import {
-  addressOf,
-  type Place,
-  type RegisterKeyDeps,
-  type Registration,
-  toldKey,
-} from './registration.ts'
+import { addressOf, type Place, type RegisterKeyDeps, toldKey } from './registration.ts'
 import { mustHold, sameJson } from './written.ts'
 
 type Deps = RegisterKeyDeps

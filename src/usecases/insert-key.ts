@@ -3,17 +3,11 @@
 import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Key, Version } from '#domain/key.ts'
+import type { Registration } from '#domain/key-schema.ts'
 import type { Tx } from '#domain/ports.ts'
 import { lockPolicies, policyBook, policyForNewKey, selection } from './assign-policies.ts'
 import { fingerprintOf, type Proof } from './prove-version.ts'
-import {
-  keyOf,
-  mustBeFree,
-  placeOf,
-  type Place,
-  type Providers,
-  type Registration,
-} from './registration.ts'
+import { keyOf, mustBeFree, placeOf, type Place, type Providers } from './registration.ts'
 import { keyMustSuit } from './suits-type.ts'
 
 /** Inserts the key's row, with all checks made again under the locks. Used by creation too. */

@@ -2,52 +2,18 @@
 // stored credential belongs to the settings that it was sent with: settings that differ drop it, and the write is refused
 // until it is sent again. What comes from the environment, files or keys is bound by rules of its own (`CredentialRules`).
 
-import { Type, type Static } from 'typebox'
 import type { Actor } from '#domain/actor.ts'
 import type { Connection, CredentialRef } from '#domain/connection.ts'
+import type { ConnectionBody } from '#domain/connection-schema.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { JsonObject } from '#domain/json.ts'
-import { labelsSchema, matchLabelsSchema, nameSchema } from '#domain/names.ts'
 import type { Committed, Ledger, LedgerEvent, Reads, Sessions, Tx } from '#domain/ports.ts'
 import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
 import type { Provider } from '#domain/provider.ts'
 import { revealText, Secret } from '#domain/secret.ts'
 import { checkShape } from './check-shape.ts'
 import { mustSee, mustStayInScope } from './rights.ts'
-import { asJson, mustHold, sameJson, type Written, type DeepReadonly } from './written.ts'
-
-const strict = { additionalProperties: false } as const
-const text = (maxLength: number) => Type.String({ minLength: 1, maxLength })
-
-export const credentialBody = Type.Union([
-  Type.Object({ from: Type.Literal('none') }, strict),
-  Type.Object({ from: Type.Literal('default') }, strict),
-  Type.Object({ from: Type.Literal('env'), name: text(100) }, strict),
-  Type.Object({ from: Type.Literal('file'), path: text(1000) }, strict),
-  Type.Object({ from: Type.Literal('key'), key: nameSchema }, strict),
-  Type.Object(
-    {
-      from: Type.Literal('value'),
-      value: Type.Optional(Type.Union([text(64_000), Type.Record(Type.String(), Type.Unknown())])),
-    },
-    strict,
-  ),
-])
-
-export const grantBody = Type.Object(
-  { matchLabels: matchLabelsSchema, refs: Type.Array(text(1000), { minItems: 1, maxItems: 100 }) },
-  strict,
-)
-
-export const connectionFields = {
-  provider: text(63),
-  settings: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-  credential: Type.Optional(credentialBody),
-  grants: Type.Optional(Type.Array(grantBody, { maxItems: 200 })),
-  labels: Type.Optional(labelsSchema),
-}
-const connectionBody = Type.Object(connectionFields)
-export type ConnectionBody = DeepReadonly<Static<typeof connectionBody>>
+import { asJson, mustHold, sameJson, type Written } from './written.ts'
 
 /** The rules of credentials that need the host: see runtime/credentials.ts. */
 export interface CredentialRules {

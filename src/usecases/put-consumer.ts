@@ -2,37 +2,19 @@
 // read) and a duty (its rotation waits), so nobody makes one for keys outside of their own scope: neither by naming a key,
 // nor by a label that some policy asks for.
 
-import { Type, type Static } from 'typebox'
 import { type Actor, inScope } from '#domain/actor.ts'
 import type { Consumer } from '#domain/connection.ts'
+import type { ConsumerBody } from '#domain/consumer-schema.ts'
 import { RekeyError } from '#domain/errors.ts'
-import { freeTextPattern, labelsSchema, matchesLabels, nameSchema } from '#domain/names.ts'
+import { matchesLabels } from '#domain/names.ts'
 import type { Committed, Ledger, LedgerEvent, Tx } from '#domain/ports.ts'
 import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
 import { Secret } from '#domain/secret.ts'
-import { signingSecretSchema } from '#domain/signing-secret.ts'
 import { scopedPolicy } from './policy-rights.ts'
 import type { EgressRules } from './put-connection.ts'
 import { checkLabels, liesWithin, mustSee, mustStayInScope } from './rights.ts'
 import { type KeptSecret, keepOrSeal } from './webhook-secret.ts'
-import { asJson, mustHold, sameJson, type Written, type DeepReadonly } from './written.ts'
-
-export const consumerFields = {
-  owner: Type.String({ minLength: 1, maxLength: 200, pattern: freeTextPattern }),
-  labels: Type.Optional(labelsSchema),
-  keys: Type.Optional(Type.Array(nameSchema, { maxItems: 500, uniqueItems: true })),
-  reload: Type.Optional(
-    Type.Union([
-      Type.Object(
-        { webhook: Type.String({ maxLength: 2000 }), secret: Type.Optional(signingSecretSchema) },
-        { additionalProperties: false },
-      ),
-      Type.Null(),
-    ]),
-  ),
-}
-const consumerBody = Type.Object(consumerFields)
-export type ConsumerBody = DeepReadonly<Static<typeof consumerBody>>
+import { asJson, mustHold, sameJson, type Written } from './written.ts'
 
 export interface PutConsumerDeps {
   readonly ledger: Ledger

@@ -1,23 +1,20 @@
 // Changes what may be changed of a key: not which object it is. Labels decide which policy applies and who may do what, so
 // the scope is asked before and after, the grant again where labels change, and overlap of policies under the lock.
 
-import { Type, type Static } from 'typebox'
 import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Key } from '#domain/key.ts'
+import type { KeyBody } from '#domain/key-schema.ts'
 import type { Committed, Ledger, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
 import { lockPolicies } from './assign-policies.ts'
 import { checkShape } from './check-shape.ts'
 import { reassign } from './reassign.ts'
-import { findType, keyFields, keyPlace, type Providers, toldKey } from './registration.ts'
+import { findType, type Providers, toldKey } from './registration.ts'
 import { checkLabels, mustBeGranted, mustSee, mustStayInScope } from './rights.ts'
 import { keyMustSuit } from './suits-type.ts'
-import { asJson, mustHold, sameJson, type Written, type DeepReadonly } from './written.ts'
-
-const keyBody = Type.Object({ ...keyPlace, ...keyFields })
-export type KeyBody = DeepReadonly<Static<typeof keyBody>>
+import { asJson, mustHold, sameJson, type Written } from './written.ts'
 
 export interface PutKeyDeps {
   readonly ledger: Ledger

@@ -8,6 +8,7 @@
 import { type Actor, inScope } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Key } from '#domain/key.ts'
+import type { Registration } from '#domain/key-schema.ts'
 import type { Committed } from '#domain/ports.ts'
 import { type Described, ProviderError, type ProviderVersion } from '#domain/provider.ts'
 import { reschedule } from './assign-policies.ts'
@@ -15,14 +16,7 @@ import { createObject, resumeCreation } from './create-object.ts'
 import { firstVersion, insertKey, resolvedOf } from './insert-key.ts'
 import { callMs, proveVersion } from './prove-version.ts'
 import { asking } from './provider-failures.ts'
-import {
-  addressOf,
-  mustBeFree,
-  placeOf,
-  type RegisterKeyDeps,
-  type Registration,
-  toldKey,
-} from './registration.ts'
+import { addressOf, mustBeFree, placeOf, type RegisterKeyDeps, toldKey } from './registration.ts'
 
 export interface RegisterKey {
   readonly registration: Registration

@@ -1,51 +1,15 @@
 // What is asked before a key is registered, by adoption or creation: names, shapes, rights, and that its object is free.
 
-import { Type, type Static } from 'typebox'
 import type { Actor } from '#domain/actor.ts'
 import type { Connection } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Key } from '#domain/key.ts'
-import { freeTextPattern, labelsSchema, nameSchema, typeNameSchema } from '#domain/names.ts'
+import type { Registration } from '#domain/key-schema.ts'
 import type { Clock, Ids, Ledger, Reads, Sessions } from '#domain/ports.ts'
 import { type KeyType, type ObjectAddress, type Provider, ProviderError } from '#domain/provider.ts'
 import { checkShape } from './check-shape.ts'
 import { checkLabels, mustBeGranted, mustStayInScope } from './rights.ts'
-import type { DeepReadonly } from './written.ts'
-
-const words = (maxLength: number) =>
-  Type.String({ minLength: 1, maxLength, pattern: freeTextPattern })
-const parameters = Type.Record(Type.String(), Type.Unknown())
-const names = Type.Array(nameSchema, { maxItems: 200, uniqueItems: true })
-
-/** What may be changed later. */
-export const keyFields = {
-  purpose: words(500),
-  owner: words(200),
-  environment: words(63),
-  labels: Type.Optional(labelsSchema),
-  consumers: Type.Optional(names),
-  usableBy: Type.Optional(names),
-  observe: Type.Optional(Type.Union([Type.Literal('native'), Type.Null()])),
-  generate: Type.Optional(Type.Union([parameters, Type.Null()])),
-}
-
-/** What says which object it is: fixed for the life of a key. */
-export const keyPlace = {
-  connection: nameSchema,
-  type: typeNameSchema,
-  ref: Type.Optional(parameters),
-}
-
-export const registrationFields = {
-  name: nameSchema,
-  ...keyPlace,
-  ...keyFields,
-  adopt: Type.Optional(Type.String({ minLength: 1, maxLength: 500 })),
-  create: Type.Optional(Type.Boolean()),
-}
-const registration = Type.Object(registrationFields)
-export type Registration = DeepReadonly<Static<typeof registration>>
 
 export type Providers = ReadonlyMap<string, Provider>
 

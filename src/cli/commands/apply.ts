@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import type { JsonObject } from '#domain/json.ts'
 import type { Client } from '../client.ts'
 import type { LocatedDocument } from '../documents.ts'
-import { Failure, isFailure } from '../failure.ts'
+import { Failure, isFailure, usage } from '../failure.ts'
 import { plain } from '../human.ts'
 import { show, withOutput } from '../output.ts'
 import type { Put } from '../put-policy.ts'
@@ -46,6 +46,9 @@ const apply = async (run: Run, options: Options): Promise<void> => {
     await readSources(run.io, options.file),
   )
   for (const warning of warnings) run.talk(`warning: ${warning}`)
+  const other = documents.find(({ kind }) => kind !== 'RotationPolicy')
+  if (other)
+    throw usage(`${other.file.name}: ${other.kind} ${other.name}: only policies are applied`)
   const client = await run.client()
   const applied: Applied[] = []
   for (const document of documents) {
@@ -98,15 +101,11 @@ const placed = async (
 ): Promise<{ readonly shown?: string }> => {
   const places = failure.info.errors ?? []
   if (places.length === 0) return {}
-  const { renderIssues } = await import('#domain/render-issues.ts')
-  const issues = places.map(({ pointer, detail }) => ({
-    code: failure.info.code as 'request.invalid',
-    detail,
-    pointer,
-    file: document.file.name,
-    ...document.locate(pointer),
-  }))
-  return { shown: renderIssues(document.file.text, issues) }
+  const { excerpts } = await import('../documents.ts')
+  const issues = places.map(({ pointer, detail }) =>
+    document.place({ code: failure.info.code as 'request.invalid', detail, pointer }),
+  )
+  return { shown: await excerpts([document.file], issues) }
 }
 
 const present = (run: Run, applied: readonly Applied[], dryRun: boolean): Promise<void> => {

@@ -6,8 +6,8 @@ import type { Run, Shell } from '../shell.ts'
 
 export const addValidate = (program: Command, shell: Shell): void => {
   const command = withOutput(program.command('validate'))
-    .summary('check files of policies, offline')
-    .description('Check files of policies without a server: the same code, so the same answer.')
+    .summary('check files of documents, offline')
+    .description('Check files of documents without a server: the same code, so the same answer.')
     .requiredOption('-f, --file <path...>', 'files, directories, or - for standard input')
   command.action((options: { readonly file: readonly string[] }) =>
     shell.act(command, { doing: `validate ${options.file.join(' ')}` }, (run) =>
@@ -18,6 +18,7 @@ export const addValidate = (program: Command, shell: Shell): void => {
 
 const validate = async (run: Run, names: readonly string[]): Promise<void> => {
   const { checkSources, readSources } = await import('../documents.ts')
+  const { documentKinds } = await import('#domain/document-kinds.ts')
   const { documents, warnings, files } = await checkSources(
     run.io,
     await readSources(run.io, names),
@@ -29,7 +30,7 @@ const validate = async (run: Run, names: readonly string[]): Promise<void> => {
       documents: documents.map(({ kind, name, file }) => ({ kind, name, file: file.name })),
       warnings,
     },
-    names: documents.map(({ name }) => `policy/${name}`),
+    names: documents.map(({ kind, name }) => `${documentKinds[kind].noun}/${name}`),
     text: () => `${count(documents.length, 'document')} in ${count(files.length, 'file')}: valid\n`,
   })
 }

@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox'
 import type { Connection } from '#domain/connection.ts'
+import { connectionFields } from '#domain/connection-schema.ts'
 import { nameSchema, typeNameSchema } from '#domain/names.ts'
 import type { Clock, Sessions } from '#domain/ports.ts'
 import type { Provider } from '#domain/provider.ts'
@@ -9,7 +10,6 @@ import { checkConnection } from '#usecases/check-connection.ts'
 import { deleteConnection } from '#usecases/delete-connection.ts'
 import { inventoryConnection } from '#usecases/inventory-connection.ts'
 import {
-  connectionFields,
   type CredentialRules,
   type EgressRules,
   putConnection,

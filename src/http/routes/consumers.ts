@@ -2,10 +2,11 @@
 
 import { Type } from 'typebox'
 import type { Consumer } from '#domain/connection.ts'
+import { consumerFields } from '#domain/consumer-schema.ts'
 import { nameSchema } from '#domain/names.ts'
 import { deleteConsumer } from '#usecases/delete-consumer.ts'
 import type { EgressRules } from '#usecases/put-connection.ts'
-import { consumerFields, putConsumer } from '#usecases/put-consumer.ts'
+import { putConsumer } from '#usecases/put-consumer.ts'
 import { mustSee } from '#usecases/rights.ts'
 import { pageInScope } from '#usecases/written.ts'
 import { type Route, route } from '../route.ts'

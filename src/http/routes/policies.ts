@@ -48,7 +48,7 @@ const policySchema = strict(
 const policyBody = Type.Record(Type.String(), Type.Unknown(), {
   additionalProperties: false,
   description:
-    'The fields of a policy beside name, labels and annotations; or those under `spec`; or a whole document with apiVersion, kind, metadata and spec as in a file. The schema of the document is at /schemas/RotationPolicy.v1.json.',
+    'The fields of a policy beside name, labels and annotations; or those under `spec`; or a whole document with apiVersion, kind, metadata and spec as in a file. The schema of the document is at /schemas/policy.v1.json.',
 })
 
 const present = (
