@@ -11,20 +11,8 @@ import type { Ledger, Timers } from '#domain/ports.ts'
 import type { Provider } from '#domain/provider.ts'
 import { checkBind } from '#http/check-bind.ts'
 import { logOptions } from '#http/log.ts'
-import { apiKeyRoutes } from '#http/routes/api-keys.ts'
-import { auditRoutes } from '#http/routes/audit.ts'
-import { connectionRoutes } from '#http/routes/connections.ts'
-import { consumerRoutes } from '#http/routes/consumers.ts'
-import { freezeRoutes } from '#http/routes/freeze.ts'
-import { keyRoutes } from '#http/routes/keys.ts'
-import { meRoutes } from '#http/routes/me.ts'
-import { policyRoutes } from '#http/routes/policies.ts'
-import { providerRoutes } from '#http/routes/providers.ts'
+import { productRoutes } from '#http/product-routes.ts'
 import type { ReadinessCheck } from '#http/routes/health.ts'
-import { rotationRoutes } from '#http/routes/rotations.ts'
-import { scheduleRoutes } from '#http/routes/schedule.ts'
-import { sinkDeliveryRoutes } from '#http/routes/sink-delivery.ts'
-import { sinkRoutes } from '#http/routes/sinks.ts'
 import { buildServer } from '#http/server.ts'
 import { keyTypes, providers } from '#providers/registry.ts'
 import { systemClock } from '#runtime/clock.ts'
@@ -217,7 +205,6 @@ export const startApp = async ({
     }
     if (!roles.api) return { url: null, log, close }
 
-    const minute = 60_000
     const server = await buildServer({
       ledger,
       keyring,
@@ -228,29 +215,20 @@ export const startApp = async ({
       sha256,
       every,
       logger: log,
-      routes: [
-        ...meRoutes(),
-        ...apiKeyRoutes({ ids, sha256 }),
-        ...providerRoutes({ providers }),
-        ...connectionRoutes({ providers: byId, sessions, credentials, egress, clock }),
-        ...keyRoutes({
-          providers: byId,
-          types: keyTypes,
-          sessions,
-          clock,
-          ids,
-          hashJson,
-          tally: makeTally(clock, minute),
-        }),
-        ...policyRoutes({ providers: byId, egress, clock }),
-        ...rotationRoutes({ types: keyTypes, hashJson, ids, timers, clock }),
-        ...consumerRoutes({ egress }),
-        ...sinkRoutes({ egress }),
-        ...sinkDeliveryRoutes({ outbox, send, ids, clock }),
-        ...freezeRoutes({ clock }),
-        ...scheduleRoutes({ clock }),
-        ...auditRoutes({ tally: makeTally(clock, 60 * minute) }),
-      ],
+      routes: productRoutes({
+        providers: byId,
+        types: keyTypes,
+        sessions,
+        credentials,
+        egress,
+        clock,
+        ids,
+        sha256,
+        hashJson,
+        timers,
+        outbox,
+        send,
+      }),
       readiness: readiness(worker, timers, async () =>
         (await selfCheck(database, keyring)).map(({ check }) => check),
       ),

@@ -4,20 +4,8 @@ import { pino } from 'pino'
 import { Writable } from 'node:stream'
 import type { Actor, Role, Scope } from '#domain/actor.ts'
 import type { ApiKeyType } from '#domain/connection.ts'
-import { apiKeyRoutes } from '#http/routes/api-keys.ts'
-import { auditRoutes } from '#http/routes/audit.ts'
-import { connectionRoutes } from '#http/routes/connections.ts'
-import { consumerRoutes } from '#http/routes/consumers.ts'
-import { freezeRoutes } from '#http/routes/freeze.ts'
+import { productRoutes as routesOf } from '#http/product-routes.ts'
 import type { ReadinessCheck } from '#http/routes/health.ts'
-import { keyRoutes } from '#http/routes/keys.ts'
-import { meRoutes } from '#http/routes/me.ts'
-import { policyRoutes } from '#http/routes/policies.ts'
-import { providerRoutes } from '#http/routes/providers.ts'
-import { rotationRoutes } from '#http/routes/rotations.ts'
-import { scheduleRoutes } from '#http/routes/schedule.ts'
-import { sinkDeliveryRoutes } from '#http/routes/sink-delivery.ts'
-import { sinkRoutes } from '#http/routes/sinks.ts'
 import { logOptions } from '#http/log.ts'
 import type { Route } from '#http/route.ts'
 import { buildServer, type ServerConfig, type ServerDeps } from '#http/server.ts'
@@ -26,8 +14,6 @@ import { every } from '#runtime/ticker.ts'
 import { makeSafeFetch } from '#runtime/safe-fetch.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import { createApiKey } from '#usecases/create-api-key.ts'
-import { makeTally } from '#usecases/tally.ts'
-import { providers } from '#providers/registry.ts'
 import { admin, openHouse, type House, type HouseOptions } from './house.ts'
 
 export interface ApiOptions extends HouseOptions {
@@ -61,34 +47,10 @@ export type Answer = {
 export type Api = Awaited<ReturnType<typeof openApi>>
 
 export const productRoutes = (house: House): readonly Route[] => {
-  const { ids, clock, timers, outbox, deps } = house
-  const { sessions, credentials, egress, hashJson, types } = deps
-  const byId = deps.providers
-  const webhooks = makeSafeFetch({ egress, kind: 'webhook', insecure: false })
-  const send = makeSendToWebhook({ fetch: webhooks.fetch, clock })
-  return [
-    ...meRoutes(),
-    ...apiKeyRoutes({ ids, sha256 }),
-    ...providerRoutes({ providers }),
-    ...connectionRoutes({ providers: byId, sessions, credentials, egress, clock }),
-    ...keyRoutes({
-      providers: byId,
-      types,
-      sessions,
-      clock,
-      ids,
-      hashJson,
-      tally: makeTally(clock, 60_000),
-    }),
-    ...policyRoutes({ providers: byId, egress, clock }),
-    ...rotationRoutes({ types, hashJson, ids, timers, clock }),
-    ...consumerRoutes({ egress }),
-    ...sinkRoutes({ egress }),
-    ...sinkDeliveryRoutes({ outbox, send, ids, clock }),
-    ...freezeRoutes({ clock }),
-    ...scheduleRoutes({ clock }),
-    ...auditRoutes({ tally: makeTally(clock, 3_600_000) }),
-  ]
+  const { timers, outbox, deps } = house
+  const webhooks = makeSafeFetch({ egress: deps.egress, kind: 'webhook', insecure: false })
+  const send = makeSendToWebhook({ fetch: webhooks.fetch, clock: house.clock })
+  return routesOf({ ...deps, sha256, timers, outbox, send })
 }
 
 export const openApi = async (options: ApiOptions = {}) => {

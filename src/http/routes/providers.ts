@@ -32,7 +32,7 @@ const providerSchema = strict(
 export const providerRoutes = ({
   providers,
 }: {
-  readonly providers: readonly Provider[]
+  readonly providers: ReadonlyMap<string, Provider>
 }): readonly Route[] => {
   return [
     route({
@@ -45,7 +45,7 @@ export const providerRoutes = ({
       replies: { 200: strict({ items: Type.Array(providerSchema), nextCursor: Type.Null() }) },
       handler: async () => ({
         status: 200,
-        body: { items: providers.map(present), nextCursor: null },
+        body: { items: [...providers.values()].map(present), nextCursor: null },
       }),
     }),
   ]

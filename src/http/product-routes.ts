@@ -1,0 +1,49 @@
+// Every route of `/v1`, in the order of the document. The server adds health, documents and problems (server.ts).
+// What a route's declaration says of access is the table role × route: docs/reference/access.md is drawn from it, and
+// test/http/access.test.ts tries each of its cells.
+
+import type { Clock } from '#domain/ports.ts'
+import { makeTally } from '#usecases/tally.ts'
+import type { Route } from './route.ts'
+import { type ApiKeyRoutesDeps, apiKeyRoutes } from './routes/api-keys.ts'
+import { auditRoutes } from './routes/audit.ts'
+import { type ConnectionRoutesDeps, connectionRoutes } from './routes/connections.ts'
+import { consumerRoutes } from './routes/consumers.ts'
+import { freezeRoutes } from './routes/freeze.ts'
+import { type KeyRoutesDeps, keyRoutes } from './routes/keys.ts'
+import { meRoutes } from './routes/me.ts'
+import { policyRoutes } from './routes/policies.ts'
+import { providerRoutes } from './routes/providers.ts'
+import { type RotationRoutesDeps, rotationRoutes } from './routes/rotations.ts'
+import { scheduleRoutes } from './routes/schedule.ts'
+import { type SinkDeliveryDeps, sinkDeliveryRoutes } from './routes/sink-delivery.ts'
+import { sinkRoutes } from './routes/sinks.ts'
+
+export interface ProductRoutesDeps
+  extends
+    ApiKeyRoutesDeps,
+    ConnectionRoutesDeps,
+    Omit<KeyRoutesDeps, 'tally'>,
+    RotationRoutesDeps,
+    SinkDeliveryDeps {
+  readonly clock: Clock
+  readonly ids: KeyRoutesDeps['ids']
+}
+
+const minute = 60_000
+
+export const productRoutes = (deps: ProductRoutesDeps): readonly Route[] => [
+  ...meRoutes(),
+  ...apiKeyRoutes(deps),
+  ...providerRoutes(deps),
+  ...connectionRoutes(deps),
+  ...keyRoutes({ ...deps, tally: makeTally(deps.clock, minute) }),
+  ...policyRoutes(deps),
+  ...rotationRoutes(deps),
+  ...consumerRoutes(deps),
+  ...sinkRoutes(deps),
+  ...sinkDeliveryRoutes(deps),
+  ...freezeRoutes(deps),
+  ...scheduleRoutes(deps),
+  ...auditRoutes({ tally: makeTally(deps.clock, 60 * minute) }),
+]
