@@ -423,3 +423,20 @@ describe('schedules', () => {
     expect(await db.ledger.read((read) => read.schedule.get(first.keyId))).toBeNull()
   })
 })
+
+test('many readers of the freeze switch at the same moment all read it', async () => {
+  const at = new Date('2026-11-23T00:00:00Z')
+  const freeze = {
+    until: at,
+    reason: 'r',
+    selector: null,
+    setBy: 'a',
+    revision: 1,
+    updatedAt: at,
+  }
+  await write(db, (tx) => tx.writeFreeze.put(freeze, null))
+  const found = await Promise.all(
+    [1, 2, 3, 4].map(() => db.ledger.read((read) => read.freeze.get())),
+  )
+  expect(found).toEqual([freeze, freeze, freeze, freeze])
+})

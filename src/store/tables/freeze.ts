@@ -5,7 +5,8 @@ import { from, jsonOrNull } from './translate.ts'
 
 export const freezeReads = (db: Db): Reads['freeze'] => ({
   get: async () => {
-    const row = await db.freeze.findUnique({ where: { id: true } })
+    // Not `findUnique`: several of those in one tick become one query with `in`, which a boolean key does not have.
+    const row = await db.freeze.findFirst()
     if (row === null) return null
     const { until, reason, selector, setBy, revision, updatedAt } = row
     return { until, reason, selector: from(selector), setBy, revision, updatedAt }
