@@ -5,6 +5,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errors, type ErrorCode } from '../src/domain/errors.ts'
 import { machine, phases, type Phase } from '../src/domain/rotation-machine.ts'
+import { roles } from '../src/domain/actor.ts'
+import { allowedBy, mayEnter } from '../src/http/access.ts'
+import { productRoutes } from '../src/http/product-routes.ts'
+import type { Route } from '../src/http/route.ts'
+import { allRoutes } from '../src/http/server.ts'
 import { providers } from '../src/providers/registry.ts'
 
 export const root = join(import.meta.dirname, '..')
@@ -14,6 +19,7 @@ export const pages: Readonly<Record<string, () => string>> = {
   'docs/reference/rotation-machine.md': () => rotationPage(),
   'docs/reference/errors.md': () => errorPage(),
   'docs/reference/key-types.md': () => keyTypePage(),
+  'docs/reference/access.md': () => accessPage(),
   'README.md': () => withBlock(read('README.md'), 'phases', phaseTable()),
 }
 
@@ -146,3 +152,65 @@ const keyTypePage = (): string =>
         )}`,
     ),
   ].join('\n\n') + '\n'
+
+/** Declarations do not look at what their handlers will be given. */
+const routes = (): readonly Route[] =>
+  allRoutes({
+    routes: productRoutes({} as never),
+    readiness: [],
+    config: { version: '', perMinute: 0 },
+  })
+
+const accessPage = (): string => {
+  const tags = [...Map.groupBy(routes(), (route) => route.tag)].toSorted(([a], [b]) =>
+    a < b ? -1 : 1,
+  )
+  return (
+    [
+      '# Who may do what',
+      generated,
+      'The door of every route, by role. Only `admin` implies other roles. A token may carry several.',
+      'Beyond the door, the thing itself is asked:',
+      [
+        '- **Scope.** A token with a scope (labels, connections) sees what lies in it; everything else answers 404, as if it were not there. A change is asked of the state before *and* after: nothing is moved out of a scope, nor into one.',
+        '- **Labels.** Those under `rekey.dev/`, and those that any scope, grant or floor looks at, are changed by an admin only.',
+        '- **Grants.** Who is no admin registers, adopts and publishes only what a grant of the connection covers, for the labels of the key.',
+        '- **Consumers.** The role `consumer` is bound to a consumer or to keys: it reads and uses those keys, and acknowledges for that consumer, for the new version of a rotation alone.',
+        '- **Two people.** Nobody approves what they requested. An override counts when two people said so, one of them an approver.',
+        '- **Tokens.** Nobody makes a token that may do more than their own: not in roles, scope, addresses or life.',
+      ].join('\n'),
+      ...tags.map(([tag, operations]) => `## ${tag}\n${accessTable(operations)}`),
+    ].join('\n\n') + '\n'
+  )
+}
+
+const accessTable = (operations: readonly Route[]): string => {
+  const named = operations.filter((route) => typeof allowedBy(route) !== 'string')
+  const open = operations.filter((route) => typeof allowedBy(route) === 'string')
+  return [
+    ...(named.length === 0
+      ? []
+      : [
+          table(
+            ['operation', ...roles],
+            named.map((route) => [
+              operation(route),
+              ...roles.map((role) => (mayEnter(route, role) ? 'yes' : '·')),
+            ]),
+          ),
+        ]),
+    ...(open.length === 0
+      ? []
+      : [
+          table(
+            ['operation', 'needs'],
+            open.map((route) => [
+              operation(route),
+              allowedBy(route) === 'everybody' ? 'no token' : 'any valid token',
+            ]),
+          ),
+        ]),
+  ].join('\n\n')
+}
+
+const operation = ({ method, path }: Route): string => `\`${method} ${path}\``

@@ -1,10 +1,10 @@
 // The door: every request to a route passes here before its body is read. Token → actor → rate limit → role.
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { hasRole } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Credentials, Entry } from '#usecases/authenticate.ts'
 import type { DenialCounter } from '#usecases/record-refusal.ts'
+import { allowedBy, roleList } from './access.ts'
 import type { RateLimits } from './rate-limit.ts'
 import { headerOf } from './request-state.ts'
 import type { Route } from './route.ts'
@@ -37,9 +37,10 @@ export const makeDoor =
       ...(traceId === null ? {} : { traceId }),
     }
     await limits.count(request, reply, route.bucket, entry.actor.id)
-    if (route.access !== 'authenticated' && !hasRole(entry.actor, ...route.access)) {
+    const allowed = allowedBy(route)
+    if (allowed instanceof Set && !entry.actor.roles.some((role) => allowed.has(role))) {
       throw new RekeyError('auth.denied', {
-        detail: `This needs the role ${listed([...new Set([...route.access, 'admin'])])}.`,
+        detail: `This needs the role ${listed(roleList(allowed))}.`,
         hint: 'An admin makes a token with it: POST /v1/api-keys.',
       })
     }

@@ -2,6 +2,7 @@
 // problems, headers, parameters) follows from the kind, so no route can forget it. Schemas with an `$id` are components.
 
 import { errors, type ErrorCode } from '#domain/errors.ts'
+import { allowedBy, roleList } from './access.ts'
 import { yamlMediaTypes } from './body.ts'
 import { problemsOf } from './documented.ts'
 import { eventStreamType } from './events.ts'
@@ -81,12 +82,13 @@ const operationOf = (route: Route, refer: Refer): Schema => {
 }
 
 const describe = (route: Route): Schema => {
+  const allowed = allowedBy(route)
   const rights =
-    route.access === 'public'
+    allowed === 'everybody'
       ? 'Needs no token.'
-      : route.access === 'authenticated'
+      : allowed === 'any token'
         ? 'Any valid token.'
-        : `Roles: ${[...new Set([...route.access, 'admin'])].join(', ')}.`
+        : `Roles: ${roleList(allowed).join(', ')}.`
   return {
     description: [route.description, rights].filter((part) => part !== undefined).join('\n\n'),
   }

@@ -39,6 +39,7 @@
 // - `receipts`: of `Committed`; the reply then carries `audit: {eventId, …}` of the first, documented without your doing.
 // - 201 needs `location`; a PUT that creates gets its own path.
 // - `secret: true`: the reply holds a token or value. It is never stored for replay.
+// - A new route gets a row in test/http/access-rows.ts (who may, and what a scope hides), and `npm run docs` draws it.
 // - Refusals are RekeyErrors. Every status that a handler's errors can have must follow from `errors`: a test fails otherwise.
 // - Dates in replies are RFC 3339 strings (`date.toISOString()`); what a reply schema does not name fails the tests.
 

@@ -22,6 +22,7 @@ import { makeCursors } from './paging.ts'
 import { makeRateLimits } from './rate-limit.ts'
 import { answerClientError, answerFrameworkError, answerProblems } from './refuse.ts'
 import { registerRoute } from './register-route.ts'
+import type { About } from './openapi.ts'
 import { newState } from './request-state.ts'
 import type { Method, Route } from './route.ts'
 import { documentRoutes } from './routes/documents.ts'
@@ -139,7 +140,12 @@ export const buildServer = async (deps: ServerDeps): Promise<FastifyInstance> =>
   return app
 }
 
-const allRoutes = ({ routes, readiness, config }: ServerDeps): readonly Route[] => {
+/** Those of the product, and those that every server has. */
+export const allRoutes = ({
+  routes,
+  readiness,
+  config,
+}: Pick<ServerDeps, 'routes' | 'readiness'> & { readonly config: About }): readonly Route[] => {
   const own = [...healthRoutes(readiness), ...problemRoutes]
   const documented = [...routes, ...own]
   return [...documented, ...documentRoutes(documented, config)]

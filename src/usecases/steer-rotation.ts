@@ -124,15 +124,16 @@ const acknowledgeable = async (
   id: string,
   consumer: string,
 ): Promise<Rotation> => {
-  const rotation = await tx.rotations.get(id)
-  const key = rotation && (await tx.keys.byId(rotation.keyId))
   const bound = actor.consumer !== null
-  if (!rotation || !key || !(bound || inScope(actor, key))) throw notFound('rotation', id)
+  // Before anything is looked up: what there is besides is not its business.
   if (bound && actor.consumer !== consumer) {
     throw new RekeyError('auth.denied', {
       detail: `this token acknowledges for ${actor.consumer} only`,
     })
   }
+  const rotation = await tx.rotations.get(id)
+  const key = rotation && (await tx.keys.byId(rotation.keyId))
+  if (!rotation || !key || !(bound || inScope(actor, key))) throw notFound('rotation', id)
   if (!bound && !hasRole(actor, 'operator'))
     throw new RekeyError('auth.denied', { detail: 'the role operator is missing' })
   if (!(await tx.consumers.get(consumer))) throw notFound('consumer', consumer)

@@ -3,6 +3,7 @@
 import { Type } from 'typebox'
 import { documentKinds } from '#domain/document-kinds.ts'
 import { errors, RekeyError } from '#domain/errors.ts'
+import { allowedBy, roleList } from '../access.ts'
 import { withoutIds } from '../input.ts'
 import { openapiOf, type About } from '../openapi.ts'
 import { escapeHtml, htmlMediaType, page, pageHeaders } from '../page.ts'
@@ -112,9 +113,8 @@ ${codes.join('\n')}
 }
 
 const operationHtml = (route: Route): string => {
-  const rights = Array.isArray(route.access)
-    ? [...new Set([...route.access, 'admin'])].join(', ')
-    : String(route.access)
+  const allowed = allowedBy(route)
+  const rights = typeof allowed === 'string' ? allowed : roleList(allowed).join(', ')
   const notes = [
     `<p>${escapeHtml(route.description ?? route.summary)}</p>`,
     `<p>Roles: ${escapeHtml(rights)}. Replies: ${Object.keys(route.replies).join(', ')}.</p>`,
