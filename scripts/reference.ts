@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { errorHelp } from '../src/domain/error-help.ts'
 import { errors, type ErrorCode } from '../src/domain/errors.ts'
 import { machine, phases, type Phase } from '../src/domain/rotation-machine.ts'
 import { roles } from '../src/domain/actor.ts'
@@ -10,6 +11,8 @@ import { allowedBy, mayEnter } from '../src/http/access.ts'
 import { productRoutes } from '../src/http/product-routes.ts'
 import type { Route } from '../src/http/route.ts'
 import { allRoutes } from '../src/http/server.ts'
+import { exampleProblem } from '../src/http/problem.ts'
+import { repeatable } from '../src/http/routes/problems.ts'
 import { providers } from '../src/providers/registry.ts'
 
 export const root = join(import.meta.dirname, '..')
@@ -105,19 +108,37 @@ const prose = (phase: Phase): string => {
     .join(' ')
 }
 
+const codes = Object.keys(errors) as ErrorCode[]
+
 const errorPage = (): string =>
   [
     '# Errors',
     generated,
-    'Every refusal is `application/problem+json` (RFC 9457) with one of these codes in `code`; its `type` is `/problems/<code>`. *Retry* says whether the same request may succeed later.',
+    'Every refusal is `application/problem+json` (RFC 9457) with one of these codes in `code`; its `type` is `/problems/<code>`, a page that every Rekey serves and that says what stands here. *Retry* says whether the same request may succeed later.',
     table(
       ['code', 'status', 'title', 'retry'],
-      (Object.keys(errors) as ErrorCode[]).map((code) => {
+      codes.map((code) => {
         const { status, title, retry } = errors[code]
-        return [`\`${code}\``, String(status), title, retry ? 'yes' : 'no']
+        return [`[\`${code}\`](#${anchorOf(code)})`, String(status), title, retry ? 'yes' : 'no']
       }),
     ),
+    ...codes.map(errorSection),
   ].join('\n\n') + '\n'
+
+/** As GitHub names a heading. */
+const anchorOf = (code: string): string => code.toLowerCase().replaceAll('.', '')
+
+const errorSection = (code: ErrorCode): string => {
+  const { title, status } = errors[code]
+  const { why, todo } = errorHelp[code]
+  return [
+    `## ${code}`,
+    `**${title}.** Status ${status}. ${repeatable(code)}`,
+    why,
+    `**What to do.** ${todo}`,
+    `\`\`\`json\n${JSON.stringify(exampleProblem(code), null, 2)}\n\`\`\``,
+  ].join('\n\n')
+}
 
 const keyTypePage = (): string =>
   [

@@ -1,5 +1,6 @@
 // The one catalogue of errors that callers see: code → title, HTTP status, whether the same request may succeed later.
-// `http/problem.ts` maps it to RFC 9457 problem details; `docs/reference/errors.md` lists it and a test keeps both equal.
+// `http/problem.ts` maps it to RFC 9457 problem details; error-help.ts has the page of each, drawn at `/problems/{code}` and
+// in `docs/reference/errors.md`.
 
 type Row = { readonly title: string; readonly status: number; readonly retry: boolean }
 
@@ -9,6 +10,8 @@ const later = (status: number, title: string): Row => ({ title, status, retry: t
 export const errors = {
   'request.invalid': no(400, 'The request is malformed'),
   'request.tooLarge': no(413, 'The request is too large'),
+  'request.headersTooLarge': no(431, 'The headers or the path are too large'),
+  'request.timeout': later(408, 'The request took too long to arrive'),
   'request.mediaType': no(415, 'The media type is not supported'),
   'request.notAcceptable': no(406, 'None of the accepted media types can be sent'),
   'request.method': no(405, 'The method is not allowed here'),

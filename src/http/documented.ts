@@ -4,7 +4,13 @@ import { errors, type ErrorCode } from '#domain/errors.ts'
 import type { Route } from './route.ts'
 
 export const codesOf = (route: Route): readonly ErrorCode[] => {
-  const codes: ErrorCode[] = ['request.invalid', 'service.unavailable', 'internal']
+  const codes: ErrorCode[] = [
+    'request.invalid',
+    'request.headersTooLarge',
+    'request.timeout',
+    'service.unavailable',
+    'internal',
+  ]
   if (route.access !== 'public') {
     codes.push('auth.missing', 'auth.invalid', 'request.rateLimited', 'audit.unavailable')
     if (route.access !== 'authenticated') codes.push('auth.denied')

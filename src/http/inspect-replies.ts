@@ -2,7 +2,7 @@
 
 import type { RekeyError } from '#domain/errors.ts'
 import { statusesOf } from './documented.ts'
-import { withReceipt } from './openapi.ts'
+import { withReceipt } from './openapi-replies.ts'
 import type { Reply, Route } from './route.ts'
 import type { Validators } from './validators.ts'
 import { placesOf, type ShapeFault } from './validation.ts'

@@ -1,11 +1,10 @@
 // The OpenAPI 3.1 document, made from the same declarations that serve the requests. What every operation of a kind has (its
 // problems, headers, parameters) follows from the kind, so no route can forget it. Schemas with an `$id` are components.
 
-import { errors, type ErrorCode } from '#domain/errors.ts'
 import { allowedBy, roleList } from './access.ts'
 import { yamlMediaTypes } from './body.ts'
-import { problemsOf } from './documented.ts'
-import { eventStreamType } from './events.ts'
+import { etagPattern } from './preconditions.ts'
+import { exampleParams } from './examples.ts'
 import {
   bodySchema,
   mapNamed,
@@ -15,9 +14,9 @@ import {
   recordOf,
   type Schema,
 } from './input.ts'
-import { problemMediaType, problemSchema } from './problem.ts'
+import { methodRefusal, repliesOf, sharedComponents, type Surroundings } from './openapi-replies.ts'
+import { idempotencyKeyPattern } from './replay.ts'
 import type { Route } from './route.ts'
-import { receiptSchema } from './schemas.ts'
 
 export interface About {
   readonly version: string
@@ -32,13 +31,23 @@ export const openapiOf = (routes: readonly Route[], about: About): Schema => {
       components.set(id, copy)
       return { $ref: `#/components/schemas/${id}` }
     })
+  const responses = new Map<string, Schema>([['MethodNotAllowed', methodRefusal(refer)]])
+  const around: Surroundings = {
+    refer,
+    routes,
+    shareReply: (name, make) => {
+      if (!responses.has(name)) responses.set(name, make())
+      return { $ref: `#/components/responses/${name}` }
+    },
+  }
   const paths = Map.groupBy(routes, (route) => route.path)
   return {
     openapi: '3.1.0',
     info: {
       title: 'Rekey',
       version: about.version,
-      description: `Rotate every key on schedule, and revoke any of them without guessing. ${about.perMinute} requests a minute a principal.`,
+      summary: 'Rotate every key on schedule, and revoke any of them without guessing.',
+      description: `${about.perMinute} requests a minute a principal. HEAD is answered wherever GET is; any other method that a path does not name is 405 with \`Allow\`. Unknown query parameters and body fields are 400. Each example works as it stands once those before it were sent; ids, ETags and hashes are what the server gave.`,
     },
     servers: [{ url: '/' }],
     tags: [...new Set(routes.map((route) => route.tag))].toSorted().map((name) => ({ name })),
@@ -46,7 +55,7 @@ export const openapiOf = (routes: readonly Route[], about: About): Schema => {
       [...paths].map(([path, operations]) => [
         path,
         Object.fromEntries(
-          operations.map((route) => [route.method.toLowerCase(), operationOf(route, refer)]),
+          operations.map((route) => [route.method.toLowerCase(), operationOf(route, around)]),
         ),
       ]),
     ),
@@ -58,30 +67,30 @@ export const openapiOf = (routes: readonly Route[], about: About): Schema => {
           description: 'rekey_<type>_<30 base62><6 CRC-32>',
         },
       },
+      ...sharedComponents(),
+      responses: Object.fromEntries(responses),
       schemas: Object.fromEntries([...components].toSorted(([a], [b]) => (a < b ? -1 : 1))),
     },
   }
 }
 
-type Refer = (schema: unknown) => unknown
-
-const operationOf = (route: Route, refer: Refer): Schema => {
+const operationOf = (route: Route, around: Surroundings): Schema => {
   const body = route.body === null ? null : bodySchema(route)
   return {
     operationId: route.operationId,
     summary: route.summary,
-    ...describe(route),
+    description: describe(route),
     tags: [route.tag],
     security: route.access === 'public' ? [] : [{ token: [] }],
-    parameters: parametersOf(route, refer),
+    parameters: parametersOf(route, around),
     ...(body === null
       ? {}
-      : { requestBody: { required: true, content: bodyContent(route, refer(body)) } }),
-    responses: { ...successes(route, refer), ...problems(route, refer) },
+      : { requestBody: { required: true, content: bodyContent(route, around.refer(body)) } }),
+    responses: repliesOf(route, around),
   }
 }
 
-const describe = (route: Route): Schema => {
+const describe = (route: Route): string => {
   const allowed = allowedBy(route)
   const rights =
     allowed === 'everybody'
@@ -89,160 +98,102 @@ const describe = (route: Route): Schema => {
       : allowed === 'any token'
         ? 'Any valid token.'
         : `Roles: ${roleList(allowed).join(', ')}.`
-  return {
-    description: [route.description, rights].filter((part) => part !== undefined).join('\n\n'),
-  }
+  return [route.description, rights].filter((part) => part !== undefined).join('\n\n')
 }
 
-const bodyContent = (route: Route, schema: unknown): Schema =>
-  Object.fromEntries(
-    ['application/json', ...(route.yaml ? yamlMediaTypes.slice(0, 1) : [])].map((type) => [
-      type,
-      { schema },
+const bodyContent = (route: Route, schema: unknown): Schema => {
+  const bodies = route.examples.filter((example) => example.body !== undefined)
+  const examples = Object.fromEntries(
+    bodies.map(({ summary, body }, i) => [
+      String(i + 1),
+      { ...(summary === undefined ? {} : { summary }), value: body },
     ]),
   )
+  const types = ['application/json', ...(route.yaml ? yamlMediaTypes.slice(0, 1) : [])]
+  return Object.fromEntries(
+    types.map((type) => [type, bodies.length === 0 ? { schema } : { schema, examples }]),
+  )
+}
 
-const parametersOf = (route: Route, refer: Refer): readonly Schema[] => {
+const parametersOf = (route: Route, { refer }: Surroundings): readonly Schema[] => {
+  const inPath = exampleParams(route)
   const at = (where: 'path' | 'query', schema: unknown): Schema[] => {
     const { required: names } = recordOf(schema)
     const required: readonly unknown[] = Array.isArray(names) ? names : []
-    return Object.entries(propertiesOf(schema)).map(([name, value]) => ({
-      name,
-      in: where,
-      required: where === 'path' || required.includes(name),
-      schema: refer(value),
-    }))
+    return Object.entries(propertiesOf(schema)).map(([name, value]) => {
+      const example = where === 'path' ? inPath[name] : route.examples[0]?.query?.[name]
+      return {
+        name,
+        in: where,
+        required: where === 'path' || required.includes(name),
+        ...(typeof value['description'] === 'string' ? { description: value['description'] } : {}),
+        schema: refer(value),
+        ...(example === undefined ? {} : { example }),
+      }
+    })
   }
-  const header = (name: string, required: boolean, description: string): Schema => ({
-    name,
-    in: 'header',
-    required,
-    description,
-    schema: { type: 'string' },
-  })
   return [
     ...at('path', paramsSchema(route)),
     ...at('query', querySchema(route)),
-    ...(route.idempotency === 'none'
-      ? []
-      : [
-          header(
-            'Idempotency-Key',
-            route.idempotency === 'required',
-            'the same request with the same key has one effect',
-          ),
-        ]),
-    ...(route.ifMatch
-      ? [
-          header(
-            'If-Match',
-            route.method !== 'PUT',
-            'the ETag that was read; needed where the resource exists',
-          ),
-        ]
-      : []),
-    ...(route.ifMatch && route.method === 'PUT'
-      ? [header('If-None-Match', false, '*: create only')]
-      : []),
-    ...(route.answer.kind === 'events'
-      ? [header('Last-Event-ID', false, 'send what follows this event')]
-      : []),
+    ...headersOf(route),
   ]
 }
 
-const limitHeaders: Schema = {
-  'RateLimit-Policy': text('"bucket";q=requests;w=seconds'),
-  RateLimit: text('"bucket";r=requests left;t=seconds'),
+interface HeaderRow {
+  readonly name: string
+  readonly on: (route: Route) => boolean
+  readonly required?: (route: Route) => boolean
+  readonly description: string
+  readonly schema: Schema
 }
 
-const headersOf = (route: Route, status: number): Schema => ({
-  'X-Request-Id': text('names this request in the log and the audit log'),
-  ...(route.access === 'public' ? {} : limitHeaders),
-  ...(status === 401 ? { 'WWW-Authenticate': text('Bearer') } : {}),
-  ...(status === 429 ? { 'Retry-After': text('seconds') } : {}),
-})
+const writesResource = (route: Route): boolean => route.ifMatch
 
-const successes = (route: Route, refer: Refer): Schema => {
-  const declared = Object.entries(route.replies).map(([status, schema]) => {
-    const code = Number(status)
-    const described: Schema = {
-      description: recordOf(schema)['description'] ?? phrases[code] ?? 'Done',
-      headers: {
-        ...headersOf(route, code),
-        ...(route.ifMatch || code === 201
-          ? { ETag: text('names this revision for If-Match') }
-          : {}),
-        ...(code === 201 ? { Location: text('where it is') } : {}),
-        ...(route.idempotency === 'none'
-          ? {}
-          : { 'Idempotency-Replayed': text('true on a repeated reply') }),
-      },
-      content: successContent(route, refer(withReceipt(route, schema))),
-    }
-    return [status, described] as const
-  })
-  const all: Record<string, Schema> = Object.fromEntries(declared)
-  if (!route.dryRun) return all
-  const rehearsed = {
-    type: 'object',
-    properties: { dryRun: { const: true }, audit: refer(receiptSchema) },
-    required: ['dryRun'],
-  }
-  const done = all['200']
-  const schemas =
-    route.replies[200] === undefined
-      ? rehearsed
-      : { anyOf: [refer(withReceipt(route, route.replies[200])), rehearsed] }
-  return {
-    ...all,
-    200: {
-      description: done === undefined ? 'What would happen (dryRun=all)' : done['description'],
-      headers: done?.['headers'] ?? headersOf(route, 200),
-      content: { 'application/json': { schema: schemas } },
-    },
-  }
-}
+const headers: readonly HeaderRow[] = [
+  {
+    name: 'Idempotency-Key',
+    on: (route) => route.idempotency !== 'none',
+    required: (route) => route.idempotency === 'required',
+    description: 'the same request with the same key has one effect',
+    schema: { type: 'string', pattern: idempotencyKeyPattern, maxLength: 257 },
+  },
+  {
+    name: 'If-Match',
+    on: writesResource,
+    required: (route) => route.method !== 'PUT',
+    description: 'the ETag that was read, or *; needed where the resource exists',
+    schema: { type: 'string', pattern: etagPattern, maxLength: 1000 },
+  },
+  {
+    name: 'If-None-Match',
+    on: (route) => writesResource(route) && route.method === 'PUT',
+    description: 'create only; excludes If-Match',
+    schema: { type: 'string', enum: ['*'] },
+  },
+  {
+    name: 'Last-Event-ID',
+    on: (route) => route.answer.kind === 'events',
+    description: 'send what follows this event',
+    schema: { type: 'string', format: 'uuid' },
+  },
+]
 
-const successContent = (route: Route, schema: unknown): Schema => {
-  if (route.answer.kind === 'events')
-    return { [eventStreamType]: { schema: { type: 'string' }, 'x-event-data': schema } }
-  const others = Object.fromEntries(
-    route.mediaTypes.map((type) => [type, { schema: { type: 'string' } }]),
-  )
-  return isText(schema) ? others : { 'application/json': { schema }, ...others }
-}
+const headersOf = (route: Route): readonly Schema[] =>
+  headers
+    .filter(({ on }) => on(route))
+    .map(({ name, required, description, schema }) => {
+      const needed = required?.(route) ?? false
+      return {
+        name,
+        in: 'header',
+        required: needed,
+        description,
+        schema,
+        ...(needed ? { example: exampleHeaders[name] } : {}),
+      }
+    })
 
-const isText = (schema: unknown): boolean =>
-  typeof schema === 'object' && schema !== null && 'type' in schema && schema.type === 'string'
-
-/** Replies of writes carry the receipt of their audit event. */
-export const withReceipt = (route: Route, declared: unknown): Schema => {
-  const schema = recordOf(declared)
-  const properties = propertiesOf(schema)
-  if (route.method === 'GET' || schema['type'] !== 'object' || properties['audit'] !== undefined)
-    return schema
-  const { $id: _id, ...copy } = schema
-  return { ...copy, properties: { ...properties, audit: receiptSchema } }
-}
-
-const problems = (route: Route, refer: Refer): Schema =>
-  Object.fromEntries(
-    [...problemsOf(route)]
-      .filter(([status]) => route.replies[status] === undefined)
-      .map(([status, codes]) => [
-        status,
-        {
-          description: codes
-            .map((code: ErrorCode) => `\`${code}\`: ${errors[code].title}`)
-            .join('\n\n'),
-          headers: headersOf(route, status),
-          content: { [problemMediaType]: { schema: refer(problemSchema) } },
-        },
-      ]),
-  )
-
-const phrases: Readonly<Record<number, string>> = { 200: 'Done', 201: 'Created', 202: 'Accepted' }
-
-function text(description: string): Schema {
-  return { description, schema: { type: 'string' } }
+const exampleHeaders: Readonly<Record<string, string>> = {
+  'Idempotency-Key': '0d9e2c7b-6a3f-4f0e-9a55-3f6f0f1f7c11',
+  'If-Match': '"1"',
 }

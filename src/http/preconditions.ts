@@ -5,6 +5,9 @@ import type { Precondition } from '#domain/precondition.ts'
 
 export const etagOf = (revision: number): string => `"${revision}"`
 
+/** What If-Match takes: tags with their quotes, or `*`. */
+export const etagPattern = '^\\s*(?:\\*|"[^"]*"(?:\\s*,\\s*"[^"]*")*)\\s*$'
+
 const tag = /^\s*"([^"]*)"\s*$/
 
 /** A well-formed tag that is none of ours matches nothing: 412. A malformed header is 400. */

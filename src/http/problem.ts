@@ -9,6 +9,7 @@ import {
   type ErrorCode,
   type ErrorPlace,
 } from '#domain/errors.ts'
+import { errorHelp } from '#domain/error-help.ts'
 import { ProviderError } from '#domain/provider.ts'
 import { placesOf, type ShapeFault } from './validation.ts'
 
@@ -21,7 +22,9 @@ export const problemSchema = Type.Object(
     title: Type.String(),
     status: Type.Integer(),
     detail: Type.String(),
-    instance: Type.String({ description: 'the path of the request' }),
+    instance: Type.Optional(
+      Type.String({ description: 'the path of the request, where it could be read' }),
+    ),
     code: Type.Enum(Object.keys(errors)),
     requestId: Type.String(),
     errors: Type.Optional(
@@ -61,6 +64,15 @@ export const problemOf = (
   ...(error.places.length === 0 ? {} : { errors: error.places.map((place) => ({ ...place })) }),
   ...(error.hint === undefined ? {} : { hint: error.hint }),
 })
+
+/** A problem as it might be: for the document and for the pages of codes. */
+export const exampleProblem = (code: ErrorCode): Problem => {
+  const { example } = errorHelp[code]
+  return problemOf(new RekeyError(code, example), {
+    instance: '/v1/keys/orders-token',
+    requestId: '01a214c2-32c0-7051-b212-1106795cc6da',
+  })
+}
 
 /** Any error as one of the catalogue. */
 export const toRekeyError = (error: unknown): RekeyError => {

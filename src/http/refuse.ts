@@ -1,9 +1,10 @@
 // How every refusal leaves the house: as a problem document, in the log where it is our fault, in the audit log where it is
 // a person's.
 
+import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { errors, RekeyError } from '#domain/errors.ts'
+import { errors, RekeyError, type ErrorCode } from '#domain/errors.ts'
 import type { Actor } from '#domain/actor.ts'
 import type { Refusal } from '#usecases/record-refusal.ts'
 import type { Inspector } from './inspect-replies.ts'
@@ -54,32 +55,39 @@ const sendProblem = (
     .send(Buffer.from(JSON.stringify(problem)))
 }
 
-/** What is not HTTP at all, or too much of it: there is no request yet, so the answer is written by hand. */
-export const answerClientError = (
-  error: Error & { readonly code?: string },
-  socket: Socket,
-): void => {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
+/** What is not HTTP at all, too much of it, or too slow: there is no request yet, so the answer is written by hand. */
+export const answerClientError =
+  (nextId: () => string) =>
+  (error: Error & { readonly code?: string }, socket: Socket): void => {
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy()
+      return
+    }
+    const code = clientErrors[error.code ?? ''] ?? 'request.invalid'
+    const { title, status, retry } = errors[code]
+    const requestId = nextId()
+    const text = JSON.stringify({
+      type: `/problems/${code}`,
+      title,
+      status,
+      detail: `${title}.`,
+      code,
+      requestId,
+    })
+    const lines = [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+      `Content-Type: ${problemMediaType}`,
+      `Content-Length: ${Buffer.byteLength(text)}`,
+      `X-Request-Id: ${requestId}`,
+      ...(retry ? ['Retry-After: 2'] : []),
+      'Connection: close',
+    ]
+    socket.end(`${lines.join('\r\n')}\r\n\r\n${text}`)
   }
-  const [status, phrase] =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? [431, 'Request Header Fields Too Large']
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? [408, 'Request Timeout']
-        : [400, 'Bad Request']
-  const { title } = errors['request.invalid']
-  const text = JSON.stringify({
-    type: '/problems/request.invalid',
-    title,
-    status,
-    detail: phrase,
-    code: 'request.invalid',
-  })
-  socket.end(
-    `HTTP/1.1 ${status} ${phrase}\r\nContent-Type: ${problemMediaType}\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n${text}`,
-  )
+
+const clientErrors: Readonly<Record<string, ErrorCode>> = {
+  HPE_HEADER_OVERFLOW: 'request.headersTooLarge',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request.timeout',
 }
 
 /** A refusal of a YAML body also says where in the file. */

@@ -20,6 +20,9 @@ export interface ReplayDeps {
   readonly hashJson: HashJson
 }
 
+/** A structured-field string has quotes; many clients send the bare value. */
+export const idempotencyKeyPattern = '^(?:"[!-~]{1,255}"|[!-~]{1,255})$'
+
 /** Null where the header is absent and the route does not ask for it. */
 export const readIdempotencyKey = (route: Route, header: string | undefined): string | null => {
   if (route.idempotency === 'none') return null
@@ -30,7 +33,6 @@ export const readIdempotencyKey = (route: Route, header: string | undefined): st
       hint: 'Send a new random value for each new request, and the same one when you repeat it.',
     })
   }
-  // A structured-field string has quotes; many clients send the bare value.
   const key = /^"(.*)"$/.exec(header)?.[1] ?? header
   if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
     const detail = '1 to 255 visible ASCII characters'

@@ -41,6 +41,8 @@
 // - `secret: true`: the reply holds a token or value. It is never stored for replay.
 // - A new route gets a row in test/http/access-rows.ts (who may, and what a scope hides), and `npm run docs` draws it.
 // - Refusals are RekeyErrors. Every status that a handler's errors can have must follow from `errors`: a test fails otherwise.
+// - `examples`: requests that work as they stand; see examples.ts. A route whose body has a required field needs one, and a
+//   test sends them all.
 // - Dates in replies are RFC 3339 strings (`date.toISOString()`); what a reply schema does not name fails the tests.
 
 import { Type, type Static, type TSchema } from 'typebox'
@@ -141,9 +143,23 @@ export interface RouteSpec<
   /** Requests are counted in a bucket of this name; `default` where not said. */
   readonly bucket?: string
   readonly replies: R
+  readonly examples?: readonly {
+    /** Where there are several: what this one shows. */
+    readonly summary?: string
+    readonly params?: Partial<Static<NoInfer<P>>>
+    readonly query?: Partial<Static<NoInfer<Q>>> & { readonly dryRun?: 'all' }
+    readonly body?: DeepReadonly<Static<NoInfer<B>>>
+  }[]
   readonly handler: (
     ctx: Context<Static<P>, Static<Q>, DeepReadonly<Static<B>>>,
   ) => Promise<ReplyOf<NoInfer<R>>>
+}
+
+export interface ExampleRequest {
+  readonly summary?: string
+  readonly params?: Readonly<Record<string, unknown>>
+  readonly query?: Readonly<Record<string, unknown>>
+  readonly body?: unknown
 }
 
 /** A route with its types forgotten: what a list of routes holds. */
@@ -163,6 +179,7 @@ export interface Route extends Described {
   readonly replies: ReplySchemas
   readonly errors: readonly ErrorCode[]
   readonly mediaTypes: readonly string[]
+  readonly examples: readonly ExampleRequest[]
   readonly answer: Answer
 }
 
@@ -206,6 +223,7 @@ export const route = <
     secret: spec.secret ?? false,
     bucket: spec.bucket ?? 'default',
     replies: spec.replies,
+    examples: spec.examples ?? [],
     answer: { kind: 'handler', handle: spec.handler },
   }
 }
@@ -221,6 +239,7 @@ export interface PublicSpec<P extends TSchema, R extends ReplySchemas> extends D
   readonly public: true
   readonly params?: P
   readonly replies: R
+  readonly examples?: readonly { readonly params?: Partial<Static<NoInfer<P>>> }[]
   readonly handler: (ctx: PublicContext<Static<P>>) => Promise<ReplyOf<NoInfer<R>>>
 }
 
@@ -232,6 +251,7 @@ export const publicRoute = <R extends ReplySchemas, P extends TSchema = Nothing>
   access: 'public',
   params: spec.params ?? null,
   replies: spec.replies,
+  examples: spec.examples ?? [],
   answer: { kind: 'public', handle: spec.handler },
 })
 
@@ -270,6 +290,7 @@ export const eventRoute = <P extends TSchema = Nothing>(spec: EventSpec<P>): Rou
   params: spec.params ?? null,
   replies: { 200: spec.event },
   mediaTypes: ['text/event-stream'],
+  examples: [],
   answer: { kind: 'events', events: spec.events },
 })
 

@@ -10,6 +10,7 @@ export const strict = <T extends TProperties>(
     readonly $id?: string
     readonly description?: string
     readonly minProperties?: number
+    readonly examples?: readonly unknown[]
   } = {},
 ) => Type.Object(properties, { additionalProperties: false, ...options })
 

@@ -170,7 +170,7 @@ const newApp = ({ config, ids, logger }: ServerDeps): FastifyInstance =>
     return503OnClosing: true,
     forceCloseConnections: 'idle',
     frameworkErrors: answerFrameworkError,
-    clientErrorHandler: answerClientError,
+    clientErrorHandler: answerClientError(() => ids.next()),
     serverFactory: (handler) => {
       // A request that has not arrived after half a minute is not coming; connections that idle are kept a minute, more
       // than proxies keep theirs.

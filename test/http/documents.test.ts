@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { errors } from '#domain/errors.ts'
+import { errorHelp } from '#domain/error-help.ts'
+import { errors, type ErrorCode } from '#domain/errors.ts'
 import { checkRoutes } from '#http/check-routes.ts'
 import { statusesOf } from '#http/documented.ts'
 import { route, type Route } from '#http/route.ts'
@@ -135,14 +137,30 @@ describe('the server does not start with', () => {
   })
 })
 
+/** What a reader sees of a page. */
+const textOf = (html: string): string =>
+  html
+    .replaceAll(/<[^>]*>/g, '')
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&quot;', '"')
+    .replaceAll('&#39;', "'")
+    .replaceAll('&amp;', '&')
+
 describe('pages', () => {
   test('every code has one, without a token', async () => {
-    for (const code of Object.keys(errors)) {
-      // oxlint-disable-next-line no-await-in-loop -- one server
+    const offline = readFileSync('docs/reference/errors.md', 'utf8')
+    for (const code of Object.keys(errors) as ErrorCode[]) {
       const answer = await api.call('GET', `/problems/${code}`, { token: null })
       expect(answer.status, code).toBe(200)
       expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
       expect(answer.text).toContain(code)
+      // What is said here is said offline too.
+      const said = textOf(answer.text)
+      for (const part of [errorHelp[code].why, errorHelp[code].todo]) {
+        expect(said, code).toContain(part.replaceAll('`', ''))
+        expect(offline, code).toContain(part)
+      }
     }
     expect((await api.call('GET', '/problems/constructor', { token: null })).status).toBe(404)
   })

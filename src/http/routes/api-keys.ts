@@ -100,6 +100,17 @@ export const apiKeyRoutes = (deps: ApiKeyRoutesDeps): readonly Route[] => [
     secret: true,
     replies: { 201: createdSchema },
     errors: ['request.impossible'],
+    examples: [
+      {
+        body: {
+          name: 'ci',
+          type: 'svc',
+          roles: ['operator'],
+          scope: { matchLabels: { team: 'shop' } },
+          expiresIn: '90d',
+        },
+      },
+    ],
     handler: async ({ ledger, actor, body, dryRun }) => {
       checkAddresses(body.addresses ?? [])
       const { value, receipts } = await createApiKey({ ...deps, ledger })(actor, body)

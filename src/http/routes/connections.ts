@@ -134,6 +134,15 @@ export const connectionRoutes = (deps: ConnectionRoutesDeps): readonly Route[] =
     body: putBody(connectionFields),
     replies: { 200: connectionSchema, 201: connectionSchema },
     errors: ['connection.unusable', 'request.impossible'],
+    examples: [
+      {
+        body: {
+          provider: 'local',
+          grants: [{ matchLabels: { team: 'shop' }, refs: ['local:*'] }],
+          labels: { tier: 'gold' },
+        },
+      },
+    ],
     handler: async ({ ledger, actor, params: { name }, body, precondition }) => {
       mustBeNamed(name, body)
       const { value, receipts } = await putConnection({ ...deps, ledger })(actor, {
@@ -200,6 +209,7 @@ export const connectionRoutes = (deps: ConnectionRoutesDeps): readonly Route[] =
       'provider.rejected',
       'request.impossible',
     ],
+    examples: [{ query: { type: 'local.secret' } }],
     handler: async ({ ledger, actor, params: { name }, query, page, pageReply }) => {
       const found = await inventoryConnection({ ...deps, ledger })(actor, { name, ...query }, page)
       return { status: 200, body: pageReply(found, (item) => item) }

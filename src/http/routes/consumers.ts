@@ -96,6 +96,7 @@ export const consumerRoutes = (deps: ConsumerRoutesDeps): readonly Route[] => [
     body: putBody(consumerFields),
     replies: { 200: consumerSchema, 201: consumerSchema },
     errors: ['connection.unusable', 'request.impossible'],
+    examples: [{ body: { owner: 'team-shop', labels: { team: 'shop' } } }],
     handler: async ({ ledger, actor, params: { name }, body, precondition }) => {
       mustBeNamed(name, body)
       const { value, receipts } = await putConsumer({ ...deps, ledger })(actor, {

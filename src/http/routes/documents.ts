@@ -50,6 +50,7 @@ export const documentRoutes = (others: readonly Route[], about: About): readonly
       summary: 'The JSON Schema of a kind of document, for editors',
       params: strict({ kind: Type.String({ maxLength: 100 }) }),
       replies: { 200: Type.Object({}, { additionalProperties: true }) },
+      examples: [{ params: { kind: 'policy' } }],
       handler: async ({ params }) => ({ status: 200, body: schemaOf(params.kind) }),
     }),
   ]

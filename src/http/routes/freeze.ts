@@ -67,6 +67,15 @@ export const freezeRoutes = ({ clock }: FreezeRoutesDeps): readonly Route[] => {
       body: strict({ ...freezeFields, ...ignored }),
       replies: { 200: freezeSchema, 201: freezeSchema },
       errors: ['request.impossible'],
+      examples: [
+        {
+          body: {
+            until: '2099-01-04T00:00:00Z',
+            reason: 'year-end change freeze',
+            selector: { matchLabels: { team: 'billing' } },
+          },
+        },
+      ],
       handler: async ({ ledger, actor, body, precondition }) => {
         const { value, receipts } = await putFreeze({ ledger })(actor, { body, precondition })
         const { resource, created } = value

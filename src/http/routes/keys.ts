@@ -202,6 +202,50 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
       'policy.overlap',
       'request.impossible',
     ],
+    examples: [
+      {
+        summary: 'a secret',
+        body: {
+          name: 'orders-token',
+          connection: 'vault',
+          type: 'local.secret',
+          purpose: 'signs in at the payment service',
+          owner: 'team-shop',
+          environment: 'production',
+          labels: { team: 'shop' },
+          consumers: ['shop'],
+          create: true,
+        },
+      },
+      {
+        summary: 'a key that signs',
+        body: {
+          name: 'orders-signing',
+          connection: 'vault',
+          type: 'local.key',
+          purpose: 'signs orders',
+          owner: 'team-shop',
+          environment: 'production',
+          labels: { team: 'shop' },
+          generate: { algorithm: 'ed25519' },
+          create: true,
+        },
+      },
+      {
+        summary: 'a key that encrypts',
+        body: {
+          name: 'orders-data',
+          connection: 'vault',
+          type: 'local.key',
+          purpose: 'encrypts orders at rest',
+          owner: 'team-shop',
+          environment: 'production',
+          labels: { team: 'shop' },
+          generate: { algorithm: 'aes256' },
+          create: true,
+        },
+      },
+    ],
     handler: async ({ ledger, actor, body, dryRun }) => {
       const { status: _status, audit: _audit, ...registration } = body
       const { value: key, receipts } = await registerKey({ ...deps, ledger })(actor, {
@@ -244,6 +288,19 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
     body: putBody({ ...keyPlace, ...keyFields }),
     replies: { 200: keySchema },
     errors: ['connection.notGranted', 'policy.overlap', 'request.impossible'],
+    examples: [
+      {
+        body: {
+          connection: 'vault',
+          type: 'local.secret',
+          purpose: 'signs in at the payment service, and at its sandbox',
+          owner: 'team-shop',
+          environment: 'production',
+          labels: { team: 'shop' },
+          consumers: ['shop'],
+        },
+      },
+    ],
     handler: async ({ ledger, actor, params: { name }, body, precondition, dryRun }) => {
       mustBeNamed(name, body)
       const { value, receipts } = await putKey({ ...deps, ledger })(actor, {
@@ -307,6 +364,7 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
       }),
     },
     errors: [...atProvider, 'resource.exists', 'rotation.inProgress', 'request.impossible'],
+    examples: [{ body: { providerVersion: '3' } }],
     handler: async ({ ledger, actor, params: { name }, body }) => {
       const { version, rotationId, receipts } = await adoptVersion({ ...deps, ledger })(actor, {
         name,
@@ -351,9 +409,9 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
       }
     },
   }),
-  operation(deps, 'signatures', 'sign', 'Sign with a key'),
-  operation(deps, 'encryptions', 'encrypt', 'Encrypt with a key'),
-  operation(deps, 'decryptions', 'decrypt', 'Decrypt with a key'),
+  operation(deps, 'signatures', 'sign', 'Sign with a key', 'orders-signing'),
+  operation(deps, 'encryptions', 'encrypt', 'Encrypt with a key', 'orders-data'),
+  operation(deps, 'decryptions', 'decrypt', 'Decrypt with a key', 'orders-data'),
 ]
 
 const operation = (
@@ -361,6 +419,7 @@ const operation = (
   path: string,
   what: CryptoOperation,
   summary: string,
+  exampleKey: string,
 ): Route =>
   route({
     method: 'POST',
@@ -379,6 +438,7 @@ const operation = (
     replies: {
       200: strict({ version: Type.Integer(), output: Type.String({ description: 'base64' }) }),
     },
+    examples: [{ params: { name: exampleKey }, body: { input: 'b3JkZXIgNDcxMQ==' } }],
     errors: [...atProvider, 'request.impossible'],
     handler: async ({ ledger, actor, params: { name }, body }) => {
       const input = fromBase64(body.input, '/input')

@@ -27,6 +27,13 @@ export interface PolicyRoutesDeps {
   readonly egress: EgressRules
 }
 
+const monthly = {
+  selector: { type: 'local.secret', matchLabels: { team: 'shop' } },
+  schedule: { cron: '0 3 1 * *', timezone: 'Europe/Paris', window: '2h' },
+  maxAge: '40d',
+  overlap: { min: '24h' },
+} as const
+
 const policySchema = strict(
   {
     name: nameSchema,
@@ -41,7 +48,26 @@ const policySchema = strict(
       warnings: Type.Array(Type.String(), { description: 'legal, and probably not meant' }),
     }),
   },
-  { $id: 'Policy' },
+  {
+    $id: 'Policy',
+    examples: [
+      {
+        name: 'monthly',
+        labels: {},
+        annotations: {},
+        ...monthly,
+        status: {
+          revision: 1,
+          createdAt: '2026-11-01T02:00:04.217Z',
+          updatedAt: '2026-11-01T02:00:04.217Z',
+          author: { id: 'user:ada', name: 'ada' },
+          owner: null,
+          keys: 3,
+          warnings: [],
+        },
+      },
+    ],
+  },
 )
 
 /** The use case reads the body: it takes three forms, and tells each fault with the pointer of the form that was sent. */
@@ -109,6 +135,19 @@ export const policyRoutes = (deps: PolicyRoutesDeps): readonly Route[] => {
       yaml: true,
       replies: { 201: policySchema },
       errors: writeErrors,
+      examples: [
+        {
+          body: {
+            apiVersion: 'rekey.dev/v1',
+            kind: 'RotationPolicy',
+            metadata: { name: 'weekly-signing' },
+            spec: {
+              selector: { type: 'local.key', matchLabels: { team: 'shop' } },
+              schedule: { cron: '0 4 * * mon', timezone: 'Europe/Paris' },
+            },
+          },
+        },
+      ],
       handler: async ({ ledger, actor, body, precondition }) => {
         const { value, receipts } = await putPolicy({ ...deps, ledger })(actor, {
           name: null,
@@ -155,6 +194,7 @@ export const policyRoutes = (deps: PolicyRoutesDeps): readonly Route[] => {
       yaml: true,
       replies: { 200: policySchema, 201: policySchema },
       errors: writeErrors,
+      examples: [{ body: monthly }],
       handler: async ({ ledger, actor, params: { name }, body, precondition }) => {
         const { value, receipts } = await putPolicy({ ...deps, ledger })(actor, {
           name,

@@ -1,8 +1,10 @@
 // Where the `type` of a problem leads: a page for every code of the catalogue.
 
 import { Type } from 'typebox'
+import { errorHelp } from '#domain/error-help.ts'
 import { errors, RekeyError, type ErrorCode } from '#domain/errors.ts'
 import { escapeHtml, htmlMediaType, page, pageHeaders } from '../page.ts'
+import { exampleProblem } from '../problem.ts'
 import { publicRoute, type Route } from '../route.ts'
 import { strict } from '../schemas.ts'
 
@@ -19,6 +21,7 @@ export const problemRoutes: readonly Route[] = [
     params: strict({ code: Type.String({ maxLength: 100 }) }),
     replies: { 200: Type.String() },
     mediaTypes: ['text/html'],
+    examples: [{ params: { code: 'policy.overlap' } }],
     handler: async ({ params }) => {
       const { code } = params
       if (!isCode(code)) {
@@ -38,16 +41,28 @@ export const problemRoutes: readonly Route[] = [
 ]
 
 const problemPage = (code: ErrorCode): string => {
-  const { title, status, retry } = errors[code]
-  const repeat = retry
-    ? 'The same request may succeed later: wait as long as <code>Retry-After</code> says.'
-    : 'The same request will fail again: change it, or what it is about, first.'
+  const { title, status } = errors[code]
+  const { why, todo } = errorHelp[code]
   return page(
     code,
     `<h1><code>${escapeHtml(code)}</code></h1>
-<p>${escapeHtml(title)}. Status ${status}.</p>
-<p>${repeat}</p>
-<p>In the problem itself, <code>detail</code> says what happened, <code>hint</code> what to do next, <code>errors</code> where in the request, and <code>requestId</code> what to look for in the log.</p>
-<p><a href="/docs#codes">All codes</a></p>`,
+<p><strong>${escapeHtml(title)}.</strong> Status ${status}. ${repeatable(code)}</p>
+<h2>Why</h2>
+<p>${inline(why)}</p>
+<h2>What to do</h2>
+<p>${inline(todo)}</p>
+<h2>Example</h2>
+<pre><code>${escapeHtml(JSON.stringify(exampleProblem(code), null, 2))}</code></pre>
+<p><code>requestId</code> names the request in the log and in the audit log. <a href="/docs#codes">All codes</a></p>`,
   )
 }
+
+/** Also in `docs/reference/errors.md`. */
+export const repeatable = (code: ErrorCode): string =>
+  errors[code].retry
+    ? 'The same request may succeed later: wait as long as Retry-After says.'
+    : 'The same request fails again until it, or what it is about, has changed.'
+
+/** Prose with `code` in backquotes. */
+const inline = (text: string): string =>
+  escapeHtml(text).replaceAll(/`([^`]+)`/g, '<code>$1</code>')

@@ -128,6 +128,7 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
     body: strict({ key: nameSchema, reason: reasonBody.properties.reason }),
     replies: { 202: rotationSchema },
     errors: ['rotation.inProgress', 'request.impossible', 'resource.notFound'],
+    examples: [{ body: { key: 'orders-token', reason: 'a laptop was lost' } }],
     handler: async ({ ledger, actor, body }) => {
       const { value, receipts } = await makeStartRotation({ ...deps, ledger })(actor, body)
       return {
@@ -181,6 +182,14 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
       'auth.denied',
       'resource.exists',
     ],
+    examples: [
+      {
+        body: {
+          planHash: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+          reason: 'agreed with the payment team',
+        },
+      },
+    ],
     handler: async ({ ledger, actor, params, body }) => {
       const { value, receipts } = await makeApprove(steering(deps, ledger))(actor, params.id, body)
       return {
@@ -219,6 +228,11 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
       }),
     },
     errors: ['resource.notFound', 'rotation.wrongPhase', 'request.impossible', 'auth.denied'],
+    examples: [
+      {
+        body: { consumer: 'shop', version: 2, evidence: 'deployed with build 4711' },
+      },
+    ],
     handler: async ({ ledger, actor, params, body }) => {
       const { value, receipts } = await makeAcknowledge(steering(deps, ledger))(
         actor,
@@ -246,6 +260,7 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
       body: reasonBody,
       idempotency: 'required',
       replies: { 202: rotationSchema },
+      examples: [{ body: { reason: 'the payment team asked for it' } }],
       errors: ['resource.notFound', 'rotation.wrongPhase', ...errors],
       handler: async ({ ledger, actor, params, body }) => {
         const { receipts } = await make(steering(deps, ledger))(actor, params.id, body)

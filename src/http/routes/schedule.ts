@@ -50,6 +50,7 @@ export const scheduleRoutes = ({ clock }: ScheduleRoutesDeps): readonly Route[] 
     query: strict({ from: Type.Optional(timestampSchema), to: Type.Optional(timestampSchema) }),
     replies: { 200: listOf(comingSchema) },
     mediaTypes: ['text/calendar'],
+    examples: [{ query: { from: '2026-12-01T00:00:00Z', to: '2026-12-31T00:00:00Z' } }],
     handler: async ({ ledger, actor, query, page, pageReply, header }) => {
       const found = await listSchedule({ ledger })(actor, spanOf(query, clock.now()), page)
       const body = pageReply(found, present)

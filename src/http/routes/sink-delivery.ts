@@ -89,6 +89,7 @@ export const sinkDeliveryRoutes = (deps: SinkDeliveryDeps): readonly Route[] => 
       200: strict({ replayed: nullable(Type.Integer({ description: 'null on a dry run' })) }),
     },
     errors: ['resource.notFound', 'request.impossible'],
+    examples: [{ body: {} }],
     handler: async ({ ledger, actor, params, body, dryRun }) => {
       const { replayed, receipts } = await makeReplayDeadLetters({ ...deps, ledger })(
         actor,

@@ -89,6 +89,16 @@ export const sinkRoutes = (deps: SinkRoutesDeps): readonly Route[] => [
     body: putBody(sinkFields),
     replies: { 200: sinkSchema, 201: sinkSchema },
     errors: ['connection.unusable', 'request.impossible'],
+    examples: [
+      {
+        body: {
+          type: 'webhook',
+          url: 'https://hooks.example.com/rekey',
+          secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+          events: ['stalled', 'overdue'],
+        },
+      },
+    ],
     handler: async ({ ledger, actor, params: { name }, body, precondition }) => {
       mustBeNamed(name, body)
       const { value, receipts } = await putSink({ ...deps, ledger })(actor, {

@@ -1,0 +1,325 @@
+// What the page of an error code says: at `/problems/{code}`, in `docs/reference/errors.md` and in the examples of the
+// OpenAPI document. A row a code of the catalogue (errors.ts), or it does not compile.
+
+import type { ErrorCode, ErrorPlace } from './errors.ts'
+
+export interface ErrorHelp {
+  /** What happened and why, for somebody who has never met it. */
+  readonly why: string
+  /** What to do now. */
+  readonly todo: string
+  /** What a problem of this code may say. */
+  readonly example: {
+    readonly detail: string
+    readonly hint?: string
+    readonly errors?: readonly ErrorPlace[]
+  }
+}
+
+export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
+  'request.invalid': {
+    why: 'A part of the request is not of the shape that the operation takes: a field that is missing, unknown or of another type, a query parameter that nobody knows, a header that cannot be read, a body that is no JSON or YAML. Nothing was done. Unknown fields are refused rather than ignored, since a typing error in a policy would otherwise switch a rule off without a word.',
+    todo: 'Correct what `errors` points at: each entry has a JSON pointer into the body (or below `/query`, `/params`, `/headers`), and for YAML the line and column. `/docs` and `/schemas/{kind}.v1.json` say what is taken.',
+    example: {
+      detail: '/spec/soke: unknown field; did you mean soak?',
+      errors: [
+        { pointer: '/spec/soke', detail: 'unknown field; did you mean soak?', line: 14, column: 3 },
+      ],
+    },
+  },
+  'request.tooLarge': {
+    why: 'The body is larger than this operation takes: 1 MB, plans 10 MB, deliveries of sources 5 MB. It was not read to its end.',
+    todo: 'Send less at once: split a plan by owner, or a report by scan.',
+    example: { detail: 'The body is larger than this route takes.' },
+  },
+  'request.headersTooLarge': {
+    why: 'The path and the headers together are longer than 16 KB. They were not read to their end, so the request has no name in the log beyond its id.',
+    todo: 'Send a shorter query: name fewer labels, or filter in several requests. A proxy that adds headers on the way may be the cause.',
+    example: { detail: 'Request Header Fields Too Large' },
+  },
+  'request.timeout': {
+    why: 'The request was not complete half a minute after it began. Nothing of it was done.',
+    todo: 'Send it again. A body that is written slowly must be ready before the request begins.',
+    example: { detail: 'Request Timeout' },
+  },
+  'request.mediaType': {
+    why: 'The body is of a kind that this operation does not read, or it is compressed.',
+    todo: 'Send `Content-Type: application/json`, or `application/yaml` where the operation says so, in UTF-8 and without `Content-Encoding`.',
+    example: { detail: 'This route takes application/json only.' },
+  },
+  'request.notAcceptable': {
+    why: '`Accept` allows nothing that this operation can send.',
+    todo: 'Accept what the operation sends, which `hint` says, or leave the header out.',
+    example: { detail: 'This sends text/event-stream only.', hint: 'Accept: text/event-stream' },
+  },
+  'request.method': {
+    why: 'The path exists and does not take this method.',
+    todo: 'Use one of those that `Allow` names.',
+    example: { detail: 'This path takes DELETE, GET, HEAD, PUT.' },
+  },
+  'request.impossible': {
+    why: 'The request can be read, and what it asks for cannot be: it names something that does not exist, or two of its parts contradict each other.',
+    todo: 'Read `detail`, and `errors` for the place. Usually what is named must be made first.',
+    example: {
+      detail: 'There is no connection "vault".',
+      errors: [{ pointer: '/connection', detail: 'does not exist' }],
+    },
+  },
+  'request.rateLimited': {
+    why: 'This principal sent more requests in a minute than it may: 600, unless `REKEY_RATE_LIMIT` says otherwise. Emergencies are counted apart, so a script that runs wild takes nothing from them.',
+    todo: 'Wait as many seconds as `Retry-After` says. `RateLimit` on every reply says what is left; follow a rotation by its events instead of asking again and again.',
+    example: { detail: 'More than 600 requests in a minute.', hint: 'Wait 12 seconds.' },
+  },
+  'cursor.foreign': {
+    why: 'The cursor was given for another list, or for the same list with another filter. A page read with it would silently leave things out.',
+    todo: 'Begin at the first page, without `cursor`, and keep the filter the same until the last one.',
+    example: {
+      detail: 'The cursor was not given for this list and filter.',
+      hint: 'Start at the first page again, without cursor.',
+      errors: [{ pointer: '/query/cursor', detail: 'of another list or filter' }],
+    },
+  },
+  'auth.missing': {
+    why: 'The request came without a token.',
+    todo: 'Send `Authorization: Bearer rekey_…`. On the machine where Rekey runs the first one is in `<data>/admin-key`; an admin makes others with `POST /v1/api-keys`.',
+    example: { detail: 'Send a token.', hint: 'Authorization: Bearer rekey_…' },
+  },
+  'auth.invalid': {
+    why: 'The token is unknown, expired, deleted, or not allowed from this address. Which of these is not said, since whoever tries tokens would learn from it; the audit log has it.',
+    todo: 'Check that it is complete: its last six characters are a checksum. `rekey whoami` says when it expires. An admin makes a new one.',
+    example: {
+      detail: 'The token is unknown, expired, deleted or not allowed from here.',
+      hint: 'Check that it is complete. An admin makes a new one: POST /v1/api-keys.',
+    },
+  },
+  'auth.denied': {
+    why: 'The token is valid, and its roles or its scope do not allow this. The refusal is in the audit log.',
+    todo: 'Ask somebody who has the role, or an admin for a token with it. `rekey whoami` shows what yours may do.',
+    example: {
+      detail: 'This needs the role operator or admin.',
+      hint: 'An admin makes a token with it: POST /v1/api-keys.',
+    },
+  },
+  'resource.notFound': {
+    why: 'There is no such thing, or it lies outside the scope of the token: the two are not told apart, so that nobody learns names by asking.',
+    todo: 'Check the spelling; list what you can see, such as with `rekey get keys`.',
+    example: { detail: 'There is no key "orders-tokn".', hint: 'Did you mean orders-token?' },
+  },
+  'resource.exists': {
+    why: 'The name is taken. Nothing was replaced.',
+    todo: 'Choose another name, or replace what is there: read it, and PUT it back with its ETag in `If-Match`.',
+    example: { detail: 'There is a key "orders-token" already.' },
+  },
+  'policy.overlap': {
+    why: 'Two enabled policies of the same priority would select the same key. Which of them counts would be chance, so neither is taken.',
+    todo: 'Give one of them another `priority`, or make the selectors exclude each other.',
+    example: {
+      detail: 'The key "orders-token" would be selected by "monthly" and "weekly".',
+      hint: 'Give one of them another priority.',
+    },
+  },
+  'policy.neverFires': {
+    why: 'The cron expression is well-formed and names a moment that never comes, such as 30 February, or only moments that a blackout covers.',
+    todo: 'Correct the schedule. `rekey schedule` shows what is to come.',
+    example: {
+      detail: '"0 3 30 2 *" never fires.',
+      errors: [{ pointer: '/spec/schedule/cron', detail: 'never fires' }],
+    },
+  },
+  'policy.gapNotAccepted': {
+    why: 'The policy selects keys of a type with one slot: minting the new version overwrites the old one, and until consumers have the new one they have none. Rekey plans and measures that gap, and somebody has to have accepted it.',
+    todo: 'Set `acceptGap: true` in the policy, or do not select those keys.',
+    example: {
+      detail: 'Keys of type vault.kv2 have a gap at each rotation.',
+      hint: 'Set acceptGap: true.',
+      errors: [{ pointer: '/spec/acceptGap', detail: 'must be true for vault.kv2' }],
+    },
+  },
+  'policy.weakening': {
+    why: 'The change takes a protection away from keys that the policy selects: fewer approvals, a shorter overlap or soak, another publish target. Whoever may edit a policy could otherwise approve alone what needed two.',
+    todo: 'Make a plan of it and have it approved: `rekey diff -f`, then `POST /v1/plans/{id}/approvals` by another person, then apply.',
+    example: {
+      detail: 'The change lowers approval.required from 1 to 0 for 3 keys.',
+      hint: 'Make a plan of it: another person must approve it.',
+    },
+  },
+  'policy.impossible': {
+    why: 'The policy asks of a key type what it cannot do, such as `unusedFor` where the provider does not say when a version was last used.',
+    todo: 'Read the types in `docs/reference/key-types.md` or `GET /v1/providers`, and ask for what they declare, or select other keys.',
+    example: {
+      detail: 'vault.kv2 does not say when a version was last used.',
+      errors: [{ pointer: '/spec/overlap/unusedFor', detail: 'not known for vault.kv2' }],
+    },
+  },
+  'key.objectTaken': {
+    why: 'Another key manages this object already. Two keys of one object would rotate it against each other.',
+    todo: 'Use that key; give it more consumers or labels if that is what was missing.',
+    example: { detail: 'The object is managed by the key "orders-db".' },
+  },
+  'key.ambiguousPrimary': {
+    why: 'The object has several versions that could be the one in use, and Rekey does not guess which of them must not die.',
+    todo: 'Say which with `adopt`: one of the `candidates` in the reply.',
+    example: {
+      detail: 'Two versions are enabled: 3 and 4.',
+      hint: 'Name the one in use in adopt.',
+    },
+  },
+  'key.busy': {
+    why: 'The key has an open rotation or incident. Without the key nobody would finish it, and an old version might live on.',
+    todo: 'Let it end, or end it: `rekey cancel`, `rollback` or `abandon`.',
+    example: {
+      detail: 'The key has an open rotation.',
+      hint: 'Cancel it, or wait until it has ended.',
+    },
+  },
+  'key.noObject': {
+    why: 'The provider has nothing at the place that `ref` names.',
+    todo: 'Check the path or name with `rekey import -c CONNECTION`, or let Rekey make it with `create: true`.',
+    example: { detail: 'There is no secret at orders/db.' },
+  },
+  'key.notDeliverable': {
+    why: 'Values of this type are not handed out: they are used where they lie, or read at the provider itself.',
+    todo: 'Read it at the provider, or use the operations of the type (`signatures`, `encryptions`, `decryptions`).',
+    example: { detail: 'The value of a local.key is not delivered.' },
+  },
+  'key.versionUnusable': {
+    why: 'The version is not active: it is not proven yet, switched off, or destroyed.',
+    todo: 'Leave `version` out for the primary one. `GET /v1/keys/{name}/versions` shows the states.',
+    example: { detail: 'Version 1 is deactivated.' },
+  },
+  'connection.inUse': {
+    why: 'Keys, publish targets or other connections use this connection. Without it their rotations could neither go on nor be undone.',
+    todo: 'Delete or move what uses it first; `detail` names some.',
+    example: { detail: 'The connection is used by 3 keys, orders-db among them.' },
+  },
+  'connection.notGranted': {
+    why: 'The connection does not let keys with these labels use this object. Grants keep one team from registering, or publishing over, the secrets of another.',
+    todo: 'Ask an admin to add a grant to the connection: which labels, and which refs.',
+    example: { detail: 'The connection "vault" grants orders/db to no key with these labels.' },
+  },
+  'connection.unusable': {
+    why: 'The connection or address cannot be used: its settings are incomplete, its credential is missing or not allowed here, or the host lies where Rekey may not connect to.',
+    todo: 'Read `detail`. `rekey doctor` and `POST /v1/connections/{name}/checks` say more.',
+    example: { detail: 'The address is not a URL with a host.' },
+  },
+  'rotation.inProgress': {
+    why: 'The key has an open rotation, and a key has one at a time.',
+    todo: 'Follow that one: `rekey logs --follow --rotation ID`. If it stalled, resume it or roll it back.',
+    example: { detail: 'The key has an open rotation.', hint: 'Follow it, or cancel it first.' },
+  },
+  'rotation.wrongPhase': {
+    why: 'This cannot be done in the phase in which the rotation is now. It may have moved on since it was read.',
+    todo: 'Read the rotation again; `rekey describe rotation/ID` says what can be done next.',
+    example: { detail: 'The rotation is completed; it can be cancelled only before minting.' },
+  },
+  'rotation.undoImpossible': {
+    why: 'The provider cannot bring the old version back. The plan said so before the rotation began. Nothing was changed.',
+    todo: 'Go forward: `resume` a stalled rotation, or `abandon` it and start another.',
+    example: {
+      detail: 'vault.transit cannot undo: the old version cannot be made the newest again.',
+    },
+  },
+  'rotation.pastPointOfNoReturn': {
+    why: 'The old version is being retired. What is destroyed cannot be brought back.',
+    todo: 'If the new version is wrong, start another rotation.',
+    example: { detail: 'The old version is already being retired.' },
+  },
+  'rotation.selfApproval': {
+    why: 'Approvals are by other people than who asked. Of a scheduled rotation that is the last author of its policy.',
+    todo: 'Ask another approver.',
+    example: { detail: 'You requested this rotation.' },
+  },
+  'rotation.planChanged': {
+    why: 'The hash is not that of the plan as it is now: what you saw is not what would be done.',
+    todo: 'Read the rotation again, look at its plan, and approve that.',
+    example: { detail: 'The plan has another hash than planHash.' },
+  },
+  'freeze.active': {
+    why: 'Somebody froze these keys: nothing that writes at a provider begins until it is over. Undo always may.',
+    todo: 'Wait, or thaw: `rekey freeze off`. `GET /v1/freeze` says who froze them and why.',
+    example: { detail: 'All keys are frozen until 4 January: change freeze.' },
+  },
+  'idempotency.missing': {
+    why: 'This operation has effects at a provider, and a request that is repeated because its reply was lost must not have them twice.',
+    todo: 'Send `Idempotency-Key` with a new random value for each new request, and the same value when you repeat it.',
+    example: {
+      detail: 'This needs an Idempotency-Key, so that a repeated request cannot do it twice.',
+      hint: 'Send a new random value for each new request, and the same one when you repeat it.',
+    },
+  },
+  'idempotency.mismatch': {
+    why: 'The key was sent before, with another body or query.',
+    todo: 'Make a new key for a new request.',
+    example: {
+      detail: 'This Idempotency-Key was sent before with another body or query.',
+      hint: 'Use a new key for a new request.',
+    },
+  },
+  'idempotency.running': {
+    why: 'The first request with this key has not ended yet.',
+    todo: 'Ask again in a few seconds, with the same key.',
+    example: {
+      detail: 'The first request with this Idempotency-Key has not ended yet.',
+      hint: 'Ask again in a few seconds.',
+    },
+  },
+  'idempotency.secretNotReplayable': {
+    why: 'The first request succeeded, and its reply held a token or value, which Rekey does not keep.',
+    todo: 'If the reply was lost, delete what it made and make it again with a new key.',
+    example: {
+      detail: 'The first request succeeded, and its reply held a secret, which is shown once.',
+      hint: 'If the reply was lost, delete what it made and make it again with a new key.',
+    },
+  },
+  'idempotency.replyLost': {
+    why: 'The first request had its effect, and Rekey stopped before its reply was kept.',
+    todo: 'Read the resource to see what it became. It was not done twice.',
+    example: {
+      detail: 'The first request had its effect, and its reply was lost when Rekey stopped.',
+      hint: 'Read the resource to see what it became. It was not done twice.',
+    },
+  },
+  'precondition.required': {
+    why: 'The resource exists, and the request does not say which revision of it was seen: it might undo what somebody else just wrote.',
+    todo: 'Read it, change what you read, and send it back with its `ETag` as `If-Match`.',
+    example: {
+      detail: 'The resource exists: say which revision you have seen',
+      hint: 'Read it, then send its ETag as If-Match.',
+    },
+  },
+  'precondition.failed': {
+    why: 'Somebody changed the resource since it was read, or it exists although `If-None-Match: *` says that it must not.',
+    todo: 'Read it again, and decide again.',
+    example: { detail: 'The resource has another revision than If-Match says' },
+  },
+  'provider.unauthorized': {
+    why: 'The provider refused the credential of the connection: it expired, was revoked, or lacks a right.',
+    todo: '`POST /v1/connections/{name}/checks` says which right is missing. `GET /v1/providers` has the least-privilege document.',
+    example: { detail: 'Vault refused the token: permission denied.' },
+  },
+  'provider.rejected': {
+    why: 'The provider understood the request and refused it, for good. It is not sent again.',
+    todo: "Read `detail`: it has the provider's reason. Quotas and names are the usual ones.",
+    example: { detail: 'Vault refused: the mount is of another kind.' },
+  },
+  'provider.unavailable': {
+    why: 'The provider did not answer, or answered that it cannot now.',
+    todo: 'Try again later. Rotations that are under way wait by themselves.',
+    example: { detail: 'Vault cannot be reached.' },
+  },
+  'audit.unavailable': {
+    why: 'What is done must be recorded, and the audit log cannot be written. So nothing was done.',
+    todo: 'Try again. If it lasts, look at the database and at `rekey doctor`.',
+    example: { detail: 'The audit log cannot be written.' },
+  },
+  'service.unavailable': {
+    why: 'Rekey is starting, stopping, overloaded, or cannot reach its database.',
+    todo: 'Try again after `Retry-After`. `/readyz` says what is missing.',
+    example: { detail: 'Rekey is overloaded.', hint: 'Try again in a few seconds.' },
+  },
+  internal: {
+    why: 'Rekey failed at something that it should have foreseen. What became of the request is not known; writes are whole or not at all.',
+    todo: 'Look for `requestId` in the log, read the resource before you repeat the request, and report it.',
+    example: { detail: 'Rekey failed. The log has more under this request id.' },
+  },
+}

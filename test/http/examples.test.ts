@@ -1,0 +1,346 @@
+// Every example of the OpenAPI document is sent as it stands, in an order in which each finds what it names; its reply must
+// be one that the operation documents. Only what a server makes (ids, ETags, hashes, ciphertexts) is taken from its replies.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { exampleOf } from '#http/examples.ts'
+import { recordOf } from '#http/input.ts'
+import { withReceipt } from '#http/openapi-replies.ts'
+import { makeValidators } from '#http/validators.ts'
+import { Secret } from '#domain/secret.ts'
+import { keyTypes } from '#providers/registry.ts'
+import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
+import {
+  makeReplyChecker,
+  operationsOf,
+  urlOf,
+  type Example,
+  type Json,
+  type Operation,
+} from '../support/examples.ts'
+import { makeFaultPlan } from '../support/faults.ts'
+import { openApi, productRoutes, type Answer, type Api } from '../support/http.ts'
+
+const faults = makeFaultPlan()
+let api: Api
+let document: Json
+let operations: readonly Operation[]
+let advance: (id: string) => Promise<unknown>
+beforeAll(async () => {
+  api = await openApi({
+    wrap: faults.wrap,
+    readiness: [{ name: 'database', ready: async () => true }],
+  })
+  document = (await api.call('GET', '/openapi.json', { token: null })).json
+  operations = operationsOf(document)
+  const { ledger, timers, clock, ids, deps } = api.house
+  const send = async () => ({ status: 200, detail: '' })
+  advance = makeAdvanceRotation(
+    {
+      ledger,
+      timers,
+      clock,
+      ids,
+      world: { sessions: deps.sessions, types: keyTypes, fetch: globalThis.fetch, send } as never,
+    },
+    { instance: 'w1', bell: { ring: async () => undefined }, report: () => undefined },
+  )
+})
+afterAll(() => api.close())
+
+/** Rings for the rotation, turning the clock, until it is in the phase; null: until it has ended. */
+const until = async (id: string, phase: string | null): Promise<void> => {
+  for (let n = 0; n < 100; n++) {
+    const { json } = await api.call('GET', `/v1/rotations/${id}`)
+    if (phase === null ? json.endedAt !== null : json.phase === phase) return
+    await advance(id)
+    await api.house.clock.advance(1_000)
+  }
+  const { json } = await api.call('GET', `/v1/rotations/${id}`)
+  throw new Error(`it did not come to ${phase ?? 'an end'}: ${JSON.stringify(json)}`)
+}
+
+const rotate = async (key: string, token?: string): Promise<string> => {
+  const { json } = await api.call('POST', '/v1/rotations', {
+    ...(token === undefined ? {} : { token }),
+    body: { key, reason: 'an example' },
+    headers: { 'idempotency-key': `${key}-${api.house.ids.next()}` },
+  })
+  if (json.id === undefined) throw new Error(JSON.stringify(json))
+  return json.id
+}
+
+/** What only the server knows, by where the example has it. */
+interface Made {
+  readonly params?: Readonly<Record<string, string>>
+  readonly body?: Readonly<Record<string, unknown>>
+  readonly token?: string | null
+}
+
+type Step = readonly [operationId: string, made?: () => Promise<Made>]
+
+let rotation = ''
+const ofRotation = async (): Promise<Made> => ({ params: { id: rotation } })
+
+const story: readonly Step[] = [
+  ['getLiveness'],
+  ['getReadiness'],
+  ['getOpenapi'],
+  ['getDocs'],
+  ['getSchema'],
+  ['getProblem'],
+  ['getMe'],
+  ['listProviders'],
+  ['putConnection'],
+  ['listConnections'],
+  ['getConnection'],
+  ['checkConnection'],
+  ['putConsumer'],
+  ['listConsumers'],
+  ['getConsumer'],
+  ['registerKey'],
+  ['listKeys'],
+  ['getKey'],
+  ['putKey'],
+  ['listVersions'],
+  ['listInventory'],
+  [
+    'readValue',
+    async () => ({ token: await api.token(['consumer'], { consumer: 'shop', type: 'ack' }) }),
+  ],
+  ['signWithKey', async () => ({ token: await consumerOf('orders-signing') })],
+  ['encryptWithKey', async () => ({ token: await consumerOf('orders-data') })],
+  [
+    'decryptWithKey',
+    async () => {
+      const token = await consumerOf('orders-data')
+      const { json } = await api.call('POST', '/v1/keys/orders-data/encryptions', {
+        token,
+        body: { input: 'b3JkZXIgNDcxMQ==' },
+      })
+      return { token, body: { input: json.output } }
+    },
+  ],
+  ['putPolicy'],
+  ['createPolicy'],
+  ['listPolicies'],
+  ['getPolicy'],
+  ['listPolicyRevisions'],
+  ['listSchedule'],
+  ['putFreeze'],
+  ['getFreeze'],
+  ['deleteFreeze'],
+  ['putSink'],
+  ['listSinks'],
+  ['getSink'],
+  ['testSink'],
+  ['listDeadLetters'],
+  ['replayDeadLetters'],
+  ['createApiKey'],
+  ['listApiKeys'],
+  [
+    'deleteApiKey',
+    async () => {
+      const { json } = await api.call('GET', '/v1/api-keys?limit=200')
+      return { params: { id: json.items.find((k: Json) => k.name === 'ci').id } }
+    },
+  ],
+  ['startRotation'],
+  ['listRotations'],
+  [
+    'getRotation',
+    async () => {
+      const { json } = await api.call('GET', '/v1/rotations?key=orders-token')
+      rotation = json.items[0].id
+      await until(rotation, 'overlapping')
+      return ofRotation()
+    },
+  ],
+  ['acknowledgeRotation', ofRotation],
+  ['overrideRotation', ofRotation],
+  ['rollBackRotation', ofRotation],
+  [
+    'cancelRotation',
+    async () => {
+      rotation = await rotate('orders-data')
+      return ofRotation()
+    },
+  ],
+  ['followRotation', ofRotation],
+  [
+    'approveRotation',
+    async () => {
+      await api.call('PUT', '/v1/policies/two-people', {
+        body: {
+          selector: { matchLabels: { team: 'shop' }, type: 'local.key' },
+          priority: 5,
+          manual: true,
+          approval: { required: 1 },
+        },
+      })
+      rotation = await rotate('orders-signing', await api.token(['operator']))
+      await until(rotation, 'awaitingApproval')
+      const { json } = await api.call('GET', `/v1/rotations/${rotation}`)
+      return {
+        params: { id: rotation },
+        body: { planHash: json.planHash },
+        token: await api.token(['approver']),
+      }
+    },
+  ],
+  [
+    'resumeRotation',
+    async () => {
+      await stall()
+      return ofRotation()
+    },
+  ],
+  [
+    'abandonRotation',
+    async () => {
+      await stall()
+      return ofRotation()
+    },
+  ],
+  ['listAuditEvents'],
+  [
+    'adoptVersion',
+    async () => {
+      await endRotations()
+      // Somebody makes a version behind our back.
+      const { json } = await api.call('GET', '/v1/keys/orders-token')
+      const made = await api.house.vault.insert({
+        object: json.status.id,
+        operationId: 'by hand',
+        algorithm: 'secret',
+        material: new Secret(new Uint8Array([1])),
+        publicKey: null,
+      })
+      return { body: { providerVersion: String(made.version) } }
+    },
+  ],
+  ['deletePolicy'],
+  ['deleteSink'],
+  [
+    'deleteKey',
+    async () => {
+      await endRotations()
+      return {}
+    },
+  ],
+  ['deleteConsumer'],
+  [
+    'deleteConnection',
+    async () => {
+      for (const name of ['orders-signing', 'orders-data'])
+        await api.call('DELETE', `/v1/keys/${name}`, { headers: { 'if-match': '*' } })
+      return {}
+    },
+  ],
+]
+
+const endRotations = async (): Promise<void> => {
+  const { json } = await api.call('GET', '/v1/rotations?limit=200')
+  for (const { id, endedAt } of json.items) {
+    if (endedAt !== null) continue
+    for (const verb of ['cancel', 'abandon', 'rollback'])
+      await api.call('POST', `/v1/rotations/${id}/${verb}`, {
+        body: { reason: 'tidy up' },
+        headers: { 'idempotency-key': api.house.ids.next() },
+      })
+    // Who had moved to the new version has to say that it moved back.
+    await api.call('POST', `/v1/rotations/${id}/acknowledgements`, {
+      body: { consumer: 'shop', version: 1 },
+    })
+    await until(id, null)
+  }
+}
+
+const consumerOf = (key: string): Promise<string> =>
+  api.token(['consumer'], { consumer: 'shop', keys: [key] })
+
+const stall = async (): Promise<void> => {
+  for (let n = 0; n < 20; n++) {
+    faults.arm('promote', 'refused')
+    await advance(rotation)
+    await api.house.clock.advance(16 * 60_000)
+    const { json } = await api.call('GET', `/v1/rotations/${rotation}`)
+    if (json.phase === 'stalled') return
+  }
+  throw new Error('it did not stall')
+}
+
+const etagOf = async (path: string): Promise<string> =>
+  (await api.call('GET', path)).headers['etag'] ?? ''
+
+const send = async (operation: Operation, example: Example, made: Made): Promise<Answer> => {
+  const path = urlOf(operation.path, { ...example.params, ...made.params })
+  const headers = { ...example.headers }
+  if (headers['If-Match'] !== undefined || operation.id === 'putKey')
+    headers['If-Match'] = await etagOf(path)
+  if (headers['Idempotency-Key'] !== undefined) headers['Idempotency-Key'] = api.house.ids.next()
+  return api.call(operation.method, urlOf(path, {}, example.query), {
+    headers,
+    ...(made.token === undefined ? {} : { token: made.token }),
+    ...(example.body === undefined ? {} : { body: { ...(example.body as object), ...made.body } }),
+  })
+}
+
+test('the story tells of every operation, once', () => {
+  expect(story.map(([id]) => id).toSorted()).toEqual(operations.map(({ id }) => id).toSorted())
+})
+
+test('every operation that needs a body shows one', () => {
+  const bare = productRoutes(api.house).filter(({ body, examples }) => {
+    const { required } = recordOf(body)
+    return Array.isArray(required) && required.length > 0 && examples.length === 0
+  })
+  expect(bare.map(({ operationId }) => operationId)).toEqual([])
+})
+
+test('every example works as it stands, and is answered as documented', async () => {
+  const check = makeReplyChecker(document)
+  for (const [id, make] of story) {
+    const operation = operations.find((one) => one.id === id)
+    if (operation === undefined) throw new Error(`no operation ${id}`)
+    const made = (await make?.()) ?? {}
+    for (const example of operation.examples) {
+      const answer = await send(operation, example, made)
+      const where = `${id} ${example.title}: ${answer.status} ${answer.text.slice(0, 600)}`
+      expect(answer.status, where).toBeGreaterThanOrEqual(200)
+      expect(answer.status, where).toBeLessThan(300)
+      const type = answer.headers['content-type'] ?? ''
+      expect(check(operation, answer.status, type, answer.json), where).toEqual([])
+    }
+  }
+})
+
+describe('every reply', () => {
+  test('has an example that its schema accepts', () => {
+    const validators = makeValidators()
+    for (const route of productRoutes(api.house)) {
+      for (const [status, declared] of Object.entries(route.replies)) {
+        const schema = withReceipt(route, declared)
+        const where = `${route.operationId} ${status}`
+        const example: unknown = JSON.parse(JSON.stringify(exampleOf(schema)))
+        const check = validators(schema, 'body')
+        expect(
+          check(example),
+          `${where}: ${JSON.stringify('errors' in check && check.errors)}`,
+        ).toBe(true)
+      }
+    }
+  })
+
+  test('shows it in the document', () => {
+    for (const { id, responses } of operations) {
+      for (const [status, { content }] of Object.entries(responses)) {
+        for (const [type, media] of Object.entries<Json>(content)) {
+          if (type === 'text/html' || type === 'text/calendar') continue
+          const shown = media.example ?? media.examples
+          if (id !== 'getOpenapi' && id !== 'getSchema')
+            expect(shown, `${id} ${status}`).toBeDefined()
+        }
+      }
+    }
+  })
+})
