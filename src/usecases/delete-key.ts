@@ -9,6 +9,7 @@ import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
 import { lockPolicies } from './assign-policies.ts'
 import { toldKey } from './registration.ts'
 import { everything, mustSee } from './rights.ts'
+import { demandsOfLeaving, mustNeedNoApproval } from './weakening.ts'
 import { mustHold } from './written.ts'
 
 export const deleteKey =
@@ -16,7 +17,9 @@ export const deleteKey =
   (actor: Actor, named: NamedKey): Promise<Committed<null>> =>
     ledger.commit(actor, async (tx) => {
       await lockPolicies(tx)
-      return { value: null, audit: [keyDeleted(await removeKey(tx, actor, named))] }
+      const key = await removeKey(tx, actor, named)
+      mustNeedNoApproval(await demandsOfLeaving(tx, key), { at: '', written: null })
+      return { value: null, audit: [keyDeleted(key)] }
     })
 
 interface NamedKey {

@@ -10,6 +10,7 @@ import { lockPolicies } from './assign-policies.ts'
 import { mustSeePolicy, policyChanges } from './put-policy.ts'
 import { type PolicyChange, reassign } from './reassign.ts'
 import { liesWithin } from './rights.ts'
+import { type Demand, demandsOf, mustNeedNoApproval, toldDemand } from './weakening.ts'
 import { mustHold } from './written.ts'
 
 export const deletePolicy =
@@ -19,10 +20,12 @@ export const deletePolicy =
       await lockPolicies(tx)
       const change = await removePolicy(tx, actor, named)
       const done = await reassign(tx, { policies: [change] }, await tx.now())
+      const demands = demandsOf(actor, done.moves)
+      mustNeedNoApproval(demands, { at: '', written: null })
       return {
         value: null,
         audit: [
-          policyDeleted(change.before, done.policies.get(named.name)?.lost ?? 0),
+          policyDeleted(change.before, done.policies.get(named.name)?.lost ?? 0, demands),
           ...policyChanges(done.changed),
         ],
       }
@@ -50,10 +53,14 @@ export const removePolicy = async (
   return { name, before: policy, after: null, restarts: false, rotates: false }
 }
 
-export const policyDeleted = ({ name, revision }: Policy, lost: number): LedgerEvent => ({
+export const policyDeleted = (
+  { name, revision }: Policy,
+  lost: number,
+  demands: readonly Demand[],
+): LedgerEvent => ({
   action: 'policy.deleted',
   target: { id: name, name },
   outcome: 'succeeded',
   before: { revision },
-  after: { keys: { lost } },
+  after: { keys: { lost }, weakens: demands.map(toldDemand) },
 })

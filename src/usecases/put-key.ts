@@ -14,6 +14,7 @@ import { reassign } from './reassign.ts'
 import { findType, type Providers, toldKey } from './registration.ts'
 import { checkLabels, mustBeGranted, mustSee, mustStayInScope } from './rights.ts'
 import { keyMustSuit } from './suits-type.ts'
+import { type Demand, demandsOf, mustNeedNoApproval, toldDemand } from './weakening.ts'
 import { asJson, mustHold, sameJson, type Written } from './written.ts'
 
 export interface PutKeyDeps {
@@ -37,9 +38,12 @@ export const putKey =
       const assigned = await reassign(tx, { policies: [], moved }, await tx.now())
       const resource = assigned.moved.get(after.id) ?? after
       if (!sameJson(before.labels, resource.labels)) await movedMustSuit(tx, providers, resource)
+      const demands = demandsOf(actor, assigned.moves)
+      const observed = before.observe === null && resource.observe !== null
+      mustNeedNoApproval(demands, { at: observed ? '/observe' : '/labels', written: null })
       return {
         value: { resource, created: false, changed },
-        audit: [keyPut(before, resource)],
+        audit: [keyPut(before, resource, demands)],
       }
     })
 
@@ -99,12 +103,12 @@ export const writeKey = async (
   return { before, after: changed ? wanted : before, changed }
 }
 
-export const keyPut = (before: Key, after: Key): LedgerEvent => ({
+export const keyPut = (before: Key, after: Key, demands: readonly Demand[]): LedgerEvent => ({
   action: 'key.put',
   target: { id: before.id, name: before.name },
   outcome: 'succeeded',
   before: asJson(toldKey(before)),
-  after: asJson(toldKey(after)),
+  after: asJson({ ...toldKey(after), weakens: demands.map(toldDemand) }),
 })
 
 const mustBeSameObject = (key: Key, body: KeyBody): void => {

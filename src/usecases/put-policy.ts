@@ -16,6 +16,7 @@ import type { EgressRules } from './put-connection.ts'
 import type { Providers } from './registration.ts'
 import { checkLabels, notFound } from './rights.ts'
 import { policyMustSuit } from './suits-type.ts'
+import { type Demand, demandsOf, mustNeedNoApproval, sayDemand, toldDemand } from './weakening.ts'
 import { asJson, mustHold, sameJson, type Written } from './written.ts'
 
 export interface PutPolicyDeps {
@@ -52,8 +53,11 @@ export const putPolicy =
       const done = change && (await reassign(tx, { policies: [change] }, await tx.now()))
       const { name } = write.resource
       const assigned = done?.policies.get(name) ?? null
+      const demands = demandsOf(actor, done?.moves ?? [])
+      mustNeedNoApproval(demands, { at: draft.input.at, written: name })
       const warnings = [
         ...write.warnings,
+        ...demands.map(sayDemand),
         ...(assigned ? mustSuitTypes(deps.providers, draft.input, assigned) : []),
       ]
       const selected = assigned?.selected ?? (await countSelected(tx, name))
@@ -70,7 +74,10 @@ export const putPolicy =
           selected,
           warnings,
         },
-        audit: [policyPut(write, selected, assigned), ...policyChanges(done?.changed ?? [])],
+        audit: [
+          policyPut(write, { selected, assigned, demands }),
+          ...policyChanges(done?.changed ?? []),
+        ],
       }
     })
   }
@@ -183,8 +190,15 @@ const nameOf = (path: string | null, { name, at }: PolicyInput): string => {
 
 export const policyPut = (
   { before, resource }: PolicyWrite,
-  selected: number,
-  assigned: Reassigned | null,
+  {
+    selected,
+    assigned,
+    demands,
+  }: {
+    readonly selected: number
+    readonly assigned: Reassigned | null
+    readonly demands: readonly Demand[]
+  },
 ): LedgerEvent => ({
   action: 'policy.put',
   target: { id: resource.name, name: resource.name },
@@ -194,6 +208,7 @@ export const policyPut = (
     ...fieldsOf(resource),
     revision: resource.revision,
     keys: { selected, gained: assigned?.gained ?? 0, lost: assigned?.lost ?? 0 },
+    weakens: demands.map(toldDemand),
   }),
 })
 

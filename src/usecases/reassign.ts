@@ -18,6 +18,7 @@ import {
   policyBook,
   selection,
 } from './assign-policies.ts'
+import { countMoves, type Move } from './moves.ts'
 import { sameSchedule, scheduleOf } from './plan-schedule.ts'
 
 export interface PolicyChange {
@@ -41,6 +42,8 @@ export interface Reassignment {
   readonly changed: readonly KeyChange[]
   /** As they are now: the keys that were handed in as moved, by id. */
   readonly moved: ReadonlyMap<string, Key>
+  /** What guarded keys before and after: whoever writes asks weakening.ts about them. */
+  readonly moves: readonly Move[]
 }
 
 export interface Reassigned {
@@ -85,6 +88,7 @@ export const reassign = async (
   const tallies = new Map(changes.map(({ name }) => [name, newTally()]))
   const changed: KeyChange[] = []
   const arrived = new Map<string, Key>()
+  const moves = countMoves(books, touched)
 
   for await (const keys of affectedKeys(tx, changes, moved)) {
     const choices = keys.map((key): Choice => {
@@ -100,12 +104,13 @@ export const reassign = async (
     await writeBatch(tx, choices, touched, now)
     for (const { key, next } of choices) {
       if (moved.has(key.id)) arrived.set(key.id, next)
+      moves.note(moved.get(key.id) ?? key, next)
       count(tallies, key.policy, next.policy)
       if (next.policy !== key.policy && changed.length < toldChanges)
         changed.push({ id: key.id, name: key.name, from: key.policy, to: next.policy })
     }
   }
-  return { policies: tallies, changed, moved: arrived }
+  return { policies: tallies, changed, moved: arrived, moves: moves.list() }
 }
 
 type Tally = { -readonly [K in keyof Reassigned]: Reassigned[K] } & {

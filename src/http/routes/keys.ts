@@ -287,7 +287,7 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
     params: nameParams,
     body: putBody({ ...keyPlace, ...keyFields }),
     replies: { 200: keySchema },
-    errors: ['connection.notGranted', 'policy.overlap', 'request.impossible'],
+    errors: ['connection.notGranted', 'policy.overlap', 'policy.weakening', 'request.impossible'],
     examples: [
       {
         body: {
@@ -327,7 +327,7 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
     access: ['operator'],
     params: nameParams,
     replies: { 200: deletedSchema },
-    errors: ['key.busy'],
+    errors: ['key.busy', 'policy.weakening'],
     handler: async ({ ledger, actor, params: { name }, precondition }) => {
       const { receipts } = await deleteKey({ ledger })(actor, { name, precondition })
       return { status: 200, body: deletedBody(name), receipts }

@@ -92,6 +92,7 @@ const readers = ['viewer', 'operator', 'approver', 'responder', 'auditor'] as co
 const writeErrors = [
   'resource.exists',
   'policy.overlap',
+  'policy.weakening',
   'policy.neverFires',
   'policy.gapNotAccepted',
   'policy.impossible',
@@ -215,6 +216,7 @@ export const policyRoutes = (deps: PolicyRoutesDeps): readonly Route[] => {
       access: ['operator'],
       params: nameParams,
       replies: { 200: deletedSchema },
+      errors: ['policy.weakening'],
       handler: async ({ ledger, actor, params: { name }, precondition }) => {
         const { receipts } = await deletePolicy({ ledger })(actor, { name, precondition })
         return { status: 200, body: deletedBody(name), receipts }
