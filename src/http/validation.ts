@@ -21,15 +21,15 @@ const atMost = 32
 /** `part` is `body`, or where else the value stands: its pointers get that as their first segment. */
 export const placesOf = (faults: readonly ShapeFault[], part: string): ErrorPlace[] => {
   const prefix = part === 'body' ? '' : `/${part}`
-  const places = withoutBranches(faults).map((fault) => ({
-    pointer: prefix + fault.instancePath + tail(fault),
-    detail: detailOf(fault, part),
-  }))
-  const seen = new Set<string>()
-  return places.filter((p) => !seen.has(key(p)) && seen.add(key(p))).slice(0, atMost)
+  const places = new Map<string, ErrorPlace>()
+  for (const fault of withoutBranches(faults)) {
+    const pointer = prefix + fault.instancePath + tail(fault)
+    const detail = detailOf(fault, part)
+    places.set(`${pointer}\n${detail}`, { pointer, detail })
+    if (places.size === atMost) break
+  }
+  return [...places.values()]
 }
-
-const key = (place: ErrorPlace): string => `${place.pointer}\n${place.detail}`
 
 const tail = ({ keyword, params }: ShapeFault): string => {
   const name =
@@ -75,21 +75,32 @@ const asRecord = (value: unknown): Readonly<Record<string, unknown>> =>
 
 const isUnion = ({ keyword }: ShapeFault): boolean => keyword === 'anyOf' || keyword === 'oneOf'
 
-/** Inner unions stand before the outer one that they belong to, so they are already folded when it is reached. */
+/** What a union found stands right before it, inner unions among it already folded: one pass, however many there are. */
 const withoutBranches = (faults: readonly ShapeFault[]): readonly ShapeFault[] => {
-  let rest = [...faults]
-  for (const union of faults.filter(isUnion)) {
-    const inside = rest.filter(
-      (f) =>
-        f !== union &&
-        f.schemaPath.startsWith(`${union.schemaPath}/`) &&
-        f.instancePath.startsWith(union.instancePath),
+  const told: ShapeFault[] = []
+  for (const fault of faults) {
+    if (!isUnion(fault)) {
+      told.push(fault)
+      continue
+    }
+    let start = told.length
+    while (told[start - 1]?.instancePath.startsWith(fault.instancePath)) start -= 1
+    const [inside, others] = partition(told.splice(start), ({ schemaPath }) =>
+      schemaPath.startsWith(`${fault.schemaPath}/`),
     )
-    if (inside.length === 0) continue
-    rest = rest.filter((f) => !inside.includes(f))
-    rest.splice(rest.indexOf(union), 1, ...nearest(union, inside))
+    // Not spread into one call: there may be more than a call takes.
+    for (const other of others) told.push(other)
+    for (const one of inside.length > 0 ? nearest(fault, inside) : [fault]) told.push(one)
   }
-  return rest
+  return told
+}
+
+const partition = <Item>(
+  items: readonly Item[],
+  test: (item: Item) => boolean,
+): readonly [readonly Item[], readonly Item[]] => {
+  const { yes = [], no = [] } = Object.groupBy(items, (item) => (test(item) ? 'yes' : 'no'))
+  return [yes, no]
 }
 
 /** The branch that a person meant: one whose tag (`from: value`) is right, then the one with the fewest faults. Where the
