@@ -5,6 +5,7 @@ import { readServerEvents, type StreamPart } from '#cli/server-events.ts'
 import { table } from '#cli/table.ts'
 import { durationOf } from '#cli/moments.ts'
 import { isDuration, parseDuration } from '#domain/duration.ts'
+import { anyText } from '#test/support/any-text.ts'
 
 test.each([
   [0, '0s'],
@@ -44,19 +45,16 @@ test('a table keeps one record a line and its columns in place, whatever the cel
     { title: 'TWO', text: (row: readonly [string, string]) => row[1] },
   ]
   fc.assert(
-    fc.property(
-      fc.array(fc.tuple(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }))),
-      (rows) => {
-        const lines = table(columns, rows, new Date(0)).split('\n')
-        expect(lines).toHaveLength(rows.length + 2)
-      },
-    ),
+    fc.property(fc.array(fc.tuple(anyText(), anyText())), (rows) => {
+      const lines = table(columns, rows, new Date(0)).split('\n')
+      expect(lines).toHaveLength(rows.length + 2)
+    }),
   )
 })
 
 test('what is plain has no character that moves the cursor or hides', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary' }), (text) => {
+    fc.property(anyText(), (text) => {
       expect(plain(text)).not.toMatch(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u)
     }),
   )

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import fc from 'fast-check'
 import { readYaml } from '#domain/yaml-document.ts'
+import { anyText } from '#test/support/any-text.ts'
 
 const value = (text: string): unknown => {
   const { documents, issues } = readYaml(text)
@@ -236,7 +237,7 @@ describe('garbage', () => {
         '@',
         '`',
       ),
-      fc.string({ unit: 'binary', maxLength: 4 }),
+      anyText({ maxLength: 4 }),
     ),
     { maxLength: 60 },
   )
@@ -246,7 +247,7 @@ describe('garbage', () => {
       fc.property(
         fc.oneof(
           pieces.map((parts) => parts.join('')),
-          fc.string({ unit: 'binary' }),
+          anyText(),
           fc.json(),
         ),
         (text) => {
