@@ -5,7 +5,7 @@ import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterEach, describe, expect, inject, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
 import {
   lendOwners,
   prepareDatabase,
@@ -21,24 +21,39 @@ const server = inject('database')
 const anyDatabase = withDatabase(server.superuser, 'postgres')
 const made: string[] = []
 
-const freshDatabase = async (): Promise<DatabaseUrls> => {
+const create = async (more = ''): Promise<DatabaseUrls> => {
   const name = `m_${randomBytes(6).toString('hex')}`
   made.push(name)
-  await withClient(anyDatabase, (db) => db.query(`CREATE DATABASE ${name}`))
-  const urls = {
+  await withClient(anyDatabase, (db) => db.query(`CREATE DATABASE ${name} ${more}`))
+  return {
     app: withDatabase(server.app, name),
     migration: withDatabase(server.migration, name),
     superuser: withDatabase(server.superuser, name),
   }
+}
+
+const freshDatabase = async (): Promise<DatabaseUrls> => {
+  const urls = await create()
   await prepareDatabase(urls.superuser)
   return urls
 }
 
+let migrated = ''
+/** What ours has applied to a fresh one, as a copy: it takes a fifth of the time. */
+const migratedDatabase = (): Promise<DatabaseUrls> =>
+  create(`TEMPLATE ${migrated} STRATEGY FILE_COPY`)
+
+beforeAll(async () => {
+  const urls = await freshDatabase()
+  await ours(urls)
+  migrated = made.pop() ?? ''
+})
 afterEach(async () => {
   await withClient(anyDatabase, async (db) => {
     for (const name of made.splice(0)) await db.query(`DROP DATABASE ${name} WITH (FORCE)`)
   })
 })
+afterAll(() => withClient(anyDatabase, (db) => db.query(`DROP DATABASE ${migrated} WITH (FORCE)`)))
 
 const ours = (urls: DatabaseUrls, folder?: URL) =>
   migrate({ superuserUrl: urls.superuser, migrationUrl: urls.migration, ...(folder && { folder }) })
@@ -83,8 +98,7 @@ describe('what ours has applied', () => {
   })
 
   test('is what schema.prisma says', async () => {
-    const [urls, shadow] = [await freshDatabase(), await freshDatabase()]
-    await ours(urls)
+    const [urls, shadow] = [await migratedDatabase(), await freshDatabase()]
     // As the superuser: the engine reads information_schema, which shows a role only what it has rights on.
     expect(await drift({ url: urls.superuser, shadowUrl: shadow.superuser })).toMatch(
       /^\s*(-- This is an empty migration\.)?\s*$/,
@@ -100,8 +114,7 @@ describe('what ours has applied', () => {
   })
 
   test('leaves no login role a member of an owner', async () => {
-    const urls = await freshDatabase()
-    await ours(urls)
+    const urls = await migratedDatabase()
     const rows = await query(
       urls,
       `SELECT m.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member JOIN pg_roles o ON o.oid = a.roleid
@@ -138,14 +151,11 @@ describe('what Prisma’s engine has begun', () => {
         id: 36,
       })),
     )
-    const alone = await freshDatabase()
-    await ours(alone)
-    expect(await tableShape(alone)).toEqual(await tableShape(urls))
+    expect(await tableShape(await migratedDatabase())).toEqual(await tableShape(urls))
   })
 
   test('and left failed, ours refuses', async () => {
-    const urls = await freshDatabase()
-    await ours(urls)
+    const urls = await migratedDatabase()
     await query(
       urls,
       "UPDATE public._prisma_migrations SET finished_at = NULL, logs = 'it broke' WHERE migration_name LIKE '%vault'",
@@ -159,8 +169,7 @@ describe('what Prisma’s engine has begun', () => {
 
 describe('ours refuses', () => {
   test('a migration that was edited after it had been applied', async () => {
-    const urls = await freshDatabase()
-    await ours(urls)
+    const urls = await migratedDatabase()
     await query(
       urls,
       "UPDATE public._prisma_migrations SET checksum = repeat('0', 64) WHERE migration_name LIKE '%app'",
@@ -182,8 +191,7 @@ describe('ours refuses', () => {
   })
 
   test('a migration that appeared before ones that were applied', async () => {
-    const urls = await freshDatabase()
-    await ours(urls)
+    const urls = await migratedDatabase()
     const folder = await folderWith((path) =>
       addMigration(path, '20261123000050_late', 'SELECT 1;'),
     )
@@ -192,8 +200,7 @@ describe('ours refuses', () => {
   })
 
   test('to go on when the guards report that somebody was at the log', async () => {
-    const urls = await freshDatabase()
-    await ours(urls)
+    const urls = await migratedDatabase()
     await query(urls, 'ALTER EVENT TRIGGER rekey_guard DISABLE')
     await query(urls, 'ALTER TABLE audit.event DISABLE TRIGGER refuse_change')
     await query(urls, 'ALTER EVENT TRIGGER rekey_guard ENABLE ALWAYS')
@@ -230,8 +237,7 @@ test('a migration may change what is guarded: the guards take the new picture', 
       'SET LOCAL ROLE rekey_owner; ALTER TABLE app.key ADD COLUMN note text; RESET ROLE;',
     ),
   )
-  const urls = await freshDatabase()
-  await ours(urls)
+  const urls = await migratedDatabase()
   expect((await ours(urls, folder.url)).applied).toEqual(['20261201000000_column'])
   expect(await query(urls, 'SELECT * FROM rekey_guard.faults()')).toEqual([])
   await expect(query(urls, 'ALTER TABLE app.key DROP COLUMN note')).rejects.toMatchObject({
@@ -241,8 +247,7 @@ test('a migration may change what is guarded: the guards take the new picture', 
 })
 
 test('guards that a crash left lowered are raised by the next run', async () => {
-  const urls = await freshDatabase()
-  await ours(urls)
+  const urls = await migratedDatabase()
   await query(urls, 'ALTER EVENT TRIGGER rekey_guard DISABLE')
   await ours(urls)
   expect(
