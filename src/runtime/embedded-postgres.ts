@@ -74,7 +74,7 @@ export const startEmbeddedPostgres = async (
     progress('creating the database')
     await initialise({ bin, dataDir, directory, password, user, flags: options.initdbFlags ?? [] })
   }
-  const foundRunning = await stopLeftover(bin, directory, user)
+  const foundRunning = await stopIfRunning(bin, directory, user)
   if (foundRunning) progress('stopped a database server that a killed process had left behind')
   const port = await start(bin, directory, user, options.settings ?? {})
   return {
@@ -84,7 +84,7 @@ export const startEmbeddedPostgres = async (
     foundRunning,
     superuserUrl: `postgresql://${superuser}:${password}@${host}:${port}/postgres`,
     stop: async () => {
-      await pgCtl(bin, directory, user, ['stop', '-m', 'fast', '-w', '-t', '60'])
+      await stopIfRunning(bin, directory, user)
     },
   }
 }
@@ -176,7 +176,7 @@ const initialise = async (at: {
 }
 
 /** True when a server of this directory was running. `pg_ctl` reads postmaster.pid and knows a stale one. */
-const stopLeftover = async (
+const stopIfRunning = async (
   bin: Binaries,
   directory: string,
   user: ServerUser,

@@ -3,25 +3,23 @@ import { once } from 'node:events'
 import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '#runtime/embedded-postgres.ts'
 import { bootstrap, withClient } from '#store/bootstrap.ts'
 import { migrate } from '#store/migrate.ts'
 
+// Most tests go on with the server of the one before: making one takes longer than any of them.
 let dataDir: string
 let running: EmbeddedPostgres | null = null
-beforeEach(async () => {
+beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'rekey-embedded-'))
 })
-afterEach(async () => {
-  await running?.stop()
-  running = null
-  await rm(dataDir, { recursive: true })
-})
+afterEach(() => stop())
+afterAll(() => rm(dataDir, { recursive: true }))
 
-const start = async (): Promise<EmbeddedPostgres> => {
+const start = async (directory = dataDir): Promise<EmbeddedPostgres> => {
   running = await startEmbeddedPostgres({
-    dataDir,
+    dataDir: directory,
     initdbFlags: ['--no-sync'],
     settings: { fsync: 'off' },
   })
@@ -36,6 +34,8 @@ const ask = (url: string, text: string): Promise<unknown> =>
     url,
     async (db) => Object.values((await db.query<Record<string, unknown>>(text)).rows[0] ?? {})[0],
   )
+const postmaster = async (): Promise<number> =>
+  Number((await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8')).split('\n')[0])
 
 test('a new server speaks UTF-8, sorts by code unit, asks for SCRAM and listens on loopback alone', async () => {
   const { superuserUrl } = await start()
@@ -55,11 +55,11 @@ test('a new server speaks UTF-8, sorts by code unit, asks for SCRAM and listens 
 })
 
 test('what was committed is there after a stop and a start', async () => {
-  await ask((await start()).superuserUrl, 'CREATE TABLE kept AS SELECT 1 AS one')
+  await ask((await start()).superuserUrl, 'CREATE TABLE stopped AS SELECT 1 AS one')
   await stop()
   const again = await start()
   expect(again.foundRunning).toBe(false)
-  expect(await ask(again.superuserUrl, 'SELECT one FROM kept')).toBe(1)
+  expect(await ask(again.superuserUrl, 'SELECT one FROM stopped')).toBe(1)
 })
 
 test('a server whose parent was killed is found, stopped and started again', async () => {
@@ -84,6 +84,32 @@ test('a server whose parent was killed is found, stopped and started again', asy
   expect(await ask(again.superuserUrl, 'SELECT one FROM kept')).toBe(1)
 })
 
+// Linux tells which signals a process has not yet looked at.
+test.runIf(process.platform === 'linux')(
+  'a server that is killed while it is asked to stop has stopped; the next start recovers what it left',
+  async () => {
+    const { superuserUrl } = await start()
+    await ask(superuserUrl, 'CREATE TABLE killed AS SELECT 1 AS one')
+    const pid = await postmaster()
+    // It hears nothing any more, so that the kill comes while the next start waits for it.
+    process.kill(pid, 'SIGSTOP')
+    const next = start()
+    await waitsFor(pid)
+    process.kill(pid, 'SIGKILL')
+    const again = await next
+    expect(again.foundRunning).toBe(true)
+    expect(await ask(again.superuserUrl, 'SELECT one FROM killed')).toBe(1)
+  },
+)
+
+test('a server that was killed is no failed stop', async () => {
+  const server = await start()
+  process.kill(await postmaster(), 'SIGKILL')
+  await server.stop()
+  running = null
+  expect((await start()).foundRunning).toBe(false)
+})
+
 test('a postmaster.pid that nobody holds any more is no hindrance', async () => {
   await start()
   const pidFile = join(dataDir, 'postgres', 'postmaster.pid')
@@ -99,16 +125,20 @@ test('a postmaster.pid that nobody holds any more is no hindrance', async () => 
 })
 
 test('a cluster that was half made is made anew', async () => {
-  await mkdir(join(dataDir, 'postgres.new'))
-  await writeFile(join(dataDir, 'postgres.new', 'PG_VERSION'), '18\n')
-  expect(await ask((await start()).superuserUrl, 'SELECT 1')).toBe(1)
+  const directory = await mkdtemp(join(tmpdir(), 'rekey-embedded-'))
+  await mkdir(join(directory, 'postgres.new'))
+  await writeFile(join(directory, 'postgres.new', 'PG_VERSION'), '18\n')
+  expect(await ask((await start(directory)).superuserUrl, 'SELECT 1')).toBe(1)
+  await stop()
+  await rm(directory, { recursive: true })
 })
 
 test('a server that cannot start says what its log says', async () => {
-  await start()
-  await stop()
-  await writeFile(join(dataDir, 'postgres', 'postgresql.auto.conf'), "shared_buffers = 'a lot'\n")
+  const settings = join(dataDir, 'postgres', 'postgresql.auto.conf')
+  const left = await readFile(settings, 'utf8')
+  await writeFile(settings, "shared_buffers = 'a lot'\n")
   await expect(start()).rejects.toThrow(/did not start[^]*shared_buffers/)
+  await writeFile(settings, left)
 })
 
 test.runIf(process.getuid?.() === 0)(
@@ -145,3 +175,9 @@ test('roles and migrations on a server of its own: the strings that it returns w
   await expect(ask(urls.app, 'SELECT 1')).rejects.toMatchObject({ code: '28P01' })
   expect(await ask(again.app, 'SELECT 1')).toBe(1)
 })
+
+/** Until somebody sent the process a SIGINT: that is what `pg_ctl stop -m fast` does. */
+const waitsFor = (pid: number) =>
+  expect
+    .poll(() => readFile(`/proc/${pid}/status`, 'utf8'), { timeout: 30_000 })
+    .toMatch(/^(?:ShdPnd|SigPnd):\s*0*2$/m)
