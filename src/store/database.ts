@@ -15,6 +15,8 @@ export interface DatabaseOptions {
   /** Connection string of the role rekey_app. */
   readonly url: string
   readonly poolSize?: number
+  /** How long a query waits for a session: for a new one, or for one that another query has. */
+  readonly waitMs?: number
 }
 
 /** Connects lazily: the first query opens the first session. */
@@ -23,7 +25,7 @@ export const openDatabase = (options: DatabaseOptions): Database => {
     {
       connectionString: options.url,
       max: options.poolSize ?? 10,
-      connectionTimeoutMillis: 5_000,
+      connectionTimeoutMillis: options.waitMs ?? 5_000,
       application_name: 'rekey',
       // A session that waits for a lock longer than a transaction may last is of no use to anybody.
       lock_timeout: 10_000,

@@ -88,6 +88,27 @@ describe('replies', () => {
   })
 })
 
+test('load is shed, but not the load of the start, and never health', async () => {
+  const busy = await openApi({ config: { maxEventLoopDelay: 5 } })
+  await busy.app.listen({ host: '127.0.0.1', port: 0 })
+  const nothing = new Int32Array(new SharedArrayBuffer(4))
+  // The mean delay is looked at once a second.
+  const underLoad = () => {
+    Atomics.wait(nothing, 0, 0, 200)
+    return busy.app.isUnderPressure()
+  }
+  await expect.poll(underLoad, { timeout: 30_000 }).toBe(true)
+  expect((await busy.call('GET', '/v1/me')).status).toBe(200)
+  await busy.house.clock.advance(2_000)
+  await expect.poll(underLoad, { timeout: 30_000 }).toBe(true)
+  expect(await busy.call('GET', '/v1/me')).toMatchObject({
+    status: 503,
+    json: { code: 'service.unavailable', hint: expect.any(String) },
+  })
+  expect((await busy.call('GET', '/livez', { token: null })).status).toBe(200)
+  await busy.close()
+})
+
 describe('query parameters', () => {
   test.each([
     ['/v1/connections?limit=0', '/query/limit'],

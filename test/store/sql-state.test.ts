@@ -94,6 +94,19 @@ describe('the database is unavailable when', () => {
     await one.close()
     expect([prismaCode(e), isUnavailable(e)]).toEqual(['P2028', true])
   })
+  test('the pool has no session in time', async () => {
+    const one = openDatabase({ url: db.urls.app, poolSize: 1, waitMs: 1_000 })
+    const holder = await db.session('superuser')
+    await holder.query('SELECT pg_advisory_lock(1)')
+    // Prisma begins when somebody asks for the result.
+    const held = seen(one.client.$executeRaw`SELECT pg_advisory_lock(1)`)
+    const e = await seen(one.client.streamHead.findMany())
+    await holder.end()
+    await held
+    await one.close()
+    expect(e).toBeInstanceOf(Error)
+    expect(isUnavailable(e)).toBe(true)
+  })
   const elsewhere = async (change: (url: URL) => void): Promise<unknown> => {
     const url = new URL(db.urls.app)
     change(url)
