@@ -14,6 +14,8 @@ import { allRoutes } from '../src/http/server.ts'
 import { exampleProblem } from '../src/http/problem.ts'
 import { repeatable } from '../src/http/routes/problems.ts'
 import { providers } from '../src/providers/registry.ts'
+import { generated, table } from './markdown.ts'
+import { metricsPage } from './metrics-page.ts'
 
 export const root = join(import.meta.dirname, '..')
 
@@ -23,6 +25,7 @@ export const pages: Readonly<Record<string, () => string>> = {
   'docs/reference/errors.md': () => errorPage(),
   'docs/reference/key-types.md': () => keyTypePage(),
   'docs/reference/access.md': () => accessPage(),
+  'docs/reference/metrics.md': () => metricsPage(),
   'README.md': () => withBlock(read('README.md'), 'phases', phaseTable()),
 }
 
@@ -35,11 +38,6 @@ export const withBlock = (text: string, name: string, block: string): string => 
   if (from < 0 || to < from) throw new Error(`the markers of "${name}" are not there`)
   return `${text.slice(0, from + begin.length)}\n${block}\n${text.slice(to)}`
 }
-
-const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n')
-
-const generated = '<!-- Drawn from the code by `npm run docs`; changes here are lost. -->'
 
 const undoWords = { cancel: 'cancel', steps: 'step by step', none: '–' } as const
 

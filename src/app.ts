@@ -4,16 +4,15 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
-import { pino, type Logger } from 'pino'
+import type { Logger } from 'pino'
 import { makeWriter } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
 import type { Ledger, Timers } from '#domain/ports.ts'
 import type { Provider } from '#domain/provider.ts'
 import { checkBind } from '#http/check-bind.ts'
-import { logOptions } from '#http/log.ts'
 import { productRoutes } from '#http/product-routes.ts'
 import type { ReadinessCheck } from '#http/routes/health.ts'
-import { buildServer } from '#http/server.ts'
+import { allRoutes, buildServer, type ServerDeps } from '#http/server.ts'
 import { keyTypes, providers } from '#providers/registry.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { makeCredentials } from '#runtime/credentials.ts'
@@ -22,6 +21,10 @@ import { hashJson } from '#runtime/hash.ts'
 import { makeIds } from '#runtime/ids.ts'
 import { openKeyring } from '#runtime/keyring.ts'
 import { makeSafeFetch } from '#runtime/safe-fetch.ts'
+import { observeAdvance } from '#runtime/observe-advance.ts'
+import { observeLedger } from '#runtime/observe-ledger.ts'
+import { observeOutbox } from '#runtime/observe-outbox.ts'
+import { observeSessions } from '#runtime/observe-sessions.ts'
 import { makeSessions } from '#runtime/sessions.ts'
 import { sha256 } from '#runtime/sha256.ts'
 import { every } from '#runtime/ticker.ts'
@@ -31,19 +34,21 @@ import { ensureAuditPartitions } from '#store/audit-partitions.ts'
 import { openDatabase } from '#store/database.ts'
 import { createIdempotency } from '#store/idempotency.ts'
 import { createLedger } from '#store/ledger.ts'
+import { createInstallationReader } from '#store/installation.ts'
 import { createOutbox } from '#store/outbox.ts'
 import { type Finding, selfCheck } from '#store/self-check.ts'
 import { createTimers } from '#store/timers.ts'
 import { createVaultStore } from '#store/vault-store.ts'
+import { createTraceparents } from '#store/traceparents.ts'
 import { enrolWriter } from '#store/writer-keys.ts'
 import { leaseMs, makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { makeDeliverToSinks } from '#usecases/deliver-to-sinks.ts'
 import { withLastLook } from '#usecases/last-look.ts'
 import { makePlanRotations } from '#usecases/plan-rotations.ts'
-import { makeTally } from '#usecases/tally.ts'
 import { openDoorbell } from '#worker/doorbell.ts'
 import { type RunningWorker, startWorker } from '#worker/worker.ts'
 import type { Config } from './config.ts'
+import { nameOf, openMetrics, openObservability } from './observability.ts'
 
 export const version: string = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
@@ -73,6 +78,8 @@ export interface House {
 export interface App {
   /** Null where this process serves no HTTP. */
   readonly url: string | null
+  /** Null where there are none: the default port was taken. */
+  readonly metricsUrl: string | null
   readonly log: Logger
   /** Takes nothing new, finishes or parks what is under way, and closes. Idempotent. */
   close(): Promise<void>
@@ -98,36 +105,37 @@ export const startApp = async ({
 }: AppOptions): Promise<App> => {
   if (roles.api)
     checkBind({ host: config.host, tls: config.tls !== null, trustedProxy: config.trustedProxy })
-  // stdout is data: what a command prints. The log is talk.
-  const log = pino(logOptions(config.logLevel), pino.destination(2))
   const clock = systemClock
   const ids = makeIds(clock)
+  const instance = `${roles.worker ? 'worker' : 'api'}-${ids.next()}`
+  const observability = await openObservability(config, { version, instance, roles })
+  const { log, meter, tracer, onFault } = observability
   const keyring = await openKeyring({
     kekFile: config.kekFile,
     pepperFile: join(config.dataDir, 'pepper'),
   })
   const writer = makeWriter(await openWriterKey(config.writerKeyFile))
   const database = openDatabase({ url: databaseUrl, poolSize })
-  const closers: (() => Promise<unknown>)[] = [() => database.close()]
+  const closers: (() => Promise<unknown>)[] = [() => observability.close(), () => database.close()]
   const close = once(async () => {
     for (const closer of closers.toReversed()) await closer() // oxlint-disable-line no-await-in-loop -- in this order
   })
   try {
     const findings = await selfCheck(database, keyring)
     if (findings.length > 0) throw new StartRefused(findings)
-    // The same fault every second is told once a minute, with its number.
-    const faults = makeTally(clock, 60_000)
-    const onError = (where: string) => (error: unknown) =>
-      void faults.count(`${where} ${nameOf(error)}`, async (times) => {
-        log.warn({ where, error: nameOf(error), times }, 'it will be tried again')
-      })
     const queue = { databaseUrl, redisUrl: config.redisUrl?.reveal() ?? null }
-    const bell = openDoorbell(queue, onError('queue'))
+    const bell = openDoorbell(queue, onFault('queue'))
     closers.push(() => bell.close())
-    const ledger = createLedger({ database, keyring, writer, ids, clock, bell })
+    const ledger = observeLedger(
+      createLedger({ database, keyring, writer, ids, clock, bell, trace: tracer }),
+      observability,
+    )
     const timers = createTimers(database)
     await ensureAuditPartitions(database)
-    await enrolWriter({ database, writer, ids, clock }, systemActor('system', 'start'))
+    await enrolWriter(
+      { database, writer, ids, clock, trace: tracer },
+      systemActor('system', 'start'),
+    )
 
     const byId: ReadonlyMap<string, Provider> = new Map(
       providers.map((provider) => [provider.id, provider]),
@@ -139,17 +147,15 @@ export const startApp = async ({
       defaults: config.defaultCredentials,
     })
     const vault = createVaultStore({ database, keyring })
-    const sessions = makeSessions({
-      ledger,
-      providers: byId,
-      credentials,
-      egress,
-      host: { clock, ids, vault },
-    })
+    const host = { clock, ids, vault }
+    const sessions = observeSessions(
+      makeSessions({ ledger, providers: byId, credentials, egress, host }),
+      observability,
+    )
     closers.push(() => sessions.close())
     const webhooks = makeSafeFetch({ egress, kind: 'webhook', insecure: false })
     closers.push(() => webhooks.close())
-    const outbox = createOutbox(database)
+    const outbox = observeOutbox(createOutbox(database), meter)
     const send = withLastLook({
       ledger,
       fingerprint: (material) => keyring.fingerprint(material),
@@ -158,7 +164,6 @@ export const startApp = async ({
     const house: House = { ledger, ids, clock, providers: byId, sessions, credentials, egress, log }
     await prepare?.(house)
 
-    const instance = `${roles.worker ? 'worker' : 'api'}-${ids.next()}`
     await ledger.note(systemActor('system', 'start'), {
       action: 'installation.started',
       target: { id: instance, name: 'rekey' },
@@ -175,21 +180,29 @@ export const startApp = async ({
           bell,
           timers,
           clock,
+          meter,
           jobs: {
-            advanceRotation: makeAdvanceRotation(
-              {
-                ledger,
-                timers,
-                world: { sessions, types: keyTypes, fetch: webhooks.fetch, send },
-                clock,
-                ids,
-              },
-              {
-                instance,
-                bell,
-                report: (rotation, error) =>
-                  log.warn({ rotation, error: nameOf(error) }, 'a step failed; it is tried again'),
-              },
+            advanceRotation: observeAdvance(
+              makeAdvanceRotation(
+                {
+                  ledger,
+                  timers,
+                  world: { sessions, types: keyTypes, fetch: webhooks.fetch, send },
+                  clock,
+                  ids,
+                },
+                {
+                  instance,
+                  bell,
+                  report: (rotationId, error) => {
+                    meter.add('rekey_worker_faults_total', { where: 'step' })
+                    const fields = { rotationId, error: nameOf(error) }
+                    log.warn(fields, 'a step failed; it is tried again')
+                  },
+                },
+              ),
+              tracer,
+              createTraceparents(database),
             ),
             planRotations: makePlanRotations({ ledger, timers, ids, ...plan }, instance),
             deliverToSinks: makeDeliverToSinks({ ledger, outbox, send, ids, clock }),
@@ -198,14 +211,32 @@ export const startApp = async ({
             },
           },
         },
-        { instance, leaseMs, concurrency, every, onError: (where, error) => onError(where)(error) },
+        {
+          instance,
+          leaseMs,
+          concurrency,
+          every,
+          onError: (where, error) => {
+            meter.add('rekey_worker_faults_total', { where })
+            onFault(where)(error)
+          },
+        },
       )
       const running = worker
       closers.push(() => running.stop())
     }
-    if (!roles.api) return { url: null, log, close }
+    const checks = readiness(worker, timers, async () =>
+      (await selfCheck(database, keyring)).map(({ check }) => check),
+    )
+    const reader = createInstallationReader(database, instance)
+    const metrics =
+      roles.api || roles.worker
+        ? await openMetrics(config.metrics, observability, { reader, bell, readiness: checks })
+        : null
+    if (metrics) closers.push(() => metrics.close())
+    if (!roles.api) return { url: null, metricsUrl: metrics?.url ?? null, log, close }
 
-    const server = await buildServer({
+    const deps: ServerDeps = {
       ledger,
       keyring,
       clock,
@@ -229,9 +260,8 @@ export const startApp = async ({
         outbox,
         send,
       }),
-      readiness: readiness(worker, timers, async () =>
-        (await selfCheck(database, keyring)).map(({ check }) => check),
-      ),
+      readiness: checks,
+      telemetry: observability,
       config: {
         version,
         perMinute: config.rateLimit,
@@ -243,10 +273,16 @@ export const startApp = async ({
         maxEventLoopDelay: 1_000,
         strictReplies: false,
       },
-    })
+    }
+    meter.learn(
+      'routes',
+      allRoutes(deps).map(({ path }) => path),
+    )
+    const server = await buildServer(deps)
     closers.push(() => server.close())
     await server.listen({ host: config.host, port: config.port })
-    return { url: urlOf(server.server.address(), config), log, close }
+    const url = urlOf(server.server.address(), config)
+    return { url, metricsUrl: metrics?.url ?? null, log, close }
   } catch (error) {
     await close()
     throw error
@@ -295,13 +331,6 @@ const credentialEnv = ({
     Object.entries(credentialHosts).map(([name, hosts]) => [`${name}_HOSTS`, hosts.join(',')]),
   ),
 })
-
-/** Of an error, its name and code: a message may hold what somebody sent. */
-const nameOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return typeof error
-  const code = 'code' in error && typeof error.code === 'string' ? ` ${error.code}` : ''
-  return `${error.name}${code}`
-}
 
 const urlOf = (address: string | AddressInfo | null, config: Config): string => {
   const port = address !== null && typeof address === 'object' ? address.port : config.port

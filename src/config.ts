@@ -11,7 +11,12 @@ type Env = Readonly<Record<string, string | undefined>>
 export interface Config {
   readonly host: string
   readonly port: number
-  readonly metricsPort: number
+  readonly metrics: {
+    readonly host: string
+    readonly port: number
+    /** Whether somebody asked for this port; the default one may be taken. */
+    readonly asked: boolean
+  }
   readonly dataDir: string
   /** Null: the embedded Postgres. */
   readonly databaseUrl: Secret | null
@@ -29,6 +34,8 @@ export interface Config {
   readonly rateLimit: number
   readonly samples: boolean
   readonly logLevel: LogLevel
+  /** Null: spans go nowhere. */
+  readonly tracing: TracingConfig | null
   /** `REKEY_CREDENTIAL_*`, as they are: read when a connection asks for one. */
   readonly credentials: Readonly<Record<string, Secret>>
   /** `REKEY_CREDENTIAL_<X>_HOSTS`: where the credential may be sent. */
@@ -38,9 +45,26 @@ export interface Config {
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
+/** `OTEL_TRACES_SAMPLER`, as the specification of OpenTelemetry names them. */
+const samplerNames = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+] as const
+
+export interface TracingConfig {
+  readonly sampler: (typeof samplerNames)[number]
+  /** `OTEL_TRACES_SAMPLER_ARG`, from 0 to 1; for the samplers by ratio. */
+  readonly ratio: number
+}
+
 const names = [
   'REKEY_HOST',
   'REKEY_PORT',
+  'REKEY_METRICS_HOST',
   'REKEY_METRICS_PORT',
   'REKEY_DATA_DIR',
   'REKEY_DATABASE_URL',
@@ -137,7 +161,11 @@ export const loadConfig = (env: Env = process.env): Config => {
   const config: Config = {
     host: read('REKEY_HOST') ?? '127.0.0.1',
     port: integer('REKEY_PORT', 7400, 0, 65_535),
-    metricsPort: integer('REKEY_METRICS_PORT', 7401, 0, 65_535),
+    metrics: {
+      host: read('REKEY_METRICS_HOST') ?? '127.0.0.1',
+      port: integer('REKEY_METRICS_PORT', 7401, 0, 65_535),
+      asked: read('REKEY_METRICS_PORT') !== null,
+    },
     dataDir,
     databaseUrl: secret('REKEY_DATABASE_URL'),
     migrationDatabaseUrl: secret('REKEY_MIGRATION_DATABASE_URL'),
@@ -154,10 +182,54 @@ export const loadConfig = (env: Env = process.env): Config => {
     rateLimit: integer('REKEY_RATE_LIMIT', 600, 1, 1_000_000),
     samples: flag('REKEY_SAMPLES', true),
     logLevel: logLevel ?? 'info',
+    tracing: tracingOf(env, problems),
     ...credentialsOf(env),
   }
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config)
+}
+
+export interface CommandTracing {
+  /** `TRACEPARENT`, as it is. */
+  readonly inherited: string | null
+  readonly tracing: TracingConfig | null
+}
+
+/** For a command of the command line: variables that others are meant by do not keep it from running. */
+export const loadCommandTracing = (env: Env = process.env): CommandTracing => {
+  const problems: string[] = []
+  const tracing = tracingOf(env, problems)
+  return { inherited: env['TRACEPARENT'] ?? null, tracing: problems.length === 0 ? tracing : null }
+}
+
+/** The standard variables of OpenTelemetry: what decides whether and how spans are made. The rest it reads by itself. */
+const tracingOf = (env: Env, problems: string[]): TracingConfig | null => {
+  const read = (name: string): string | null => {
+    const text = env[name]?.trim()
+    return text === undefined || text === '' ? null : text
+  }
+  const endpoint = (['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'OTEL_EXPORTER_OTLP_ENDPOINT'] as const)
+    .map((name) => ({ name, text: read(name) }))
+    .find(({ text }) => text !== null)
+  const exporter = read('OTEL_TRACES_EXPORTER') ?? 'otlp'
+  if (endpoint === undefined || exporter === 'none') return null
+  if (read('OTEL_SDK_DISABLED')?.toLowerCase() === 'true') return null
+  if (exporter !== 'otlp')
+    problems.push(`OTEL_TRACES_EXPORTER: "${exporter}" is neither otlp nor none`)
+  // Not the text itself: an address may carry a password.
+  if (!/^https?:$/.test(URL.parse(endpoint.text ?? '')?.protocol ?? ''))
+    problems.push(`${endpoint.name}: it is no http or https address`)
+  const protocol = read('OTEL_EXPORTER_OTLP_TRACES_PROTOCOL') ?? read('OTEL_EXPORTER_OTLP_PROTOCOL')
+  if (protocol !== null && protocol !== 'http/protobuf')
+    problems.push(`OTEL_EXPORTER_OTLP_PROTOCOL: "${protocol}" is not spoken, http/protobuf is`)
+  const wanted = read('OTEL_TRACES_SAMPLER') ?? 'parentbased_always_on'
+  const sampler = samplerNames.find((name) => name === wanted)
+  if (sampler === undefined)
+    problems.push(`OTEL_TRACES_SAMPLER: "${wanted}" is none of ${samplerNames.join(', ')}`)
+  const ratio = Number(read('OTEL_TRACES_SAMPLER_ARG') ?? '1')
+  if (!(ratio >= 0 && ratio <= 1))
+    problems.push('OTEL_TRACES_SAMPLER_ARG: it is no number from 0 to 1')
+  return { sampler: sampler ?? 'parentbased_always_on', ratio }
 }
 
 const credentialsOf = (env: Env): Pick<Config, 'credentials' | 'credentialHosts'> => {

@@ -8,7 +8,8 @@ import { processIo } from '#cli/environment.ts'
 import { Failure, usage } from '#cli/failure.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { makeIds } from '#runtime/ids.ts'
-import { ConfigError, loadConfig } from './config.ts'
+import { ConfigError, loadCommandTracing, loadConfig } from './config.ts'
+import { traceCommand } from './trace-command.ts'
 import type * as Roles from './roles.ts'
 
 const say = (line: string): void => console.error(line)
@@ -70,6 +71,6 @@ enableCompileCache()
 const ids = makeIds(systemClock)
 process.exitCode = await runCli(
   process.argv.slice(2),
-  processIo({ clock: systemClock, ids }),
+  processIo({ clock: systemClock, ids, trace: traceCommand(loadCommandTracing()) }),
   addRoles,
 )

@@ -58,7 +58,7 @@ export const up = async (config: Config, say: Say): Promise<void> => {
       },
     })
     await tell(held, { ...run, url: app.url ?? '' }, urls)
-    welcome(config, app.url ?? '', firstKey, say)
+    welcome(config, app, firstKey, say)
   } catch (error) {
     grace.uninstall()
     await close().catch(() => undefined)
@@ -88,6 +88,7 @@ export const serve = async (
     },
   })
   closeOn(() => app.close(), say)
+  if (app.metricsUrl !== null) say(`metrics are at ${app.metricsUrl}/metrics`)
   say(app.url ? `Rekey serves ${app.url}` : 'the worker runs')
 }
 
@@ -191,10 +192,11 @@ const closeOn = (close: () => Promise<void>, say: Say) =>
     say('stopped')
   })
 
-const welcome = (config: Config, url: string, firstKey: boolean, say: Say): void => {
+const welcome = (config: Config, app: App, firstKey: boolean, say: Say): void => {
   const { path } = adminKeyFile(config.dataDir)
   say('')
-  say(`Rekey serves ${url}`)
+  say(`Rekey serves ${app.url}`)
+  if (app.metricsUrl !== null) say(`Metrics for Prometheus are at ${app.metricsUrl}/metrics`)
   say(
     firstKey
       ? `The admin key is in ${path} (readable by you only).`

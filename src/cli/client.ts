@@ -49,7 +49,7 @@ export interface Client {
 
 interface Deps {
   readonly target: Target
-  readonly io: Pick<CliIo, 'fetch' | 'clock' | 'ids'>
+  readonly io: Pick<CliIo, 'fetch' | 'clock' | 'ids' | 'trace'>
   /** Aborts at Ctrl-C. */
   readonly signal: AbortSignal
   readonly talk: (text: string) => void
@@ -150,6 +150,7 @@ const headersOf = ({ target, io }: Deps, request: Request): Record<string, strin
       ? 'application/json'
       : `${request.accept}, application/problem+json`,
   'user-agent': 'rekey-cli',
+  ...traceOf(io),
   ...(target.token === null ? {} : { authorization: `Bearer ${target.token.reveal()}` }),
   ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
   ...(request.yaml === undefined ? {} : { 'content-type': 'application/yaml' }),
@@ -159,6 +160,11 @@ const headersOf = ({ target, io }: Deps, request: Request): Record<string, strin
     ? { 'idempotency-key': request.idempotencyKey ?? io.ids.next() }
     : {}),
 })
+
+const traceOf = ({ trace }: Pick<CliIo, 'trace'>): { readonly traceparent?: string } => {
+  const traceparent = trace.traceparent()
+  return traceparent === null ? {} : { traceparent }
+}
 
 const urlOf = (base: string, { path, query = {}, dryRun }: Request): string => {
   const parameters = new URLSearchParams()

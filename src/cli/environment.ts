@@ -8,6 +8,7 @@ import type { CliIo, Pane } from './io.ts'
 export const processIo = (deps: {
   readonly clock: Clock
   readonly ids: Pick<Ids, 'next'>
+  readonly trace: CliIo['trace']
 }): CliIo => ({
   env: process.env,
   cwd: process.cwd(),
@@ -21,6 +22,7 @@ export const processIo = (deps: {
   },
   ask: (question) => (canMoveCursor() ? ask(question) : askPlainly(question)),
   readInput: () => textOf(process.stdin),
+  trace: deps.trace,
   clock: deps.clock,
   ids: deps.ids,
   fetch: globalThis.fetch,

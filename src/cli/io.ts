@@ -21,6 +21,12 @@ export interface CliIo {
   ask(question: string): Promise<string | null>
   /** All of standard input, for `-f -`. */
   readInput(): Promise<string>
+  /** The trace that the command belongs to: its requests carry it on. */
+  readonly trace: {
+    /** W3C Trace Context; null: none. */
+    traceparent(): string | null
+    span<T>(name: string, work: () => Promise<T>): Promise<T>
+  }
   readonly clock: Clock
   readonly ids: Pick<Ids, 'next'>
   readonly fetch: typeof globalThis.fetch

@@ -40,7 +40,7 @@ export const makeShell = (io: CliIo): Shell => ({
     const stop = io.onInterrupt(() => interrupt.abort())
     const run = makeRun(io, outputOf(command), interrupt.signal)
     try {
-      await work(run)
+      await io.trace.span(`rekey ${pathOf(command)}`, () => work(run))
       if (interrupt.signal.aborted) throw interrupted()
     } catch (error) {
       throw explained(error, command, task, interrupt.signal.aborted)

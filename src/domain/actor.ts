@@ -29,7 +29,6 @@ export interface Actor {
   /** Names of the keys that the role `consumer` may read; null: those whose consumers include `consumer`. */
   readonly keys: readonly string[] | null
   readonly requestId?: string
-  readonly traceId?: string
 }
 
 /** Only admin implies other roles. */

@@ -30,12 +30,7 @@ export const makeDoor =
       void reply.header('WWW-Authenticate', challenge[entry.code])
       throw new RekeyError(entry.code, refusal[entry.code])
     }
-    const traceId = traceOf(headerOf(request, 'traceparent'))
-    request.state.actor = {
-      ...entry.actor,
-      requestId: request.id,
-      ...(traceId === null ? {} : { traceId }),
-    }
+    request.state.actor = { ...entry.actor, requestId: request.id }
     await limits.count(request, reply, route.bucket, entry.actor.id)
     const allowed = allowedBy(route)
     if (allowed instanceof Set && !entry.actor.roles.some((role) => allowed.has(role))) {
@@ -64,12 +59,6 @@ const bearer = (request: FastifyRequest): string | null => {
   const header = headerOf(request, 'authorization')
   if (header === undefined || header === '') return null
   return /^Bearer +([^\s]+)$/i.exec(header)?.[1] ?? ''
-}
-
-/** The trace id of a W3C `traceparent`. */
-const traceOf = (header: string | undefined): string | null => {
-  const id = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/.exec(header ?? '')?.[1]
-  return id === undefined || /^0+$/.test(id) ? null : id
 }
 
 const listed = (words: readonly string[]): string =>

@@ -1,38 +1,7 @@
 // One line a request, and nothing of its headers, query or body.
 
 import type { FastifyInstance } from 'fastify'
-import type { LoggerOptions } from 'pino'
 import { routeOf } from './request-state.ts'
-
-const censor = '«redacted»'
-
-/** For `pino()`: what the door logs holds no secrets; the paths are the second lock. */
-export const logOptions = (level: string): LoggerOptions => ({
-  level,
-  redact: {
-    paths: [
-      'authorization',
-      'cookie',
-      'token',
-      'password',
-      'secret',
-      '*.authorization',
-      '*.cookie',
-      '*.token',
-      '*.password',
-      '*.secret',
-      'req.headers',
-      'headers',
-      'body',
-      'req.body',
-      'err.validation',
-      'err.config',
-      'err.request',
-      'err.response',
-    ],
-    censor,
-  },
-})
 
 export const logRequests = (app: FastifyInstance): void => {
   app.addHook('onResponse', async (request, reply) => {

@@ -2,6 +2,7 @@
 
 import type { FastifyRequest } from 'fastify'
 import type { Actor } from '#domain/actor.ts'
+import type { Span } from '#domain/telemetry.ts'
 import type { ReadDocument } from '#domain/yaml-document.ts'
 import type { Route } from './route.ts'
 
@@ -12,6 +13,8 @@ export interface RequestState {
   locate: ReadDocument['locate'] | null
   /** Whom the rate limit counts. */
   bucketKey: string
+  /** Null before it is begun, and for probes of health. */
+  span: Span | null
 }
 
 declare module 'fastify' {
@@ -23,7 +26,12 @@ declare module 'fastify' {
   }
 }
 
-export const newState = (): RequestState => ({ actor: null, locate: null, bucketKey: '' })
+export const newState = (): RequestState => ({
+  actor: null,
+  locate: null,
+  bucketKey: '',
+  span: null,
+})
 
 export const routeOf = (request: FastifyRequest): Route | null =>
   request.routeOptions.config.route ?? null

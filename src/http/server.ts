@@ -9,6 +9,7 @@ import underPressure from '@fastify/under-pressure'
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { RekeyError } from '#domain/errors.ts'
 import type { Clock, HashJson, Idempotency, Ids, Keyring, Ledger } from '#domain/ports.ts'
+import type { Telemetry } from '#domain/telemetry.ts'
 import { authenticate, type Sha256 } from '#usecases/authenticate.ts'
 import { makeDenialCounter, recordRefusal } from '#usecases/record-refusal.ts'
 import { comesFrom } from './addresses.ts'
@@ -18,6 +19,7 @@ import { makeDoor, refusedBucket } from './door.ts'
 import { makeHangUps } from './hang-ups.ts'
 import { inspectReplies, noInspection } from './inspect-replies.ts'
 import { logRequests } from './log.ts'
+import { observeRequests } from './observe-requests.ts'
 import { makeCursors } from './paging.ts'
 import { makeRateLimits } from './rate-limit.ts'
 import { answerClientError, answerFrameworkError, answerProblems } from './refuse.ts'
@@ -63,6 +65,7 @@ export interface ServerDeps {
   /** All but those of this file: health, documents, problems. */
   readonly routes: readonly Route[]
   readonly readiness: readonly ReadinessCheck[]
+  readonly telemetry: Telemetry
   readonly config: ServerConfig
 }
 
@@ -88,6 +91,7 @@ export const buildServer = async (deps: ServerDeps): Promise<FastifyInstance> =>
     void reply.header('X-Request-Id', request.id)
     if (request.url.startsWith('/v1/')) void reply.header('Cache-Control', 'no-store')
   })
+  observeRequests(app, deps.telemetry)
   logRequests(app)
   readBodies(app)
   answerProblems(app, { record: recordRefusal({ ledger }), inspect })

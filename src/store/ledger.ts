@@ -20,6 +20,7 @@ import type {
   Outcome,
   Tx,
 } from '#domain/ports.ts'
+import type { Tracer } from '#domain/telemetry.ts'
 import type { Database, Db } from './database.ts'
 import { makeReads, makeTx } from './reads.ts'
 import {
@@ -39,6 +40,8 @@ export interface LedgerDeps {
   readonly ids: Ids
   readonly clock: Clock
   readonly bell: Bell
+  /** The trace that a change belongs to: it stands in every record, and a rotation keeps it. */
+  readonly trace: Pick<Tracer, 'current'>
 }
 
 /** How long a transaction waits for a session, and how long it may last, in ms. The longest ones give a policy to 100,000 keys:
@@ -81,11 +84,11 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
 
 const perform = async <T>(
   db: Db,
-  deps: EventDeps & Pick<LedgerDeps, 'keyring'>,
+  deps: EventDeps & Pick<LedgerDeps, 'keyring' | 'trace'>,
   actor: Actor,
   work: (tx: Tx) => Promise<Outcome<T>>,
 ): Promise<{ readonly outcome: Outcome<T>; readonly receipts: Committed<T>['receipts'] }> => {
-  const outcome = await work(makeTx(db, deps.keyring, deps.ids))
+  const outcome = await work(makeTx(db, deps))
   return { outcome, receipts: await writeEvents(db, deps, actor, outcome.audit) }
 }
 

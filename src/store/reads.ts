@@ -1,6 +1,7 @@
 // All tables behind the two views that the rest of the house has of them.
 
 import type { Ids, Keyring, Reads, Tx } from '#domain/ports.ts'
+import type { Tracer } from '#domain/telemetry.ts'
 import type { Db } from './database.ts'
 import { markEffective } from './idempotency.ts'
 import { apiKeyReads, apiKeyWrites } from './tables/api-keys.ts'
@@ -43,7 +44,13 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   audit: auditReads(db),
 })
 
-export const makeTx = (db: Db, keyring: Keyring, ids: Ids): Tx => ({
+interface TxDeps {
+  readonly keyring: Keyring
+  readonly ids: Ids
+  readonly trace: Pick<Tracer, 'current'>
+}
+
+export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => ({
   ...makeReads(db, keyring),
   lock: async (name) => {
     await db.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${name}, 0))`
@@ -58,7 +65,7 @@ export const makeTx = (db: Db, keyring: Keyring, ids: Ids): Tx => ({
   writeSink: sinkWrites(db),
   writeFreeze: freezeWrites(db),
   writeApiKey: apiKeyWrites(db),
-  writeRotation: rotationWrites(db),
+  writeRotation: rotationWrites(db, trace),
   writeIntent: intentWrites(db),
   writeApproval: approvalWrites(db),
   writeAcknowledgement: acknowledgementWrites(db),

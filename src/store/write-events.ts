@@ -9,6 +9,7 @@ import type { Writer } from '#audit/writer.ts'
 import type { Actor } from '#domain/actor.ts'
 import { auditActions, type AuditBody, type Receipt } from '#domain/audit.ts'
 import type { Clock, Ids, LedgerEvent } from '#domain/ports.ts'
+import type { Tracer } from '#domain/telemetry.ts'
 import type { Db } from './database.ts'
 import { Prisma } from './generated/client.ts'
 
@@ -16,6 +17,7 @@ export interface EventDeps {
   readonly writer: Writer
   readonly ids: Ids
   readonly clock: Pick<Clock, 'now'>
+  readonly trace: Pick<Tracer, 'current'>
 }
 
 interface Head {
@@ -32,6 +34,7 @@ export const writeEvents = async (
   events: Events,
 ): Promise<readonly [Receipt, ...Receipt[]]> => {
   const heads = await lockHeads(db, events)
+  const traceId = deps.trace.current()?.traceId ?? null
   const written = mapEvents(events, (event) => {
     const id = event.id ?? deps.ids.next()
     const head = event.correlationId === undefined ? undefined : heads.get(event.correlationId)
@@ -39,7 +42,7 @@ export const writeEvents = async (
       head === undefined || event.correlationId === undefined
         ? null
         : { id: event.correlationId, seq: head.seq + 1, prev: head.prev && hex(head.prev) }
-    const text = canonicalBody(bodyOf(id, deps.clock.now(), actor, event, stream))
+    const text = canonicalBody(bodyOf({ id, at: deps.clock.now(), traceId, actor, event, stream }))
     const leaf = leafHash(text)
     if (head !== undefined) {
       head.seq += 1
@@ -87,13 +90,21 @@ const lockHeads = async (db: Db, events: Events): Promise<Map<string, Head>> => 
 }
 
 /** Field by field, never `...event`: nothing gets into the log that was not meant to. */
-const bodyOf = (
-  id: string,
-  at: Date,
-  actor: Actor,
-  event: LedgerEvent,
-  stream: AuditBody['stream'],
-): AuditBody => ({
+const bodyOf = ({
+  id,
+  at,
+  traceId,
+  actor,
+  event,
+  stream,
+}: {
+  readonly id: string
+  readonly at: Date
+  readonly traceId: string | null
+  readonly actor: Actor
+  readonly event: LedgerEvent
+  readonly stream: AuditBody['stream']
+}): AuditBody => ({
   id,
   at: at.toISOString(),
   actor: { type: actor.type, id: actor.id, name: actor.name, roles: actor.roles },
@@ -103,7 +114,7 @@ const bodyOf = (
   reason: event.reason ?? null,
   ticket: event.ticket ?? null,
   requestId: actor.requestId ?? null,
-  traceId: actor.traceId ?? null,
+  traceId,
   correlationId: event.correlationId ?? null,
   causationId: event.causationId ?? null,
   stream,

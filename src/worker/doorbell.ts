@@ -17,8 +17,8 @@ export const queueName = 'rotations'
 const queueSchema = 'queue'
 
 export interface Doorbell extends Bell {
-  /** Jobs that wait or run, for metrics and health. */
-  depth(): Promise<number>
+  /** Jobs that wait, and jobs that run. */
+  depth(): Promise<{ readonly waiting: number; readonly active: number }>
   close(): Promise<void>
 }
 
@@ -42,8 +42,8 @@ export const openDoorbell = (place: QueuePlace, onError: (error: unknown) => voi
       if (failed?.status === 'rejected') onError(failed.reason)
     },
     async depth() {
-      const counts = await queue.getJobCounts('wait', 'active')
-      return Object.values(counts).reduce((sum, count) => sum + count, 0)
+      const { wait = 0, active = 0 } = await queue.getJobCounts('wait', 'active')
+      return { waiting: wait, active }
     },
     close: () => queue.close(),
   }

@@ -3,6 +3,7 @@
 //
 // A process whose clock is off by more than 30 s from the database's takes no work: its deadlines could not be trusted.
 
+import type { Meter } from '#domain/metrics.ts'
 import type { Clock, Timers } from '#domain/ports.ts'
 import { answerDoorbell, type Doorbell, type QueuePlace } from './doorbell.ts'
 
@@ -11,6 +12,7 @@ export interface WorkerDeps {
   readonly bell: Doorbell
   readonly timers: Timers
   readonly clock: Clock
+  readonly meter: Meter
   readonly jobs: WorkerJobs
 }
 
@@ -34,8 +36,10 @@ export interface WorkerOptions {
     work: () => Promise<void>,
     onError: (error: unknown) => void,
   ) => { stop(): Promise<void> }
-  readonly onError: (where: string, error: unknown) => void
+  readonly onError: (where: WorkerTimer, error: unknown) => void
 }
+
+export type WorkerTimer = 'queue' | 'sweep' | 'heartbeat' | 'sinks' | 'housekeeping'
 
 export interface RunningWorker {
   /** Why it takes no work now; null when it does. */
@@ -50,9 +54,11 @@ const sweepBatch = 500
 const mostPasses = 40
 
 export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWorker => {
-  const { timers, clock, bell, jobs } = deps
-  const report = (where: string) => (error: unknown) => options.onError(where, error)
+  const { timers, clock, bell, jobs, meter } = deps
+  const report = (where: WorkerTimer) => (error: unknown) => options.onError(where, error)
   let idle: string | null = 'starting'
+  meter.set('rekey_worker_taking_work', {}, 0)
+  meter.set('rekey_sweep_last_success_timestamp_seconds', {}, 0)
 
   const checkClock = async (): Promise<void> => {
     const skewMs = clock.now().getTime() - (await timers.now()).getTime()
@@ -60,6 +66,8 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
       Math.abs(skewMs) > mostSkewMs
         ? `the clock is ${Math.round(skewMs / 1000)} s off the database's`
         : null
+    meter.set('rekey_clock_skew_seconds', {}, skewMs / 1000)
+    meter.set('rekey_worker_taking_work', {}, idle === null ? 1 : 0)
   }
 
   const advance = async (rotationId: string): Promise<void> => {
@@ -67,12 +75,16 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
   }
 
   const sweep = async (): Promise<void> => {
+    const begun = clock.now().getTime()
     await checkClock()
     if (idle !== null) return
     await timers.observe()
     // oxlint-disable-next-line no-await-in-loop -- each pass takes what the one before left
     for (let pass = 0; pass < mostPasses && (await jobs.planRotations()) > 0; pass++);
     await bell.ring(await timers.due(sweepBatch))
+    const done = clock.now().getTime()
+    meter.observe('rekey_sweep_duration_seconds', {}, Math.max(0, done - begun) / 1000)
+    meter.set('rekey_sweep_last_success_timestamp_seconds', {}, done / 1000)
   }
 
   const answering = answerDoorbell(deps.queue, options.concurrency, advance, report('queue'))

@@ -5,6 +5,7 @@
 // The audit row alone is one statement without a transaction block, against the same insert into that table.
 
 import pg from 'pg'
+import { noTelemetry } from '#domain/telemetry.ts'
 import { systemActor } from '#domain/actor.ts'
 import type { LedgerEvent } from '#domain/ports.ts'
 import type { Version } from '#domain/key.ts'
@@ -161,7 +162,7 @@ const plainTransaction = async (
   return () =>
     perSecond(clients, ms, (client) =>
       db.database.client.$transaction(async (prisma) => {
-        const tx = makeTx(prisma, db.keyring, db.ids)
+        const tx = makeTx(prisma, { ...db, trace: noTelemetry.tracer })
         await tx.writeVersion.update(changed(versions, client, at++), 'active')
         await prisma.$executeRaw`INSERT INTO app.bare (id, body, writer_kid, writer_sig)
           VALUES (${db.ids.next()}::uuid, ${body}, ${db.writer.kid}::bytea, ${signature}::bytea)`

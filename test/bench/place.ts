@@ -8,6 +8,7 @@ import pg from 'pg'
 import { makeWriter, type Writer } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
 import type { Ids, Ledger, Timers } from '#domain/ports.ts'
+import { noTelemetry } from '#domain/telemetry.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { startEmbeddedPostgres } from '#runtime/embedded-postgres.ts'
 import { makeIds } from '#runtime/ids.ts'
@@ -71,7 +72,15 @@ export const openPlace = async (): Promise<Place> => {
       const database = openDatabase({ url: own.app, poolSize: 12 })
       const ids = makeIds(systemClock)
       const bell = { ring: async () => undefined }
-      const deps = { database, keyring, writer, ids, clock: systemClock, bell }
+      const deps = {
+        database,
+        keyring,
+        writer,
+        ids,
+        clock: systemClock,
+        bell,
+        trace: noTelemetry.tracer,
+      }
       await enrolWriter(deps, systemActor('system', 'bench'))
       const sql = new pg.Client({ connectionString: own.superuser })
       await sql.connect()

@@ -18,7 +18,12 @@ export const startRole = async (
   ready: string,
 ): Promise<Running> => {
   const child = spawn(process.execPath, [main, role], {
-    env: { PATH: process.env['PATH'] ?? '', REKEY_LOG_LEVEL: 'warn', ...env },
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      REKEY_LOG_LEVEL: 'warn',
+      REKEY_METRICS_PORT: '0',
+      ...env,
+    },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   const ended = once(child, 'exit')

@@ -38,6 +38,7 @@ export interface TerminalOptions {
   readonly input?: string
   readonly fetch?: typeof globalThis.fetch
   readonly colours?: boolean
+  readonly traceparent?: string
 }
 
 const hurry = 20
@@ -64,6 +65,7 @@ export const openTerminal = async (options: TerminalOptions = {}): Promise<Termi
         return answer
       },
       readInput: async () => options.input ?? '',
+      trace: { traceparent: () => options.traceparent ?? null, span: (_name, work) => work() },
       clock: { ...systemClock, pause: (ms, signal) => systemClock.pause(ms / hurry, signal) },
       ids: makeIds(systemClock),
       fetch: options.fetch ?? globalThis.fetch,

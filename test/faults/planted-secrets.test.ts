@@ -277,7 +277,7 @@ peer('vault').describe('planted secrets', () => {
     const canary = findPlanted(places, { canary: 'canary-of-this-test' }).join()
     for (const place of ['app.key', 'audit.event', 'replies']) expect(canary).toContain(place)
     for (const [place, text] of [
-      ['log', '"level":20'],
+      ['log', '"level":"debug"'],
       ['log', '/v1/connections/{name}'],
       ['errors', 'ProviderError'],
       ['webhooks', 'webhook-signature'],

@@ -3,6 +3,7 @@
 
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createInstallationReader } from '#store/installation.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
 
 let db: TestDatabase
@@ -72,6 +73,7 @@ const queries: Readonly<Record<string, () => Promise<unknown>>> = {
   'rotations, newest first': () =>
     db.ledger.read((r) => r.rotations.list({}, { limit: 50, after: null })),
   'a group': () => db.ledger.read((r) => r.rotations.group('g7')),
+  'what the database holds': () => createInstallationReader(db.database, 'a').read(),
   'events of a key': () =>
     db.ledger.read((r) => r.audit.list({ key: 'key-000001' }, { limit: 50, after: null })),
 }

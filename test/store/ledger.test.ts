@@ -4,6 +4,7 @@ import { verifyRow } from '#audit/writer.ts'
 import type { AuditBody } from '#domain/audit.ts'
 import { isRekeyError } from '#domain/errors.ts'
 import type { LedgerEvent, Outcome } from '#domain/ports.ts'
+import { noTelemetry } from '#domain/telemetry.ts'
 import { openDatabase } from '#store/database.ts'
 import { createLedger } from '#store/ledger.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
@@ -355,6 +356,7 @@ test('without a database every write is audit.unavailable and every read service
     ids,
     clock,
     bell: { ring: async () => undefined },
+    trace: noTelemetry.tracer,
   })
   const written = await ledger.note(someone, event()).catch((e: unknown) => e)
   expect(isRekeyError(written, 'audit.unavailable')).toBe(true)

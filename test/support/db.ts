@@ -7,6 +7,7 @@ import { makeWriter, type Writer } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
 import type { Bell, HashJson, Idempotency, Ids, Ledger, Outbox, Timers } from '#domain/ports.ts'
 import type { VaultStore } from '#domain/provider.ts'
+import { noTelemetry, type Tracer } from '#domain/telemetry.ts'
 import { Secret } from '#domain/secret.ts'
 import { hashJson } from '#runtime/hash.ts'
 import { makeIds } from '#runtime/ids.ts'
@@ -52,6 +53,7 @@ export interface TestDatabase {
 export interface TestDatabaseOptions {
   readonly bell?: Bell
   readonly poolSize?: number
+  readonly trace?: Pick<Tracer, 'current'>
 }
 
 /** Once a file (`beforeAll`), or once a test where one must not see another's rows: a clone takes 50 to 100 ms. */
@@ -96,7 +98,8 @@ export const openTestDatabase = async (
       rung.push(...rotations)
     },
   }
-  const deps = { database, keyring, writer, ids, clock, bell }
+  const trace = options.trace ?? noTelemetry.tracer
+  const deps = { database, keyring, writer, ids, clock, bell, trace }
   await enrolWriter(deps, systemActor('system', 'test'))
   return {
     ledger: createLedger(deps),

@@ -14,6 +14,8 @@ import { keyTypes, providers } from '#providers/registry.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { makeEgress } from '#runtime/egress.ts'
 import { hashJson } from '#runtime/hash.ts'
+import { observeLedger, type ObserveLedgerOptions } from '#runtime/observe-ledger.ts'
+import { observeSessions } from '#runtime/observe-sessions.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import { adoptVersion } from '#usecases/adopt-version.ts'
 import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
@@ -48,10 +50,15 @@ export type Engine = Awaited<ReturnType<typeof openEngine>>
 
 /** `wrap` puts faults between the engine and a session. */
 export const openEngine = async (
-  options: { readonly wrap?: (session: Session) => Session } = {},
+  options: {
+    readonly wrap?: (session: Session) => Session
+    readonly observed?: ObserveLedgerOptions
+  } = {},
 ) => {
-  const db = await openTestDatabase()
-  const { ledger, timers, clock, ids, vault } = db
+  const { observed } = options
+  const db = await openTestDatabase(observed ? { trace: observed.tracer } : {})
+  const { timers, clock, ids, vault } = db
+  const ledger = observed ? observeLedger(db.ledger, observed) : db.ledger
   const ports: ProviderPorts = {
     now: () => clock.now(),
     random: (n) => ids.random(n),
@@ -59,7 +66,7 @@ export const openEngine = async (
     vault,
   }
   const byId = new Map(providers.map((provider) => [provider.id, provider]))
-  const sessions = {
+  const plain = {
     open: async (connection: Connection) => {
       const provider = byId.get(connection.provider)
       if (!provider) throw new Error(`no provider ${connection.provider}`)
@@ -74,6 +81,7 @@ export const openEngine = async (
     forget: async () => {},
     close: async () => {},
   }
+  const sessions = observed ? observeSessions(plain, observed) : plain
   const send = makeSendToWebhook({ fetch: globalThis.fetch, clock: systemClock })
   const world = { sessions, types: keyTypes, fetch: globalThis.fetch, send }
   const deps: EngineDeps = { ledger, timers, world, clock, ids }
@@ -111,6 +119,7 @@ export const openEngine = async (
 
   const engine = {
     ...db,
+    ledger,
     deps,
     faults,
     worker,

@@ -9,6 +9,7 @@ import type { KeyBody, Registration } from '#domain/key-schema.ts'
 import { noPrecondition, type Precondition } from '#domain/precondition.ts'
 import type { Ledger, Sessions } from '#domain/ports.ts'
 import type { Provider, Session } from '#domain/provider.ts'
+import type { Tracer } from '#domain/telemetry.ts'
 import { keyTypes, providers as registered } from '#providers/registry.ts'
 import { makeCredentials } from '#runtime/credentials.ts'
 import { makeEgress } from '#runtime/egress.ts'
@@ -56,12 +57,13 @@ export interface HouseOptions {
   readonly providers?: readonly Provider[]
   /** Puts faults between Rekey and a session. */
   readonly wrap?: (session: Session) => Session
+  readonly trace?: Pick<Tracer, 'current'>
 }
 
 export type House = Awaited<ReturnType<typeof openHouse>>
 
 export const openHouse = async (options: HouseOptions = {}) => {
-  const db = await openTestDatabase()
+  const db = await openTestDatabase(options.trace ? { trace: options.trace } : {})
   const { ledger, clock, ids, vault, hashJson } = db
   const providers = new Map(
     [...registered, ...(options.providers ?? [])].map((one) => [one.id, one]),

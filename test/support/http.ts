@@ -4,11 +4,12 @@ import { pino } from 'pino'
 import { Writable } from 'node:stream'
 import type { Actor, Role, Scope } from '#domain/actor.ts'
 import type { ApiKeyType } from '#domain/connection.ts'
+import { noTelemetry, type Telemetry } from '#domain/telemetry.ts'
 import { productRoutes as routesOf } from '#http/product-routes.ts'
 import type { ReadinessCheck } from '#http/routes/health.ts'
-import { logOptions } from '#http/log.ts'
 import type { Route } from '#http/route.ts'
 import { buildServer, type ServerConfig, type ServerDeps } from '#http/server.ts'
+import { logOptions } from '#runtime/log.ts'
 import { sha256 } from '#runtime/sha256.ts'
 import { every } from '#runtime/ticker.ts'
 import { makeSafeFetch } from '#runtime/safe-fetch.ts'
@@ -20,6 +21,7 @@ export interface ApiOptions extends HouseOptions {
   readonly config?: Partial<ServerConfig>
   readonly routes?: (house: House) => readonly Route[]
   readonly readiness?: readonly ReadinessCheck[]
+  readonly telemetry?: Telemetry
   /** Puts faults between the server and what it is built from. */
   readonly deps?: (deps: ServerDeps) => ServerDeps
 }
@@ -54,11 +56,15 @@ export const productRoutes = (house: House): readonly Route[] => {
 }
 
 export const openApi = async (options: ApiOptions = {}) => {
-  const house = await openHouse(options)
+  const { telemetry = noTelemetry } = options
+  const house = await openHouse({ trace: telemetry.tracer, ...options })
   const { ledger, keyring, clock, ids, idempotency, hashJson } = house
   const logged: string[] = []
   const logger = pino(
-    logOptions('debug'),
+    logOptions('debug', () => {
+      const traceId = telemetry.tracer.current()?.traceId
+      return traceId === undefined ? {} : { traceId }
+    }),
     new Writable({
       write: (chunk: Buffer, _encoding, done) => {
         logged.push(chunk.toString())
@@ -78,6 +84,7 @@ export const openApi = async (options: ApiOptions = {}) => {
     logger,
     routes: (options.routes ?? productRoutes)(house),
     readiness: options.readiness ?? [],
+    telemetry,
     config: {
       version: '0.0.0-test',
       perMinute: 100_000,

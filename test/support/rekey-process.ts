@@ -61,6 +61,7 @@ export const openRekey = async (): Promise<RekeyProcess> => {
     ...Object.fromEntries(others),
     REKEY_DATA_DIR: dir,
     REKEY_PORT: String(port),
+    REKEY_METRICS_PORT: '0',
     REKEY_SAMPLES: 'off',
     REKEY_RATE_LIMIT: '1000000',
     REKEY_LOG_LEVEL: 'warn',

@@ -32,6 +32,8 @@ export interface Roles {
   /** The same, and anything but 2xx throws. */
   // oxlint-disable-next-line typescript/no-explicit-any -- as above
   readonly ask: (method: string, path: string, body?: unknown) => Promise<any>
+  /** Where each process tells its metrics: the API, then the workers. */
+  readonly metrics: readonly string[]
   /** All that every process wrote. */
   readonly said: () => string
   readonly close: () => Promise<void>
@@ -56,6 +58,7 @@ export const openRoles = async ({ workers = 1, env = {} }: RolesOptions = {}): P
   const url = `http://127.0.0.1:${port}`
   const others = Object.entries(process.env).filter(([name]) => !name.startsWith('REKEY_'))
   const children: { readonly child: ChildProcess; readonly gone: Promise<void> }[] = []
+  const metrics: string[] = []
   let said = ''
 
   const start = async (role: 'api' | 'worker', until: string): Promise<void> => {
@@ -65,6 +68,7 @@ export const openRoles = async ({ workers = 1, env = {} }: RolesOptions = {}): P
         REKEY_DATABASE_URL: urls.app,
         REKEY_DATA_DIR: dir,
         REKEY_PORT: String(port),
+        REKEY_METRICS_PORT: '0',
         REKEY_RATE_LIMIT: '1000000',
         REKEY_LOG_LEVEL: 'warn',
         ...env,
@@ -83,6 +87,7 @@ export const openRoles = async ({ workers = 1, env = {} }: RolesOptions = {}): P
       if (child.exitCode !== null || child.signalCode !== null || Date.now() > end)
         throw new Error(`rekey ${role} did not start:\n${own}`)
     }
+    metrics.push(/metrics are at (\S+)/.exec(own)?.[1] ?? '')
   }
 
   const close = async (): Promise<void> => {
@@ -131,6 +136,7 @@ export const openRoles = async ({ workers = 1, env = {} }: RolesOptions = {}): P
       if (status < 200 || status > 299) throw new Error(`${method} ${path}: ${status} ${text}`)
       return json
     },
+    metrics,
     said: () => said,
     close,
   }

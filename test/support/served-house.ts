@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import type { InjectOptions } from 'fastify'
 import pino from 'pino'
 import type { Role, Scope } from '#domain/actor.ts'
+import { noTelemetry } from '#domain/telemetry.ts'
 import { buildServer } from '#http/server.ts'
 import { auditRoutes } from '#http/routes/audit.ts'
 import { connectionRoutes } from '#http/routes/connections.ts'
@@ -54,6 +55,7 @@ export const serveHouse = async (options: HouseOptions = {}) => {
       ...auditRoutes({ tally: makeTally(clock, 3_600_000) }),
     ],
     readiness: [],
+    telemetry: noTelemetry,
     config: {
       version: '0.0.0',
       perMinute: 100_000,

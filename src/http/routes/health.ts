@@ -1,6 +1,6 @@
 // For whoever starts and restarts us: `livez` says that the process answers, `readyz` that it can do its work.
 
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { publicRoute, type Route } from '../route.ts'
 import { strict } from '../schemas.ts'
 
@@ -40,12 +40,18 @@ export const healthRoutes = (checks: readonly ReadinessCheck[]): readonly Route[
     summary: 'Whether everything that requests need is there, by name',
     replies: { 200: readinessSchema, 503: readinessSchema },
     handler: async () => {
-      const results = await Promise.all(checks.map(run))
-      const ready = results.every((result) => result.ready)
-      return { status: ready ? 200 : 503, body: { ready, checks: results } }
+      const body = await readinessOf(checks)
+      return { status: body.ready ? 200 : 503, body }
     },
   }),
 ]
+
+export const readinessOf = async (
+  checks: readonly ReadinessCheck[],
+): Promise<Static<typeof readinessSchema>> => {
+  const results = await Promise.all(checks.map(run))
+  return { ready: results.every((result) => result.ready), checks: results }
+}
 
 /** A check that throws is not ready; why stands in the log of whatever failed, not in a public reply. */
 const run = async ({ name, ready }: ReadinessCheck) => {

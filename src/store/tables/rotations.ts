@@ -1,6 +1,7 @@
 import type { Reads, RotationFilter, Tx } from '#domain/ports.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { openPhases } from '#domain/rotation-machine.ts'
+import type { Tracer } from '#domain/telemetry.ts'
 import type { Db } from '../database.ts'
 import { Prisma, type Rotation as Row } from '../generated/client.ts'
 import { scopeConditions } from './keys.ts'
@@ -84,9 +85,12 @@ export const rotationReads = (db: Db): Reads['rotations'] => ({
   },
 })
 
-export const rotationWrites = (db: Db): Tx['writeRotation'] => ({
+export const rotationWrites = (db: Db, trace: Pick<Tracer, 'current'>): Tx['writeRotation'] => ({
   insert: async (row) => {
-    await db.rotation.create({ data: { ...toRow(row), ...minted(row) }, select: { id: true } })
+    // Kept for whoever advances it: all that is done to it, in any process, is one trace.
+    const traceparent = trace.current()?.traceparent ?? null
+    const data = { ...toRow(row), ...minted(row), traceparent }
+    await db.rotation.create({ data, select: { id: true } })
   },
   move: async (row, expected) => {
     const {
