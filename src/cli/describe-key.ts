@@ -87,7 +87,10 @@ const restingAdvice = (key: JsonObject): Advice => {
   return {
     text: '',
     commands: [
-      `rekey rotate key/${name} --reason "…"`,
+      // A key whose object is still being made has nothing that could be rotated.
+      ...(textAt(key, 'status', 'primaryVersion') === ''
+        ? []
+        : [`rekey rotate key/${name} --reason "…"`]),
       ...(textAt(key, 'status', 'policy') === ''
         ? []
         : [`rekey describe policy/${textAt(key, 'status', 'policy')}`]),

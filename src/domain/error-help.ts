@@ -165,8 +165,8 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     },
   },
   'key.busy': {
-    why: 'The key has an open rotation or incident. Without the key nobody would finish it, and an old version might live on.',
-    todo: 'Let it end, or end it: `rekey cancel`, `rollback` or `abandon`.',
+    why: 'The key has an open rotation or incident, or its object is still being made. Without the key nobody would finish it, and an old version might live on; and nothing is rotated that does not work yet.',
+    todo: 'Let it end, or end it: `rekey cancel`, `rollback` or `abandon`. A creation ends with a repeat of the request that began it, or with the deletion of the key.',
     example: {
       detail: 'The key has an open rotation.',
       hint: 'Cancel it, or wait until it has ended.',
@@ -181,6 +181,14 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     why: 'Values of this type are not handed out: they are used where they lie, or read at the provider itself.',
     todo: 'Read it at the provider, or use the operations of the type (`signatures`, `encryptions`, `decryptions`).',
     example: { detail: 'The value of a local.key is not delivered.' },
+  },
+  'key.versionInUse': {
+    why: 'The version is what readers get now: it is current at the provider, it is the primary of the key, or it holds the same value. Retiring it would cut them off.',
+    todo: 'To keep it, delete the key and register it again: its present version is then version 1. To be rid of it, put the former value back at the provider first.',
+    example: {
+      detail: 'It is what readers get now.',
+      hint: 'To keep it, delete the key and register it again: its present version is then version 1. Else put the former value back at the provider.',
+    },
   },
   'key.versionUnusable': {
     why: 'The version is not active: it is not proven yet, switched off, or destroyed.',

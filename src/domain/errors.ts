@@ -33,6 +33,7 @@ export const errors = {
   'key.busy': no(409, 'The key has an open rotation or incident'),
   'key.noObject': no(422, 'The object does not exist at the provider'),
   'key.notDeliverable': no(409, 'The value of this key type is not delivered'),
+  'key.versionInUse': no(409, 'The version is the one in use'),
   'key.versionUnusable': no(409, 'The version is not active'),
   'connection.inUse': no(409, 'The connection is in use'),
   'connection.notGranted': no(403, 'The connection grants no such object'),

@@ -230,6 +230,9 @@ export interface KeySchedule {
 export interface Tx extends Reads {
   /** Waits for and holds a named lock until the transaction ends. */
   lock(name: string): Promise<void>
+  /** Waits for these keys and holds them until the transaction ends. Whoever begins a rotation, ends a key or writes its
+   *  schedule holds the key first, and reads only then what it decides by. Under the lock `policies`, where both are taken. */
+  holdKeys(ids: readonly string[]): Promise<void>
   /** The database's clock (`app.now()`). */
   now(): Promise<Date>
   /** HMAC(pepper, SHA-256(material)). */

@@ -55,6 +55,11 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => ({
   lock: async (name) => {
     await db.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${name}, 0))`
   },
+  holdKeys: async (ids) => {
+    // In the order of their ids, or two who hold many would wait for each other. The rows, not advisory locks: there may be
+    // 100,000, and references to a key (a new version, a new rotation) need not wait.
+    await db.$executeRaw`SELECT FROM app.key WHERE id = ANY (${[...ids]}::uuid[]) ORDER BY id FOR NO KEY UPDATE`
+  },
   now: () => databaseNow(db),
   fingerprint: (material) => keyring.fingerprint(material),
   writeConnection: connectionWrites(db),

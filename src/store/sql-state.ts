@@ -55,7 +55,8 @@ export const isUnavailable = (e: unknown): boolean => {
   )
     return true
   const state = sqlState(e)
-  if (state !== null) return /^(08|53|57P|58)/.test(state)
+  // 55P03: another transaction held a lock for longer than ours may wait.
+  if (state !== null) return /^(08|53|55P03|57P|58)/.test(state)
   const kind = member(adapterCause(e), 'kind')
   if (
     kind === 'DatabaseNotReachable' ||

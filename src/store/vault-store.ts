@@ -1,9 +1,11 @@
 // Storage of the built-in vault, in a schema of its own. Only the providers `local` and `jwks` use it, through their port;
 // each method is one transaction. Not guarded: the engine's intent and outcome tell of every write, as for any provider.
+// A database that cannot be reached is a provider that cannot: what it threw is translated, and says what may be left.
 
 import type { Keyring } from '#domain/ports.ts'
-import type { VaultStore } from '#domain/provider.ts'
+import { ProviderError, type VaultStore } from '#domain/provider.ts'
 import type { Database } from './database.ts'
+import { isUnavailable } from './sql-state.ts'
 import { bytes, word } from './tables/translate.ts'
 
 export const createVaultStore = (deps: {
@@ -11,7 +13,7 @@ export const createVaultStore = (deps: {
   readonly keyring: Keyring
 }): VaultStore => {
   const db = deps.database.client
-  return {
+  const store: VaultStore = {
     insert: (row) =>
       db.$transaction(async (tx) => {
         // One writer an object: the number after the last one is nobody else's.
@@ -41,7 +43,7 @@ export const createVaultStore = (deps: {
           select: { version: true },
         })
         return { version, created: true }
-      }),
+      }, limits),
     find: async (object, operationId) => {
       const row = await db.material.findUnique({
         where: { object_operationId: { object, operationId } },
@@ -99,6 +101,29 @@ export const createVaultStore = (deps: {
         db.material.deleteMany({ where: { object } }),
       ])
     },
+  }
+  return {
+    insert: (...of) => reaching('unknown', () => store.insert(...of)),
+    move: (...of) => reaching('unknown', () => store.move(...of)),
+    setState: (...of) => reaching('unknown', () => store.setState(...of)),
+    used: (...of) => reaching('unknown', () => store.used(...of)),
+    remove: (...of) => reaching('unknown', () => store.remove(...of)),
+    find: (...of) => reaching('none', () => store.find(...of)),
+    list: (...of) => reaching('none', () => store.list(...of)),
+    current: (...of) => reaching('none', () => store.current(...of)),
+    open: (...of) => reaching('none', () => store.open(...of)),
+  }
+}
+
+/** How long a transaction waits for a session, in ms: as long as the ledger's. */
+const limits = { maxWait: 5_000 } as const
+
+const reaching = async <T>(effect: 'none' | 'unknown', work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work()
+  } catch (e) {
+    if (!isUnavailable(e)) throw e
+    throw new ProviderError('transient', effect, 'the database of the vault cannot be reached')
   }
 }
 

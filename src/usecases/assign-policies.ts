@@ -11,7 +11,6 @@ import type { Key } from '#domain/key.ts'
 import { matches, type Selectable } from '#domain/names.ts'
 import { type ResolvedPolicy, resolvePolicy } from '#domain/policy.ts'
 import type { Tx } from '#domain/ports.ts'
-import { sameSchedule, scheduleOf } from './plan-schedule.ts'
 
 /** Policies as they are matched: highest priority first, each resolved once. */
 export type PolicyBook = readonly { readonly policy: Policy; readonly resolved: ResolvedPolicy }[]
@@ -84,16 +83,4 @@ export const selection = (
   if (before && before.policy === policy)
     return { policy, policySelectedAt: before.policySelectedAt }
   return { policy, policySelectedAt: policy === null ? null : now }
-}
-
-/** Writes the schedule row of one key anew. */
-export const reschedule = async (
-  tx: Tx,
-  key: Key,
-  resolved: ResolvedPolicy | null,
-  now: Date,
-): Promise<void> => {
-  const [primary, previous] = [await tx.versions.primary(key.id), await tx.schedule.get(key.id)]
-  const row = scheduleOf(key, primary, resolved, previous, now)
-  if (!sameSchedule(row, previous)) await tx.writeSchedule.put(row)
 }

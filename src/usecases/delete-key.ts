@@ -7,8 +7,9 @@ import type { Key } from '#domain/key.ts'
 import type { Committed, Ledger, LedgerEvent, Tx } from '#domain/ports.ts'
 import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
 import { lockPolicies } from './assign-policies.ts'
+import { giveUpCreation } from './creation.ts'
 import { toldKey } from './registration.ts'
-import { everything, mustSee } from './rights.ts'
+import { everything, holdSeen } from './rights.ts'
 import { demandsOfLeaving, mustNeedNoApproval } from './weakening.ts'
 import { mustHold } from './written.ts'
 
@@ -17,9 +18,9 @@ export const deleteKey =
   (actor: Actor, named: NamedKey): Promise<Committed<null>> =>
     ledger.commit(actor, async (tx) => {
       await lockPolicies(tx)
-      const key = await removeKey(tx, actor, named)
+      const { key, audit } = await removeKey(tx, actor, named)
       mustNeedNoApproval(await demandsOfLeaving(tx, key), { at: '', written: null })
-      return { value: null, audit: [keyDeleted(key)] }
+      return { value: null, audit }
     })
 
 interface NamedKey {
@@ -27,16 +28,22 @@ interface NamedKey {
   readonly precondition: Precondition
 }
 
+export interface RemovedKey {
+  readonly key: Key
+  readonly audit: readonly [LedgerEvent, ...LedgerEvent[]]
+}
+
 /** Under the lock of policies. */
 export const removeKey = async (
   tx: Tx,
   actor: Actor,
   { name, precondition }: NamedKey,
-): Promise<Key> => {
-  const key = mustSee(actor, await tx.keys.byName(name), 'key', name)
+): Promise<RemovedKey> => {
+  const key = await holdSeen(tx, actor, name)
   checkPrecondition(precondition, key.revision)
   await mustBeIdle(tx, key.id, name)
   const now = await tx.now()
+  const givenUp = await giveUpCreation(tx, key, now)
   const gone = {
     ...key,
     policy: null,
@@ -58,15 +65,14 @@ export const removeKey = async (
     )
     await tx.writeSealed.erase(version.sealedId) // oxlint-disable-line no-await-in-loop -- one connection
   }
-  return key
+  const deleted: LedgerEvent = {
+    action: 'key.deleted',
+    target: { id: key.id, name },
+    outcome: 'succeeded',
+    before: toldKey(key),
+  }
+  return { key, audit: [deleted, ...givenUp] }
 }
-
-export const keyDeleted = (key: Key): LedgerEvent => ({
-  action: 'key.deleted',
-  target: { id: key.id, name: key.name },
-  outcome: 'succeeded',
-  before: toldKey(key),
-})
 
 const mustBeIdle = async (tx: Tx, keyId: string, name: string): Promise<void> => {
   const open = await tx.rotations.openOf(keyId)
@@ -74,12 +80,6 @@ const mustBeIdle = async (tx: Tx, keyId: string, name: string): Promise<void> =>
     throw new RekeyError('key.busy', {
       detail: `The rotation ${open.id} of the key is open.`,
       hint: 'Let it end, cancel it or roll it back first.',
-    })
-  }
-  if ((await tx.intents.ofCreation(keyId)).some((intent) => !intent.closed)) {
-    throw new RekeyError('key.busy', {
-      detail: 'The object of the key is still being made, or may be.',
-      hint: 'Repeat the POST that began it, then delete the key: nothing is left behind at the provider unnoticed.',
     })
   }
   const connections = await everything((after) => tx.connections.list({ limit: 200, after }))

@@ -50,15 +50,6 @@ export const insertKey = async (
   return { key, generate: { ...key.generate, ...chosen.resolved?.generate } }
 }
 
-export const resolvedOf = async (tx: Tx, key: Key) => {
-  const [found] = policyBook(
-    key.policy === null
-      ? []
-      : [await tx.policies.get(key.policy)].filter((policy) => policy !== null),
-  )
-  return found?.resolved ?? null
-}
-
 export const firstVersion = (
   tx: Tx,
   key: Key,

@@ -6,8 +6,9 @@ import type { Freeze } from '#domain/connection.ts'
 import type { Key, Version } from '#domain/key.ts'
 import { matches } from '#domain/names.ts'
 import type { KeySchedule, Reads } from '#domain/ports.ts'
-import type { Rotation, RotationTimer } from '#domain/rotation.ts'
+import type { Intent, Rotation, RotationTimer } from '#domain/rotation.ts'
 import { type Chosen, choosePolicy, type PolicyBook, policyBook } from './assign-policies.ts'
+import { openCreation } from './creation.ts'
 
 export interface KeyStatus {
   readonly primaryVersion: number | null
@@ -46,7 +47,7 @@ export const statusesOf = async (
       // oxlint-disable-next-line no-await-in-loop -- few keys rotate at one time
       timer: rotation && (await db.timers.get(rotation.id)),
       // oxlint-disable-next-line no-await-in-loop -- few keys have no primary
-      unfinished: primary === null && rotation === null && (await isUnfinished(db, key)),
+      creation: primary === null && rotation === null ? await openCreation(db, key.id) : null,
       brokenTwice: facts.broken.has(key.id),
       chosen: chosenOf(facts.book, key),
       freeze: facts.freeze,
@@ -60,9 +61,6 @@ export const statusesOf = async (
 const byKey = <T extends { readonly keyId: string }>(rows: readonly T[]): ReadonlyMap<string, T> =>
   new Map(rows.map((row) => [row.keyId, row]))
 
-const isUnfinished = async (db: Reads, key: Key): Promise<boolean> =>
-  (await db.intents.ofCreation(key.id)).some((intent) => !intent.closed)
-
 /** What is written on the key decides; the book is asked for the policy itself, and for ties. */
 const chosenOf = (book: PolicyBook, key: Key): Chosen => {
   const found = book.find(({ policy }) => policy.name === key.policy)
@@ -75,7 +73,8 @@ interface Known {
   readonly schedule: KeySchedule | null
   readonly rotation: Rotation | null
   readonly timer: RotationTimer | null
-  readonly unfinished: boolean
+  /** Of an object that is still being made. */
+  readonly creation: Intent | null
   readonly brokenTwice: boolean
   readonly chosen: Chosen
   readonly freeze: Freeze | null
@@ -96,7 +95,7 @@ const whyNot = ({
   key,
   rotation,
   timer,
-  unfinished,
+  creation,
   brokenTwice,
   chosen,
   schedule,
@@ -109,7 +108,10 @@ const whyNot = ({
       ? `Rotation ${rotation.id} is open in ${rotation.phase}: ${wait.text}.`
       : `Rotation ${rotation.id} is under way in ${rotation.phase}.`
   }
-  if (unfinished) return 'Its object is still being made: repeat the POST that began it.'
+  if (creation) {
+    const detail = creation.detail === null ? '' : ` (${creation.detail})`
+    return `Its object is still being made${detail}: repeat the POST that began it, or delete the key.`
+  }
   if (chosen.tied.length > 0) {
     return `Several policies select it with the same priority, so none applies: ${chosen.tied.map(({ name }) => name).join(', ')}.`
   }

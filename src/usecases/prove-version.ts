@@ -53,7 +53,7 @@ const unlessUnsupported = async <T>(work: () => Promise<T>): Promise<T | null> =
 }
 
 /** Material that may not be read is no fault: most types keep it, and the least rights may not allow it. */
-const readable = async (work: () => Promise<Material>): Promise<Material | null> => {
+export const readable = async (work: () => Promise<Material>): Promise<Material | null> => {
   try {
     return await work()
   } catch (error) {

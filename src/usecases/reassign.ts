@@ -178,6 +178,9 @@ const writeBatch = async (
 ): Promise<void> => {
   const decided = all.flatMap(({ key, chosen, next }) => (chosen ? [{ key, chosen, next }] : []))
   if (decided.length === 0) return
+  const ids = decided.map(({ key }) => key.id)
+  // What their schedules say was taken is read while they are held: the planner may be taking it.
+  await tx.holdKeys(ids)
   const groups = new Map<string, { readonly next: Key; readonly ids: string[] }>()
   for (const { key, next } of decided) {
     if (next.policy === key.policy && next.policySelectedAt === key.policySelectedAt) continue
@@ -189,7 +192,6 @@ const writeBatch = async (
   for (const { next, ids } of groups.values()) {
     await tx.writeKey.assignPolicy(ids, next.policy, next.policySelectedAt) // oxlint-disable-line no-await-in-loop -- few groups, one connection
   }
-  const ids = decided.map(({ key }) => key.id)
   const primaries = new Map(
     (await tx.versions.primaries(ids)).map((version) => [version.keyId, version]),
   )

@@ -1,5 +1,5 @@
 // A key comes under management: its present version is adopted as version 1, or with `create: true` a missing object is
-// made (create-object.ts, which also finishes what a crash left).
+// made (create-object.ts; resume-creation.ts finishes what a crash left).
 //
 // Adoption only reads at the provider, then writes everything in one transaction: a crash before the commit leaves nothing,
 // after it all is done. Rights and names are checked twice: first, so that nobody learns by registering what an object
@@ -11,12 +11,13 @@ import type { Key } from '#domain/key.ts'
 import type { Registration } from '#domain/key-schema.ts'
 import type { Committed } from '#domain/ports.ts'
 import { type Described, ProviderError, type ProviderVersion } from '#domain/provider.ts'
-import { reschedule } from './assign-policies.ts'
-import { createObject, resumeCreation } from './create-object.ts'
-import { firstVersion, insertKey, resolvedOf } from './insert-key.ts'
+import { createObject } from './create-object.ts'
+import { firstVersion, insertKey } from './insert-key.ts'
 import { callMs, proveVersion } from './prove-version.ts'
 import { asking } from './provider-failures.ts'
 import { addressOf, mustBeFree, placeOf, type RegisterKeyDeps, toldKey } from './registration.ts'
+import { reschedule } from './reschedule.ts'
+import { resumeCreation } from './resume-creation.ts'
 
 export interface RegisterKey {
   readonly registration: Registration
@@ -59,7 +60,7 @@ export const registerKey =
       const { key } = await insertKey(tx, deps.providers, actor, { id, input, place })
       const now = await tx.now()
       await tx.writeVersion.insert(firstVersion(tx, key, chosen.id, proof, now))
-      await reschedule(tx, key, await resolvedOf(tx, key), now)
+      await reschedule(tx, key.id)
       return {
         value: key,
         audit: [

@@ -4,8 +4,9 @@
 import { hasRole, inScope, type Actor, type Scope } from '#domain/actor.ts'
 import type { Connection } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
+import type { Key } from '#domain/key.ts'
 import type { Labels } from '#domain/names.ts'
-import type { Reads } from '#domain/ports.ts'
+import type { Reads, Tx } from '#domain/ports.ts'
 
 export interface Scoped {
   readonly labels: Labels
@@ -26,6 +27,14 @@ export const mustSee = <T extends Scoped>(
 ): T => {
   if (!thing || !inScope(actor, thing)) throw notFound(what, name)
   return thing
+}
+
+/** The key of that name, held until the transaction ends. One that is deleted at this moment does not exist. */
+export const holdSeen = async (tx: Tx, actor: Actor, name: string): Promise<Key> => {
+  const found = mustSee(actor, await tx.keys.byName(name), 'key', name)
+  await tx.holdKeys([found.id])
+  const key = await tx.keys.byId(found.id)
+  return mustSee(actor, key?.deletedAt === null ? key : null, 'key', name)
 }
 
 /** For the state after a change: nobody moves a thing out of, or into, a scope that is not theirs. */

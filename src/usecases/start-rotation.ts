@@ -5,8 +5,9 @@ import { RekeyError } from '#domain/errors.ts'
 import type { Committed, Ids, Ledger, Tx } from '#domain/ports.ts'
 import type { Rotation, Trigger } from '#domain/rotation.ts'
 import type { Key } from '#domain/key.ts'
+import { mustBeMade } from './creation.ts'
 import { openRotation, type PlanDeps, planRotation } from './plan-rotation.ts'
-import { mustSee } from './rights.ts'
+import { holdSeen } from './rights.ts'
 
 export interface StartDeps extends PlanDeps {
   readonly ledger: Ledger
@@ -20,7 +21,7 @@ export const makeStartRotation =
     input: { readonly key: string; readonly reason: string },
   ): Promise<Committed<Rotation>> =>
     deps.ledger.commit(actor, async (tx) => {
-      const key = mustSee(actor, await tx.keys.byName(input.key), 'key', input.key)
+      const key = await holdSeen(tx, actor, input.key)
       const rotation = await begin(deps, tx, key, {
         trigger: 'manual',
         reason: input.reason,
@@ -30,7 +31,7 @@ export const makeStartRotation =
       return { value: rotation, audit: [await openRotation(tx, rotation)], wake: [rotation.id] }
     })
 
-/** Retires one old version that was adopted: a rotation that begins at overlapping. */
+/** Retires one old version that was adopted: a rotation that begins at overlapping. The key is held. */
 export const makeStartRetirement =
   (deps: StartDeps) =>
   async (tx: Tx, actor: Actor, key: Key, version: number): Promise<Rotation> =>
@@ -55,6 +56,7 @@ const begin = async (
 ): Promise<Rotation> => {
   const open = await tx.rotations.openOf(key.id)
   if (open) throw inProgress(open)
+  await mustBeMade(tx, key)
   const policy = key.policy === null ? null : await tx.policies.get(key.policy)
   const from =
     request.version === null

@@ -5,8 +5,7 @@ import type { JsonObject } from '#domain/json.ts'
 import type { Version, VersionState } from '#domain/key.ts'
 import type { LedgerEvent, Tx } from '#domain/ports.ts'
 import type { Rotation } from '#domain/rotation.ts'
-import { resolvePolicy } from '#domain/policy.ts'
-import { reschedule } from './assign-policies.ts'
+import { reschedule } from './reschedule.ts'
 import { Fenced } from './rotation-engine.ts'
 
 /** Walks a version along its edges; the time of each state is the transaction's. No version but the primary's pointer changes. */
@@ -76,7 +75,8 @@ export const servePrimary = async (tx: Tx, rotation: Rotation): Promise<readonly
     const to = await present(tx, rotation.keyId, toVersion)
     await advanceVersion(tx, to, ['active'], { primary: true })
   }
-  await scheduleAnew(tx, rotation.keyId)
+  // The primary's activation counts for when the key is due next.
+  await reschedule(tx, rotation.keyId)
   return []
 }
 
@@ -91,7 +91,8 @@ export const serveOld = async (tx: Tx, rotation: Rotation): Promise<void> => {
     const from = await present(tx, rotation.keyId, fromVersion)
     if (!from.primary) await change(tx, { ...from, primary: true })
   }
-  await scheduleAnew(tx, rotation.keyId)
+  // The primary's activation counts for when the key is due next.
+  await reschedule(tx, rotation.keyId)
 }
 
 /** End of use of the old version, as the policy says. Its sealed material is erased with the proof that it was refused. */
@@ -122,14 +123,6 @@ export const removeVersion = async (tx: Tx, version: Version): Promise<void> => 
       materialKnown: false,
     },
   )
-}
-
-/** The primary's activation counts for when the key is due next. */
-const scheduleAnew = async (tx: Tx, keyId: string): Promise<void> => {
-  const key = await tx.keys.byId(keyId)
-  if (!key) return
-  const policy = key.policy === null ? null : await tx.policies.get(key.policy)
-  await reschedule(tx, key, policy && resolvePolicy(policy.spec), await tx.now())
 }
 
 const change = async (tx: Tx, version: Version): Promise<void> => {

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Secret } from '#domain/secret.ts'
 import { makeKeyring } from '#runtime/keyring.ts'
+import { openDatabase } from '#store/database.ts'
 import { createVaultStore } from '#store/vault-store.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
 import { write } from './records.ts'
@@ -130,6 +131,23 @@ describe('the vault', () => {
     await db.vault.used('used', 1, late)
     await db.vault.used('used', 1, new Date('2026-11-01T00:00:00Z'))
     expect((await db.vault.list('used'))[0]?.lastUsedAt).toEqual(late)
+  })
+
+  test('is a provider that cannot be reached when its database is gone, and says what may be left', async () => {
+    const url = new URL(db.urls.app)
+    url.port = '1'
+    const database = openDatabase({ url: url.href, poolSize: 1 })
+    const gone = createVaultStore({ database, keyring: db.keyring })
+    const order = {
+      object: 'gone',
+      operationId: 'one',
+      algorithm: 'secret',
+      material: new Secret(new Uint8Array(8)),
+      publicKey: null,
+    }
+    await expect(gone.insert(order)).rejects.toMatchObject({ kind: 'transient', effect: 'unknown' })
+    await expect(gone.list('gone')).rejects.toMatchObject({ kind: 'transient', effect: 'none' })
+    await database.close()
   })
 
   test('forgets an object with all that it had', async () => {

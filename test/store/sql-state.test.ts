@@ -127,6 +127,20 @@ describe('the database is unavailable when', () => {
     })
     expect([prismaCode(e), sqlState(e), isUnavailable(e)]).toEqual(['P1000', '28P01', true])
   })
+  test('another transaction holds a lock for longer than one may wait', async () => {
+    const holder = await db.session('app')
+    await holder.query('BEGIN')
+    await holder.query(`SELECT FROM app.stream_head WHERE stream = 's' FOR UPDATE`)
+    const e = await seen(
+      client().$transaction(async (tx) => {
+        await tx.$executeRaw`SET LOCAL lock_timeout = 50`
+        await tx.$executeRaw`SELECT FROM app.stream_head WHERE stream = 's' FOR UPDATE`
+      }),
+    )
+    await holder.query('ROLLBACK')
+    expect([sqlState(e), isUnavailable(e)]).toEqual(['55P03', true])
+  })
+
   test('the backend is killed inside a transaction', async () => {
     const killed = client().$transaction(async (tx) => {
       const [row] = await tx.$queryRaw<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`

@@ -118,13 +118,17 @@ peer('vault').describe('keys of a real Vault', () => {
     expect(found).toHaveLength(2)
   })
 
-  test('a version that somebody wrote beside Rekey is adopted as an old one', async () => {
+  test('a version that was there before Rekey is adopted as an old one, and what readers get is not', async () => {
     await put('beside', 'first')
+    await put('beside', 'second')
     const { value: key } = await house.register('beside', kv('beside'))
-    await put('beside', 'by somebody else')
-    const { version } = await house.adopt('beside', '2', admin)
-    expect(version).toMatchObject({ version: 2, primary: false, providerVersions: ['2'] })
+    const { version } = await house.adopt('beside', '1', admin)
+    expect(version).toMatchObject({ version: 2, primary: false, providerVersions: ['1'] })
     expect(await house.versions(key.id)).toHaveLength(2)
+    await put('replaced', 'first')
+    await house.register('replaced', kv('replaced'))
+    await put('replaced', 'by somebody else')
+    expect(await codeOf(house.adopt('replaced', '2', admin))).toBe('key.versionInUse')
   })
 
   test('a transit key is registered by its name', async () => {

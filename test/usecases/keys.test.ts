@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { makeByHand } from '../support/by-hand.ts'
 import {
   actorOf,
   admin,
@@ -250,14 +251,8 @@ describe('changing and deleting', () => {
 describe('adopting a version', () => {
   test('a foreign version becomes an old one, and a rotation that only retires it is open', async () => {
     const { value: key } = await house.register('adopting')
-    const made = await house.vault.insert({
-      object: key.id,
-      operationId: 'by hand',
-      algorithm: 'secret',
-      material: (await house.value('adopting', admin)).value,
-      publicKey: null,
-    })
-    const adopted = await house.adopt('adopting', String(made.version), operator)
+    const made = await makeByHand(house.vault, key.id, 'old')
+    const adopted = await house.adopt('adopting', made, operator)
     expect(adopted.version).toMatchObject({ version: 2, state: 'active', primary: false })
     const rotation = await house.ledger.read((db) => db.rotations.get(adopted.rotationId))
     expect(rotation).toMatchObject({ phase: 'planned', fromVersion: 2, plan: { retireOnly: true } })
@@ -271,7 +266,7 @@ describe('adopting a version', () => {
   test('what the provider does not have, or the key has already, is refused', async () => {
     await house.register('adopt-none')
     expect(await codeOf(house.adopt('adopt-none', '9'))).toBe('request.impossible')
-    expect(await codeOf(house.adopt('adopt-none', '1'))).toBe('resource.exists')
+    expect(await codeOf(house.adopt('adopt-none', '1'))).toBe('key.versionInUse')
   })
 })
 
@@ -321,15 +316,7 @@ describe('using keys', () => {
 
   test('only active versions are read', async () => {
     const { value: key } = await house.register('retired')
-    const { value } = await house.value('retired', admin)
-    const row = {
-      object: key.id,
-      operationId: 'by hand',
-      algorithm: 'secret',
-      material: value,
-      publicKey: null,
-    }
-    await house.adopt('retired', String((await house.vault.insert(row)).version))
+    await house.adopt('retired', await makeByHand(house.vault, key.id, 'old'))
     expect((await house.value('retired', admin, 2)).version).toBe(2)
     const old = (await house.versions(key.id)).find(({ version }) => version === 2)
     await house.ledger.commit(admin, async (tx) => {

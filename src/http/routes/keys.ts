@@ -353,7 +353,8 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
     operationId: 'adoptVersion',
     tag: 'keys',
     summary: 'Adopt a version that somebody else made',
-    description: 'It becomes an old version; a rotation that begins at overlapping retires it.',
+    description:
+      'It becomes an old version; a rotation that begins at overlapping retires it. Of one whose retirement was undone it begins a new one.',
     access: ['operator'],
     params: nameParams,
     body: strict({ providerVersion: Type.String({ minLength: 1, maxLength: 500 }) }),
@@ -363,7 +364,14 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
         retiredBy: Type.String({ description: 'the rotation' }),
       }),
     },
-    errors: [...atProvider, 'resource.exists', 'rotation.inProgress', 'request.impossible'],
+    errors: [
+      ...atProvider,
+      'resource.exists',
+      'key.busy',
+      'key.versionInUse',
+      'rotation.inProgress',
+      'request.impossible',
+    ],
     examples: [{ body: { providerVersion: '3' } }],
     handler: async ({ ledger, actor, params: { name }, body }) => {
       const { version, rotationId, receipts } = await adoptVersion({ ...deps, ledger })(actor, {

@@ -127,7 +127,7 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
     idempotency: 'required',
     body: strict({ key: nameSchema, reason: reasonBody.properties.reason }),
     replies: { 202: rotationSchema },
-    errors: ['rotation.inProgress', 'request.impossible', 'resource.notFound'],
+    errors: ['rotation.inProgress', 'key.busy', 'request.impossible', 'resource.notFound'],
     examples: [{ body: { key: 'orders-token', reason: 'a laptop was lost' } }],
     handler: async ({ ledger, actor, body }) => {
       const { value, receipts } = await makeStartRotation({ ...deps, ledger })(actor, body)

@@ -127,8 +127,8 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
       {
         hint:
           held === null
-            ? `Rekey holds version ${ours}, which Vault no longer hands out: adopt version ${metadata.current}, or write the value again`
-            : `Rekey holds version ${ours} with another value: adopt version ${metadata.current}, or roll it back in Vault`,
+            ? `Rekey holds version ${ours}, which Vault no longer hands out: write its value again, or delete the key here and register it anew, with version ${metadata.current}`
+            : `Rekey holds version ${ours} with another value: roll back to it in Vault, or delete the key here and register it anew, with version ${metadata.current}`,
       },
     )
   }

@@ -81,7 +81,7 @@ need('vault').describe('vault.kv2.secret', () => {
       await putSecret(peer, { password: 'theirs' }, refText(object, 'path'))
       const error = await failure(session.prepare(object, '1', call()))
       expect(error).toMatchObject({ kind: 'conflict', effect: 'none' })
-      expect(error.hint).toContain('adopt version 2')
+      expect(error.hint).toContain('with version 2')
     })
 
     test('stops the preparation when Rekey’s own version is gone: it cannot be compared', async () => {
