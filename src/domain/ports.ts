@@ -6,6 +6,7 @@ import type { ApiKey, Connection, Consumer, Freeze, Policy, Sink } from './conne
 import type { Json, JsonObject } from './json.ts'
 import type { Key, Version } from './key.ts'
 import type { Session } from './provider.ts'
+import type { Finding, FindingState, Installation, MarkedEvent, Recovery } from './recovery.ts'
 import type {
   Acknowledgement,
   Approval,
@@ -153,6 +154,24 @@ export interface Reads {
     between(from: Date, to: Date, page: Page): Promise<Paged<KeySchedule>>
     /** Past `overdueAt` and not told yet; by index. */
     becomingOverdue(now: Date, limit: number): Promise<readonly KeySchedule[]>
+  }
+  readonly recovery: {
+    installation(): Promise<Installation | null>
+    /** The one that is open. */
+    open(): Promise<Recovery | null>
+    /** Whether an accepted recovery began in this incarnation: it is history, and known to be. */
+    ended(incarnation: string): Promise<boolean>
+    finding(recoveryId: string, keyId: string): Promise<Finding | null>
+    /** Of keys that are not deleted, by the key's name. */
+    findings(
+      recoveryId: string,
+      filter: { readonly state?: FindingState; readonly scope?: KeyFilter['scope'] },
+      page: Page,
+    ): Promise<Paged<Finding & { readonly key: string }>>
+    /** How many keys that are not deleted are in each state; those without a finding count as pending. */
+    counts(recoveryId: string): Promise<Readonly<Record<FindingState, number>>>
+    /** Keys that are not deleted and have no answer yet, or none since `before`. */
+    unanswered(recoveryId: string, before: Date, limit: number): Promise<readonly Key[]>
   }
   readonly audit: {
     list(filter: AuditFilter, page: Page): Promise<Paged<StoredEvent>>
@@ -312,6 +331,15 @@ export interface Tx extends Reads {
     /** Creates or changes; absent members keep their value. */
     set(rotationId: string, patch: TimerPatch): Promise<void>
   }
+  readonly writeRecovery: {
+    /** The installation's own row: made where there is none, else replaced. */
+    identify(row: Installation): Promise<void>
+    /** False when one is open already. */
+    insert(row: Recovery): Promise<boolean>
+    /** Only while it is open. */
+    update(row: Recovery): Promise<boolean>
+    putFinding(row: Finding): Promise<void>
+  }
   readonly writeIdempotency: {
     /** Says in the effect's own transaction that the request has had its effect. False: the claim expired and is another's. */
     markEffective(claim: IdempotencyClaim): Promise<boolean>
@@ -410,6 +438,21 @@ export interface Timers {
   due(limit: number): Promise<readonly string[]>
   /** Milliseconds that were observed to pass, in steps of at most a minute: a jumping clock or a downtime adds one step at most. */
   observe(): Promise<number>
+}
+
+/** What is asked of the database without a transaction: where it is, and how far its log goes. Not guarded: no audit. */
+export interface Whereabouts {
+  /** Cluster and database: another one after a restore into a new server or a new database. */
+  cluster(): Promise<string>
+  /** The last committed event. */
+  lastEvent(): Promise<{
+    readonly id: string
+    readonly leafHash: string
+    readonly at: Date
+  } | null>
+  /** All of them, with these very hashes. */
+  hasEvents(events: readonly Pick<MarkedEvent, 'id' | 'leafHash'>[]): Promise<boolean>
+  putFinding(row: Finding): Promise<void>
 }
 
 /** The doorbell. Losing a ring costs a second (the sweep), a duplicate costs nothing; it never throws. */

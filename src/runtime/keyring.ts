@@ -19,6 +19,8 @@ import { readOrMakeKeyFile } from './key-file.ts'
 export interface OpenKeyring extends Keyring {
   /** Fingerprint of the KEK, as it is named in every sealed row. */
   readonly kekId: string
+  /** Fingerprint of the pepper: another one makes other fingerprints of the same material. */
+  readonly pepperId: string
 }
 
 /** Opens the key files, or makes them at the first start. Throws when somebody else can read one. */
@@ -42,9 +44,11 @@ export const openKeyring = async (files: {
 export const makeKeyring = (kek: Uint8Array, pepper: Uint8Array): OpenKeyring => {
   if (kek.length !== 32 || pepper.length !== 32)
     throw new RangeError('keys of the keyring are 32 bytes')
-  const kekId = createHash('sha256').update('rekey-kek-id\n').update(kek).digest('hex').slice(0, 16)
+  const kekId = nameOf('kek', kek)
+  const pepperId = nameOf('pepper', pepper)
   return {
     kekId,
+    pepperId,
     seal: (material, context) => {
       const dataKey = randomBytes(32)
       try {
@@ -79,6 +83,9 @@ export const makeKeyring = (kek: Uint8Array, pepper: Uint8Array): OpenKeyring =>
     },
   }
 }
+
+const nameOf = (what: 'kek' | 'pepper', key: Uint8Array): string =>
+  createHash('sha256').update(`rekey-${what}-id\n`).update(key).digest('hex').slice(0, 16)
 
 export class WrongKek extends Error {
   constructor(box: Pick<SealedBox, 'kekId'>, ours: string) {

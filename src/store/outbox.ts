@@ -18,7 +18,7 @@ export const createOutbox = ({ client: db }: Database): Outbox => ({
              CASE WHEN action = ANY (${[...actions]}::text[]) THEN body END AS body
       FROM audit.event
       WHERE (txid, id) > (${String(cursor.txid)}::xid8, ${cursor.id}::uuid)
-        AND txid < pg_snapshot_xmin(pg_current_snapshot())
+        AND txid < audit.log_xid(pg_snapshot_xmin(pg_current_snapshot()))
       ORDER BY txid, id
       LIMIT ${batchSize}`
     const last = rows.at(-1)
@@ -128,7 +128,7 @@ const cursorOf = async (db: Db, sink: string): Promise<Cursor | null> => {
       SELECT name, xmin::text::bigint AS low, pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS top
       FROM app.sink WHERE name = ${sink})
     INSERT INTO app.sink_cursor (sink, after_txid, after_id)
-    SELECT name, full_id - CASE WHEN full_id > top THEN 4294967296 ELSE 0 END - 1, ${lastId}::uuid
+    SELECT name, audit.log_xid((full_id - CASE WHEN full_id > top THEN 4294967296 ELSE 0 END)::text::xid8)::text::bigint - 1, ${lastId}::uuid
     FROM (SELECT name, top, ((top >> 32) << 32) + low AS full_id FROM born) AS b
     ON CONFLICT DO NOTHING`
   return readCursor(db, sink)

@@ -19,6 +19,7 @@ import { intentReads, intentWrites } from './tables/intents.ts'
 import { keyReads, keyWrites } from './tables/keys.ts'
 import { policyReads, policyWrites } from './tables/policies.ts'
 import { timerReads, timerWrites } from './tables/rotation-timers.ts'
+import { recoveryReads, recoveryWrites } from './tables/recovery.ts'
 import { rotationReads, rotationWrites } from './tables/rotations.ts'
 import { scheduleReads, scheduleWrites } from './tables/schedules.ts'
 import { sealedReads, sealedWrites } from './tables/sealed.ts'
@@ -41,6 +42,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   acknowledgements: acknowledgementReads(db),
   sealed: sealedReads(db, keyring),
   schedule: scheduleReads(db),
+  recovery: recoveryReads(db),
   audit: auditReads(db),
 })
 
@@ -77,6 +79,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => ({
   writeSealed: sealedWrites(db, keyring, ids),
   writeSchedule: scheduleWrites(db),
   writeTimer: timerWrites(db),
+  writeRecovery: recoveryWrites(db),
   writeIdempotency: { markEffective: (claim) => markEffective(db, claim) },
 })
 

@@ -91,6 +91,26 @@ beforeAll(async () => {
       principalId: 'a',
       at,
     })
+    await tx.writeRecovery.identify({
+      id: ids.next(),
+      incarnation: ids.next(),
+      cluster: 'c',
+      pepperId: 'p',
+      createdAt: at,
+      updatedAt: at,
+    })
+    await tx.writeRecovery.insert({
+      id: ids.next(),
+      reason: 'regress',
+      detail: 'd',
+      evidence: {},
+      incarnation: ids.next(),
+      ledTo: null,
+      beganAt: at,
+      reconciledAt: null,
+      endedAt: null,
+      endedBy: null,
+    })
     return { value: null, audit: [event()] }
   })
 })
@@ -123,10 +143,12 @@ const guardedByDesign = [
   'app.approval',
   'app.connection',
   'app.consumer',
+  'app.installation',
   'app.intent',
   'app.key',
   'app.policy',
   'app.policy_revision',
+  'app.recovery',
   'app.rotation',
   'app.sink',
   'app.version',

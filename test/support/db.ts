@@ -5,7 +5,16 @@ import pg from 'pg'
 import { inject } from 'vitest'
 import { makeWriter, type Writer } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
-import type { Bell, HashJson, Idempotency, Ids, Ledger, Outbox, Timers } from '#domain/ports.ts'
+import type {
+  Bell,
+  HashJson,
+  Idempotency,
+  Ids,
+  Ledger,
+  Outbox,
+  Timers,
+  Whereabouts,
+} from '#domain/ports.ts'
 import type { VaultStore } from '#domain/provider.ts'
 import { noTelemetry, type Tracer } from '#domain/telemetry.ts'
 import { Secret } from '#domain/secret.ts'
@@ -19,6 +28,7 @@ import { createLedger } from '#store/ledger.ts'
 import { createOutbox } from '#store/outbox.ts'
 import { createTimers } from '#store/timers.ts'
 import { createVaultStore } from '#store/vault-store.ts'
+import { createWhereabouts } from '#store/whereabouts.ts'
 import { enrolWriter } from '#store/writer-keys.ts'
 import { makeHandClock, type HandClock } from './clock.ts'
 import { templateName } from './global-setup.ts'
@@ -27,6 +37,7 @@ export interface TestDatabase {
   readonly ledger: Ledger
   readonly timers: Timers
   readonly vault: VaultStore
+  readonly whereabouts: Whereabouts
   readonly idempotency: Idempotency
   readonly outbox: Outbox
   readonly keyring: OpenKeyring
@@ -105,6 +116,7 @@ export const openTestDatabase = async (
     ledger: createLedger(deps),
     timers: createTimers(database),
     vault: createVaultStore({ database, keyring }),
+    whereabouts: createWhereabouts(database),
     idempotency: createIdempotency(database),
     outbox: createOutbox(database),
     keyring,
