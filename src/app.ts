@@ -19,6 +19,7 @@ import { makeCredentials } from '#runtime/credentials.ts'
 import { makeEgress } from '#runtime/egress.ts'
 import { hashJson } from '#runtime/hash.ts'
 import { makeIds } from '#runtime/ids.ts'
+import { highWaterFile } from '#runtime/high-water-file.ts'
 import { openKeyring } from '#runtime/keyring.ts'
 import { makeSafeFetch } from '#runtime/safe-fetch.ts'
 import { observeAdvance } from '#runtime/observe-advance.ts'
@@ -40,11 +41,15 @@ import { type Finding, selfCheck } from '#store/self-check.ts'
 import { createTimers } from '#store/timers.ts'
 import { createVaultStore } from '#store/vault-store.ts'
 import { createTraceparents } from '#store/traceparents.ts'
+import { createWhereabouts } from '#store/whereabouts.ts'
 import { enrolWriter } from '#store/writer-keys.ts'
 import { leaseMs, makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { makeDeliverToSinks } from '#usecases/deliver-to-sinks.ts'
 import { withLastLook } from '#usecases/last-look.ts'
 import { makePlanRotations } from '#usecases/plan-rotations.ts'
+import { recoveryHold } from '#usecases/recovery-mode.ts'
+import { makeReconcileKeys } from '#usecases/reconcile-keys.ts'
+import { makeWatchHighWater } from '#usecases/watch-high-water.ts'
 import { openDoorbell } from '#worker/doorbell.ts'
 import { type RunningWorker, startWorker } from '#worker/worker.ts'
 import type { Config } from './config.ts'
@@ -126,7 +131,7 @@ export const startApp = async ({
     const queue = { databaseUrl, redisUrl: config.redisUrl?.reveal() ?? null }
     const bell = openDoorbell(queue, onFault('queue'))
     closers.push(() => bell.close())
-    const ledger = observeLedger(
+    const plainLedger = observeLedger(
       createLedger({ database, keyring, writer, ids, clock, bell, trace: tracer }),
       observability,
     )
@@ -136,6 +141,21 @@ export const startApp = async ({
       { database, writer, ids, clock, trace: tracer },
       systemActor('system', 'start'),
     )
+    const whereabouts = createWhereabouts(database)
+    const watch = makeWatchHighWater({
+      ledger: plainLedger,
+      whereabouts,
+      file: highWaterFile(config.dataDir),
+      timers,
+      ids,
+      clock,
+      pepperId: keyring.pepperId,
+    })
+    // Before anything that could write at a provider: is this the database that this machine knew?
+    await watch.look()
+    const watching = every(1_000, watch.look, onFault('recovery'))
+    closers.push(() => watching.stop())
+    const ledger = watch.marking(plainLedger)
 
     const byId: ReadonlyMap<string, Provider> = new Map(
       providers.map((provider) => [provider.id, provider]),
@@ -206,6 +226,14 @@ export const startApp = async ({
             ),
             planRotations: makePlanRotations({ ledger, timers, ids, ...plan }, instance),
             deliverToSinks: makeDeliverToSinks({ ledger, outbox, send, ids, clock }),
+            reconcileKeys: makeReconcileKeys({
+              ledger,
+              whereabouts,
+              sessions,
+              providers: byId,
+              keyring,
+              clock,
+            }),
             housekeeping: async () => {
               await ensureAuditPartitions(database)
             },
@@ -225,9 +253,19 @@ export const startApp = async ({
       const running = worker
       closers.push(() => running.stop())
     }
-    const checks = readiness(worker, timers, async () =>
-      (await selfCheck(database, keyring)).map(({ check }) => check),
-    )
+    const checks = [
+      ...readiness(worker, timers, async () =>
+        (await selfCheck(database, keyring)).map(({ check }) => check),
+      ),
+      // Ready all the same: consumers still get what is sound, and whoever is to accept must get through.
+      {
+        name: 'recovery',
+        ready: async () => {
+          const why = await ledger.read(recoveryHold)
+          return why === null || { noted: why }
+        },
+      },
+    ]
     const reader = createInstallationReader(database, instance)
     const metrics =
       roles.api || roles.worker
@@ -259,6 +297,8 @@ export const startApp = async ({
         timers,
         outbox,
         send,
+        whereabouts,
+        keyring,
       }),
       readiness: checks,
       telemetry: observability,

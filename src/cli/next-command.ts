@@ -59,6 +59,10 @@ const verb =
 const override = verb('override')
 
 const gates: Readonly<Record<Gate, Case>> = {
+  recovery: waits(
+    'the database was restored: nothing is written to any provider until an admin accepts that',
+    () => 'rekey doctor',
+  ),
   approval: waits(
     'an approver who did not ask for it must approve',
     (r) => `rekey approve ${name(r)}`,

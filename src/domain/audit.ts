@@ -7,6 +7,12 @@ import type { Json } from './json.ts'
 export const auditActions = {
   'installation.started': 'installation',
   'installation.migrated': 'installation',
+  'installation.identified': 'installation',
+  'installation.backedUp': 'installation',
+  'installation.restored': 'installation',
+  'recovery.began': 'installation',
+  'recovery.reconciled': 'installation',
+  'recovery.accepted': 'installation',
   'apiKey.created': 'apiKey',
   'apiKey.deleted': 'apiKey',
   'apiKey.reset': 'apiKey',

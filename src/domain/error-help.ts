@@ -247,6 +247,28 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     todo: 'Wait, or thaw: `rekey freeze off`. `GET /v1/freeze` says who froze them and why.',
     example: { detail: 'All keys are frozen until 4 January: change freeze.' },
   },
+  'recovery.active': {
+    why: 'The database was restored, moved to another server, or lost transactions, so that what it says of providers may be out of date. Until an admin has looked, nothing is written to any provider: no rotation starts, goes on or is undone, and keys that are not what they were are not handed out.',
+    todo: '`rekey doctor` shows why, and what became of each key. When that is right, an admin runs `rekey doctor --accept-restore`. See docs/how-to/backup-and-restore.md.',
+    example: {
+      detail:
+        'In recovery mode since 2026-11-25T06:00:00.000Z: the log of this database ends at 2026-11-24T22:00:00.000Z, and this process has seen events, until 2026-11-25T05:59:58.120Z, that are not in it. Nothing is written to any provider.',
+      hint: 'Look with: rekey doctor. When what it shows is right: rekey doctor --accept-restore --reason "…"',
+    },
+  },
+  'recovery.notActive': {
+    why: 'There is nothing to accept: Rekey is not in recovery mode, or somebody else has accepted the restore meanwhile.',
+    todo: 'Nothing. `GET /v1/recovery` says so too.',
+    example: { detail: 'There is no restore to accept.' },
+  },
+  'recovery.pending': {
+    why: 'What became of some keys is not known yet: a worker has not asked their providers, or could not reach them; or taking over took longer than a request may last.',
+    todo: 'See that a worker runs, and mend the connections that `GET /v1/recovery/keys?state=unreachable` names; or go on without them with `unreachable: true`. Then ask again.',
+    example: {
+      detail: 'The providers of 2 keys could not be asked, among them orders-token, orders-data.',
+      hint: 'Mend their connections, or go on without them: unreachable: true.',
+    },
+  },
   'idempotency.missing': {
     why: 'This operation has effects at a provider, and a request that is repeated because its reply was lost must not have them twice.',
     todo: 'Send `Idempotency-Key` with a new random value for each new request, and the same value when you repeat it.',

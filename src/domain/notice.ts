@@ -14,6 +14,8 @@ export type Notice = 'stalled' | 'overdue' | 'failed' | 'ackMissing'
 /** Each action that may be news, and of which kind. */
 const news = {
   'rotation.stalled': 'stalled',
+  // All of it stands still until a person has looked.
+  'recovery.began': 'stalled',
   'key.overdue': 'overdue',
   'rotation.rolledBack': 'failed',
   'rotation.cancelled': 'failed',
@@ -53,6 +55,8 @@ export interface NoticeSubject {
 export const subjectOf = (event: AuditBody): NoticeSubject => {
   const { target } = event
   const isRotation = target.kind === 'rotation'
+  if (target.kind === 'installation')
+    return { key: target.name, keyId: null, policy: null, rotation: null }
   return {
     key: target.name,
     keyId: isRotation ? textOrNull(member(event.after, 'keyId')) : target.id,
@@ -73,12 +77,16 @@ export const noticeData = (event: AuditBody, owner: string | null): JsonObject =
     policy,
     owner,
     reason: event.reason === null ? null : event.reason.slice(0, maxReason),
-    next:
-      rotation === null
-        ? `rekey rotate key/${key} --reason overdue`
-        : `rekey describe rotation/${rotation}`,
+    next: nextCommand(event, key, rotation),
     auditEvent: event.id,
   }
+}
+
+const nextCommand = (event: AuditBody, key: string, rotation: string | null): string => {
+  if (event.target.kind === 'installation') return 'rekey doctor'
+  return rotation === null
+    ? `rekey rotate key/${key} --reason overdue`
+    : `rekey describe rotation/${rotation}`
 }
 
 const member = (json: Json, name: string): Json =>

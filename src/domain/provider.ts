@@ -76,6 +76,8 @@ export interface Provider {
   /** The credential's value once it is resolved; null where the provider needs none. */
   readonly credentialSchema: TSchema | null
   readonly types: readonly KeyType[]
+  /** What it stores is in Rekey's own database, and goes back in time with it when that is restored. */
+  readonly sharesDatabase?: true
   /** Hosts that the settings would dial, as URLs; egress rules are checked on them before anything connects. */
   readonly endpoints: (settings: JsonObject) => readonly string[]
   /** Never dials: authentication is lazy. */

@@ -98,6 +98,7 @@ export interface RotationTimer {
 }
 
 export const gates = [
+  'recovery',
   'approval',
   'window',
   'blackout',

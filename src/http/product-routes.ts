@@ -14,6 +14,7 @@ import { type KeyRoutesDeps, keyRoutes } from './routes/keys.ts'
 import { meRoutes } from './routes/me.ts'
 import { policyRoutes } from './routes/policies.ts'
 import { providerRoutes } from './routes/providers.ts'
+import { type RecoveryRoutesDeps, recoveryRoutes } from './routes/recovery.ts'
 import { type RotationRoutesDeps, rotationRoutes } from './routes/rotations.ts'
 import { scheduleRoutes } from './routes/schedule.ts'
 import { type SinkDeliveryDeps, sinkDeliveryRoutes } from './routes/sink-delivery.ts'
@@ -24,6 +25,7 @@ export interface ProductRoutesDeps
     ApiKeyRoutesDeps,
     ConnectionRoutesDeps,
     Omit<KeyRoutesDeps, 'tally'>,
+    RecoveryRoutesDeps,
     RotationRoutesDeps,
     SinkDeliveryDeps {
   readonly clock: Clock
@@ -45,5 +47,6 @@ export const productRoutes = (deps: ProductRoutesDeps): readonly Route[] => [
   ...sinkDeliveryRoutes(deps),
   ...freezeRoutes(deps),
   ...scheduleRoutes(deps),
+  ...recoveryRoutes(deps),
   ...auditRoutes({ tally: makeTally(deps.clock, 60 * minute) }),
 ]

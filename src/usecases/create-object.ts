@@ -28,6 +28,7 @@ import type { Committed } from '#domain/ports.ts'
 import { effectEvent, intentOf } from './creation.ts'
 import { insertKey } from './insert-key.ts'
 import { callMs } from './prove-version.ts'
+import { mustWriteProviders } from './recovery-mode.ts'
 import { type Place, type RegisterKeyDeps, toldKey } from './registration.ts'
 import { sendCreation } from './send-creation.ts'
 
@@ -47,6 +48,7 @@ export const createObject = async (
   // Before the commit, so that `sentNotAfter` covers everything that follows.
   const signal = deps.clock.deadline(callMs)
   const begun = await deps.ledger.commit(actor, async (tx) => {
+    await mustWriteProviders(tx)
     const { key, generate } = await insertKey(tx, deps.providers, actor, order)
     const parameters = generate as JsonObject
     const material = place.type.generate?.(parameters, (bytes) => deps.ids.random(bytes)) ?? null

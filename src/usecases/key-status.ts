@@ -7,6 +7,7 @@ import type { Key, Version } from '#domain/key.ts'
 import { matches } from '#domain/names.ts'
 import type { KeySchedule, Reads } from '#domain/ports.ts'
 import type { Intent, Rotation, RotationTimer } from '#domain/rotation.ts'
+import { recoveryHold } from './recovery-mode.ts'
 import { type Chosen, choosePolicy, type PolicyBook, policyBook } from './assign-policies.ts'
 import { openCreation } from './creation.ts'
 
@@ -34,6 +35,7 @@ export const statusesOf = async (
     broken: new Set(await db.rotations.brokenTwice(ids)),
     book: policyBook(await db.policies.all()),
     freeze: await db.freeze.get(),
+    recovery: await recoveryHold(db),
   }
   const statuses = new Map<string, KeyStatus>()
   for (const key of keys) {
@@ -51,6 +53,7 @@ export const statusesOf = async (
       brokenTwice: facts.broken.has(key.id),
       chosen: chosenOf(facts.book, key),
       freeze: facts.freeze,
+      recovery: facts.recovery,
       now,
     }
     statuses.set(key.id, statusOf(known))
@@ -78,6 +81,7 @@ interface Known {
   readonly brokenTwice: boolean
   readonly chosen: Chosen
   readonly freeze: Freeze | null
+  readonly recovery: string | null
   readonly now: Date
 }
 
@@ -100,8 +104,10 @@ const whyNot = ({
   chosen,
   schedule,
   freeze,
+  recovery,
   now,
 }: Known): string => {
+  if (recovery !== null) return `Nothing rotates: ${recovery}.`
   if (rotation) {
     const wait = timer?.waitingFor
     return wait

@@ -11,6 +11,7 @@ import type { KeyType } from '#domain/provider.ts'
 import type { PublishTarget, Rotation, RotationPlan, Trigger } from '#domain/rotation.ts'
 import { phasesOf } from '#domain/rotation-machine.ts'
 import { isConsumerOf } from './consumers-of-key.ts'
+import { mustWriteProviders } from './recovery-mode.ts'
 
 export interface PlanDeps {
   readonly types: ReadonlyMap<string, KeyType>
@@ -97,6 +98,7 @@ export const planRotation = async (
 
 /** Writes a planned rotation; it is rung for after the commit. */
 export const openRotation = async (tx: Tx, rotation: Rotation): Promise<LedgerEvent> => {
+  await mustWriteProviders(tx)
   await tx.writeRotation.insert(rotation)
   await tx.writeTimer.set(rotation.id, { dueNow: true, attempts: 0, waitingFor: null })
   return {

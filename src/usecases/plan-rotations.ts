@@ -27,6 +27,7 @@ export const makePlanRotations =
   (deps: PlannerDeps, instance: string) =>
   /** One pass. Returns how many keys were looked at; 0 means that nothing is due. */
   async (): Promise<number> => {
+    if (await deps.ledger.read((db) => db.recovery.open())) return 0
     const now = await deps.timers.now()
     const due = await deps.ledger.read((db) => db.schedule.due(now, batchSize))
     await decide(deps, instance, due, now)

@@ -7,6 +7,7 @@ import type { Key } from '#domain/key.ts'
 import type { Registration } from '#domain/key-schema.ts'
 import type { Committed } from '#domain/ports.ts'
 import { openCreation } from './creation.ts'
+import { mustWriteProviders } from './recovery-mode.ts'
 import { type Place, type RegisterKeyDeps, toldKey } from './registration.ts'
 import { probeCreation } from './send-creation.ts'
 import { sameJson } from './written.ts'
@@ -22,6 +23,7 @@ export const resumeCreation = async (
   },
 ): Promise<Committed<Key>> => {
   const { key, input, place } = order
+  await deps.ledger.read(mustWriteProviders)
   const { intent, versions } = await deps.ledger.read(async (db) => ({
     intent: await openCreation(db, key.id),
     versions: await db.versions.of(key.id),

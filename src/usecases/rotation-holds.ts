@@ -1,4 +1,4 @@
-// What keeps a rotation from writing at a provider right now: freeze, pause, a disabled policy, a blackout. These are read
+// What keeps a rotation from writing at a provider right now: recovery mode, freeze, pause, a disabled policy, a blackout. These are read
 // before every forward write, from the live records and not from the frozen plan. Undo is never held.
 
 import type { Freeze } from '#domain/connection.ts'
@@ -6,6 +6,7 @@ import { matches } from '#domain/names.ts'
 import { resolvePolicy, type ResolvedPolicy } from '#domain/policy.ts'
 import type { Gate, Rotation } from '#domain/rotation.ts'
 import { blackoutAt, pauseAt } from '#domain/windows.ts'
+import { recoveryHold } from './recovery-mode.ts'
 import type { Run } from './rotation-engine.ts'
 
 export interface Hold {
@@ -20,6 +21,8 @@ export const holdsOf = async (
 ): Promise<Hold | null> => {
   const now = await run.timers.now()
   return run.ledger.read(async (db) => {
+    const recovery = await recoveryHold(db)
+    if (recovery !== null) return { gate: 'recovery', text: recovery, until: null }
     const [freeze, key, policy] = [
       await db.freeze.get(),
       await db.keys.byId(rotation.keyId),

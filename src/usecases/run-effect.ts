@@ -14,6 +14,7 @@ import type { LedgerEvent, Tx } from '#domain/ports.ts'
 import { type Call, type Material, type Probe, ProviderError } from '#domain/provider.ts'
 import { type Effect, effects, type Intent, type Rotation } from '#domain/rotation.ts'
 import { machine } from '#domain/rotation-machine.ts'
+import { recoveryHold } from './recovery-mode.ts'
 import { holdsOf } from './rotation-holds.ts'
 import { fail } from './rotation-failure.ts'
 import {
@@ -70,6 +71,9 @@ const probeMs = 10_000
 const probeSoonMs = 1_000
 
 export const runEffect = async (run: Run, rotation: Rotation, spec: EffectSpec): Promise<Step> => {
+  // Before all else, undo and probes that may remove an orphan included: see recovery-mode.ts.
+  const recovery = await run.ledger.read(recoveryHold)
+  if (recovery !== null) return waitFor(run, rotation, 'recovery', recovery, { afterMs: 5_000 })
   const intents = await intentsOf(run, rotation, spec)
   const open = intents.find((intent) => !intent.closed)
   if (open) return resolveOpen(run, rotation, spec, open)

@@ -15,6 +15,7 @@ import {
   undoSteps,
 } from '#domain/rotation-machine.ts'
 import { Fenced, transitionEvent, write } from './rotation-engine.ts'
+import { mustWriteProviders } from './recovery-mode.ts'
 import { mayHaveMinted } from './rotation-failure.ts'
 import { notFound } from './rights.ts'
 
@@ -178,6 +179,7 @@ export const makeRollback = (deps: SteerDeps): Steer<Said, Rotation> =>
   steer(deps, async (tx, rotation, reason) => {
     const from =
       rotation.phase === 'stalled' && rotation.stalledIn ? rotation.stalledIn : rotation.phase
+    await mustWriteProviders(tx)
     if (!isOpen(rotation.phase) || from === 'rollingBack') throw wrongPhase(rotation, 'rolled back')
     // Holds the row: a worker that is about to commit the intent of a mint comes before this look, or is fenced by what follows.
     const { phase, epoch } = rotation
@@ -208,8 +210,9 @@ export const makeRollback = (deps: SteerDeps): Steer<Said, Rotation> =>
 
 /** Back into the phase that stalled, with its tries counted anew. */
 export const makeResume = (deps: SteerDeps): Steer<Said, Rotation> =>
-  steer(deps, async (_tx, rotation) => {
+  steer(deps, async (tx, rotation) => {
     if (rotation.phase !== 'stalled' || !rotation.stalledIn) throw wrongPhase(rotation, 'resumed')
+    await mustWriteProviders(tx)
     return {
       phase: resumeInto(rotation.stalledIn),
       patch: { stalledIn: null, stalledReason: null },

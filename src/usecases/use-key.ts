@@ -16,6 +16,7 @@ import { consumersOfKey } from './consumers-of-key.ts'
 import type { Tally } from './tally.ts'
 import { asking } from './provider-failures.ts'
 import { callMs } from './prove-version.ts'
+import { mustBeReconciled } from './recovery-mode.ts'
 import { addressOf, findType, type Providers } from './registration.ts'
 import { isAdmin, mustSee, notFound } from './rights.ts'
 
@@ -87,7 +88,7 @@ export const operateKey =
       operation === 'decrypt'
         ? (['active', 'suspended', 'deactivated'] as const)
         : (['active'] as const)
-    const used = await findUsed(deps, actor, name, version, states)
+    const used = await findUsed(deps, actor, name, version, states, operation === 'decrypt')
     if (!used.type.traits.operations.includes(operation)) {
       throw new RekeyError('request.impossible', {
         detail: `A ${used.type.type} does not ${operation}.`,
@@ -131,10 +132,12 @@ const findUsed = async (
   name: string,
   wanted: number | undefined,
   states: readonly Version['state'][],
+  readsOnly = false,
 ): Promise<Used> => {
   const { key, connection, version } = await deps.ledger.read(async (db) => {
     const found = mustSee(actor, await db.keys.byName(name), 'key', name)
     await mustBeBound(db, actor, found)
+    if (!readsOnly) await mustBeReconciled(db, found)
     return {
       key: found,
       connection: await db.connections.get(found.connection),

@@ -20,6 +20,8 @@ export interface WorkerJobs {
   readonly advanceRotation: (rotationId: string) => Promise<void>
   /** One pass; 0 when nothing was due. */
   readonly planRotations: () => Promise<number>
+  /** In recovery mode, one pass over keys that have not been compared with their provider; 0 when there are none. */
+  readonly reconcileKeys: () => Promise<number>
   /** One pass over sinks; 0 when there was nothing to tell. */
   readonly deliverToSinks: () => Promise<number>
   /** Partitions ahead, expired idempotency replies. Once an hour. */
@@ -39,7 +41,7 @@ export interface WorkerOptions {
   readonly onError: (where: WorkerTimer, error: unknown) => void
 }
 
-export type WorkerTimer = 'queue' | 'sweep' | 'heartbeat' | 'sinks' | 'housekeeping'
+export type WorkerTimer = 'queue' | 'sweep' | 'heartbeat' | 'sinks' | 'recovery' | 'housekeeping'
 
 export interface RunningWorker {
   /** Why it takes no work now; null when it does. */
@@ -103,6 +105,14 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
         await jobs.deliverToSinks()
       },
       report('sinks'),
+    ),
+    options.every(
+      sweepMs,
+      async () => {
+        // oxlint-disable-next-line no-await-in-loop -- each pass takes what the one before left
+        for (let pass = 0; pass < mostPasses && (await jobs.reconcileKeys()) > 0; pass++);
+      },
+      report('recovery'),
     ),
     options.every(3_600_000, jobs.housekeeping, report('housekeeping')),
   ]

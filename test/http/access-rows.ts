@@ -316,6 +316,19 @@ export const rows: Readonly<Record<string, Row>> = {
 
   listSchedule: { who: readers, call: at(() => '/v1/schedule'), ok: 200, list: true },
 
+  getRecovery: { who: readers, call: at(() => '/v1/recovery'), ok: 200 },
+  listRecoveryKeys: { who: readers, call: at(() => '/v1/recovery/keys'), ok: 200, list: true },
+  acceptRecovery: {
+    who: [],
+    method: 'POST',
+    call: () => about('/v1/recovery/acceptance', reason),
+    // Nothing was restored.
+    ok: 409,
+    // It is about all keys.
+    inside: 403,
+    outside: 403,
+  },
+
   listRotations: { who: readers, call: at(() => '/v1/rotations'), ok: 200, list: true },
   startRotation: {
     who: ['operator'],

@@ -18,6 +18,7 @@ import {
   type Operation,
 } from '../support/examples.ts'
 import { makeFaultPlan } from '../support/faults.ts'
+import { goBack, recoveryOf } from '../support/recovery.ts'
 import { openApi, productRoutes, type Answer, type Api } from '../support/http.ts'
 
 const faults = makeFaultPlan()
@@ -218,6 +219,22 @@ const story: readonly Step[] = [
       return { body: { providerVersion: String(made.version) } }
     },
   ],
+  [
+    'getRecovery',
+    async () => {
+      await endRotations()
+      await goBack(api.house)
+      return {}
+    },
+  ],
+  [
+    'listRecoveryKeys',
+    async () => {
+      await recoveryOf(api.house, api.house.sessions).reconcile()
+      return {}
+    },
+  ],
+  ['acceptRecovery'],
   ['deletePolicy'],
   ['deleteSink'],
   [

@@ -52,7 +52,8 @@ export const productRoutes = (house: House): readonly Route[] => {
   const { timers, outbox, deps } = house
   const webhooks = makeSafeFetch({ egress: deps.egress, kind: 'webhook', insecure: false })
   const send = makeSendToWebhook({ fetch: webhooks.fetch, clock: house.clock })
-  return routesOf({ ...deps, sha256, timers, outbox, send })
+  const { whereabouts, keyring } = house
+  return routesOf({ ...deps, sha256, timers, outbox, send, whereabouts, keyring })
 }
 
 export const openApi = async (options: ApiOptions = {}) => {

@@ -4,10 +4,11 @@ import { type Static, Type } from 'typebox'
 import { publicRoute, type Route } from '../route.ts'
 import { strict } from '../schemas.ts'
 
-/** One thing that must be so before requests are taken. `ready` answers true or, in one sentence without addresses, why not. */
+/** One thing that must be so before requests are taken. `ready` answers true or, in one sentence without addresses, why not;
+ *  `{ noted }` is ready with a remark. */
 export interface ReadinessCheck {
   readonly name: string
-  readonly ready: () => Promise<true | string>
+  readonly ready: () => Promise<true | string | { readonly noted: string }>
 }
 
 const checkSchema = strict({
@@ -57,7 +58,10 @@ export const readinessOf = async (
 const run = async ({ name, ready }: ReadinessCheck) => {
   try {
     const answer = await ready()
-    return answer === true ? { name, ready: true } : { name, ready: false, detail: answer }
+    if (answer === true) return { name, ready: true }
+    return typeof answer === 'string'
+      ? { name, ready: false, detail: answer }
+      : { name, ready: true, detail: answer.noted }
   } catch {
     return { name, ready: false, detail: 'The check failed.' }
   }

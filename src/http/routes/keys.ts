@@ -139,6 +139,7 @@ const atProvider = [
   'provider.rejected',
   'key.noObject',
   'key.versionUnusable',
+  'recovery.active',
 ] as const
 
 /** After a write: as a GET would answer. On a dry run nothing was written, so the status is of what there is. */

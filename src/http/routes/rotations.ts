@@ -127,7 +127,13 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
     idempotency: 'required',
     body: strict({ key: nameSchema, reason: reasonBody.properties.reason }),
     replies: { 202: rotationSchema },
-    errors: ['rotation.inProgress', 'key.busy', 'request.impossible', 'resource.notFound'],
+    errors: [
+      'rotation.inProgress',
+      'key.busy',
+      'recovery.active',
+      'request.impossible',
+      'resource.notFound',
+    ],
     examples: [{ body: { key: 'orders-token', reason: 'a laptop was lost' } }],
     handler: async ({ ledger, actor, body }) => {
       const { value, receipts } = await makeStartRotation({ ...deps, ledger })(actor, body)
@@ -306,14 +312,14 @@ const verbs = [
     operationId: 'rollBackRotation',
     summary: 'Make the old version serve again, then remove the new one',
     make: makeRollback,
-    errors: ['rotation.undoImpossible', 'rotation.pastPointOfNoReturn'],
+    errors: ['recovery.active', 'rotation.undoImpossible', 'rotation.pastPointOfNoReturn'],
   },
   {
     path: 'resume',
     operationId: 'resumeRotation',
     summary: 'Go on where it stalled',
     make: makeResume,
-    errors: [],
+    errors: ['recovery.active'],
   },
   {
     path: 'abandon',

@@ -35,6 +35,7 @@ export const local: Provider = {
   settingsSchema: Type.Object({}, { additionalProperties: false }),
   credentialSchema: null,
   types: [localSecret, localKey],
+  sharesDatabase: true,
   endpoints: () => [],
   connect: ({ ports }: ConnectArgs) => localSession(ports),
 }
