@@ -1,10 +1,11 @@
-// I18: secrets that pass through Rekey are in no log, no table, no audit record, no job, no error and no reply, in no form,
+// I18: secrets that pass through Rekey are in no log, table, audit record, job, error, reply, trace or metric, in no form,
 // however the provider fails and whatever it echoes.
 
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Session } from '#domain/provider.ts'
 import { type Fault, type FaultProxy, startFaultProxy } from '#test/support/fault-proxy.ts'
+import { type OtlpReceiver, startOtlpReceiver } from '#test/support/otlp-receiver.ts'
 import { peer } from '#test/support/peers.ts'
 import { errorText, findPlanted, formsOf, type Places, tablesOf } from '#test/support/planted.ts'
 import { openRoles, registerKv2, type Roles, untilEnded } from '#test/support/roles.ts'
@@ -42,6 +43,7 @@ peer('vault').describe('planted secrets', () => {
   let proxy: FaultProxy
   let receiver: WebhookReceiver
   let roles: Roles
+  let collector: OtlpReceiver
   const secrets: Record<string, string> = {}
   const places: Places = new Map()
   /** What came back of all calls but those that hand a secret over. */
@@ -69,8 +71,13 @@ peer('vault').describe('planted secrets', () => {
     proxy = await startFaultProxy(vault.address)
     secrets['sink secret'] = `whsec_${randomBytes(32).toString('base64')}`
     receiver = await startWebhookReceiver(secrets['sink secret'])
+    collector = await startOtlpReceiver()
     roles = await openRoles({
-      env: { REKEY_LOG_LEVEL: 'debug', REKEY_EGRESS_ALLOW: '127.0.0.1' },
+      env: {
+        REKEY_LOG_LEVEL: 'debug',
+        REKEY_EGRESS_ALLOW: '127.0.0.1',
+        OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      },
     })
     secrets['admin token'] = roles.token
     secrets['vault token'] = await vaultToken()
@@ -83,6 +90,7 @@ peer('vault').describe('planted secrets', () => {
   })
   afterAll(async () => {
     await roles.close()
+    await collector.close()
     await receiver.close()
     await proxy.stop()
     await vault.stop()
@@ -272,6 +280,10 @@ peer('vault').describe('planted secrets', () => {
     places.set('replies', replies.join('\n'))
     places.set('log', roles.said())
     places.set('webhooks', JSON.stringify(receiver.received))
+    await collector.until((spans) => spans.some(({ name }) => name === 'PUT /v1/sinks/{name}'))
+    places.set('traces', collector.text())
+    const metrics = roles.metrics.map(async (url) => (await fetch(url)).text())
+    places.set('metrics', (await Promise.all(metrics)).join('\n'))
 
     // What must be there is found there, so what is not found is not there.
     const canary = findPlanted(places, { canary: 'canary-of-this-test' }).join()
@@ -281,6 +293,8 @@ peer('vault').describe('planted secrets', () => {
       ['log', '/v1/connections/{name}'],
       ['errors', 'ProviderError'],
       ['webhooks', 'webhook-signature'],
+      ['traces', 'provider.mint'],
+      ['metrics', 'rekey_provider_call_errors_total{provider="vault"'],
     ] as const)
       expect(places.get(place)?.includes(text), `${text} in ${place}`).toBe(true)
     expect([...places.keys()].some((name) => name.startsWith('queue.'))).toBe(true)

@@ -1,0 +1,70 @@
+import { expect, test } from 'vitest'
+import { ConfigError, loadCommandTracing, loadConfig } from '#src/config.ts'
+
+const collector = 'http://collector:4318'
+const problemsOf = (env: Readonly<Record<string, string>>): readonly string[] => {
+  try {
+    loadConfig(env)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+
+test('metrics are on loopback at 7401, and whether that was asked for is known', () => {
+  expect(loadConfig({}).metrics).toEqual({ host: '127.0.0.1', port: 7401, asked: false })
+  expect(loadConfig({ REKEY_METRICS_HOST: '0.0.0.0', REKEY_METRICS_PORT: '0' }).metrics).toEqual({
+    host: '0.0.0.0',
+    port: 0,
+    asked: true,
+  })
+  expect(loadConfig({ REKEY_METRICS_PORT: '' }).metrics.asked).toBe(false)
+  expect(problemsOf({ REKEY_METRICS_PORT: 'off' })).toEqual([
+    'REKEY_METRICS_PORT: "off" is not a whole number from 0 to 65535',
+  ])
+})
+
+test('spans go nowhere unless a collector is named', () => {
+  expect(loadConfig({}).tracing).toBeNull()
+  expect(loadConfig({ OTEL_EXPORTER_OTLP_ENDPOINT: '' }).tracing).toBeNull()
+  for (const off of [{ OTEL_SDK_DISABLED: 'true' }, { OTEL_TRACES_EXPORTER: 'none' }])
+    expect(loadConfig({ OTEL_EXPORTER_OTLP_ENDPOINT: collector, ...off }).tracing).toBeNull()
+})
+
+test('the standard variables of sampling are obeyed', () => {
+  const sampled = (env: Readonly<Record<string, string>>) =>
+    loadConfig({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: collector, ...env }).tracing
+  expect(sampled({})).toEqual({ sampler: 'parentbased_always_on', ratio: 1 })
+  expect(sampled({ OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.25' })).toEqual(
+    { sampler: 'traceidratio', ratio: 0.25 },
+  )
+})
+
+test('what is asked for and cannot be done is refused at the start, without what it held', () => {
+  const problems = problemsOf({
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'collector user:planted@host',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    OTEL_TRACES_EXPORTER: 'zipkin',
+    OTEL_TRACES_SAMPLER: 'sometimes',
+    OTEL_TRACES_SAMPLER_ARG: '2',
+  })
+  expect(problems.map((line) => line.split(':')[0])).toEqual([
+    'OTEL_TRACES_EXPORTER',
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    'OTEL_EXPORTER_OTLP_PROTOCOL',
+    'OTEL_TRACES_SAMPLER',
+    'OTEL_TRACES_SAMPLER_ARG',
+  ])
+  expect(problems.join()).not.toContain('planted')
+})
+
+test('a command is not kept from running by variables that others are meant by', () => {
+  expect(
+    loadCommandTracing({
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector,
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    }),
+  ).toEqual({ inherited: null, tracing: null })
+  expect(loadCommandTracing({ TRACEPARENT: 'x' }).inherited).toBe('x')
+})
