@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { pages, root, withBlock } from '../../scripts/reference.ts'
@@ -22,7 +22,7 @@ test('each dependency has its line in the ADR, and the ADR names no other', () =
 })
 
 test('every relative link in README and docs leads to a file', () => {
-  const files = ['README.md', 'docs/threat-model.md', 'CHANGELOG.md']
+  const files = ['README.md', 'CHANGELOG.md', ...globSync('docs/**/*.md', { cwd: root }).toSorted()]
   const broken = files.flatMap((file) => {
     const text = readFileSync(join(root, file), 'utf8')
     const links = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map((match) => match[1] ?? '')

@@ -1,9 +1,19 @@
 // The real systems that Rekey is tested against. A peer is a row: how to find it, how to make it, why it may be missing.
 // `npm run peers` makes what is missing; suites use what is there (`test/support/peers.ts`). `postgres` comes from npm.
 
-import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { runCommand, which } from './run-command.ts'
 
 export interface Peer {
@@ -21,6 +31,7 @@ export interface Peer {
 const root = join(import.meta.dirname, '..', '..')
 const peersDir = join(root, '.peers')
 const vaultBinary = join(peersDir, 'bin', 'vault')
+const promtoolBinary = join(peersDir, 'bin', 'promtool')
 
 const goFolders = ['/usr/local/go/bin', '/usr/lib/go/bin']
 const isRoot = (): boolean => process.getuid?.() === 0
@@ -43,20 +54,17 @@ export const peers = {
         : { can: true, by: 'go build (6 to 10 minutes the first time, half a minute after)' },
     make: makeVault,
   },
-  redis: {
-    title: 'Redis 7',
-    find: () => which('redis-server'),
-    means: () => {
-      if (which('apt-get') === null)
-        return {
-          can: false,
-          why: 'redis-server is not on PATH: install it with your package manager',
-        }
-      return isRoot()
-        ? { can: true, by: 'apt-get install redis-server' }
-        : { can: false, why: 'redis-server is not on PATH: `sudo apt-get install redis-server`' }
-    },
-    make: makeRedis,
+  // Debian's package would start a server by itself on port 6379; the tests start their own.
+  redis: { title: 'Redis 7', ...installed('redis-server', 'redis-server') },
+  tmux: { title: 'tmux, a real terminal', ...installed('tmux', 'tmux') },
+  promtool: {
+    title: "Prometheus' promtool",
+    find: () => which('promtool') ?? (isExecutable(promtoolBinary) ? promtoolBinary : null),
+    means: () =>
+      which('dpkg-deb') === null
+        ? { can: false, why: 'promtool is not on PATH: install Prometheus' }
+        : { can: true, by: 'apt-get download prometheus, unpacked' },
+    make: makePromtool,
   },
 } as const satisfies Record<string, Peer>
 
@@ -77,14 +85,51 @@ async function makeVault(say: (line: string) => void): Promise<void> {
   if (ran.code !== 0) throw new Error(`go build ended with ${ran.code}:\n${ran.tail}`)
 }
 
-async function makeRedis(say: (line: string) => void): Promise<void> {
-  const env = { DEBIAN_FRONTEND: 'noninteractive' }
-  // Debian's package would start a server by itself on port 6379; the tests start their own.
-  const install = ['install', '-y', '--no-install-recommends', 'redis-server']
-  const first = await runCommand('apt-get', install, { env, say, what: 'redis: apt-get install' })
+/** A program of a Debian package of the same purpose. */
+function installed(program: string, name: string): Pick<Peer, 'find' | 'means' | 'make'> {
+  return {
+    find: () => which(program),
+    means: () => {
+      const why = `${program} is not on PATH`
+      if (which('apt-get') === null)
+        return { can: false, why: `${why}: install it with your package manager` }
+      return isRoot()
+        ? { can: true, by: `apt-get install ${name}` }
+        : { can: false, why: `${why}: \`sudo apt-get install ${name}\`` }
+    },
+    make: (say) => aptGet(['install', '-y', '--no-install-recommends', name], { say, what: name }),
+  }
+}
+
+/** Installing the package would start a server. */
+async function makePromtool(say: (line: string) => void): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'rekey-promtool-'))
+  try {
+    await aptGet(['download', 'prometheus'], { say, what: 'promtool', cwd: folder })
+    const [archive = ''] = readdirSync(folder)
+    const unpacked = await runCommand('dpkg-deb', ['-x', archive, 'unpacked'], {
+      cwd: folder,
+      say,
+      what: 'promtool: dpkg-deb',
+    })
+    if (unpacked.code !== 0) throw new Error(`dpkg-deb ended with ${unpacked.code}`)
+    mkdirSync(dirname(promtoolBinary), { recursive: true })
+    copyFileSync(join(folder, 'unpacked', 'usr', 'bin', 'promtool'), promtoolBinary)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Once more after an update of the lists. */
+async function aptGet(
+  args: readonly string[],
+  { say, what, cwd }: { say: (line: string) => void; what: string; cwd?: string },
+): Promise<void> {
+  const at = { env: { DEBIAN_FRONTEND: 'noninteractive' }, say, ...(cwd ? { cwd } : {}) }
+  const first = await runCommand('apt-get', args, { ...at, what: `${what}: apt-get` })
   if (first.code === 0) return
-  await runCommand('apt-get', ['update'], { env, say, what: 'redis: apt-get update' })
-  const again = await runCommand('apt-get', install, { env, say, what: 'redis: apt-get install' })
+  await runCommand('apt-get', ['update'], { ...at, what: `${what}: apt-get update` })
+  const again = await runCommand('apt-get', args, { ...at, what: `${what}: apt-get` })
   if (again.code !== 0) throw new Error(`apt-get ended with ${again.code}:\n${again.tail}`)
 }
 

@@ -1,5 +1,5 @@
-// A rotation that a person asks for on the command line is one trace over three processes: the command, the API and the
-// worker. A collector reads it, as it comes from each of them.
+// What processes tell of themselves, read as those read it who are told: a collector of traces, and a Prometheus.
+// A rotation that a person asks for on the command line is one trace over three processes: command, API and worker.
 
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +10,7 @@ import {
   type OtlpReceiver,
   startOtlpReceiver,
 } from '#test/support/otlp-receiver.ts'
+import { asked, seriesOf } from '#test/support/monitoring.ts'
 import { openRoles, type Roles, untilEnded } from '#test/support/roles.ts'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
@@ -138,13 +139,48 @@ test('a refused request is a span with its status, and what was sent is not in i
   expect(collector.text()).not.toContain('traced-key')
 })
 
+const scraped = (): Promise<readonly string[]> =>
+  Promise.all(roles.metrics.map(async (url) => (await fetch(url)).text()))
+
+test('what alerts and dashboard ask for is told by live processes, and no name of a key is', async () => {
+  const texts = await scraped()
+  const told = new Set(texts.flatMap((text) => [...seriesOf(text)]))
+  expect([...asked()].filter((name) => !told.has(name))).toEqual([])
+  expect(asked().size).toBeGreaterThan(25)
+  for (const text of texts) expect(text).not.toContain('traced-key')
+})
+
+test('of several processes one tells what the database holds', async () => {
+  const texts = await scraped()
+  const lines = texts.flatMap((text) => text.match(/^rekey_rotations_due \d+$/gm) ?? [])
+  expect(lines).toEqual(['rekey_rotations_due 0'])
+  const readers = texts.map((text) => /^rekey_installation_reader (\d)$/m.exec(text)?.[1])
+  expect(readers.toSorted((a = '', b = '') => a.localeCompare(b))).toEqual(['0', '1'])
+})
+
+test('what a process tells is what it did: the API serves, the worker rotates', async () => {
+  const [api = '', worker = ''] = await scraped()
+  expect(api).toMatch(
+    /^rekey_http_request_duration_seconds_count\{method="POST",route="\/v1\/rotations",status="202"\} [1-9]/m,
+  )
+  expect(worker).toMatch(
+    /^rekey_rotations_ended_total\{type="local\.secret",trigger="manual",outcome="completed"\} [1-9]/m,
+  )
+  expect(worker).toMatch(/^rekey_worker_taking_work 1$/m)
+  expect(api).not.toMatch(/^rekey_worker_taking_work \d/m)
+})
+
+test('a worker says on its own port whether it can work', async () => {
+  const url = new URL('/readyz', roles.metrics[1])
+  expect(await (await fetch(url)).json()).toMatchObject({ ready: true })
+})
+
 test('a collector that is away costs spans, is told of, and nothing else', async () => {
   collector.answer(400)
   const { id } = await roles.ask('POST', '/v1/rotations', { key: 'traced-key', reason: 'no' })
   expect((await untilEnded(roles, id)).phase).toBe('completed')
   const lost = async (): Promise<number> => {
-    const texts = await Promise.all(roles.metrics.map(async (url) => (await fetch(url)).text()))
-    return texts
+    return (await scraped())
       .map((text) => Number(/^rekey_spans_lost_total (\d+)$/m.exec(text)?.[1]))
       .reduce((sum, count) => sum + count, 0)
   }
