@@ -14,6 +14,7 @@ export const limits = {
   characters: 10_000_000,
   depth: 64,
   documents: 1_000,
+  tokens: 500_000,
   aliasedNodes: 10_000,
 } as const
 
@@ -45,22 +46,24 @@ export const guardFault = (text: string): GuardFault | null => {
       length: 1,
     }
   }
-  const offset = firstTooDeep(text)
-  return offset === null
-    ? null
-    : { detail: `nested deeper than ${limits.depth} levels`, offset, length: 1 }
+  return firstExcess(text)
 }
 
-/** Where the nesting passes what the parser may be given; reads tokens only, and stops there. Block structure is counted by
- *  indented lines and the indicators on them, which is at least half of what it really is; the exact limit is the reader's. */
-const firstTooDeep = (text: string): number | null => {
+/** Where nesting or number pass what the parser may be given; reads tokens only, and stops there. Block structure is counted
+ *  by indented lines and the indicators on them, which is at least half of what it really is; the exact limit is the reader's. */
+const firstExcess = (text: string): GuardFault | null => {
   let offset = 0
+  let tokens = 0
   let column = 0
   let flow = 0
   let blocks: { readonly indent: number; levels: number }[] = []
   let atLineStart = true
   let isScalar = false
   for (const token of new Lexer().lex(text)) {
+    tokens += 1
+    if (tokens > limits.tokens) {
+      return { detail: 'too many values', hint: 'send it in parts', offset, length: 1 }
+    }
     if (token === flowEnd) flow = 0
     if (marks.has(token)) {
       isScalar = token === scalarMark
@@ -86,7 +89,7 @@ const firstTooDeep = (text: string): number | null => {
       continue
     }
     if (flow + blocks.reduce((sum, block) => sum + block.levels, 0) > limits.depth * 2)
-      return offset
+      return { detail: `nested deeper than ${limits.depth} levels`, offset, length: 1 }
     offset += token.length
     column += token.length
   }
