@@ -24,6 +24,7 @@ const samples: Actor = {
   keys: null,
 }
 
+const owner = 'samples'
 const connection = 'built-in'
 const keys = [
   {
@@ -65,11 +66,17 @@ export const applySamples = async (
       name: connection,
       body: { provider: 'local' },
       precondition: noPrecondition,
+      managedBy: owner,
     })
   }
   if (!there.consumer) {
     const body = { owner: 'samples', labels: { uses: 'sample-keys' } }
-    await putConsumer(house)(samples, { name: 'sample-app', body, precondition: noPrecondition })
+    await putConsumer(house)(samples, {
+      name: 'sample-app',
+      body,
+      precondition: noPrecondition,
+      managedBy: owner,
+    })
   }
   for (const key of keys) {
     // oxlint-disable-next-line no-await-in-loop -- few, and one after the other is easier to follow
@@ -85,7 +92,7 @@ export const applySamples = async (
       create: true,
     }
     // oxlint-disable-next-line no-await-in-loop -- see above
-    await registerKey(house)(samples, { registration, dryRun: false })
+    await registerKey(house)(samples, { registration, dryRun: false, managedBy: owner })
   }
   const files = (await readdir(folder)).filter((file) => /\.ya?ml$/.test(file)).toSorted()
   for (const file of files) {
@@ -97,7 +104,7 @@ export const applySamples = async (
         name: null,
         body: value,
         precondition: noPrecondition,
-        owner: 'samples',
+        managedBy: owner,
       }).catch(unlessThere)
     }
   }

@@ -20,6 +20,10 @@ export interface Grant {
   readonly refs: readonly string[]
 }
 
+/** The owner of the files that a resource came from (`status.owner` in the API): only plans of that owner change or prune it.
+ *  Null for what was written by hand. */
+export type ManagedBy = string | null
+
 export interface Connection {
   readonly name: string
   readonly provider: string
@@ -27,6 +31,7 @@ export interface Connection {
   readonly credential: CredentialRef
   readonly grants: readonly Grant[]
   readonly labels: Readonly<Record<string, string>>
+  readonly managedBy: ManagedBy
   readonly revision: number
   readonly createdAt: Date
   readonly updatedAt: Date
@@ -40,8 +45,7 @@ export interface Policy {
   readonly revision: number
   /** The principal who wrote this revision: the requester of the rotations that it schedules. */
   readonly author: { readonly id: string; readonly name: string }
-  /** The owner set that a file apply belongs to; null for one written over REST. */
-  readonly owner: string | null
+  readonly managedBy: ManagedBy
   readonly createdAt: Date
   readonly updatedAt: Date
 }
@@ -53,6 +57,7 @@ export interface Consumer {
   /** Names of the keys that it uses beside those that its labels give it. */
   readonly keys: readonly string[]
   readonly reload: { readonly webhook: string; readonly sealedId: string } | null
+  readonly managedBy: ManagedBy
   readonly revision: number
   readonly createdAt: Date
   readonly updatedAt: Date

@@ -151,6 +151,48 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
       errors: [{ pointer: '/spec/overlap/unusedFor', detail: 'not known for vault.kv2' }],
     },
   },
+  'plan.ownerConflict': {
+    why: 'A document speaks of a resource that belongs to another owner (`status.owner`), that is to the files of somebody else. If both could write it, each of their pipelines would undo the other, and pruning would delete what the other one needs. Nothing was done.',
+    todo: 'Decide whose it is, and take it out of the other files. To take it over, send `ownerChange` in `allow` (`--allow-owner-change`).',
+    example: {
+      detail:
+        'policy/monthly: It belongs to the owner "payments", and this plan is of the owner "platform".',
+      hint: 'Take it out of one of the two, or allow ownerChange to take it over.',
+      errors: [
+        {
+          pointer: '/metadata/name',
+          detail: 'policy/monthly belongs to payments',
+          file: 'policies/monthly.yaml',
+          line: 3,
+          column: 19,
+        },
+      ],
+    },
+  },
+  'plan.massRotation': {
+    why: 'Applying the plan would make more than 10 keys, or more than 20 % of all, due at once: within an hour, or because they are past their maxAge. That is more often a slip than meant, and consumers may not keep up with it.',
+    todo: 'Look at the effects of the plan. If it is meant, send `massRotation` in `allow` (`--allow-mass-rotation`). Otherwise a window, a longer maxAge, or fewer keys at first.',
+    example: {
+      detail: '14 of 60 keys become due at once.',
+      hint: 'Send massRotation in allow if that is meant.',
+    },
+  },
+  'plan.policyDeletion': {
+    why: 'Pruning would delete a policy that applies to keys. They would then rotate by no policy, unless another one selects them. A file that was renamed or left out of a checkout looks the same.',
+    todo: 'Put the document back, or send `policyDeletion` in `allow` (`--allow-policy-deletion`) if it is meant.',
+    example: {
+      detail: 'policy/monthly is deleted, and applies to 14 keys.',
+      hint: 'Send policyDeletion in allow if that is meant.',
+    },
+  },
+  'plan.stale': {
+    why: 'A plan does exactly what it showed, or nothing. Something that it touches was changed since it was made, or the hash that was sent is that of another plan, or it was applied already. Nothing was done.',
+    todo: 'Make the plan anew, look at what it does now, and apply that one.',
+    example: {
+      detail: 'What it touches was changed since the plan was made: policy/monthly.',
+      hint: 'Make the plan anew and look at it.',
+    },
+  },
   'key.objectTaken': {
     why: 'Another key manages this object already. Two keys of one object would rotate it against each other.',
     todo: 'Use that key; give it more consumers or labels if that is what was missing.',

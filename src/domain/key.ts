@@ -1,6 +1,7 @@
 // Keys and their versions. States and edges: 3-domain.md "Version states" (NIST SP 800-57 names).
 // The database holds the same edges in a trigger; a test keeps this table and that trigger equal.
 
+import type { ManagedBy } from './connection.ts'
 import type { JsonObject } from './json.ts'
 
 export const versionEdges = {
@@ -65,6 +66,7 @@ export interface Key {
   /** The policy that applies now, when it first selected the key, and null where none or several do. */
   readonly policy: string | null
   readonly policySelectedAt: Date | null
+  readonly managedBy: ManagedBy
   readonly revision: number
   readonly createdAt: Date
   readonly updatedAt: Date

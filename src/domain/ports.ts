@@ -5,6 +5,7 @@ import type { AuditAction, AuditBody, AuditEvent, Receipt } from './audit.ts'
 import type { ApiKey, Connection, Consumer, Freeze, Policy, Sink } from './connection.ts'
 import type { Json, JsonObject } from './json.ts'
 import type { Key, Version } from './key.ts'
+import type { Plan, PlanApproval } from './plan.ts'
 import type { Session } from './provider.ts'
 import type { Finding, FindingState, Installation, MarkedEvent, Recovery } from './recovery.ts'
 import type {
@@ -79,6 +80,8 @@ export interface Reads {
     byId(id: string): Promise<Key | null>
     byIds(ids: readonly string[]): Promise<readonly Key[]>
     byObject(objectId: string): Promise<Key | null>
+    /** Not deleted ones. */
+    count(): Promise<number>
     /** Not deleted ones, by name. */
     list(filter: KeyFilter, page: Page): Promise<Paged<Key>>
     /** All keys that a policy could select, in batches by id: `after` is the id of the last one seen. */
@@ -100,6 +103,11 @@ export interface Reads {
     all(): Promise<readonly Policy[]>
     revision(name: string, revision: number): Promise<Policy | null>
     revisions(name: string, page: Page): Promise<Paged<Policy>>
+  }
+  readonly plans: {
+    get(id: string): Promise<Plan | null>
+    /** Oldest first. */
+    approvals(planId: string): Promise<readonly PlanApproval[]>
   }
   readonly consumers: {
     get(name: string): Promise<Consumer | null>
@@ -201,6 +209,8 @@ export interface KeyFilter {
   readonly labels?: Readonly<Record<string, string>>
   readonly policy?: string
   readonly overdue?: boolean
+  /** The owner set of a file apply. */
+  readonly managedBy?: string
   /** Limits of the actor's scope, applied in the query so that pages are full. */
   readonly scope?: {
     readonly matchLabels?: Readonly<Record<string, string>>
@@ -254,6 +264,8 @@ export interface Tx extends Reads {
   holdKeys(ids: readonly string[]): Promise<void>
   /** The database's clock (`app.now()`). */
   now(): Promise<Date>
+  /** Runs `work` and undoes all that it wrote; its locks go with it. Where it throws, the transaction is over. */
+  rehearse<T>(work: () => Promise<T>): Promise<T>
   /** HMAC(pepper, SHA-256(material)). */
   fingerprint(material: Secret<string> | Secret<Uint8Array>): Uint8Array
   readonly writeConnection: {
@@ -280,6 +292,17 @@ export interface Tx extends Reads {
     /** Inserts or replaces, and keeps the revision's text. `expectedRevision` null: must not exist. */
     put(row: Policy, expectedRevision: number | null): Promise<boolean>
     delete(name: string, expectedRevision: number): Promise<boolean>
+  }
+  readonly writePlan: {
+    insert(row: Plan): Promise<void>
+    /** Only while nobody did. */
+    apply(id: string, applied: { readonly at: Date; readonly by: string }): Promise<boolean>
+    /** Nothing is left to do: its documents are dropped. */
+    finish(id: string, at: Date): Promise<boolean>
+    /** False when this principal said so already. */
+    approve(row: PlanApproval): Promise<boolean>
+    /** Deletes those that were made before and never applied. */
+    purge(before: Date): Promise<void>
   }
   readonly writeConsumer: {
     put(row: Consumer, expectedRevision: number | null): Promise<boolean>

@@ -28,8 +28,10 @@ export const readBodies = (app: FastifyInstance): void => {
     [...yamlMediaTypes],
     { parseAs: 'buffer' },
     async (request: FastifyRequest, bytes: Buffer) => {
-      if (!routeOf(request)?.yaml) throw unsupported('This route takes application/json only.')
+      const yaml = routeOf(request)?.yaml
+      if (!yaml) throw unsupported('This route takes application/json only.')
       if (bytes.length === 0) return emptyBody(request)
+      if (yaml === 'stream') return { documents: textOf(bytes) }
       return readYamlBody(request, textOf(bytes))
     },
   )

@@ -109,10 +109,15 @@ const bodyContent = (route: Route, schema: unknown): Schema => {
       { ...(summary === undefined ? {} : { summary }), value: body },
     ]),
   )
-  const types = ['application/json', ...(route.yaml ? yamlMediaTypes.slice(0, 1) : [])]
-  return Object.fromEntries(
-    types.map((type) => [type, bodies.length === 0 ? { schema } : { schema, examples }]),
-  )
+  const content = bodies.length === 0 ? { schema } : { schema, examples }
+  const [yaml] = yamlMediaTypes
+  return {
+    'application/json': content,
+    ...(route.yaml === true ? { [yaml]: content } : {}),
+    ...(route.yaml === 'stream'
+      ? { [yaml]: { schema: { type: 'string', description: 'a stream of documents' } } }
+      : {}),
+  }
 }
 
 const parametersOf = (route: Route, { refer }: Surroundings): readonly Schema[] => {

@@ -12,6 +12,7 @@ import { consumerRoutes } from './routes/consumers.ts'
 import { freezeRoutes } from './routes/freeze.ts'
 import { type KeyRoutesDeps, keyRoutes } from './routes/keys.ts'
 import { meRoutes } from './routes/me.ts'
+import { type PlanRoutesDeps, planRoutes } from './routes/plans.ts'
 import { policyRoutes } from './routes/policies.ts'
 import { providerRoutes } from './routes/providers.ts'
 import { type RecoveryRoutesDeps, recoveryRoutes } from './routes/recovery.ts'
@@ -25,6 +26,7 @@ export interface ProductRoutesDeps
     ApiKeyRoutesDeps,
     ConnectionRoutesDeps,
     Omit<KeyRoutesDeps, 'tally'>,
+    PlanRoutesDeps,
     RecoveryRoutesDeps,
     RotationRoutesDeps,
     SinkDeliveryDeps {
@@ -41,6 +43,7 @@ export const productRoutes = (deps: ProductRoutesDeps): readonly Route[] => [
   ...connectionRoutes(deps),
   ...keyRoutes({ ...deps, tally: makeTally(deps.clock, minute) }),
   ...policyRoutes(deps),
+  ...planRoutes(deps),
   ...rotationRoutes(deps),
   ...consumerRoutes(deps),
   ...sinkRoutes(deps),

@@ -131,8 +131,9 @@ export interface RouteSpec<
   readonly params?: P
   readonly query?: Q
   readonly body?: B
-  /** The body may be `application/yaml` too; problems then carry line and column. */
-  readonly yaml?: true
+  /** The body may be `application/yaml` too; problems then carry line and column. `stream`: the text of several documents,
+   *  which the handler gets as `{documents: text}`. */
+  readonly yaml?: true | 'stream'
   /** Bytes; 1 MB where not said. */
   readonly bodyLimit?: number
   readonly list?: true
@@ -168,7 +169,7 @@ export interface Route extends Described {
   readonly params: TSchema | null
   readonly query: TSchema | null
   readonly body: TSchema | null
-  readonly yaml: boolean
+  readonly yaml: boolean | 'stream'
   readonly bodyLimit: number
   readonly list: boolean
   readonly idempotency: 'none' | 'accepted' | 'required'

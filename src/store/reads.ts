@@ -17,6 +17,7 @@ import { consumerReads, consumerWrites } from './tables/consumers.ts'
 import { freezeReads, freezeWrites } from './tables/freeze.ts'
 import { intentReads, intentWrites } from './tables/intents.ts'
 import { keyReads, keyWrites } from './tables/keys.ts'
+import { planReads, planWrites } from './tables/plans.ts'
 import { policyReads, policyWrites } from './tables/policies.ts'
 import { timerReads, timerWrites } from './tables/rotation-timers.ts'
 import { recoveryReads, recoveryWrites } from './tables/recovery.ts'
@@ -31,6 +32,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   keys: keyReads(db),
   versions: versionReads(db),
   policies: policyReads(db),
+  plans: planReads(db),
   consumers: consumerReads(db),
   sinks: sinkReads(db),
   freeze: freezeReads(db),
@@ -63,11 +65,18 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => ({
     await db.$executeRaw`SELECT FROM app.key WHERE id = ANY (${[...ids]}::uuid[]) ORDER BY id FOR NO KEY UPDATE`
   },
   now: () => databaseNow(db),
+  rehearse: async (work) => {
+    await db.$executeRaw`SAVEPOINT rehearsal`
+    const value = await work()
+    await db.$executeRaw`ROLLBACK TO SAVEPOINT rehearsal`
+    return value
+  },
   fingerprint: (material) => keyring.fingerprint(material),
   writeConnection: connectionWrites(db),
   writeKey: keyWrites(db),
   writeVersion: versionWrites(db),
   writePolicy: policyWrites(db),
+  writePlan: planWrites(db),
   writeConsumer: consumerWrites(db),
   writeSink: sinkWrites(db),
   writeFreeze: freezeWrites(db),

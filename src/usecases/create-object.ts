@@ -21,6 +21,7 @@
 // committed before it was sent, on the database's clock. Every commit holds the key, so that none of these meet.
 
 import type { Actor } from '#domain/actor.ts'
+import type { ManagedBy } from '#domain/connection.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Key } from '#domain/key.ts'
 import type { Registration } from '#domain/key-schema.ts'
@@ -41,6 +42,7 @@ export const createObject = async (
     readonly input: Registration
     readonly place: Place
     readonly dryRun: boolean
+    readonly managedBy: ManagedBy
   },
 ): Promise<Committed<Key>> => {
   const { id, place } = order

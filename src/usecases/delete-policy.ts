@@ -25,7 +25,7 @@ export const deletePolicy =
       return {
         value: null,
         audit: [
-          policyDeleted(change.before, done.policies.get(named.name)?.lost ?? 0, demands),
+          policyDeleted(change.before, done.policies.get(named.name)?.lost.count ?? 0, demands),
           ...policyChanges(done.changed),
         ],
       }

@@ -3,7 +3,7 @@
 // until it is sent again. What comes from the environment, files or keys is bound by rules of its own (`CredentialRules`).
 
 import type { Actor } from '#domain/actor.ts'
-import type { Connection, CredentialRef } from '#domain/connection.ts'
+import type { Connection, CredentialRef, ManagedBy } from '#domain/connection.ts'
 import type { ConnectionBody } from '#domain/connection-schema.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { JsonObject } from '#domain/json.ts'
@@ -40,6 +40,8 @@ export interface PutConnection {
   readonly name: string
   readonly body: ConnectionBody
   readonly precondition: Precondition
+  /** The owner set of a file apply; where not said, it stays. */
+  readonly managedBy?: ManagedBy
 }
 
 export const putConnection =
@@ -59,7 +61,7 @@ export const putConnection =
 export const connectionWrite = (
   deps: Pick<PutConnectionDeps, 'providers' | 'credentials' | 'egress'>,
   actor: Actor,
-  { name, body, precondition }: PutConnection,
+  { name, body, precondition, managedBy }: PutConnection,
 ): ((tx: Tx) => Promise<Written<Connection> & { readonly before: Connection | null }>) => {
   const provider = deps.providers.get(body.provider)
   if (!provider) throw noProvider(body.provider, [...deps.providers.keys()])
@@ -84,6 +86,7 @@ export const connectionWrite = (
       credential,
       grants: body.grants ?? [],
       labels: body.labels ?? {},
+      managedBy: managedBy === undefined ? (before?.managedBy ?? null) : managedBy,
       revision: (before?.revision ?? 0) + 1,
       createdAt: before?.createdAt ?? now,
       updatedAt: now,
@@ -173,12 +176,13 @@ const sameCredential = (a: string, b: string): boolean => {
   }
 }
 
-const fieldsOf = ({ provider, settings, credential, grants, labels }: Connection) => ({
+const fieldsOf = ({ provider, settings, credential, grants, labels, managedBy }: Connection) => ({
   provider,
   settings,
   credential,
   grants,
   labels,
+  managedBy,
 })
 
 /** A stored credential is shown as `{from: "value"}`: not even its id leaves. */
@@ -191,5 +195,6 @@ const told = (connection: Connection) => ({
   credential: shownCredential(connection.credential),
   grants: connection.grants,
   labels: connection.labels,
+  managedBy: connection.managedBy,
   revision: connection.revision,
 })

@@ -3,7 +3,7 @@
 // nor by a label that some policy asks for.
 
 import { type Actor, inScope } from '#domain/actor.ts'
-import type { Consumer } from '#domain/connection.ts'
+import type { Consumer, ManagedBy } from '#domain/connection.ts'
 import type { ConsumerBody } from '#domain/consumer-schema.ts'
 import { RekeyError } from '#domain/errors.ts'
 import { matchesLabels } from '#domain/names.ts'
@@ -25,6 +25,8 @@ export interface PutConsumer {
   readonly name: string
   readonly body: ConsumerBody
   readonly precondition: Precondition
+  /** The owner set of a file apply; where not said, it stays. */
+  readonly managedBy?: ManagedBy
 }
 
 export const putConsumer =
@@ -41,7 +43,7 @@ export const putConsumer =
 export const consumerWrite = (
   egress: EgressRules,
   actor: Actor,
-  { name, body, precondition }: PutConsumer,
+  { name, body, precondition, managedBy }: PutConsumer,
 ): ((tx: Tx) => Promise<Written<Consumer> & { readonly before: Consumer | null }>) => {
   if (body.reload) egress.checkUrl(body.reload.webhook, 'webhook', { insecure: false })
   return async (tx) => {
@@ -64,6 +66,7 @@ export const consumerWrite = (
       labels,
       keys,
       reload: reload && { webhook: reload.url, sealedId: reload.sealedId },
+      managedBy: managedBy === undefined ? (before?.managedBy ?? null) : managedBy,
       revision: (before?.revision ?? 0) + 1,
       createdAt: before?.createdAt ?? now,
       updatedAt: now,
@@ -151,12 +154,19 @@ const mustOwnPolicies = async (
   }
 }
 
-const fieldsOf = ({ owner, labels, keys, reload }: Consumer) => ({ owner, labels, keys, reload })
+const fieldsOf = ({ owner, labels, keys, reload, managedBy }: Consumer) => ({
+  owner,
+  labels,
+  keys,
+  reload,
+  managedBy,
+})
 
 const told = (consumer: Consumer) => ({
   owner: consumer.owner,
   labels: consumer.labels,
   keys: consumer.keys,
   reload: consumer.reload && { webhook: consumer.reload.webhook },
+  managedBy: consumer.managedBy,
   revision: consumer.revision,
 })

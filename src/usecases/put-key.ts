@@ -2,6 +2,7 @@
 // the scope is asked before and after, the grant again where labels change, and overlap of policies under the lock.
 
 import type { Actor } from '#domain/actor.ts'
+import type { ManagedBy } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Key } from '#domain/key.ts'
@@ -26,6 +27,8 @@ export interface PutKey {
   readonly name: string
   readonly body: KeyBody
   readonly precondition: Precondition
+  /** The owner set of a file apply; where not said, it stays. */
+  readonly managedBy?: ManagedBy
 }
 
 export const putKey =
@@ -36,7 +39,7 @@ export const putKey =
       const { before, after, changed } = await writeKey(tx, providers, actor, put)
       const moved = new Map(changed ? [[before.id, before]] : [])
       const assigned = await reassign(tx, { policies: [], moved }, await tx.now())
-      const resource = assigned.moved.get(after.id) ?? after
+      const resource = assigned.moved.get(after.id)?.key ?? after
       if (!sameJson(before.labels, resource.labels)) await movedMustSuit(tx, providers, resource)
       const demands = demandsOf(actor, assigned.moves)
       const observed = before.observe === null && resource.observe !== null
@@ -65,7 +68,7 @@ export const writeKey = async (
   tx: Tx,
   providers: Providers,
   actor: Actor,
-  { name, body, precondition }: PutKey,
+  { name, body, precondition, managedBy }: PutKey,
 ): Promise<KeyWrite> => {
   const before = mustSee(actor, await tx.keys.byName(name), 'key', name)
   checkPrecondition(precondition, before.revision)
@@ -95,6 +98,7 @@ export const writeKey = async (
     usableBy: body.usableBy ?? [],
     observe: body.observe ?? null,
     generate: (body.generate ?? null) as JsonObject | null,
+    managedBy: managedBy === undefined ? before.managedBy : managedBy,
     revision: before.revision + 1,
     updatedAt: await tx.now(),
   }
@@ -135,6 +139,7 @@ const writable = ({
   usableBy,
   observe,
   generate,
+  managedBy,
 }: Key) => ({
   purpose,
   owner,
@@ -144,4 +149,5 @@ const writable = ({
   usableBy,
   observe,
   generate,
+  managedBy,
 })

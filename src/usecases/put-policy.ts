@@ -2,7 +2,7 @@
 // at once, unless `rotateOnEnable` says so: then each of its keys gets one occurrence of its own, due now.
 
 import { type Actor, inScope } from '#domain/actor.ts'
-import type { Policy } from '#domain/connection.ts'
+import type { ManagedBy, Policy } from '#domain/connection.ts'
 import { isRekeyError, RekeyError } from '#domain/errors.ts'
 import { checkPolicy } from '#domain/policy-rules.ts'
 import { type ResolvedPolicy, resolvePolicy } from '#domain/policy.ts'
@@ -11,7 +11,8 @@ import { checkPrecondition, noPrecondition, type Precondition } from '#domain/pr
 import { lockPolicies } from './assign-policies.ts'
 import { type PolicyInput, readPolicyBody, throwIssues } from './policy-body.ts'
 import { mustBeAllowed, scopedPolicy } from './policy-rights.ts'
-import { type PolicyChange, type Reassigned, type Reassignment, reassign } from './reassign.ts'
+import { type PolicyChange, type Reassignment, reassign } from './reassign.ts'
+import type { Reassigned } from './tally-reassignment.ts'
 import type { EgressRules } from './put-connection.ts'
 import type { Providers } from './registration.ts'
 import { checkLabels, notFound } from './rights.ts'
@@ -32,8 +33,8 @@ export interface PutPolicy {
   /** In any of the forms of policy-body.ts. */
   readonly body: unknown
   readonly precondition: Precondition
-  /** The owner set of a file apply. */
-  readonly owner?: string | null
+  /** The owner set of a file apply; where not said, it stays. */
+  readonly managedBy?: ManagedBy
 }
 
 export interface WrittenPolicy extends Written<Policy> {
@@ -152,7 +153,7 @@ export const writePolicy = async (
     spec: input.spec,
     revision: (before?.revision ?? 0) + 1,
     author: { id: actor.id, name: actor.name },
-    owner: put.owner ?? before?.owner ?? null,
+    managedBy: put.managedBy === undefined ? (before?.managedBy ?? null) : put.managedBy,
     createdAt: before?.createdAt ?? now,
     updatedAt: now,
   }
@@ -207,7 +208,7 @@ export const policyPut = (
   after: asJson({
     ...fieldsOf(resource),
     revision: resource.revision,
-    keys: { selected, gained: assigned?.gained ?? 0, lost: assigned?.lost ?? 0 },
+    keys: { selected, gained: assigned?.gained.count ?? 0, lost: assigned?.lost.count ?? 0 },
     weakens: demands.map(toldDemand),
   }),
 })
@@ -244,12 +245,17 @@ const decisive = (policy: Policy | null, resolved: ResolvedPolicy) => ({
   rotateOnEnable: resolved.rotateOnEnable,
 })
 
-const fieldsOf = ({ labels, annotations, spec }: Policy) => ({ labels, annotations, spec })
+const fieldsOf = ({ labels, annotations, spec, managedBy }: Policy) => ({
+  labels,
+  annotations,
+  spec,
+  managedBy,
+})
 
 /** What the types of the selected keys, and the type that the selector names, cannot do. */
 export const mustSuitTypes = (
   providers: Providers,
-  { spec, at }: PolicyInput,
+  { spec, at }: Pick<PolicyInput, 'spec' | 'at'>,
   { types }: Reassigned,
 ): readonly string[] => {
   const wanted = new Set([

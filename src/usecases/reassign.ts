@@ -8,7 +8,7 @@ import type { Policy } from '#domain/connection.ts'
 import type { Key } from '#domain/key.ts'
 import { matches, type Selector } from '#domain/names.ts'
 import { enableOccurrence } from '#domain/occurrences.ts'
-import type { KeySchedule, Reads, Tx } from '#domain/ports.ts'
+import type { Reads, Tx } from '#domain/ports.ts'
 import {
   type Chosen,
   choosePolicy,
@@ -20,6 +20,12 @@ import {
 } from './assign-policies.ts'
 import { countMoves, type Move } from './moves.ts'
 import { sameSchedule, scheduleOf } from './plan-schedule.ts'
+import {
+  makeReassignmentTally,
+  type NextRun,
+  type Reassigned,
+  type RowChange,
+} from './tally-reassignment.ts'
 
 export interface PolicyChange {
   readonly name: string
@@ -41,18 +47,11 @@ export interface Reassignment {
   /** Some keys whose policy changed: enough for a reader, bounded for 100,000. */
   readonly changed: readonly KeyChange[]
   /** As they are now: the keys that were handed in as moved, by id. */
-  readonly moved: ReadonlyMap<string, Key>
+  readonly moved: ReadonlyMap<string, { readonly key: Key; readonly next: NextRun }>
+  /** Keys that this write makes due at once (`atOnceMs`), and were not. */
+  readonly dueAtOnce: number
   /** What guarded keys before and after: whoever writes asks weakening.ts about them. */
   readonly moves: readonly Move[]
-}
-
-export interface Reassigned {
-  /** Keys that the policy applies to now. */
-  readonly selected: number
-  readonly gained: number
-  readonly lost: number
-  /** Distinct types of the keys that its selector matches, with one key's name each. */
-  readonly types: ReadonlyMap<string, string>
 }
 
 export interface KeyChange {
@@ -85,51 +84,37 @@ export const reassign = async (
     old: policyBook([...others, ...changes.flatMap(({ before }) => before ?? [])]),
     now: policyBook(all),
   }
-  const tallies = new Map(changes.map(({ name }) => [name, newTally()]))
+  const tally = makeReassignmentTally([...touched.keys()], now)
   const changed: KeyChange[] = []
-  const arrived = new Map<string, Key>()
+  const arrived = new Map<string, { readonly key: Key; readonly next: NextRun }>()
   const moves = countMoves(books, touched)
 
   for await (const keys of affectedKeys(tx, changes, moved)) {
     const choices = keys.map((key): Choice => {
       for (const { name, after } of changes) {
-        const types = tallies.get(name)?.types
-        if (after && matches(after.spec.selector, key) && types && !types.has(key.type))
-          types.set(key.type, key.name)
+        if (after && matches(after.spec.selector, key)) tally.seesType(name, key)
       }
       if (!moved.has(key.id) && onlyWordsOf(changes, key)) return { key, chosen: null, next: key }
       const chosen = withoutNewOverlap(books, moved.get(key.id) ?? key, key)
       return { key, chosen, next: nextOf(key, chosen, touched, now) }
     })
-    await writeBatch(tx, choices, touched, now)
+    const rows = await writeBatch(tx, choices, touched, now)
     for (const { key, next } of choices) {
-      if (moved.has(key.id)) arrived.set(key.id, next)
+      const row = rows.get(key.id) ?? null
+      tally.sees(key, next, row)
+      if (moved.has(key.id)) arrived.set(key.id, { key: next, next: runOf(row) })
       moves.note(moved.get(key.id) ?? key, next)
-      count(tallies, key.policy, next.policy)
       if (next.policy !== key.policy && changed.length < toldChanges)
         changed.push({ id: key.id, name: key.name, from: key.policy, to: next.policy })
     }
   }
-  return { policies: tallies, changed, moved: arrived, moves: moves.list() }
+  return { ...tally.result(), changed, moved: arrived, moves: moves.list() }
 }
 
-type Tally = { -readonly [K in keyof Reassigned]: Reassigned[K] } & {
-  readonly types: Map<string, string>
-}
-
-const newTally = (): Tally => ({ selected: 0, gained: 0, lost: 0, types: new Map() })
-
-const count = (
-  tallies: ReadonlyMap<string, Tally>,
-  before: string | null,
-  after: string | null,
-): void => {
-  const [from, to] = [tallies.get(before ?? ''), tallies.get(after ?? '')]
-  if (to) to.selected += 1
-  if (before === after) return
-  if (to) to.gained += 1
-  if (from) from.lost += 1
-}
+const runOf = (row: RowChange | null): NextRun => ({
+  before: row?.before?.dueAt ?? null,
+  after: row?.after.dueAt ?? null,
+})
 
 interface Choice {
   readonly key: Key
@@ -175,9 +160,9 @@ const writeBatch = async (
   all: readonly Choice[],
   changes: ReadonlyMap<string, PolicyChange>,
   now: Date,
-): Promise<void> => {
+): Promise<ReadonlyMap<string, RowChange>> => {
   const decided = all.flatMap(({ key, chosen, next }) => (chosen ? [{ key, chosen, next }] : []))
-  if (decided.length === 0) return
+  if (decided.length === 0) return new Map()
   const ids = decided.map(({ key }) => key.id)
   // What their schedules say was taken is read while they are held: the planner may be taking it.
   await tx.holdKeys(ids)
@@ -196,24 +181,28 @@ const writeBatch = async (
     (await tx.versions.primaries(ids)).map((version) => [version.keyId, version]),
   )
   const previous = new Map((await tx.schedule.getMany(ids)).map((row) => [row.keyId, row]))
-  const rows = decided.flatMap(({ chosen, next }): readonly KeySchedule[] => {
-    const before = previous.get(next.id) ?? null
-    const primary = primaries.get(next.id) ?? null
-    const row = scheduleOf(next, primary, chosen.resolved, before, now)
-    const change = changes.get(next.policy ?? '')
-    const atOnce = change?.rotates && change.after && primary && next.observe !== 'native'
-    const wanted = atOnce
-      ? {
-          ...row,
-          dueAt: now,
-          occurrence: enableOccurrence(change.after.revision, now),
-          nominal: now,
-          trigger: 'schedule' as const,
-        }
-      : row
-    return sameSchedule(wanted, before) ? [] : [wanted]
-  })
-  if (rows.length > 0) await tx.writeSchedule.putMany(rows)
+  const rows = new Map(
+    decided.map(({ chosen, next }): readonly [string, RowChange] => {
+      const before = previous.get(next.id) ?? null
+      const primary = primaries.get(next.id) ?? null
+      const row = scheduleOf(next, primary, chosen.resolved, before, now)
+      const change = changes.get(next.policy ?? '')
+      const atOnce = change?.rotates && change.after && primary && next.observe !== 'native'
+      const after = atOnce
+        ? {
+            ...row,
+            dueAt: now,
+            occurrence: enableOccurrence(change.after.revision, now),
+            nominal: now,
+            trigger: 'schedule' as const,
+          }
+        : row
+      return [next.id, { before, after }]
+    }),
+  )
+  const anew = [...rows.values()].filter(({ before, after }) => !sameSchedule(after, before))
+  if (anew.length > 0) await tx.writeSchedule.putMany(anew.map(({ after }) => after))
+  return rows
 }
 
 /** Batches of the keys that a selector matches, before or after; then of those that moved. */

@@ -6,6 +6,7 @@
 // holds; then again inside the commit, under the locks that other writers of keys, policies and connections take.
 
 import { type Actor, inScope } from '#domain/actor.ts'
+import type { ManagedBy } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Key } from '#domain/key.ts'
 import type { Registration } from '#domain/key-schema.ts'
@@ -23,11 +24,16 @@ export interface RegisterKey {
   readonly registration: Registration
   /** Nothing may be made at a provider. */
   readonly dryRun: boolean
+  /** The owner set of a file apply. */
+  readonly managedBy?: ManagedBy
 }
 
 export const registerKey =
   (deps: RegisterKeyDeps) =>
-  async (actor: Actor, { registration: input, dryRun }: RegisterKey): Promise<Committed<Key>> => {
+  async (
+    actor: Actor,
+    { registration: input, dryRun, managedBy = null }: RegisterKey,
+  ): Promise<Committed<Key>> => {
     const { place, existing } = await deps.ledger.read(async (db) => ({
       place: await placeOf(db, deps.providers, actor, input),
       existing: await db.keys.byName(input.name),
@@ -46,7 +52,7 @@ export const registerKey =
       describe(() => session.describe(object, { signal: deps.clock.deadline(callMs) })),
     )
     if (!found) {
-      if (input.create) return createObject(deps, actor, { id, input, place, dryRun })
+      if (input.create) return createObject(deps, actor, { id, input, place, dryRun, managedBy })
       throw new RekeyError('key.noObject', {
         detail: 'The object does not exist at the provider.',
         hint: 'Check the ref, or send create: true to have it made.',
@@ -57,7 +63,7 @@ export const registerKey =
     const proof = await asking(() => proveVersion(session, deps.clock, object, chosen.id))
 
     return deps.ledger.commit(actor, async (tx) => {
-      const { key } = await insertKey(tx, deps.providers, actor, { id, input, place })
+      const { key } = await insertKey(tx, deps.providers, actor, { id, input, place, managedBy })
       const now = await tx.now()
       await tx.writeVersion.insert(firstVersion(tx, key, chosen.id, proof, now))
       await reschedule(tx, key.id)

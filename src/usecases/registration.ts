@@ -112,7 +112,7 @@ export const keyOf = (
   id: string,
   input: Registration,
   place: Place,
-  selected: Pick<Key, 'policy' | 'policySelectedAt'>,
+  selected: Pick<Key, 'policy' | 'policySelectedAt' | 'managedBy'>,
   now: Date,
 ): Key => ({
   id,
@@ -150,5 +150,6 @@ export const toldKey = (key: Key): JsonObject => ({
   observe: key.observe,
   generate: key.generate,
   policy: key.policy,
+  managedBy: key.managedBy,
   revision: key.revision,
 })

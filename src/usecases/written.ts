@@ -26,25 +26,7 @@ export interface Written<T> {
   readonly changed: boolean
 }
 
-/** Equality of JSON values; the order of members does not count, that of items does. */
-export const sameJson = (a: unknown, b: unknown): boolean => {
-  if (a === b) return true
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
-  if (Array.isArray(a) || Array.isArray(b)) {
-    return (
-      Array.isArray(a) &&
-      Array.isArray(b) &&
-      a.length === b.length &&
-      a.every((item, i) => sameJson(item, b[i]))
-    )
-  }
-  const left = Object.entries(a).filter(([, value]) => value !== undefined)
-  const right = new Map(Object.entries(b).filter(([, value]) => value !== undefined))
-  return (
-    left.length === right.size &&
-    left.every(([name, value]) => right.has(name) && sameJson(value, right.get(name)))
-  )
-}
+export { sameJson } from '#domain/json.ts'
 
 /** Half of what an audit record may hold, for a `before` and an `after`. */
 const mostTold = 14_000

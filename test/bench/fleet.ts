@@ -34,6 +34,7 @@ export const makeFleet = async (
       credential: { from: 'none' },
       grants: [],
       labels: {},
+      managedBy: null,
       revision: 1,
       createdAt: now,
       updatedAt: now,

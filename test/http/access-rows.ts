@@ -17,6 +17,8 @@ export interface Side {
   readonly rotation: string
   readonly planHash: string
   readonly ended: string
+  /** Made by an operator of the team. */
+  readonly plan: { readonly id: string; readonly hash: string }
 }
 
 interface Call {
@@ -61,6 +63,12 @@ const steer = (path: string, ok: number, who: readonly Role[] = steers): Row => 
   call: ({ rotation }) => about(`/v1/rotations/${rotation}/${path}`, reason),
   ok,
   outside: 404,
+})
+export const consumerDocument = (side: Pick<Side, 'team' | 'consumer'>, owner: string) => ({
+  apiVersion: 'rekey.dev/v1',
+  kind: 'Consumer',
+  metadata: { name: side.consumer, labels: { team: side.team } },
+  spec: { owner },
 })
 const keyBody = (side: Side) => ({
   connection: side.connection,
@@ -234,6 +242,29 @@ export const rows: Readonly<Record<string, Row>> = {
   listPolicyRevisions: {
     who: readers,
     call: at(({ policy }) => `/v1/policies/${policy}/revisions`),
+    ok: 200,
+    outside: 404,
+  },
+
+  makePlan: {
+    who: ['operator'],
+    method: 'POST',
+    call: (side) => about('/v1/plans', { documents: [consumerDocument(side, 'others')] }),
+    ok: 200,
+    outside: 404,
+  },
+  getPlan: { who: readers, call: at(({ plan }) => `/v1/plans/${plan.id}`), ok: 200, outside: 404 },
+  applyPlan: {
+    who: ['operator'],
+    method: 'POST',
+    call: ({ plan: { id, hash } }) => about(`/v1/plans/${id}/apply`, { hash }),
+    ok: 200,
+    outside: 404,
+  },
+  approvePlan: {
+    who: ['approver', 'responder', 'operator'],
+    method: 'POST',
+    call: ({ plan: { id, hash } }) => about(`/v1/plans/${id}/approvals`, { hash }),
     ok: 200,
     outside: 404,
   },

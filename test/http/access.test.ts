@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { roles, type Role } from '#domain/actor.ts'
 import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { openApi, type Answer, type Api } from '../support/http.ts'
-import { rows, type Row, type Side } from './access-rows.ts'
+import { consumerDocument, rows, type Row, type Side } from './access-rows.ts'
 
 const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 let api: Api
@@ -71,6 +71,10 @@ const side = async (team: 'a' | 'b'): Promise<Side> => {
     },
     { instance: 'w', bell: { ring: async () => {} }, report: () => {} },
   )(rotation)
+  const { json: plan } = await api.call('POST', '/v1/plans', {
+    token: await api.token(['operator'], { scope: { matchLabels: labels } }),
+    body: { documents: [consumerDocument({ team, consumer }, 'planned')] },
+  })
   return {
     team,
     connection,
@@ -83,6 +87,7 @@ const side = async (team: 'a' | 'b'): Promise<Side> => {
     rotation,
     planHash,
     ended,
+    plan: { id: plan.id, hash: plan.hash },
   }
 }
 

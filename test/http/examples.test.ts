@@ -126,6 +126,22 @@ const story: readonly Step[] = [
   ['listPolicies'],
   ['getPolicy'],
   ['listPolicyRevisions'],
+  ['makePlan', async () => ({ token: await api.token(['operator']) })],
+  ['getPlan', async () => ({ params: { id: (await lastPlan()).id } })],
+  [
+    'approvePlan',
+    async () => {
+      const { id, hash } = await lastPlan()
+      return { params: { id }, body: { hash }, token: await api.token(['approver']) }
+    },
+  ],
+  [
+    'applyPlan',
+    async () => {
+      const { id, hash } = await lastPlan()
+      return { params: { id }, body: { hash } }
+    },
+  ],
   ['listSchedule'],
   ['putFreeze'],
   ['getFreeze'],
@@ -248,12 +264,37 @@ const story: readonly Step[] = [
   [
     'deleteConnection',
     async () => {
+      await withoutApproval()
       for (const name of ['orders-signing', 'orders-data'])
         await api.call('DELETE', `/v1/keys/${name}`, { headers: { 'if-match': '*' } })
       return {}
     },
   ],
 ]
+
+/** A plan is found by the id that its author was given. */
+const lastPlan = async (): Promise<{ readonly id: string; readonly hash: string }> => {
+  const [event] = await api.house.events({ action: 'plan.created' })
+  const { json } = await api.call('GET', `/v1/plans/${event?.target.id}`)
+  return json
+}
+
+/** What asks for approvals is not deleted by one person: a plan takes the asking away, and somebody else agrees. */
+const withoutApproval = async (): Promise<void> => {
+  const spec = { selector: { matchLabels: { team: 'shop' }, type: 'local.key' }, manual: true }
+  const policy = {
+    apiVersion: 'rekey.dev/v1',
+    kind: 'RotationPolicy',
+    metadata: { name: 'two-people' },
+  }
+  const { json: plan } = await api.call('POST', '/v1/plans', {
+    body: { documents: [{ ...policy, spec: { ...spec, priority: 5 } }] },
+  })
+  const { id, hash } = plan
+  const token = await api.token(['approver'])
+  await api.call('POST', `/v1/plans/${id}/approvals`, { body: { hash }, token })
+  await api.call('POST', `/v1/plans/${id}/apply`, { body: { hash } })
+}
 
 const endRotations = async (): Promise<void> => {
   const { json } = await api.call('GET', '/v1/rotations?limit=200')

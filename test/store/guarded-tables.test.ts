@@ -9,6 +9,7 @@ import {
   event,
   intentOf,
   keyNamed,
+  planOf,
   rotationOf,
   someone,
   versionOf,
@@ -31,10 +32,13 @@ beforeAll(async () => {
     const author = { id: 'a', name: 'a' }
     // The store does not look into a spec.
     await tx.writePolicy.put(
-      { ...named, annotations: {}, spec: {} as never, author, owner: null },
+      { ...named, annotations: {}, spec: {} as never, author, managedBy: null },
       null,
     )
-    await tx.writeConsumer.put({ ...named, owner: 'o', keys: [], reload: null }, null)
+    await tx.writeConsumer.put(
+      { ...named, owner: 'o', keys: [], reload: null, managedBy: null },
+      null,
+    )
     const sealedId = await tx.writeSealed.insert(new Secret('x'), 'test')
     await tx.writeSink.put(
       {
@@ -111,6 +115,15 @@ beforeAll(async () => {
       endedAt: null,
       endedBy: null,
     })
+    const plan = planOf(ids.next())
+    await tx.writePlan.insert(plan)
+    await tx.writePlan.approve({
+      planId: plan.id,
+      principalId: 'a',
+      principalName: 'a',
+      roles: [],
+      at,
+    })
     return { value: null, audit: [event()] }
   })
 })
@@ -146,6 +159,8 @@ const guardedByDesign = [
   'app.installation',
   'app.intent',
   'app.key',
+  'app.plan',
+  'app.plan_approval',
   'app.policy',
   'app.policy_revision',
   'app.recovery',

@@ -205,7 +205,7 @@ describe('policies', () => {
     spec: { description: `revision ${revision}` } as Policy['spec'],
     revision,
     author: { id: 'a', name: 'Ada' },
-    owner: null,
+    managedBy: null,
     createdAt: new Date('2026-11-01T00:00:00Z'),
     updatedAt: new Date('2026-11-01T00:00:00Z'),
     ...more,
@@ -221,9 +221,9 @@ describe('policies', () => {
     expect((await revisions()).map((p) => p.revision)).toEqual([2, 1])
     expect(await write(db, (tx) => tx.writePolicy.delete('monthly', 2))).toBe(true)
     expect(await db.ledger.read((read) => read.policies.revision('monthly', 1))).toEqual(policy(1))
-    const reborn = policy(1, { createdAt: new Date('2026-12-01T00:00:00Z'), owner: 'payments' })
+    const reborn = policy(1, { createdAt: new Date('2026-12-01T00:00:00Z'), managedBy: 'payments' })
     expect(await write(db, (tx) => tx.writePolicy.put(reborn, null))).toBe(true)
-    expect((await revisions()).map((p) => p.owner)).toEqual(['payments'])
+    expect((await revisions()).map((p) => p.managedBy)).toEqual(['payments'])
     expect(await db.ledger.read((read) => read.policies.revision('monthly', 1))).toEqual(reborn)
   })
 })
@@ -245,7 +245,7 @@ describe('connections', () => {
           spec,
           revision: 1,
           author: { id: 'a', name: 'a' },
-          owner: null,
+          managedBy: null,
           createdAt: at,
           updatedAt: at,
         },

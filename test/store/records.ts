@@ -3,6 +3,7 @@
 import { systemActor } from '#domain/actor.ts'
 import type { Connection } from '#domain/connection.ts'
 import type { Key, Version } from '#domain/key.ts'
+import type { Plan } from '#domain/plan.ts'
 import type { LedgerEvent, Outcome, Tx } from '#domain/ports.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
 import type { TestDatabase } from '#test/support/db.ts'
@@ -25,6 +26,7 @@ export const connectionNamed = (name: string, more: Partial<Connection> = {}): C
   credential: { from: 'none' },
   grants: [],
   labels: {},
+  managedBy: null,
   revision: 1,
   createdAt: at,
   updatedAt: at,
@@ -48,6 +50,7 @@ export const keyNamed = (id: string, name: string, more: Partial<Key> = {}): Key
   generate: null,
   policy: null,
   policySelectedAt: null,
+  managedBy: null,
   revision: 1,
   createdAt: at,
   updatedAt: at,
@@ -133,6 +136,25 @@ export const intentOf = (rotation: Rotation, more: Partial<Intent> = {}): Intent
   eventId: rotation.id,
   startedAt: at,
   endedAt: null,
+  ...more,
+})
+
+export const planOf = (id: string, more: Partial<Plan> = {}): Plan => ({
+  id,
+  hash: 'h',
+  owner: 'payments',
+  prune: false,
+  allow: [],
+  documents: [],
+  items: [],
+  needs: [],
+  approvals: [],
+  scope: null,
+  author: { id: 'a', name: 'a' },
+  createdAt: at,
+  appliedAt: null,
+  appliedBy: null,
+  finishedAt: null,
   ...more,
 })
 

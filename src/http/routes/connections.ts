@@ -27,7 +27,7 @@ import {
   shownLabels,
   shownObject,
   timesOf,
-  writtenTimes,
+  ownedTimes,
 } from './resource.ts'
 
 export interface ConnectionRoutesDeps {
@@ -48,7 +48,7 @@ const connectionSchema = strict(
     }),
     grants: Type.Array(strict({ matchLabels: shownLabels, refs: Type.Array(Type.String()) })),
     labels: shownLabels,
-    status: strict(writtenTimes),
+    status: strict(ownedTimes),
   },
   { $id: 'Connection' },
 )
@@ -60,7 +60,7 @@ const present = (connection: Connection) => ({
   credential: shownCredential(connection.credential),
   grants: connection.grants,
   labels: connection.labels,
-  status: timesOf(connection),
+  status: { ...timesOf(connection), owner: connection.managedBy },
 })
 
 const checkSchema = strict({

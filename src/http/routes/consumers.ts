@@ -18,7 +18,7 @@ import {
   putBody,
   shownLabels,
   timesOf,
-  writtenTimes,
+  ownedTimes,
 } from './resource.ts'
 
 export interface ConsumerRoutesDeps {
@@ -32,7 +32,7 @@ const consumerSchema = strict(
     labels: shownLabels,
     keys: Type.Array(Type.String()),
     reload: nullable(strict({ webhook: Type.String() })),
-    status: strict(writtenTimes),
+    status: strict(ownedTimes),
   },
   { $id: 'Consumer' },
 )
@@ -43,7 +43,7 @@ const present = (consumer: Consumer) => ({
   labels: consumer.labels,
   keys: consumer.keys,
   reload: consumer.reload && { webhook: consumer.reload.webhook },
-  status: timesOf(consumer),
+  status: { ...timesOf(consumer), owner: consumer.managedBy },
 })
 
 const readers = ['viewer', 'operator', 'approver', 'responder', 'auditor'] as const

@@ -29,7 +29,7 @@ import {
   shownLabels,
   shownObject,
   timesOf,
-  writtenTimes,
+  ownedTimes,
 } from './resource.ts'
 
 export interface KeyRoutesDeps {
@@ -71,7 +71,7 @@ const keySchema = strict(
       id: Type.String(),
       objectId: Type.String(),
       ...statusFields,
-      ...writtenTimes,
+      ...ownedTimes,
     }),
   },
   { $id: 'Key' },
@@ -90,7 +90,13 @@ const present = ({ key, status }: SeenKey) => ({
   usableBy: key.usableBy,
   observe: key.observe,
   generate: key.generate,
-  status: { id: key.id, objectId: key.objectId, ...presentStatus(status), ...timesOf(key) },
+  status: {
+    id: key.id,
+    objectId: key.objectId,
+    ...presentStatus(status),
+    ...timesOf(key),
+    owner: key.managedBy,
+  },
 })
 
 const presentStatus = ({ nextRotationAt, ...status }: KeyStatus) => ({

@@ -18,8 +18,8 @@ import {
 import type { EgressRules } from '#usecases/put-connection.ts'
 import { pageInScope } from '#usecases/written.ts'
 import { type Route, route } from '../route.ts'
-import { listOf, nameParams, nullable, strict } from '../schemas.ts'
-import { deletedBody, deletedSchema, shownLabels, timesOf, writtenTimes } from './resource.ts'
+import { listOf, nameParams, strict } from '../schemas.ts'
+import { deletedBody, deletedSchema, shownLabels, timesOf, ownedTimes } from './resource.ts'
 
 export interface PolicyRoutesDeps {
   readonly providers: ReadonlyMap<string, Provider>
@@ -41,9 +41,8 @@ const policySchema = strict(
     annotations: shownLabels,
     ...policySpecSchema.properties,
     status: strict({
-      ...writtenTimes,
+      ...ownedTimes,
       author: strict({ id: Type.String(), name: Type.String() }),
-      owner: nullable(Type.String({ description: 'the owner set of a file apply' })),
       keys: Type.Optional(Type.Integer({ description: 'how many keys it applies to' })),
       warnings: Type.Array(Type.String(), { description: 'legal, and probably not meant' }),
     }),
@@ -85,7 +84,7 @@ const present = (
   labels: policy.labels,
   annotations: policy.annotations,
   ...policy.spec,
-  status: { ...timesOf(policy), author: policy.author, owner: policy.owner, ...more },
+  status: { ...timesOf(policy), author: policy.author, owner: policy.managedBy, ...more },
 })
 
 const readers = ['viewer', 'operator', 'approver', 'responder', 'auditor'] as const

@@ -4,7 +4,7 @@
 import { Type, type TProperties } from 'typebox'
 import { RekeyError } from '#domain/errors.ts'
 import { nameSchema } from '#domain/names.ts'
-import { momentSchema, strict } from '../schemas.ts'
+import { momentSchema, nullable, strict } from '../schemas.ts'
 
 export const ignored = {
   status: Type.Optional(Type.Unknown()),
@@ -32,6 +32,14 @@ export const writtenTimes = {
   revision: Type.Integer(),
   createdAt: momentSchema,
   updatedAt: momentSchema,
+}
+
+/** Of resources that files may hold. */
+export const ownedTimes = {
+  ...writtenTimes,
+  owner: nullable(
+    Type.String({ description: 'the owner of the files that it came from; null: written by hand' }),
+  ),
 }
 
 export const timesOf = (row: {

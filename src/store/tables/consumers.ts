@@ -50,6 +50,7 @@ const toRow = (consumer: Consumer) => ({
   labels: json(consumer.labels),
   keys: [...consumer.keys],
   reload: jsonOrNull(consumer.reload),
+  managedBy: consumer.managedBy,
   revision: consumer.revision,
   createdAt: consumer.createdAt,
   updatedAt: consumer.updatedAt,

@@ -8,6 +8,7 @@ export const keyReads = (db: Db): Reads['keys'] => ({
   byName: async (name) => one(await db.key.findFirst({ where: { name, deletedAt: null } })),
   byId: async (id) => (isUuid(id) ? one(await db.key.findUnique({ where: { id } })) : null),
   byIds: async (ids) => (await rowsById(db, ids.filter(isUuid))).map(toKey),
+  count: () => db.key.count({ where: { deletedAt: null } }),
   byObject: async (objectId) =>
     one(await db.key.findFirst({ where: { objectId, deletedAt: null } })),
   list: async (filter, page) => {
@@ -63,6 +64,7 @@ export const keyConditions = (filter: KeyFilter): Prisma.Sql => {
   if (filter.connection !== undefined) all.push(Prisma.sql`AND k.connection = ${filter.connection}`)
   if (filter.type !== undefined) all.push(Prisma.sql`AND k.type = ${filter.type}`)
   if (filter.policy !== undefined) all.push(Prisma.sql`AND k.policy = ${filter.policy}`)
+  if (filter.managedBy !== undefined) all.push(Prisma.sql`AND k.managed_by = ${filter.managedBy}`)
   if (filter.labels !== undefined) all.push(labelled(filter.labels))
   if (filter.overdue !== undefined) {
     const found = Prisma.sql`EXISTS (SELECT FROM app.key_schedule s WHERE s.key_id = k.id AND s.overdue_since IS NOT NULL)`
@@ -114,6 +116,7 @@ const toKey = (row: Row): Key => ({
   generate: from(row.generate),
   policy: row.policy,
   policySelectedAt: row.policySelectedAt,
+  managedBy: row.managedBy,
   revision: row.revision,
   createdAt: row.createdAt,
   updatedAt: row.updatedAt,
@@ -137,6 +140,7 @@ const toRow = (key: Key) => ({
   generate: jsonOrNull(key.generate),
   policy: key.policy,
   policySelectedAt: key.policySelectedAt,
+  managedBy: key.managedBy,
   revision: key.revision,
   createdAt: key.createdAt,
   updatedAt: key.updatedAt,

@@ -73,7 +73,7 @@ const toPolicy = (row: Row): Policy => ({
   spec: from(row.spec),
   revision: row.revision,
   author: { id: row.authorId, name: row.authorName },
-  owner: row.owner,
+  managedBy: row.managedBy,
   createdAt: row.createdAt,
   updatedAt: row.updatedAt,
 })
@@ -86,7 +86,7 @@ const toRow = (policy: Policy) => ({
   revision: policy.revision,
   authorId: policy.author.id,
   authorName: policy.author.name,
-  owner: policy.owner,
+  managedBy: policy.managedBy,
   createdAt: policy.createdAt,
   updatedAt: policy.updatedAt,
 })

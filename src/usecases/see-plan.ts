@@ -1,0 +1,97 @@
+// A plan as it stands: who approved it, and what became of its new keys.
+
+import type { Actor, Scope } from '#domain/actor.ts'
+import type { JsonObject } from '#domain/json.ts'
+import type { Registration } from '#domain/key-schema.ts'
+import { type ApprovalNeed, type Plan, type PlanApproval, type PlanItem } from '#domain/plan.ts'
+import type { Ledger, Reads } from '#domain/ports.ts'
+import { liesWithin, notFound } from './rights.ts'
+import { sameJson } from './written.ts'
+
+export interface SeenPlan {
+  readonly plan: Plan
+  readonly given: readonly PlanApproval[]
+  /** Names of its new keys that are not registered yet; known once it was applied. */
+  readonly pending: ReadonlySet<string>
+}
+
+export const getPlan =
+  ({ ledger }: { readonly ledger: Pick<Ledger, 'read'> }) =>
+  (actor: Actor, id: string): Promise<SeenPlan> =>
+    ledger.read(async (db) => {
+      const plan = mustSeePlan(actor, await db.plans.get(id), id)
+      return { plan, given: await db.plans.approvals(id), pending: await pendingOf(db, plan) }
+    })
+
+/** The plan of a scope is there for its author, and for those whose scope is as wide. */
+export const mustSeePlan = (actor: Actor, plan: Plan | null, id: string): Plan => {
+  if (plan && (plan.author.id === actor.id || reaches(actor.scope, plan.scope))) return plan
+  throw notFound('plan', id)
+}
+
+const reaches = (scope: Scope | null, other: Scope | null): boolean => {
+  if (scope === null) return true
+  if (other === null) return false
+  if (scope.connections && !other.connections?.every((name) => scope.connections?.includes(name)))
+    return false
+  return liesWithin(
+    { matchLabels: other.matchLabels ?? {} },
+    { matchLabels: scope.matchLabels ?? {} },
+  )
+}
+
+/** The keys that it registers, in its order. */
+export const newKeysOf = ({ items, documents }: Plan): readonly Registration[] => {
+  const values = new Map(
+    documents?.flatMap(({ kind, name, value }) => (kind === 'Key' ? [[name, value]] : [])),
+  )
+  return items.filter(makesKey).flatMap(({ name }) => {
+    const document = values.get(name) as JsonObject | undefined
+    if (!document) return []
+    const { metadata, spec } = document as {
+      readonly metadata: { readonly labels?: Registration['labels'] }
+      readonly spec: Omit<Registration, 'name' | 'labels'>
+    }
+    const { labels } = metadata
+    return [{ ...spec, name, ...(labels === undefined ? {} : { labels }) }]
+  })
+}
+
+export const makesKey = ({ kind, action, effects }: PlanItem): boolean =>
+  kind === 'Key' && action !== 'delete' && effects.some(({ type }) => type === 'object')
+
+export const pendingOf = async (db: Reads, plan: Plan): Promise<ReadonlySet<string>> => {
+  if (!plan.appliedAt || plan.finishedAt) return new Set()
+  const pending = new Set<string>()
+  for (const registration of newKeysOf(plan)) {
+    if (!(await isRegistered(db, registration))) pending.add(registration.name) // oxlint-disable-line no-await-in-loop -- one connection
+  }
+  return pending
+}
+
+/** The very object, with a version that serves. */
+export const isRegistered = async (db: Reads, wanted: Registration): Promise<boolean> => {
+  const key = await db.keys.byName(wanted.name)
+  return (
+    key !== null &&
+    key.connection === wanted.connection &&
+    key.type === wanted.type &&
+    sameJson(key.ref, wanted.ref ?? {}) &&
+    (await db.versions.primary(key.id)) !== null
+  )
+}
+
+/** The needs that are not met: each counts the people who have one of its roles, and did not make the plan. */
+export const openNeeds = (
+  plan: Plan,
+  needs: readonly ApprovalNeed[],
+  given: readonly PlanApproval[],
+): readonly ApprovalNeed[] =>
+  needs.filter(({ required, roles }) => {
+    const counted = given.filter(
+      (approval) =>
+        approval.principalId !== plan.author.id &&
+        approval.roles.some((role) => role === 'admin' || roles.includes(role)),
+    )
+    return counted.length < required
+  })
