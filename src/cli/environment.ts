@@ -20,7 +20,7 @@ export const processIo = (deps: {
   get interactive() {
     return process.stdin.isTTY && process.stderr.isTTY
   },
-  ask: (question) => (canMoveCursor() ? ask(question) : askPlainly(question)),
+  ask: (question) => (canMoveCursor(process.stderr) ? ask(question) : askPlainly(question)),
   readInput: () => textOf(process.stdin),
   trace: deps.trace,
   clock: deps.clock,
@@ -40,6 +40,8 @@ const pane = (stream: NodeJS.WriteStream, onClosed: () => void): Pane => {
   })
   return {
     isTerminal: stream.isTTY,
+    size: () =>
+      stream.isTTY && canMoveCursor(stream) ? { columns: stream.columns, rows: stream.rows } : null,
     write: (text) => {
       stream.write(text)
     },
@@ -54,7 +56,8 @@ const ask = async (question: string): Promise<string | null> => {
 }
 
 /** A terminal without a width (a bare pty of some container) cannot be drawn on either. */
-const canMoveCursor = (): boolean => process.env['TERM'] !== 'dumb' && process.stderr.columns > 0
+const canMoveCursor = ({ columns, rows }: NodeJS.WriteStream): boolean =>
+  process.env['TERM'] !== 'dumb' && columns > 0 && rows > 0
 
 /** For terminals that cannot move their cursor. */
 const askPlainly = async (question: string): Promise<string | null> => {

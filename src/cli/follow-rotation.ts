@@ -2,23 +2,25 @@
 // touches the rotation: it goes on at the server.
 
 import type { JsonObject } from '#domain/json.ts'
-import type { Client } from './client.ts'
 import { segment } from './segment.ts'
-import { Failure, interrupted, isFailure } from './failure.ts'
+import { Failure, interrupted } from './failure.ts'
+import { patiently } from './patience.ts'
 import { objectAt, textAt } from './read-json.ts'
 import { rotationBell } from './rotation-bell.ts'
+import type { StreamEvent } from './server-events.ts'
 import type { Run } from './shell.ts'
 
 export interface Following {
   readonly id: string
   /** Null: as long as it takes. */
   readonly timeoutMs: number | null
+  /** What was done before somebody followed it. */
+  readonly changed: string
   /** Called with every state that differs from the one before. */
   readonly onState: (rotation: JsonObject) => void
+  /** Called with every event of its stream, from the first on. */
+  readonly onEvent: (event: StreamEvent) => void
 }
-
-/** How long the server may be away while it is followed: restarts and deployments. */
-const outageMs = 120_000
 
 const ended = new Set(['completed', 'cancelled', 'rolledBack', 'abandoned'])
 
@@ -29,8 +31,15 @@ export const followRotation = async (run: Run, following: Following): Promise<Js
   const { clock } = run.io
   const patience = timeoutMs === null ? new AbortController().signal : clock.deadline(timeoutMs)
   const signal = AbortSignal.any([run.signal, patience])
-  const bell = rotationBell(client, clock, `/v1/rotations/${segment(id)}/events`, signal)
-  const read = reader(run, client, id, patience)
+  const path = `/v1/rotations/${segment(id)}`
+  const bell = rotationBell(client, clock, `${path}/events`, signal, following.onEvent)
+  const read = (): Promise<JsonObject> =>
+    patiently(
+      run,
+      patience,
+      () => detached(following),
+      async () => objectAt((await client.send({ method: 'GET', path })).body),
+    )
   let before = ''
   try {
     for (;;) {
@@ -42,60 +51,31 @@ export const followRotation = async (run: Run, following: Following): Promise<Js
       const phase = textAt(rotation, 'phase')
       if (phase === 'completed') return rotation
       if (ended.has(phase) || phase === 'stalled') throw ending(rotation)
-      if (run.signal.aborted) throw detached(id)
-      if (patience.aborted) throw stillWaiting(rotation)
+      if (run.signal.aborted) throw detached(following)
+      if (patience.aborted) throw stillWaiting(rotation, following)
       // oxlint-disable-next-line no-await-in-loop -- waits for the next change
       await bell.next()
-      if (run.signal.aborted) throw detached(id)
+      if (run.signal.aborted) throw detached(following)
     }
   } finally {
     bell.stop()
   }
 }
 
-/** Reads the rotation and outlives a server that is away for a while. */
-const reader =
-  (run: Run, client: Client, id: string, patience: AbortSignal) =>
-  async (): Promise<JsonObject> => {
-    const since = run.io.clock.now().getTime()
-    for (let waitMs = 500; ; waitMs = Math.min(waitMs * 2, 10_000)) {
-      try {
-        // oxlint-disable-next-line no-await-in-loop -- repeated until it answers
-        return objectAt(
-          (await client.send({ method: 'GET', path: `/v1/rotations/${segment(id)}` })).body,
-        )
-      } catch (error) {
-        if (run.signal.aborted) throw detached(id)
-        const away = run.io.clock.now().getTime() - since
-        if (
-          !isFailure(error) ||
-          error.info.exit !== 'unreachable' ||
-          away > outageMs ||
-          patience.aborted
-        )
-          throw error
-        if (waitMs === 500) run.talk('the server is away; still trying')
-        // oxlint-disable-next-line no-await-in-loop -- spaces the tries
-        await run.io.clock.pause(waitMs, AbortSignal.any([run.signal, patience]))
-      }
-    }
-  }
-
 const comeBack = (id: string): readonly string[] => [
-  `rekey logs --follow --rotation ${id}`,
+  `rekey get rotation/${id} --watch`,
   `rekey describe rotation/${id}`,
 ]
 
-const detached = (id: string): Failure =>
+const detached = ({ id, changed }: Following): Failure =>
   interrupted({
     title: 'Detached',
     detail: 'the rotation goes on at the server',
-    changed: 'the rotation was started and is under way',
+    changed,
     next: comeBack(id),
   })
 
-const stillWaiting = (rotation: JsonObject): Failure => {
-  const id = textAt(rotation, 'id')
+const stillWaiting = (rotation: JsonObject, { id, changed }: Following): Failure => {
   const phase = textAt(rotation, 'phase')
   const text = textAt(rotation, 'waitingFor', 'text')
   return new Failure({
@@ -103,7 +83,7 @@ const stillWaiting = (rotation: JsonObject): Failure => {
     exit: 'stillWaiting',
     title: 'The time of --timeout is over',
     detail: `it is still ${phase}${text === '' ? '' : `: ${text}`}`,
-    changed: 'the rotation was started and is under way',
+    changed,
     next: comeBack(id),
   })
 }

@@ -5,6 +5,13 @@ import type { Clock, Ids } from '#domain/ports.ts'
 export interface Pane {
   write(text: string): void
   readonly isTerminal: boolean
+  /** Of a terminal on which can be drawn: cells now. Null of everything else. */
+  size(): Size | null
+}
+
+export interface Size {
+  readonly columns: number
+  readonly rows: number
 }
 
 export interface CliIo {

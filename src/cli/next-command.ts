@@ -40,7 +40,7 @@ const noWorker = (ms: number): Advice => ({
 
 const goesOn: Case = (rotation) => ({
   text: 'it goes on by itself',
-  commands: [`rekey logs --follow --rotation ${textAt(rotation, 'id')}`],
+  commands: [`rekey get ${name(rotation)} --watch`],
 })
 
 const waits =

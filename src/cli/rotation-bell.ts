@@ -5,6 +5,7 @@
 import type { Client } from './client.ts'
 import { listen } from './event-stream.ts'
 import type { CliIo } from './io.ts'
+import type { StreamEvent } from './server-events.ts'
 
 export interface Bell {
   /** Resolves at the next ring, or when the signal aborts. Rings during a read are not lost. */
@@ -22,6 +23,7 @@ export const rotationBell = (
   clock: CliIo['clock'],
   path: string,
   signal: AbortSignal,
+  onEvent: (event: StreamEvent) => void,
 ): Bell => {
   const ended = new AbortController()
   const all = AbortSignal.any([signal, ended.signal])
@@ -38,7 +40,10 @@ export const rotationBell = (
       streaming = true
       ring()
     },
-    event: ring,
+    event: (event) => {
+      onEvent(event)
+      ring()
+    },
     closed: async () => {
       streaming = false
       ring()

@@ -66,13 +66,13 @@ export const progressLines = (): ((rotation: JsonObject, now: Date) => readonly 
   }
 }
 
-const stepText = (step: JsonObject): string => {
+export const stepText = (step: JsonObject): string => {
   const target = textAt(step, 'target')
   const attempt = textAt(step, 'attempt')
   return `${textAt(step, 'phase')}${target === '' ? '' : ` ${target}`}${attempt === '' || attempt === '1' ? '' : ` attempt ${attempt}`}`
 }
 
-const detailOf = (step: JsonObject): string => {
+export const detailOf = (step: JsonObject): string => {
   const detail = textAt(step, 'detail')
   return detail === '' ? '' : ` (${detail})`
 }

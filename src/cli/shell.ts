@@ -3,7 +3,8 @@
 import type { Command } from 'commander'
 import type { Client } from './client.ts'
 import { Failure, interrupted } from './failure.ts'
-import type { CliIo } from './io.ts'
+import type { CliIo, Pane } from './io.ts'
+import type { Frame, Live } from './live.ts'
 import { outputOf, type Format } from './output.ts'
 
 export interface Run {
@@ -16,6 +17,9 @@ export interface Run {
   print(text: string): void
   /** A line of talk, to stderr; nothing with `-o json`, where stderr holds at most one problem. */
   talk(text: string): void
+  /** Lines that are drawn again and again at the end of a terminal, one such at a time; talk goes above them. Null where
+   *  nothing can be drawn. */
+  live(pane: Pane, frame: Frame): Promise<Live | null>
 }
 
 export interface Task {
@@ -52,8 +56,11 @@ export const makeShell = (io: CliIo): Shell => ({
 
 const makeRun = (io: CliIo, format: Format, signal: AbortSignal): Run => {
   let client: Promise<Client> | undefined
+  let drawing: Live | null = null
   const talk = (text: string): void => {
-    if (format !== 'json') io.stderr.write(`${text}\n`)
+    if (format === 'json') return
+    if (drawing === null) io.stderr.write(`${text}\n`)
+    else drawing.above(text)
   }
   return {
     io,
@@ -61,6 +68,20 @@ const makeRun = (io: CliIo, format: Format, signal: AbortSignal): Run => {
     signal,
     print: (text) => io.stdout.write(text),
     talk,
+    live: async (pane, frame) => {
+      const { openLive } = await import('./live.ts')
+      const live = openLive(pane, io.clock, frame)
+      drawing = live
+      return (
+        live && {
+          ...live,
+          close: () => {
+            drawing = null
+            live.close()
+          },
+        }
+      )
+    },
     client: () => {
       client ??= connect(io, signal, talk)
       return client

@@ -254,7 +254,7 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
   },
   'rotation.inProgress': {
     why: 'The key has an open rotation, and a key has one at a time.',
-    todo: 'Follow that one: `rekey logs --follow --rotation ID`. If it stalled, resume it or roll it back.',
+    todo: 'Follow that one: `rekey get rotation/ID --watch`. If it stalled, resume it or roll it back.',
     example: { detail: 'The key has an open rotation.', hint: 'Follow it, or cancel it first.' },
   },
   'rotation.wrongPhase': {

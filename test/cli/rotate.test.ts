@@ -17,7 +17,7 @@ test('a rotation is started, with its reason, and the next command is told', asy
   const id = onlyRotation()
   expect(ran.exit).toBe(0)
   expect(ran.stdout).toBe(`rotation/${id}  key/payments-db  v3 → new  planned\n`)
-  expect(ran.stderr).toBe(`next: rekey logs --follow --rotation ${id}\n`)
+  expect(ran.stderr).toBe(`next: rekey get rotation/${id} --watch\n`)
   expect(posts()[0]?.body).toEqual({ key: 'payments-db', reason: 'quarter close' })
 })
 
@@ -209,7 +209,7 @@ test('--timeout ends with 7 and says what it still waits for, and how to come ba
   expect(ran.exit).toBe(7)
   expect(ran.stdout).toContain('awaitingApproval')
   expect(ran.stderr).toContain('it is still awaitingApproval: one approval is missing')
-  expect(ran.stderr).toContain(`rekey logs --follow --rotation ${id}`)
+  expect(ran.stderr).toContain(`rekey get rotation/${id} --watch`)
 })
 
 test('Ctrl-C detaches: 130, the rotation goes on, and how to come back', async () => {

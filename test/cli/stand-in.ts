@@ -450,8 +450,15 @@ const rotations = (
   sub: string,
   dryRun: boolean,
 ): Answer => {
-  if (called === '' && seen.method === 'GET')
-    return page(standIn, seen, [...standIn.rotations.values()])
+  if (called === '' && seen.method === 'GET') {
+    const wanted = seen.query.getAll('phase')
+    const all = [...standIn.rotations.values()]
+    return page(
+      standIn,
+      seen,
+      wanted.length === 0 ? all : all.filter(({ phase }) => wanted.includes(String(phase))),
+    )
+  }
   if (called === '') return startRotation(standIn, seen, dryRun)
   const rotation = standIn.rotations.get(called)
   if (rotation === undefined) return problem('resource.notFound')
@@ -522,6 +529,18 @@ export const aRotation = (more: Thing = {}): Thing => ({
   fromVersion: 3,
   toVersion: null,
   planHash: 'plan-1',
+  phases: [
+    'planned',
+    'preflight',
+    'minting',
+    'verifying',
+    'promoting',
+    'overlapping',
+    'suspending',
+    'soaking',
+    'retiring',
+    'completed',
+  ],
   dueAt: null,
   waitingFor: null,
   steps: [],

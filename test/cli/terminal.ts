@@ -38,6 +38,8 @@ export interface TerminalOptions {
   readonly input?: string
   readonly fetch?: typeof globalThis.fetch
   readonly colours?: boolean
+  /** One that can be drawn on. */
+  readonly size?: { readonly columns: number; readonly rows: number }
   readonly traceparent?: string
 }
 
@@ -51,12 +53,13 @@ export const openTerminal = async (options: TerminalOptions = {}): Promise<Termi
     const questions: string[] = []
     const answers = [...(options.answers ?? [])]
     const listeners = new Set<() => void>()
-    const isTerminal = options.colours === true
+    const isTerminal = options.colours === true || options.size !== undefined
+    const size = () => options.size ?? null
     const io: CliIo = {
       env: options.env ?? {},
       cwd,
-      stdout: { isTerminal, write: (text) => void out.push(text) },
-      stderr: { isTerminal, write: (text) => void err.push(text) },
+      stdout: { isTerminal, write: (text) => void out.push(text), size },
+      stderr: { isTerminal, write: (text) => void err.push(text), size },
       interactive: options.answers !== undefined,
       ask: async (question) => {
         questions.push(question)

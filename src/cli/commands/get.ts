@@ -17,6 +17,7 @@ import { table } from '../table.ts'
 interface Options {
   readonly selector?: string
   readonly limit?: string
+  readonly watch?: true
   readonly [filter: string]: string | boolean | undefined
 }
 
@@ -38,6 +39,7 @@ export const addGet = (program: Command, shell: Shell): void => {
     .description('List things of a kind, or show the ones named. All pages are followed.')
     .option('-l, --selector <labels>', 'only with these labels: team=payments,env=prod')
     .option('--limit <count>', 'at most this many')
+    .option('-w, --watch', 'of rotations: show them as they go on')
   for (const [flags, description] of Object.values(filters)) command.option(flags, description)
   command.action((what: readonly string[], options: Options) =>
     shell.act(
@@ -61,6 +63,7 @@ const get = async (run: Run, what: readonly string[], options: Options): Promise
   if (whole && references.length > 1) throw usage(`either ${kind}, or ${kindNames[kind]}/NAME…`)
   const question = questionOf(kind, options)
   if (!whole) refuseFilters(options)
+  if (options.watch === true) return watch(run, kind, question, references, options)
   const client = await run.client()
   const items = whole
     ? await listed(client, kinds[kind], question, limitOf(options))
@@ -70,6 +73,26 @@ const get = async (run: Run, what: readonly string[], options: Options): Promise
         references.map((reference) => reference.name ?? ''),
       )
   await present(run, kind, items, whole)
+}
+
+/** The open ones, or one until it ends. */
+const watch = async (
+  run: Run,
+  kind: Plural,
+  { query }: Question,
+  references: readonly { readonly name: string | null }[],
+  options: Options,
+): Promise<void> => {
+  const [first, ...others] = references
+  if (kind !== 'rotations' || others.length > 0)
+    throw usage('--watch shows rotations, or one of them: rotation/ID')
+  const id = first?.name ?? null
+  if (id !== null) {
+    const { watchRotation } = await import('../watch-rotation.ts')
+    return watchRotation(run, { id, timeoutMs: null, steps: true, changed: 'nothing', from: null })
+  }
+  const { watchRotations } = await import('../watch-rotations.ts')
+  return watchRotations(run, { query, limit: limitOf(options) })
 }
 
 const present = (

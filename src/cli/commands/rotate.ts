@@ -8,7 +8,7 @@ import { durationOf } from '../moments.ts'
 import { show, withOutput } from '../output.ts'
 import { objectAt, textAt } from '../read-json.ts'
 import { nameOf } from '../reference.ts'
-import { progressLines, rotationLine, waitingText } from '../rotation-text.ts'
+import { rotationLine } from '../rotation-text.ts'
 import type { Run, Shell } from '../shell.ts'
 
 const longestTimerMs = 2 ** 31 - 1
@@ -57,35 +57,20 @@ const rotate = async (run: Run, key: string, options: Options): Promise<void> =>
     return present(run, started, `would be started: ${rotationLine(started)}`)
   if (!waits) {
     await present(run, started, rotationLine(started))
-    run.talk(`next: rekey logs --follow --rotation ${textAt(started, 'id')}`)
+    run.talk(`next: rekey get rotation/${textAt(started, 'id')} --watch`)
     return
   }
-  run.talk(`started ${rotationLine(started)}`)
-  const lines = progressLines()
-  const tell = (rotation: JsonObject): void => {
-    if (options.follow !== true) return
-    for (const line of lines(rotation, run.io.clock.now())) run.talk(line)
-  }
-  // What it began as: the first look may already see more.
-  tell(started)
-  let last = started
-  try {
-    const { followRotation } = await import('../follow-rotation.ts')
-    await followRotation(run, {
-      id: textAt(started, 'id'),
-      timeoutMs,
-      onState: (rotation) => {
-        last = rotation
-        tell(rotation)
-      },
-    })
-  } finally {
-    await present(
-      run,
-      last,
-      [rotationLine(last), waitingText(last)].filter((text) => text !== '').join('  '),
-    )
-  }
+  // Where every step is drawn, the first frame says it.
+  if (options.follow !== true || run.io.stderr.size() === null)
+    run.talk(`started ${rotationLine(started)}`)
+  const { watchRotation } = await import('../watch-rotation.ts')
+  await watchRotation(run, {
+    id: textAt(started, 'id'),
+    timeoutMs,
+    steps: options.follow === true,
+    changed: 'the rotation was started and is under way',
+    from: started,
+  })
 }
 
 const start = async (run: Run, key: string, options: Options): Promise<JsonObject> => {

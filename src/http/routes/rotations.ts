@@ -56,6 +56,9 @@ const rotationSchema = strict({
   fromVersion: nullable(Type.Integer()),
   toVersion: nullable(Type.Integer()),
   planHash: Type.String(),
+  phases: Type.Array(Type.Enum([...phases]), {
+    description: 'Those that its plan goes through, in order.',
+  }),
   dueAt: nullable(momentSchema),
   waitingFor: nullable(waitingForSchema),
   steps: Type.Array(stepSchema),
@@ -74,6 +77,7 @@ const present = ({ rotation, timer, intents }: RotationStory) => ({
   fromVersion: rotation.fromVersion,
   toVersion: rotation.toVersion,
   planHash: rotation.planHash,
+  phases: rotation.plan.phases,
   dueAt: timer?.dueAt?.toISOString() ?? null,
   waitingFor: isOpen(rotation.phase) ? (timer?.waitingFor ?? null) : null,
   steps: intents.map((intent) => ({

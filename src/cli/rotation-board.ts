@@ -1,0 +1,146 @@
+// A rotation as a board: the phases of its plan with the time that each took, what it waits for and since when, what failed
+// last, and what to run next. The events of its stream say when each phase began; its state says everything else.
+
+import type { JsonObject } from '#domain/json.ts'
+import { plain, relative, span } from './human.ts'
+import type { Size } from './io.ts'
+import { rowsOf } from './live.ts'
+import { adviceFor } from './next-command.ts'
+import type { Paint } from './paint.ts'
+import { objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
+import { detailOf, stepText, versions } from './rotation-text.ts'
+import type { StreamEvent } from './server-events.ts'
+
+export interface Board {
+  state(rotation: JsonObject, now: Date): void
+  event(event: StreamEvent): void
+  frame(now: Date, size: Size): readonly string[]
+}
+
+interface Stay {
+  readonly phase: string
+  from: number
+}
+
+const ends = new Set(['completed', 'cancelled', 'rolledBack', 'abandoned'])
+const bad = new Set(['stalled', 'rollingBack', 'rolledBack', 'abandoned', 'cancelled'])
+
+export const makeBoard = (paint: Paint): Board => {
+  const path: Stay[] = []
+  let rotation: JsonObject | null = null
+  return {
+    state(next, now) {
+      rotation = next
+      const phase = textAt(next, 'phase')
+      if (path.length === 0)
+        path.push({ phase: 'planned', from: timeOf(textAt(next, 'createdAt')) })
+      // Where a phase is there already, its event came before this reply.
+      if (!path.some((stay) => stay.phase === phase)) path.push({ phase, from: now.getTime() })
+    },
+    event({ data }) {
+      const { phase, at } = phaseOf(data)
+      const last = path.at(-1)
+      if (phase === '' || Number.isNaN(at)) return
+      if (last?.phase === phase) last.from = Math.min(last.from, at)
+      else path.push({ phase, from: at })
+    },
+    frame(now, size) {
+      if (rotation === null) return []
+      const { id, key } = { id: textAt(rotation, 'id'), key: textAt(rotation, 'key') }
+      const head = [`rotation/${id}  key/${key}  ${versions(rotation)}`].map(plain)
+      const passed = passedLines(path, now, paint)
+      const left = leftLines(rotation, path, paint)
+      const foot = footLines(rotation, now, paint)
+      const hint = ends.has(textAt(rotation, 'phase'))
+        ? []
+        : [paint('dim', 'Ctrl-C leaves it: it goes on at the server')]
+      // From all that there is to say down to what matters, for terminals of few rows.
+      const frames = [
+        [...head, '', ...passed, ...left, '', ...foot, ...hint],
+        [...head, ...passed, ...left, ...foot],
+        [...head, ...passed, ...foot],
+        [...head, ...passed.slice(-1), ...foot],
+      ]
+      const rows = (lines: readonly string[]): number =>
+        lines.reduce((sum, line) => sum + rowsOf(line, size), 0)
+      return frames.find((lines) => rows(lines) < size.rows) ?? frames.at(-1) ?? []
+    },
+  }
+}
+
+const timeOf = (text: string): number => new Date(text).getTime()
+
+const phaseOf = (data: string): { readonly phase: string; readonly at: number } => {
+  try {
+    const told = objectAt(JSON.parse(data))
+    return { phase: textAt(told, 'phase'), at: timeOf(textAt(told, 'at')) }
+  } catch {
+    return { phase: '', at: Number.NaN }
+  }
+}
+
+const row = (mark: string, phase: string, took: string): string =>
+  `  ${mark} ${plain(phase).padEnd(16)} ${took}`.trimEnd()
+
+/** The phases that it went through, and the one in which it is. */
+const passedLines = (path: readonly Stay[], now: Date, paint: Paint): readonly string[] =>
+  path.map(({ phase, from }, i) => {
+    const next = path[i + 1]
+    const ms = Math.max(0, (next?.from ?? now.getTime()) - from)
+    const over = next !== undefined || ends.has(phase)
+    const took = ends.has(phase) || Number.isNaN(ms) ? '' : span(ms)
+    const colour = bad.has(phase) ? 'red' : over ? 'green' : 'bold'
+    return paint(colour, row(bad.has(phase) ? '!' : over ? '✓' : '▸', phase, took))
+  })
+
+/** Those of its plan that are still to come; none where it left the plan. */
+const leftLines = (
+  rotation: JsonObject,
+  path: readonly Stay[],
+  paint: Paint,
+): readonly string[] => {
+  const plan = textsAt(rotation, 'phases')
+  const at = plan.indexOf(path.at(-1)?.phase ?? '')
+  return at < 0 ? [] : plan.slice(at + 1).map((phase) => paint('dim', row('·', phase, '')))
+}
+
+const footLines = (rotation: JsonObject, now: Date, paint: Paint): readonly string[] => {
+  const said = (title: string, text: string): string => `${paint('bold', title.padEnd(6))} ${text}`
+  const waits = waitsText(rotation, now)
+  const failed = objectsAt(rotation, 'steps').findLast((step) =>
+    ['failed', 'unknown'].includes(textAt(step, 'outcome')),
+  )
+  const phase = textAt(rotation, 'phase')
+  const { text, commands } = adviceFor(rotation, now)
+  // To watch it is what is done here.
+  const others = commands.filter((command) => !command.endsWith(' --watch'))
+  return [
+    ...(waits === '' ? [] : [said('waits', plain(waits))]),
+    ...(failed
+      ? [
+          said(
+            'last',
+            plain(`${stepText(failed)}: ${textAt(failed, 'outcome')}${detailOf(failed)}`),
+          ),
+        ]
+      : []),
+    ...(others.length === 0 || phase === 'completed' ? [] : [said('why', plain(text))]),
+    ...others.map((command, i) => said(i === 0 ? 'next' : '', plain(command))),
+  ]
+}
+
+/** `overlap since 12m4s: both stay valid; missing orders-api; until 2026-12-01T03:00:00Z (in 5m)` */
+const waitsText = (rotation: JsonObject, now: Date): string => {
+  const waitingFor = objectAt(rotation, 'waitingFor')
+  const gate = textAt(waitingFor, 'gate')
+  if (gate === '') return ''
+  const since = timeOf(textAt(waitingFor, 'since'))
+  const until = textAt(waitingFor, 'until')
+  const missing = textsAt(waitingFor, 'missing').join(', ')
+  const passed = Number.isNaN(since) ? '' : ` since ${span(Math.max(0, now.getTime() - since))}`
+  return [
+    `${gate}${passed}: ${textAt(waitingFor, 'text')}`,
+    ...(missing === '' ? [] : [`missing ${missing}`]),
+    ...(until === '' ? [] : [`until ${until} (${relative(new Date(until), now)})`]),
+  ].join('; ')
+}
