@@ -11,11 +11,13 @@ import { makeShelf, pathIn } from '#test/support/shelf.ts'
 
 const shelf = makeShelf()
 const standIns = makeStandIns()
+const adapters = makeStandIns()
 let opening = (_connection: string): void => undefined
 let engine: Engine
 beforeAll(async () => {
   engine = await openEngine({
     wrap: standIns.wrap,
+    adapter: adapters.wrap,
     providers: [shelf.provider],
     opening: ({ name }) => opening(name),
   })
@@ -23,6 +25,7 @@ beforeAll(async () => {
 afterAll(() => engine.close())
 afterEach(() => {
   standIns.away()
+  adapters.away()
   opening = () => undefined
 })
 
@@ -235,6 +238,23 @@ describe('a secret that was lost with its reply', () => {
       'enabled',
     ])
   })
+})
+
+test('an adapter that ignores its deadline holds neither the lease nor the worker', async () => {
+  const key = await arrange('hangs')
+  const id = await engine.rotate('hangs')
+  const { clock } = engine.deps
+  const hurried = engine.worker('hurried', {
+    clock: { ...clock, deadline: (ms) => clock.deadline(ms / 20) },
+  })
+  adapters.put(() => ({ mint: () => forever() }))
+  await hurried(id)
+  const [intent] = await engine.intents(id)
+  expect(intent).toMatchObject({ effect: 'mint', outcome: 'unknown', closed: false })
+  expect((await engine.ledger.read((db) => db.timers.get(id)))?.leaseOwner).toBeNull()
+  adapters.away()
+  expect((await engine.until(id, 'end')).phase).toBe('completed')
+  expect(await engine.vault.list(key.id)).toHaveLength(2)
 })
 
 describe('a takeover', () => {

@@ -11,6 +11,7 @@ import { isOpen, type Phase } from '#domain/rotation-machine.ts'
 import type { Provider, ProviderPorts, Session } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { keyTypes, providers } from '#providers/registry.ts'
+import { boundedSession } from '#runtime/bounded-session.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { makeEgress } from '#runtime/egress.ts'
 import { hashJson } from '#runtime/hash.ts'
@@ -51,6 +52,8 @@ export type Engine = Awaited<ReturnType<typeof openEngine>>
 export interface EngineOptions {
   /** Puts faults between the engine and a session. */
   readonly wrap?: (session: Session) => Session
+  /** Takes the place of an adapter: below its deadline, where `wrap` is above it. */
+  readonly adapter?: (session: Session) => Session
   /** Beside those of the house; each has a connection of its name. */
   readonly providers?: readonly Provider[]
   /** Runs before a session is opened, and may throw what opening one throws. */
@@ -79,13 +82,14 @@ export const openEngine = async (options: EngineOptions = {}) => {
       options.opening?.(connection)
       const provider = byId.get(connection.provider)
       if (!provider) throw new Error(`no provider ${connection.provider}`)
-      const session = provider.connect({
+      const adapter = provider.connect({
         connection: connection.name,
         settings: connection.settings,
         credential: null,
         ports,
       })
-      return options.wrap ? options.wrap(session) : session
+      const session = boundedSession(options.adapter?.(adapter) ?? adapter)
+      return options.wrap?.(session) ?? session
     },
     forget: async () => {},
     close: async () => {},
