@@ -19,37 +19,41 @@ export interface Board {
 
 interface Stay {
   readonly phase: string
-  from: number
+  /** Milliseconds since 1970. */
+  readonly from: number
 }
 
 const ends = new Set(['completed', 'cancelled', 'rolledBack', 'abandoned'])
 const bad = new Set(['stalled', 'rollingBack', 'rolledBack', 'abandoned', 'cancelled'])
 
 export const makeBoard = (paint: Paint): Board => {
-  const path: Stay[] = []
+  const told: Stay[] = []
   let rotation: JsonObject | null = null
+  // Where its event has not come: of a state that is ahead of the stream.
+  let ahead: Stay | null = null
+  const path = (): readonly Stay[] => [
+    { phase: 'planned', from: timeOf(textAt(rotation ?? {}, 'createdAt')) },
+    ...told.filter(({ phase }) => phase !== 'planned'),
+    ...(ahead === null || told.some(({ phase }) => phase === ahead?.phase) ? [] : [ahead]),
+  ]
   return {
     state(next, now) {
       rotation = next
       const phase = textAt(next, 'phase')
-      if (path.length === 0)
-        path.push({ phase: 'planned', from: timeOf(textAt(next, 'createdAt')) })
-      // Where a phase is there already, its event came before this reply.
-      if (!path.some((stay) => stay.phase === phase)) path.push({ phase, from: now.getTime() })
+      if (phase === 'planned') ahead = null
+      else if (ahead?.phase !== phase) ahead = { phase, from: now.getTime() }
     },
     event({ data }) {
       const { phase, at } = phaseOf(data)
-      const last = path.at(-1)
-      if (phase === '' || Number.isNaN(at)) return
-      if (last?.phase === phase) last.from = Math.min(last.from, at)
-      else path.push({ phase, from: at })
+      if (phase === '' || phase === told.at(-1)?.phase || Number.isNaN(at)) return
+      told.push({ phase, from: at })
     },
     frame(now, size) {
       if (rotation === null) return []
       const { id, key } = { id: textAt(rotation, 'id'), key: textAt(rotation, 'key') }
       const head = [`rotation/${id}  key/${key}  ${versions(rotation)}`].map(plain)
-      const passed = passedLines(path, now, paint)
-      const left = leftLines(rotation, path, paint)
+      const passed = passedLines(path(), now, paint)
+      const left = leftLines(rotation, path(), paint)
       const foot = footLines(rotation, now, paint)
       const hint = ends.has(textAt(rotation, 'phase'))
         ? []
