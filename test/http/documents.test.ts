@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { errorHelp } from '#domain/error-help.ts'
@@ -7,6 +8,8 @@ import { checkRoutes } from '#http/check-routes.ts'
 import { statusesOf } from '#http/documented.ts'
 import { route, type Route } from '#http/route.ts'
 import { strict } from '#http/schemas.ts'
+import { readYaml } from '#domain/yaml-document.ts'
+import { newAjv, type Json } from '../support/examples.ts'
 import { openApi, productRoutes, type Api } from '../support/http.ts'
 
 let api: Api
@@ -169,7 +172,8 @@ describe('pages', () => {
     const { text, headers, status } = await api.call('GET', '/docs', { token: null })
     expect(status).toBe(200)
     expect(headers['content-security-policy']).toMatch(/^default-src 'none'; style-src 'sha256-/)
-    expect(text).not.toMatch(/<script|https?:\/\/|src=|@import|url\(/)
+    expect(text).not.toMatch(/<(?:script|link|img|iframe|object|base|form)|\ssrc=|@import|url\(/)
+    for (const [, target] of text.matchAll(/href="([^"]*)"/g)) expect(target).toMatch(/^[/#]/)
     for (const { path } of productRoutes(api.house)) expect(text).toContain(path)
   })
 
@@ -181,6 +185,66 @@ describe('pages', () => {
     expect((await api.call('GET', '/schemas/nothing.v1.json', { token: null })).status).toBe(404)
   })
 })
+
+describe('the schemas for editors', () => {
+  const schemaOf = async (name: string): Promise<Json> =>
+    (await api.call('GET', `/schemas/${name}.v1.json`, { token: null })).json
+  const samples = readdirSync('policies').map((file) => join('policies', file))
+
+  test('accept every file in policies/, each under its own kind and as one of all', async () => {
+    expect(samples.length).toBeGreaterThan(1)
+    const any = newAjv().compile(await schemaOf('document'))
+    for (const file of samples) {
+      for (const { value } of readYaml(readFileSync(file, 'utf8')).documents) {
+        const kind = (value as Json).kind === 'RotationPolicy' ? 'policy' : (value as Json).kind
+        const own = newAjv().compile(await schemaOf(kind.toLowerCase()))
+        expect(own(value), `${file}: ${JSON.stringify(own.errors)}`).toBe(true)
+        expect(any(value), file).toBe(true)
+      }
+    }
+  })
+
+  const monthly = () => readYaml(readFileSync('policies/monthly.yaml', 'utf8')).documents[0]?.value
+  const typos: readonly (readonly [string, (policy: Json) => void])[] = [
+    ['a field of the spec', (p) => (p.spec.soke = '1h')],
+    ['a nested field', (p) => (p.spec.overlap = { mim: '24h' })],
+    ['a field beside it', (p) => (p.sepc = {})],
+    ['a duration', (p) => (p.spec.soak = '1 hour')],
+    ['a bare number', (p) => (p.spec.soak = 3600)],
+    ['a choice', (p) => (p.spec.retire = 'disabled')],
+    ['the kind', (p) => (p.kind = 'RotationPolcy')],
+    ['a name', (p) => (p.metadata.name = 'Monthly_1')],
+    ['a missing selector', (p) => delete p.spec.selector],
+  ]
+  test.each(typos)('refuse a typing error in %s', async (_what, spoil) => {
+    const policy = structuredClone(monthly())
+    spoil(policy)
+    for (const name of ['policy', 'document'])
+      expect(newAjv().compile(await schemaOf(name))(policy), name).toBe(false)
+  })
+
+  test('say what each field is, and where they are', async () => {
+    for (const name of ['policy', 'key', 'connection', 'consumer', 'document']) {
+      const { $id: id, description, ...schema } = await schemaOf(name)
+      expect(id).toBe(`/schemas/${name}.v1.json`)
+      expect(description).toMatch(/yaml-language-server/)
+      expect(undescribed(schema)).toEqual([])
+    }
+  })
+})
+
+/** Fields of which a reader learns nothing but the name. */
+const undescribed = (schema: Json, at = ''): string[] => {
+  if (typeof schema !== 'object' || schema === null) return []
+  const silent = Object.entries<Json>(schema.properties ?? {})
+    .filter(([, field]) => !field.title && !field.description && at !== '')
+    .map(([name]) => `${at}/${name}`)
+  const below = Object.entries<Json>(schema.properties ?? {}).flatMap(([name, field]) =>
+    undescribed(field, `${at}/${name}`),
+  )
+  const inside = [schema.items, ...(schema.anyOf ?? [])].flatMap((part) => undescribed(part, at))
+  return [...silent, ...below, ...inside]
+}
 
 describe('health', () => {
   test('livez answers', async () => {
