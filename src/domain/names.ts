@@ -34,12 +34,15 @@ export const labelKeySchema = Type.String({
     'a label key: letters, digits, inner . _ and -, at most 63, with an optional prefix such as rekey.dev/',
 })
 
+/** One line of it: no line breaks and tabs either. */
+export const oneLinePattern = freeTextPattern.replace(
+  '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f',
+  '\\u0000-\\u001f',
+)
+
 export const labelValueSchema = Type.String({
   maxLength: 128,
-  pattern: freeTextPattern.replace(
-    '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f',
-    '\\u0000-\\u001f',
-  ),
+  pattern: oneLinePattern,
   description: 'a label value: one line of at most 128 characters',
 })
 

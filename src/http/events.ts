@@ -29,6 +29,18 @@ export const mustAcceptEvents = (accept: string | undefined): void => {
   }
 }
 
+/** Of streams whose ids are those of audit events: with another one nobody knows where to go on. */
+export const mustBeEventId = (lastEventId: string | null): void => {
+  if (lastEventId === null) return
+  if (/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(lastEventId)) return
+  const detail = 'must be the id of an event of this stream'
+  throw new RekeyError('request.invalid', {
+    detail: `Last-Event-ID ${detail}.`,
+    hint: 'Leave it out to begin at the first event.',
+    errors: [{ pointer: '/headers/Last-Event-ID', detail }],
+  })
+}
+
 /** Ends when the source does, or the signal aborts. Throws only before the first byte. */
 export const sendEvents = async (
   reply: FastifyReply,

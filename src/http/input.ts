@@ -18,7 +18,10 @@ const paging = {
     }),
   ),
   cursor: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 2000, description: 'nextCursor of the page before' }),
+    Type.String({
+      pattern: '^[A-Za-z0-9_-]{1,2000}$',
+      description: 'nextCursor of the page before',
+    }),
   ),
 }
 const rehearsal = {

@@ -6,7 +6,6 @@ import { yamlMediaTypes } from './body.ts'
 import { etagPattern } from './preconditions.ts'
 import { exampleParams } from './examples.ts'
 import {
-  bodySchema,
   mapNamed,
   paramsSchema,
   propertiesOf,
@@ -75,7 +74,7 @@ export const openapiOf = (routes: readonly Route[], about: About): Schema => {
 }
 
 const operationOf = (route: Route, around: Surroundings): Schema => {
-  const body = route.body === null ? null : bodySchema(route)
+  const body = route.shownBody
   return {
     operationId: route.operationId,
     summary: route.summary,
@@ -194,7 +193,7 @@ const headersOf = (route: Route): readonly Schema[] =>
         required: needed,
         description,
         schema,
-        ...(needed ? { example: exampleHeaders[name] } : {}),
+        ...(needed || name === 'If-Match' ? { example: exampleHeaders[name] } : {}),
       }
     })
 

@@ -6,7 +6,7 @@ import type { Precondition } from '#domain/precondition.ts'
 export const etagOf = (revision: number): string => `"${revision}"`
 
 /** What If-Match takes: tags with their quotes, or `*`. */
-export const etagPattern = '^\\s*(?:\\*|"[^"]*"(?:\\s*,\\s*"[^"]*")*)\\s*$'
+export const etagPattern = '^(?:\\*|"[0-9]{1,16}"(?:, ?"[0-9]{1,16}")*)$'
 
 const tag = /^\s*"([^"]*)"\s*$/
 

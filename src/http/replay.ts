@@ -33,7 +33,7 @@ export const readIdempotencyKey = (route: Route, header: string | undefined): st
       hint: 'Send a new random value for each new request, and the same one when you repeat it.',
     })
   }
-  const key = /^"(.*)"$/.exec(header)?.[1] ?? header
+  const key = /^"(.+)"$/.exec(header)?.[1] ?? header
   if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
     const detail = '1 to 255 visible ASCII characters'
     throw new RekeyError('request.invalid', {

@@ -131,6 +131,8 @@ export interface RouteSpec<
   readonly params?: P
   readonly query?: Q
   readonly body?: B
+  /** Documented instead of `body`, where the use case reads the body itself. */
+  readonly shownBody?: TSchema
   /** The body may be `application/yaml` too; problems then carry line and column. `stream`: the text of several documents,
    *  which the handler gets as `{documents: text}`. */
   readonly yaml?: true | 'stream'
@@ -169,6 +171,7 @@ export interface Route extends Described {
   readonly params: TSchema | null
   readonly query: TSchema | null
   readonly body: TSchema | null
+  readonly shownBody: TSchema | null
   readonly yaml: boolean | 'stream'
   readonly bodyLimit: number
   readonly list: boolean
@@ -215,6 +218,7 @@ export const route = <
     params: spec.params ?? null,
     query: spec.query ?? null,
     body: spec.body ?? null,
+    shownBody: spec.shownBody ?? spec.body ?? null,
     yaml: spec.yaml ?? false,
     bodyLimit: spec.bodyLimit ?? megabyte,
     list: spec.list ?? false,
@@ -310,6 +314,7 @@ const reading = (spec: Described) => ({
   ...described(spec),
   query: null,
   body: null,
+  shownBody: null,
   yaml: false,
   bodyLimit: megabyte,
   list: false,

@@ -51,10 +51,15 @@ export const typeHtml = (schema: unknown): string => {
   if (Array.isArray(options))
     return `one of ${options.map((o) => `<code>${escapeHtml(String(o))}</code>`).join(', ')}`
   if (Array.isArray(anyOf)) return [...new Set(anyOf.map(typeHtml))].join(' or ')
-  const base = items === undefined ? String(type ?? 'anything') : `list of ${typeHtml(items)}`
+  const base = items === undefined ? namesOf(type) : `list of ${typeHtml(items)}`
   const more = [
     typeof format === 'string' ? escapeHtml(format) : '',
     usual === undefined ? '' : `default <code>${escapeHtml(JSON.stringify(usual))}</code>`,
   ].filter((part) => part !== '')
   return more.length === 0 ? base : `${base} (${more.join(', ')})`
+}
+
+const namesOf = (type: unknown): string => {
+  const names = [type].flat().filter((name) => typeof name === 'string')
+  return names.length === 0 ? 'anything' : names.join(' or ')
 }

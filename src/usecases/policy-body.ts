@@ -40,6 +40,9 @@ const fileSchema = Type.Object(
   strict,
 )
 
+/** All three, for the document: `readPolicyBody` tells a fault in the words of the one that was sent. */
+export const policyBodySchema = Type.Union([flatSchema, nestedSchema, fileSchema])
+
 type Loose = Readonly<Record<string, unknown>>
 
 /** Throws `request.invalid` with a pointer for each fault. */

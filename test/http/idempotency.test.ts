@@ -32,8 +32,10 @@ const effectRoutes = (house: House): readonly Route[] => {
       handler: async ({ ledger, actor, body }) => {
         if (world.refuse === 'before') throw new RekeyError('rotation.inProgress')
         const id = house.ids.next()
+        // Its own, also when the test gives the next request another one before this transaction begins.
+        const { hold } = world
         await ledger.commit(actor, async () => {
-          await world.hold
+          await hold
           return {
             value: null,
             audit: [
@@ -305,12 +307,12 @@ describe('a crash', () => {
 })
 
 test('what has expired is deleted, a few at a time', async () => {
-  await api.house.clock.turnDatabase(25 * 3_600_000)
-  await post('/v1/effects', newKey())
   const count = async () =>
     Number((await api.house.sql('SELECT count(*)::int AS n FROM app.idempotency'))[0]?.['n'])
-  const before = await count()
-  expect(before).toBeGreaterThan(3)
+  // Before they expire: the server's own housekeeping deletes them too.
+  expect(await count()).toBeGreaterThan(3)
+  await api.house.clock.turnDatabase(25 * 3_600_000)
+  await post('/v1/effects', newKey())
   expect(await api.house.idempotency.purge(2)).toBeLessThanOrEqual(2)
   await api.house.idempotency.purge(1000)
   expect(await count()).toBe(1)

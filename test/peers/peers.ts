@@ -9,12 +9,13 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { runCommand, which } from './run-command.ts'
+import { runCommand, which, type Ran } from './run-command.ts'
 
 export interface Peer {
   readonly title: string
@@ -32,6 +33,8 @@ const root = join(import.meta.dirname, '..', '..')
 const peersDir = join(root, '.peers')
 const vaultBinary = join(peersDir, 'bin', 'vault')
 const promtoolBinary = join(peersDir, 'bin', 'promtool')
+const fuzzerDir = join(peersDir, 'schemathesis')
+const fuzzerPins = join(import.meta.dirname, 'schemathesis', 'requirements.txt')
 
 const goFolders = ['/usr/local/go/bin', '/usr/lib/go/bin']
 const isRoot = (): boolean => process.getuid?.() === 0
@@ -65,6 +68,15 @@ export const peers = {
         ? { can: false, why: 'promtool is not on PATH: install Prometheus' }
         : { can: true, by: 'apt-get download prometheus, unpacked' },
     make: makePromtool,
+  },
+  schemathesis: {
+    title: 'Schemathesis 4.32.5',
+    find: () => findSchemathesis(),
+    means: () =>
+      python() === null && !(isRoot() && which('apt-get') !== null)
+        ? { can: false, why: 'Python 3.11 or newer is not installed' }
+        : { can: true, by: 'pip install into .peers/schemathesis (half a minute)' },
+    make: makeSchemathesis,
   },
 } as const satisfies Record<string, Peer>
 
@@ -131,6 +143,52 @@ async function aptGet(
   await runCommand('apt-get', ['update'], { ...at, what: `${what}: apt-get update` })
   const again = await runCommand('apt-get', args, { ...at, what: `${what}: apt-get` })
   if (again.code !== 0) throw new Error(`apt-get ended with ${again.code}:\n${again.tail}`)
+}
+
+/** The one that our pins describe: a copy of them lies beside it. */
+function findSchemathesis(): string | null {
+  const binary = join(fuzzerDir, 'bin', 'schemathesis')
+  const installed = join(fuzzerDir, 'requirements.txt')
+  if (!isExecutable(binary) || !existsSync(installed)) return null
+  return readFileSync(installed, 'utf8') === readFileSync(fuzzerPins, 'utf8') ? binary : null
+}
+
+const python = (): string | null =>
+  ['python3.14', 'python3.13', 'python3.12', 'python3.11', 'python3']
+    .map((name) => which(name))
+    .find((path) => path !== null) ?? null
+
+/** A virtual environment of its own, from wheels whose hashes are pinned. */
+async function makeSchemathesis(say: (line: string) => void): Promise<void> {
+  mkdirSync(peersDir, { recursive: true })
+  rmSync(fuzzerDir, { recursive: true, force: true })
+  const made = await makeVenv(say)
+  if (made.code !== 0) {
+    const env = { DEBIAN_FRONTEND: 'noninteractive' }
+    const packages = ['install', '-y', '--no-install-recommends', 'python3', 'python3-venv']
+    if (!isRoot() || which('apt-get') === null)
+      throw new Error(`python3 -m venv ended with ${made.code}:\n${made.tail}`)
+    await runCommand('apt-get', ['update'], { env, say, what: 'schemathesis: apt-get update' })
+    await runCommand('apt-get', packages, { env, say, what: 'schemathesis: apt-get install' })
+    const again = await makeVenv(say)
+    if (again.code !== 0)
+      throw new Error(`python3 -m venv ended with ${again.code}:\n${again.tail}`)
+  }
+  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check']
+  const ran = await runCommand(
+    join(fuzzerDir, 'bin', 'python'),
+    [...pip, '--require-hashes', '--only-binary', ':all:', '-r', fuzzerPins],
+    { say, what: 'schemathesis: pip install' },
+  )
+  if (ran.code !== 0) throw new Error(`pip install ended with ${ran.code}:\n${ran.tail}`)
+  copyFileSync(fuzzerPins, join(fuzzerDir, 'requirements.txt'))
+}
+
+const makeVenv = async (say: (line: string) => void): Promise<Ran> => {
+  const binary = python()
+  return binary === null
+    ? { code: 127, tail: 'there is no python3' }
+    : runCommand(binary, ['-m', 'venv', fuzzerDir], { say, what: 'schemathesis: venv' })
 }
 
 function embeddedPostgres(): string | null {

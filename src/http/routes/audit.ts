@@ -53,7 +53,11 @@ const present = ({ body, receipt, recordedAt }: StoredEvent) => ({
   receipt,
 })
 
-const id = Type.String({ minLength: 1, maxLength: 200 })
+const id = Type.String({
+  minLength: 1,
+  maxLength: 200,
+  pattern: '^[^\\s\\u0000-\\u001f\\u007f-\\u009f]+$',
+})
 
 export const auditRoutes = (deps: AuditRoutesDeps): readonly Route[] => [
   route({

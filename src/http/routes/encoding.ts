@@ -1,7 +1,18 @@
 // Bytes in JSON.
 
+import { Type } from 'typebox'
 import { RekeyError } from '#domain/errors.ts'
 import type { Secret } from '#domain/secret.ts'
+
+/** RFC 4648 §4, with padding, and nothing in the bits that the padding leaves over. */
+export const base64Schema = (maxLength: number) =>
+  Type.String({
+    maxLength,
+    pattern:
+      '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$',
+    contentEncoding: 'base64',
+    description: 'base64 with padding',
+  })
 
 /** Strict base64 (RFC 4648 §4, with padding): what Buffer would skip silently is refused. */
 export const fromBase64 = (text: string, pointer: string): Uint8Array => {

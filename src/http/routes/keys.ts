@@ -17,7 +17,7 @@ import type { Tally } from '#usecases/tally.ts'
 import { operateKey, readValue } from '#usecases/use-key.ts'
 import { type Route, route } from '../route.ts'
 import { listOf, momentSchema, nameParams, nullable, strict } from '../schemas.ts'
-import { fromBase64, shownValue } from './encoding.ts'
+import { base64Schema, fromBase64, shownValue } from './encoding.ts'
 import {
   deletedBody,
   deletedSchema,
@@ -447,7 +447,7 @@ const operation = (
     dryRun: false,
     params: nameParams,
     body: strict({
-      input: Type.String({ maxLength: 700_000, description: 'base64' }),
+      input: base64Schema(700_000),
       version: Type.Optional(Type.Integer({ minimum: 1 })),
     }),
     replies: {

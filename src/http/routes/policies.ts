@@ -8,6 +8,7 @@ import { policySpecSchema } from '#domain/policy-schema.ts'
 import type { Clock } from '#domain/ports.ts'
 import type { Provider } from '#domain/provider.ts'
 import { deletePolicy } from '#usecases/delete-policy.ts'
+import { policyBodySchema } from '#usecases/policy-body.ts'
 import { scopedPolicy } from '#usecases/policy-rights.ts'
 import {
   countSelected,
@@ -70,11 +71,10 @@ const policySchema = strict(
 )
 
 /** The use case reads the body: it takes three forms, and tells each fault with the pointer of the form that was sent. */
-const policyBody = Type.Record(Type.String(), Type.Unknown(), {
-  additionalProperties: false,
-  description:
-    'The fields of a policy beside name, labels and annotations; or those under `spec`; or a whole document with apiVersion, kind, metadata and spec as in a file. The schema of the document is at /schemas/policy.v1.json.',
-})
+const bodyForms =
+  'Takes the fields of a policy beside name, labels and annotations; or those under `spec`; or a whole document as in a file.'
+
+const policyBody = Type.Record(Type.String(), Type.Unknown(), { additionalProperties: false })
 
 const present = (
   policy: Policy,
@@ -130,8 +130,10 @@ export const policyRoutes = (deps: PolicyRoutesDeps): readonly Route[] => {
       operationId: 'createPolicy',
       tag: 'policies',
       summary: 'Create a policy',
+      description: bodyForms,
       access: ['operator'],
       body: policyBody,
+      shownBody: policyBodySchema,
       yaml: true,
       replies: { 201: policySchema },
       errors: writeErrors,
@@ -188,9 +190,11 @@ export const policyRoutes = (deps: PolicyRoutesDeps): readonly Route[] => {
       operationId: 'putPolicy',
       tag: 'policies',
       summary: 'Create or replace a policy',
+      description: bodyForms,
       access: ['operator'],
       params: nameParams,
       body: policyBody,
+      shownBody: policyBodySchema,
       yaml: true,
       replies: { 200: policySchema, 201: policySchema },
       errors: writeErrors,

@@ -18,7 +18,7 @@ export const problemRoutes: readonly Route[] = [
     operationId: 'getProblem',
     tag: 'documents',
     summary: 'What an error code means',
-    params: strict({ code: Type.String({ maxLength: 100 }) }),
+    params: strict({ code: Type.String({ pattern: '^[A-Za-z.]{1,100}$' }) }),
     replies: { 200: Type.String() },
     mediaTypes: ['text/html'],
     examples: [{ params: { code: 'policy.overlap' } }],

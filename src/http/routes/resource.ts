@@ -3,7 +3,7 @@
 
 import { Type, type TProperties } from 'typebox'
 import { RekeyError } from '#domain/errors.ts'
-import { nameSchema } from '#domain/names.ts'
+import { labelKeyPattern, oneLinePattern, nameSchema } from '#domain/names.ts'
 import { momentSchema, nullable, strict } from '../schemas.ts'
 
 export const ignored = {
@@ -55,10 +55,12 @@ export const timesOf = (row: {
 export const deletedSchema = strict({ name: Type.String(), deleted: Type.Literal(true) })
 export const deletedBody = (name: string) => ({ name, deleted: true as const })
 
+const labelPairPattern = `${labelKeyPattern.replace(/\$$/, '')}=${oneLinePattern.replace(/^\^/, '')}`
+
 /** `?label=team=payments`, several times for several labels. */
 export const labelQuery = Type.Optional(
   Type.Array(
-    Type.String({ pattern: '^[^=]+=.*$', maxLength: 400, description: 'a label as key=value' }),
+    Type.String({ pattern: labelPairPattern, maxLength: 400, description: 'a label as key=value' }),
     { maxItems: 32 },
   ),
 )

@@ -18,6 +18,7 @@ import {
   makeRollback,
   type SteerDeps,
 } from '#usecases/steer-rotation.ts'
+import { mustBeEventId } from '../events.ts'
 import { eventRoute, type EventContext, type Route, route, type ServerEvent } from '../route.ts'
 import { idParams, listOf, momentSchema, nullable, strict } from '../schemas.ts'
 
@@ -354,6 +355,7 @@ async function* follow(
   deps: RotationRoutesDeps,
   { ledger, actor, params, lastEventId, signal }: EventContext<{ id: string }>,
 ): AsyncIterable<ServerEvent> {
+  mustBeEventId(lastEventId)
   await makeGetRotation(ledger)(actor, params.id)
   let after = lastEventId
   while (!signal.aborted) {
