@@ -53,7 +53,7 @@ import { makeWatchHighWater } from '#usecases/watch-high-water.ts'
 import { openDoorbell } from '#worker/doorbell.ts'
 import { type RunningWorker, startWorker } from '#worker/worker.ts'
 import type { Config } from './config.ts'
-import { framesOf, nameOf, openMetrics, openObservability } from './observability.ts'
+import { nameOf, openMetrics, openObservability } from './observability.ts'
 
 export const version: string = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
@@ -194,24 +194,6 @@ export const startApp = async ({
     let worker: RunningWorker | null = null
     if (roles.worker) {
       const plan = { types: keyTypes, hashJson }
-      const advance = makeAdvanceRotation(
-        {
-          ledger,
-          timers,
-          world: { sessions, types: keyTypes, fetch: webhooks.fetch, send },
-          clock,
-          ids,
-        },
-        {
-          instance,
-          bell,
-          report: (rotationId, error) => {
-            meter.add('rekey_worker_faults_total', { where: 'step' })
-            const fields = { rotationId, error: nameOf(error), at: framesOf(error) }
-            log.warn(fields, 'a step failed; it is tried again')
-          },
-        },
-      )
       worker = startWorker(
         {
           queue,
@@ -220,8 +202,28 @@ export const startApp = async ({
           clock,
           meter,
           jobs: {
-            advanceRotation: observeAdvance(advance, tracer, createTraceparents(database)),
-            renewLeases: advance.renewLeases,
+            advanceRotation: observeAdvance(
+              makeAdvanceRotation(
+                {
+                  ledger,
+                  timers,
+                  world: { sessions, types: keyTypes, fetch: webhooks.fetch, send },
+                  clock,
+                  ids,
+                },
+                {
+                  instance,
+                  bell,
+                  report: (rotationId, error) => {
+                    meter.add('rekey_worker_faults_total', { where: 'step' })
+                    const fields = { rotationId, error: nameOf(error) }
+                    log.warn(fields, 'a step failed; it is tried again')
+                  },
+                },
+              ),
+              tracer,
+              createTraceparents(database),
+            ),
             planRotations: makePlanRotations({ ledger, timers, ids, ...plan }, instance),
             deliverToSinks: makeDeliverToSinks({ ledger, outbox, send, ids, clock }),
             reconcileKeys: makeReconcileKeys({
@@ -238,6 +240,7 @@ export const startApp = async ({
           },
         },
         {
+          instance,
           leaseMs,
           concurrency,
           every,

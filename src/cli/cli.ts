@@ -12,6 +12,8 @@ import { addApprove } from './commands/approve.ts'
 import { addCancel } from './commands/cancel.ts'
 import { addCompletion } from './commands/completion.ts'
 import { addDescribe } from './commands/describe.ts'
+import { addDiff } from './commands/diff.ts'
+import { addExplain } from './commands/explain.ts'
 import { addFreeze } from './commands/freeze.ts'
 import { addGet } from './commands/get.ts'
 import { addLogs } from './commands/logs.ts'
@@ -23,7 +25,7 @@ import { addSchedule } from './commands/schedule.ts'
 import { addValidate } from './commands/validate.ts'
 import { addWhoami } from './commands/whoami.ts'
 import { exitCodes, exitMeanings, type ExitName } from './exit-codes.ts'
-import { Failure, isFailure, usage } from './failure.ts'
+import { Failure, isFailure, Leave, usage } from './failure.ts'
 import { plainLines } from './human.ts'
 import type { CliIo } from './io.ts'
 import { wantsJson } from './output.ts'
@@ -33,7 +35,7 @@ import { makeShell } from './shell.ts'
 
 /** Headings of `--help`, in the order of a day's work. */
 const verbs = {
-  'Policies as files:': [addValidate, addApply],
+  'Policies as files:': [addValidate, addDiff, addApply, addExplain],
   'See:': [addGet, addDescribe, addSchedule, addLogs, addWhoami],
   'Rotate:': [
     addRotate,
@@ -93,6 +95,7 @@ export const runCli = async (
     return exitCodes.ok
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok
+    if (error instanceof Leave) return exitCodes[error.exit]
     // Help on stderr, because nothing was asked for.
     if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.usage
     const failure = toFailure(error, argv, program)

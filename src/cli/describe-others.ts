@@ -1,13 +1,13 @@
 // Policies, connections, consumers and sinks in full.
 
 import type { JsonObject } from '#domain/json.ts'
+import { specOf } from '#domain/resource-document.ts'
 import type { Client, Query } from './client.ts'
 import { segment } from './segment.ts'
 import type { Described } from './commands/describe.ts'
 import { moment, orDash, plain, plainLines } from './human.ts'
 import { kinds } from './kinds.ts'
 import { at, isObject, labelsText, objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
-import { specOf } from './policy-document.ts'
 import { section, sheet } from './sheet.ts'
 import type { Run } from './shell.ts'
 import { table } from './table.ts'

@@ -48,6 +48,17 @@ export class Failure extends Error {
   }
 }
 
+/** Not a failure: everything was printed, and the exit code says more than success. */
+export class Leave extends Error {
+  readonly exit: ExitName
+
+  constructor(exit: ExitName) {
+    super(exit)
+    this.name = 'Leave'
+    this.exit = exit
+  }
+}
+
 export const isFailure = (e: unknown, code?: string): e is Failure =>
   e instanceof Failure && (code === undefined || e.info.code === code)
 

@@ -1,8 +1,8 @@
 // What `get` can list: where each kind is found, which filters the server takes, and its columns. One entry a kind.
 
 import type { JsonObject } from '#domain/json.ts'
+import { specOf } from '#domain/resource-document.ts'
 import { age, moment, orDash } from './human.ts'
-import { specOf } from './policy-document.ts'
 import { at, labelsText, listAt, textAt, textsAt } from './read-json.ts'
 import { kindNames, type Plural } from './reference.ts'
 import type { Column } from './table.ts'

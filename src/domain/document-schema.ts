@@ -1,10 +1,9 @@
 // The envelope of every document in a file.
 
 import { Type, type TSchema } from 'typebox'
+import { documentApiVersion } from './api-version.ts'
 import { field, maybe, strict } from './fields.ts'
 import { annotationsSchema, labelsSchema, nameSchema } from './names.ts'
-
-export const documentApiVersion = 'rekey.dev/v1'
 
 const named = {
   name: field('what it is called: unique among its kind', nameSchema),

@@ -1,8 +1,8 @@
 // A resource as the document that a file may hold: what the API says about it (`status`, receipts) is left out, and so is
 // what would say the same where it was not written. Applying it again changes nothing.
 
+import { documentApiVersion } from './api-version.ts'
 import type { DocumentKind } from './document-kinds.ts'
-import { documentApiVersion } from './document-schema.ts'
 import type { Json, JsonObject } from './json.ts'
 
 /** What is no field of the spec in the API's form of a resource, where the spec lies flat. */

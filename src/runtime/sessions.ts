@@ -6,7 +6,6 @@ import { RekeyError } from '#domain/errors.ts'
 import type { Key } from '#domain/key.ts'
 import type { Clock, Ids, Ledger, Sessions } from '#domain/ports.ts'
 import type { Material, Provider, Session, VaultStore } from '#domain/provider.ts'
-import { boundedSession } from './bounded-session.ts'
 import type { Credentials } from './credentials.ts'
 import type { Egress } from './egress.ts'
 import { makeSafeFetch, type SafeFetch } from './safe-fetch.ts'
@@ -72,7 +71,7 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
       endpoints.map((endpoint) => deps.egress.resolve(new URL(endpoint), 'provider', { insecure })),
     ).catch(unreachable)
     const http = makeSafeFetch({ egress: deps.egress, kind: 'provider', insecure })
-    const adapter = provider.connect({
+    const session = provider.connect({
       connection: connection.name,
       settings: connection.settings,
       credential,
@@ -83,7 +82,6 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
         vault: deps.host.vault,
       },
     })
-    const session = boundedSession(adapter)
     kept.set(connection.name, { stamp: now, session, http })
     if (old) retire(old)
     return session

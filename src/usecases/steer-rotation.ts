@@ -278,7 +278,6 @@ const say = async (
     ...what,
     rotationId: rotation.id,
     phase: rotation.phase,
-    passageAt: rotation.passageAt,
     principalId: actor.id,
     principalName: actor.name,
     approver: hasRole(actor, 'approver'),

@@ -79,10 +79,6 @@ const rules: readonly RouteRule[] = [
   rule('GET', '/v1/keys/{name}/versions'),
   rule('GET', '/v1/policies', { list: true }),
   rule('GET', '/v1/policies/{name}'),
-  rule('PUT', '/v1/policies/{name}', {
-    precondition: true,
-    body: ['apiVersion', 'kind', 'metadata', 'spec'],
-  }),
   ...['connections', 'consumers', 'sinks'].flatMap((kind) => [
     rule('GET', `/v1/${kind}`, { list: true }),
     rule('GET', `/v1/${kind}/{name}`),
@@ -345,7 +341,7 @@ const answerTo = (standIn: StandIn, seen: Seen): Answer => {
     return called === ''
       ? page(standIn, seen, keysFor(standIn, seen))
       : one(standIn.keys.get(called))
-  if (kind === 'policies') return policies(standIn, seen, called, dryRun)
+  if (kind === 'policies') return policies(standIn, seen, called)
   if (kind === 'rotations') return rotations(standIn, seen, called, sub, dryRun)
   if (kind === 'freeze') return freeze(standIn, seen, dryRun)
   if (kind === 'schedule' && seen.headers.accept?.startsWith('text/calendar') === true) {
@@ -407,40 +403,14 @@ const refusedPrecondition = (seen: Seen, revision: number | null): Answer | null
   return match === `"${revision}"` || match === '*' ? null : problem('precondition.failed')
 }
 
-const policies = (standIn: StandIn, seen: Seen, called: string, dryRun: boolean): Answer => {
+const policies = (standIn: StandIn, seen: Seen, called: string): Answer => {
   const live = standIn.policies.get(called)
-  if (seen.method === 'GET') {
-    if (called === '')
-      return page(
-        standIn,
-        seen,
-        [...standIn.policies.values()].map(({ resource }) => resource),
-      )
-    return one(live?.resource, live?.revision)
-  }
-  const refused = refusedPrecondition(seen, live?.revision ?? null)
-  if (refused !== null) return refused
-  const metadata = seen.body['metadata'] as Thing
-  if (metadata['name'] !== called) return problem('request.invalid')
-  // The API shows the fields of the spec flat.
-  const body = {
-    name: called,
-    labels: metadata['labels'] ?? {},
-    annotations: metadata['annotations'] ?? {},
-    ...(seen.body['spec'] as Thing),
-  }
-  const same =
-    live !== undefined &&
-    JSON.stringify({ ...live.resource, status: undefined }) === JSON.stringify(body)
-  const revision = live === undefined ? 1 : same ? live.revision : live.revision + 1
-  const resource = { ...body, status: { revision, warnings: [] } }
-  if (dryRun) return { status: 200, body: { dryRun: true, ...resource } }
-  standIn.policies.set(called, { revision, resource })
-  return {
-    status: live === undefined ? 201 : 200,
-    body: resource,
-    headers: { etag: `"${revision}"` },
-  }
+  if (called !== '') return one(live?.resource, live?.revision)
+  return page(
+    standIn,
+    seen,
+    [...standIn.policies.values()].map(({ resource }) => resource),
+  )
 }
 
 const rotations = (

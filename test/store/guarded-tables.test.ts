@@ -80,7 +80,6 @@ beforeAll(async () => {
       kind: 'approval',
       gate: null,
       phase: 'planned',
-      passageAt: at,
       principalId: 'a',
       principalName: 'a',
       approver: true,

@@ -10,7 +10,7 @@ export const faultKinds = [
   'killed after',
 ] as const
 export type FaultKind = (typeof faultKinds)[number]
-export type FaultyMethod = 'mint' | 'promote' | 'suspend' | 'reinstate' | 'retire'
+export type FaultyMethod = 'create' | 'mint' | 'promote' | 'suspend' | 'reinstate' | 'retire'
 
 export interface FaultPlan {
   /** The next call of this method meets the fault; those after it do not. */
@@ -68,6 +68,7 @@ export const makeFaultPlan = (): FaultPlan => {
     met: () => met,
     wrap: (session) => ({
       ...session,
+      create: (order, call) => through('create', () => session.create(order, call)),
       mint: (order, call: Call) => through('mint', () => session.mint(order, call)),
       promote: (order, call) => through('promote', () => session.promote(order, call)),
       suspend: (object, version, call) =>
@@ -80,20 +81,5 @@ export const makeFaultPlan = (): FaultPlan => {
   }
 }
 
-/** Methods that take the place of a session's own until they are taken away. */
-export const makeStandIns = () => {
-  let over: (session: Session) => Partial<Session> = () => ({})
-  return {
-    /** Sessions that are opened from now on have these. */
-    put: (next: (session: Session) => Partial<Session>): void => {
-      over = next
-    },
-    away: (): void => {
-      over = () => ({})
-    },
-    wrap: (session: Session): Session => ({ ...session, ...over(session) }),
-  }
-}
-
 /** A process that was killed in the middle of a call never goes on. */
-export const forever = <T>(): Promise<T> => new Promise(() => {})
+const forever = <T>(): Promise<T> => new Promise(() => {})

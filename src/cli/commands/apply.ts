@@ -1,171 +1,106 @@
-// `rekey apply -f policies/`: all files are checked before anything is sent; then each document by itself, in the order of
-// the files. One that is refused does not keep the others back; the exit code says that it was done in part.
+// `rekey apply -f policies/`: makes a plan, shows it, asks, and applies exactly that. `rekey apply plan/ID` applies one that
+// was made before: after an approval, or to go on with its keys.
 
 import type { Command } from 'commander'
 import type { JsonObject } from '#domain/json.ts'
-import type { Client } from '../client.ts'
-import type { LocatedDocument } from '../documents.ts'
-import { Failure, isFailure, usage } from '../failure.ts'
-import { plain } from '../human.ts'
+import { usage } from '../failure.ts'
 import { show, withOutput } from '../output.ts'
-import type { Put } from '../put-policy.ts'
-import { textsAt } from '../read-json.ts'
-import { failureText } from '../render-failure.ts'
+import { allowedBy, type FileOptions, planFiles, withAllowances, withFiles } from '../plan-files.ts'
+import { isChange, itemReference, planText } from '../plan-text.ts'
+import { objectAt, objectsAt, textAt } from '../read-json.ts'
 import type { Run, Shell } from '../shell.ts'
 import { lines } from '../table.ts'
+import { paintFor } from '../paint.ts'
 
-interface Options {
-  readonly file: readonly string[]
+interface Options extends FileOptions {
   readonly dryRun?: true
-}
-
-interface Applied {
-  readonly document: LocatedDocument
-  readonly outcome: Put | Failure
+  readonly yes?: true
 }
 
 export const addApply = (program: Command, shell: Shell): void => {
-  const command = withOutput(program.command('apply'))
-    .summary('create or replace policies from files')
+  const command = withAllowances(withFiles(withOutput(program.command('apply'))))
+    .argument('[plan]', 'plan/ID: a plan that was made before')
+    .summary('do what files say')
     .description(
-      'Create or replace policies from files. Everything is checked before anything is sent; nothing is deleted.\n' +
-        'Exit code 6: some documents were applied, others refused.',
+      'Make a plan of files, show it, ask, and do exactly that, all of it or nothing. New keys are registered afterwards, one by one.\n' +
+        'Exit code 6: some keys were refused, the rest is done. 7: somebody else must approve the plan first.',
     )
-    .requiredOption('-f, --file <path...>', 'files, directories, or - for standard input')
-    .option('--dry-run', 'check everything and change nothing')
-  command.action((options: Options) =>
-    shell.act(command, { doing: `apply ${options.file.join(' ')}` }, (run) => apply(run, options)),
+    .option('--dry-run', 'show the plan and change nothing')
+    .option('-y, --yes', 'do not ask')
+  command.action((plan: string | undefined, options: Options) =>
+    shell.act(
+      command,
+      {
+        doing: `apply ${plan ?? options.file?.join(' ') ?? ''}`.trim(),
+        detached: 'what was begun at the server goes on; run the same command to see and finish it',
+      },
+      (run) => apply(run, plan, options),
+    ),
   )
 }
 
-const apply = async (run: Run, options: Options): Promise<void> => {
-  const { checkSources, readSources } = await import('../documents.ts')
+const apply = async (run: Run, reference: string | undefined, options: Options): Promise<void> => {
+  if ((reference === undefined) === (options.file === undefined)) {
+    throw usage('say either which files (-f) or which plan (plan/ID)')
+  }
+  const steps = await import('../apply-plan.ts')
   const dryRun = options.dryRun === true
-  const { documents, warnings } = await checkSources(
-    run.io,
-    await readSources(run.io, options.file),
-  )
-  for (const warning of warnings) run.talk(`warning: ${warning}`)
-  const other = documents.find(({ kind }) => kind !== 'RotationPolicy')
-  if (other)
-    throw usage(`${other.file.name}: ${other.kind} ${other.name}: only policies are applied`)
+  const { plan, fileOf } =
+    reference === undefined
+      ? await planFiles(run, options, { allow: allowedBy(options), dryRun })
+      : { plan: await planNamed(run, steps.planIdOf(reference)), fileOf: new Map<string, string>() }
+  if (dryRun) return showDry(run, plan)
+  steps.showPlan(run, plan)
+  if (reference === undefined) steps.mustNotWait(plan)
+  await steps.confirmPlan(run, plan, options.yes === true)
+  const idle = reference === undefined && !objectsAt(plan, 'items').some(hasWork)
+  const applied = idle ? plan : await steps.applyPlan(run, plan)
+  await showApplied(run, applied, fileOf)
+  steps.mustBeDone(applied)
+}
+
+/** Also a key that is unchanged, and whose object is still being made. */
+const hasWork = (item: JsonObject): boolean =>
+  isChange(item) || objectsAt(item, 'effects').length > 0
+
+const planNamed = async (run: Run, id: string): Promise<JsonObject> => {
   const client = await run.client()
-  const applied: Applied[] = []
-  for (const document of documents) {
-    const outcome = await attempt(client, document, dryRun)
-    applied.push({ document, outcome })
-    if (!(outcome instanceof Failure)) {
-      // What is found out against the keys that there are, beside what the file says by itself.
-      for (const warning of textsAt(outcome.policy, 'status', 'warnings')) {
-        if (!document.warnings.includes(warning))
-          run.talk(`warning: ${document.file.name}: ${document.name}: ${plain(warning)}`)
-      }
-    }
-    // What ends one by the network, the token or Ctrl-C ends them all.
-    if (
-      outcome instanceof Failure &&
-      ['unreachable', 'rights', 'interrupted'].includes(outcome.info.exit)
-    )
-      break
-  }
-  await present(run, applied, dryRun)
-  const failed = applied.flatMap(({ outcome }) => (outcome instanceof Failure ? [outcome] : []))
-  if (failed.length > 0) throw await summary(applied, failed, documents.length, dryRun)
+  return objectAt((await client.send({ method: 'GET', path: `/v1/plans/${id}` })).body)
 }
 
-const attempt = async (
-  client: Client,
-  document: LocatedDocument,
-  dryRun: boolean,
-): Promise<Put | Failure> => {
-  const { putPolicy } = await import('../put-policy.ts')
-  try {
-    return await putPolicy(
-      client,
-      { name: document.name, document: document.value as JsonObject },
-      dryRun,
-    )
-  } catch (error) {
-    if (!isFailure(error)) throw error
-    return error.with({
-      doing: `apply policy/${document.name}`,
-      ...(await placed(error, document)),
-    })
-  }
-}
-
-/** The places of a refusal in the file that was sent, with carets. */
-const placed = async (
-  failure: Failure,
-  document: LocatedDocument,
-): Promise<{ readonly shown?: string }> => {
-  const places = failure.info.errors ?? []
-  if (places.length === 0) return {}
-  const { excerpts } = await import('../documents.ts')
-  const issues = places.map(({ pointer, detail }) =>
-    document.place({ code: failure.info.code as 'request.invalid', detail, pointer }),
-  )
-  return { shown: await excerpts([document.file], issues) }
-}
-
-const present = (run: Run, applied: readonly Applied[], dryRun: boolean): Promise<void> => {
-  const rows = applied.map(({ document, outcome }) => ({
-    kind: document.kind,
-    name: document.name,
-    file: document.file.name,
-    result: outcome instanceof Failure ? 'failed' : outcome.result,
-  }))
-  return show(run, {
-    json: { dryRun, items: rows },
-    names: rows.flatMap(({ name, result }) => (result === 'failed' ? [] : [`policy/${name}`])),
-    text: () =>
-      lines(
-        rows.map(({ name, result, file }) => [
-          `policy/${name}`,
-          dryRun ? `would be ${result}` : result,
-          file,
-        ]),
-      ),
+const showDry = (run: Run, plan: JsonObject): Promise<void> =>
+  show(run, {
+    json: plan,
+    names: objectsAt(plan, 'items').filter(isChange).map(itemReference),
+    text: () => planText(plan, paintFor(run.io.env, run.io.stdout)),
   })
+
+const results: Readonly<Record<string, string>> = {
+  create: 'created',
+  update: 'changed',
+  delete: 'deleted',
+  unchanged: 'unchanged',
 }
 
-/** One document refused and nothing applied: its own failure. Otherwise what was done and what was not. */
-const summary = async (
-  applied: readonly Applied[],
-  failed: readonly Failure[],
-  total: number,
-  dryRun: boolean,
-): Promise<Failure> => {
-  const done = applied.flatMap(({ document, outcome }) =>
-    outcome instanceof Failure ? [] : [`policy/${document.name} ${outcome.result}`],
-  )
-  const [first] = failed
-  if (first === undefined) throw new RangeError('no failure to sum up')
-  const changed = dryRun || done.length === 0 ? (first.info.changed ?? 'nothing') : done.join(', ')
-  const untried = total - applied.length
-  if (failed.length === 1 && done.length === 0) {
-    return first.with({
-      changed,
-      ...(untried > 0 ? { hint: `${untried} more were not tried` } : {}),
-    })
-  }
-  return new Failure({
-    code: done.length > 0 ? 'cli.partly' : first.info.code,
-    exit: done.length > 0 ? 'partly' : first.info.exit,
-    title: `${failed.length} of ${total} documents were refused${untried > 0 ? `, ${untried} not tried` : ''}`,
-    errors: failed.flatMap((failure) => failure.info.errors ?? []),
-    shown: failed.map((failure) => failureText(failure.info, (_colour, text) => text)).join('\n'),
-    changed,
-    next: ['rekey apply … again, once they are corrected: what was applied is left unchanged'],
-    problem: {
-      failures: failed.map(({ info }) => ({
-        doing: info.doing,
-        code: info.code,
-        title: info.title,
-        detail: info.detail,
-        errors: info.errors,
-        requestId: info.requestId,
-      })),
-    },
+const showApplied = (
+  run: Run,
+  plan: JsonObject,
+  fileOf: ReadonlyMap<string, string>,
+): Promise<void> => {
+  const rows = objectsAt(plan, 'items').map((item) => {
+    const outcome = textAt(item, 'outcome')
+    return {
+      reference: itemReference(item),
+      result:
+        outcome === 'refused' || outcome === 'pending'
+          ? outcome
+          : (results[textAt(item, 'action')] ?? textAt(item, 'action')),
+      file: fileOf.get(`${textAt(item, 'kind')} ${textAt(item, 'name')}`) ?? '',
+    }
+  })
+  return show(run, {
+    json: plan,
+    names: rows.map(({ reference }) => reference),
+    text: () => lines(rows.map(({ reference, result, file }) => [reference, result, file])),
   })
 }

@@ -1,13 +1,14 @@
 // `rekey get KIND | KIND/NAME…`: lists, every page of them.
 
 import type { Command } from 'commander'
+import type { DocumentKind } from '#domain/document-kinds.ts'
 import type { Json, JsonObject } from '#domain/json.ts'
+import { documentOf } from '#domain/resource-document.ts'
 import type { Client, Query } from '../client.ts'
 import { segment } from '../segment.ts'
 import { Failure, usage } from '../failure.ts'
 import { kinds, referenceOf, type KindView } from '../kinds.ts'
 import { show, withOutput } from '../output.ts'
-import { policyDocument } from '../policy-document.ts'
 import { objectAt, textAt } from '../read-json.ts'
 import { kindNames, listing, parseReference, type Plural } from '../reference.ts'
 import { isSelected, parseSelector, type Wanted } from '../selector.ts'
@@ -31,6 +32,14 @@ const filters = {
   phase: ['--phase <phases>', 'rotations in these phases, several with commas'],
   trigger: ['--trigger <trigger>', 'rotations that this started'],
 } as const
+
+/** What files may hold: as YAML these are printed so that they can be applied again. */
+const fileKinds: Partial<Readonly<Record<Plural, DocumentKind>>> = {
+  connections: 'Connection',
+  consumers: 'Consumer',
+  keys: 'Key',
+  policies: 'RotationPolicy',
+}
 
 export const addGet = (program: Command, shell: Shell): void => {
   const command = withOutput(program.command('get'))
@@ -102,6 +111,7 @@ const present = (
   whole: boolean,
 ): Promise<void> => {
   const { columns } = kinds[kind]
+  const fileKind = fileKinds[kind]
   const shownColumns =
     run.format === 'wide' ? columns : columns.filter((column) => column.wide !== true)
   if (items.length === 0) run.talk(`there are no such ${kind}`)
@@ -110,7 +120,9 @@ const present = (
     json,
     names: items.map((item) => referenceOf(kind, item)),
     text: () => (items.length === 0 ? '' : table(shownColumns, items, run.io.clock.now())),
-    ...(kind === 'policies' && items.length > 0 ? { documents: items.map(policyDocument) } : {}),
+    ...(fileKind === undefined || items.length === 0
+      ? {}
+      : { documents: items.map((item) => documentOf(fileKind, item)) }),
   })
 }
 

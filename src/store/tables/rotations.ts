@@ -68,15 +68,9 @@ export const rotationReads = (db: Db): Reads['rotations'] => ({
       where: { groupId },
       _max: { mintEnteredAt: true },
     })
-    const stalled = await db.rotation.findMany({
-      where: { groupId, phase: 'stalled' },
-      orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
-      take: 5,
-    })
     return {
       running: open.reduce((sum, { _count }) => sum + _count, 0),
       preparing: open.find(({ phase }) => phase === 'preflight')?._count ?? 0,
-      stalled: stalled.map(toRotation),
       lastStartedAt: _max.mintEnteredAt,
     }
   },
@@ -156,7 +150,6 @@ const toRotation = (row: Row): Rotation => ({
   undo: from(row.undo),
   phaseObservedMs: Number(row.phaseObservedMs),
   phaseEnteredAt: row.phaseEnteredAt,
-  passageAt: row.passageAt,
   promotedAt: row.promotedAt,
   createdAt: row.createdAt,
   endedAt: row.endedAt,
@@ -184,7 +177,6 @@ const toRow = (r: Rotation) => ({
   undo: jsonOrNull(r.undo),
   phaseObservedMs: BigInt(Math.round(r.phaseObservedMs)),
   phaseEnteredAt: r.phaseEnteredAt,
-  passageAt: r.passageAt,
   promotedAt: r.promotedAt,
   createdAt: r.createdAt,
   endedAt: r.endedAt,
