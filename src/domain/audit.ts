@@ -25,6 +25,7 @@ export const auditActions = {
   'key.deleted': 'key',
   'key.policyChanged': 'key',
   'key.overdue': 'key',
+  'key.notRotating': 'key',
   'key.rescheduled': 'key',
   'key.versionAdopted': 'key',
   'key.valueRead': 'key',

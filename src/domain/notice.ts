@@ -16,6 +16,8 @@ const news = {
   'rotation.stalled': 'stalled',
   // All of it stands still until a person has looked.
   'recovery.began': 'stalled',
+  // No rotation of it goes on, or begins, without a person.
+  'key.notRotating': 'stalled',
   'key.overdue': 'overdue',
   'rotation.rolledBack': 'failed',
   'rotation.cancelled': 'failed',
@@ -84,9 +86,10 @@ export const noticeData = (event: AuditBody, owner: string | null): JsonObject =
 
 const nextCommand = (event: AuditBody, key: string, rotation: string | null): string => {
   if (event.target.kind === 'installation') return 'rekey doctor'
-  return rotation === null
+  if (rotation !== null) return `rekey describe rotation/${rotation}`
+  return event.action === 'key.overdue'
     ? `rekey rotate key/${key} --reason overdue`
-    : `rekey describe rotation/${rotation}`
+    : `rekey describe key/${key}`
 }
 
 const member = (json: Json, name: string): Json =>

@@ -1,9 +1,11 @@
 // A policy as the engine uses it: every default filled in, durations in milliseconds. It is frozen into each rotation's plan,
 // so it is plain JSON (moments as RFC 3339 text): what is read back from the database equals what was put in.
 
+import { cronFault } from './cron.ts'
 import { parseDuration } from './duration.ts'
 import { RekeyError } from './errors.ts'
 import type { PolicySpec } from './policy-schema.ts'
+import { zoneFault } from './zone.ts'
 
 export type { PolicySpec } from './policy-schema.ts'
 
@@ -28,6 +30,8 @@ export type ResolvedBlackout =
   | { readonly name: string; readonly from: string; readonly to: string }
 
 export interface ResolvedPolicy {
+  /** Why this version of Rekey cannot follow a policy that was accepted once; see `resolveStored`. */
+  readonly unusable?: string
   readonly enabled: boolean
   readonly priority: number
   readonly schedule: ResolvedSchedule | null
@@ -116,6 +120,57 @@ export const resolvePolicy = (spec: PolicySpec): ResolvedPolicy => ({
   },
   notify: spec.notify ?? [],
 })
+
+/**
+ * A stored policy. One that was accepted once may no longer be readable: a time zone is gone, a rule has become stricter. It
+ * goes on selecting its keys, by its own priority, and is disabled: nothing begins under it, and everybody can tell why.
+ */
+export const resolveStored = ({ spec }: { readonly spec: PolicySpec }): ResolvedPolicy => {
+  try {
+    const resolved = resolvePolicy(spec)
+    const fault = timeFault(resolved)
+    return fault === null ? resolved : unusable(spec, fault)
+  } catch (error) {
+    return unusable(spec, error instanceof RekeyError ? error.message : 'it cannot be read')
+  }
+}
+
+const unusable = (spec: PolicySpec, why: string): ResolvedPolicy => ({
+  ...defaultPolicy,
+  enabled: false,
+  priority: typeof spec.priority === 'number' ? spec.priority : 0,
+  unusable: why,
+})
+
+const timeFault = ({ schedule, blackouts }: ResolvedPolicy): string | null => {
+  for (const timed of [schedule, ...blackouts]) {
+    const fault = timed && 'cron' in timed ? faultOf(timed) : null
+    if (fault !== null) return fault
+  }
+  return null
+}
+
+const faultOf = ({
+  cron,
+  timezone,
+}: Pick<ResolvedSchedule, 'cron' | 'timezone'>): string | null => {
+  const name = `${timezone} ${cron}`
+  const known = faults.get(name)
+  if (known !== undefined) return known
+  const line = cronFault(cron)
+  const fault =
+    line !== null
+      ? `its cron line cannot be read: ${line}`
+      : zoneFault(timezone) === null
+        ? null
+        : `the time zone ${timezone} is not known (any more)`
+  if (faults.size >= 5_000) faults.clear()
+  faults.set(name, fault)
+  return fault
+}
+
+/** Asked at every read of a policy: a line is parsed once. */
+const faults = new Map<string, string | null>()
 
 /** `window: 0s` is no window: nothing could ever run in it. */
 const resolveSchedule = (schedule: Of<'schedule'>): ResolvedSchedule => ({

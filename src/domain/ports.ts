@@ -131,10 +131,13 @@ export interface Reads {
     list(filter: RotationFilter, page: Page): Promise<Paged<Rotation>>
     openOf(keyId: string): Promise<Rotation | null>
     openOfKeys(keyIds: readonly string[]): Promise<readonly Rotation[]>
-    /** Ids of those of the keys whose last two ended rotations were both rolled back or abandoned: only a person starts the next. */
+    /** Ids of those of the keys whose last two rotations were both rolled back or abandoned (retirements, and those that were
+     *  cancelled, do not count): only a person starts the next. */
     brokenTwice(keyIds: readonly string[]): Promise<readonly string[]>
-    /** The last `count` that ended, newest first. */
-    ended(keyId: string, count: number): Promise<readonly Rotation[]>
+    /** Ids of those of the keys that had a rotation for the occurrence beside them. */
+    answered(
+      occurrences: readonly { readonly keyId: string; readonly occurrence: string }[],
+    ): Promise<readonly string[]>
     group(groupId: string): Promise<GroupPlaces>
     /** Open ones of a group that wait in `planned`, oldest first. */
     waitingInGroup(groupId: string, count: number): Promise<readonly string[]>
@@ -157,11 +160,7 @@ export interface Reads {
   readonly schedule: {
     get(keyId: string): Promise<KeySchedule | null>
     getMany(keyIds: readonly string[]): Promise<readonly KeySchedule[]>
-    /** Due by the parameter, oldest first; by index. */
-    due(now: Date, limit: number): Promise<readonly KeySchedule[]>
     between(from: Date, to: Date, page: Page): Promise<Paged<KeySchedule>>
-    /** Past `overdueAt` and not told yet; by index. */
-    becomingOverdue(now: Date, limit: number): Promise<readonly KeySchedule[]>
   }
   readonly recovery: {
     installation(): Promise<Installation | null>
@@ -253,6 +252,23 @@ export interface KeySchedule {
   readonly overdueSince: Date | null
   /** When it will pass its maxAge. */
   readonly overdueAt: Date | null
+  /** Why the planner does not rotate it, where more than its time is missing. */
+  readonly obstacle: Obstacle | null
+}
+
+/**
+ * unreadable   when it is due cannot be computed: tried again at `dueAt`, later and later
+ * impossible   an occurrence could not become a rotation; the next one is tried
+ * undone       its last two rotations were undone: only a person starts the next
+ */
+export interface Obstacle {
+  readonly kind: 'unreadable' | 'impossible' | 'undone'
+  /** A clause for people. */
+  readonly reason: string
+  /** RFC 3339. */
+  readonly since: string
+  /** How often the planner has met it; 0: it has not been told yet. */
+  readonly tries: number
 }
 
 /** Writers. `false` from an update means that the row was not in the expected state: nothing was written. */
@@ -349,6 +365,11 @@ export interface Tx extends Reads {
     put(row: KeySchedule): Promise<void>
     putMany(rows: readonly KeySchedule[]): Promise<void>
     delete(keyId: string): Promise<void>
+    /** Holds up to `limit` keys that are due by the parameter, oldest first, and that nobody else holds; their ids. Their rows
+     *  are to be read after that: what made them due may have been done by whoever held them last. */
+    holdDue(now: Date, limit: number): Promise<readonly string[]>
+    /** The same for those past `overdueAt` and not told yet. */
+    holdOverdue(now: Date, limit: number): Promise<readonly string[]>
   }
   readonly writeTimer: {
     /** Creates or changes; absent members keep their value. */
@@ -446,6 +467,11 @@ export interface Idempotency {
 
 /** Leases, due times and the observed clock: not guarded, no audit. All on the database's clock. */
 export interface Timers {
+  /** Puts off a key that cannot be planned, unless its due time has changed meanwhile. */
+  postpone(
+    key: { readonly keyId: string; readonly dueAt: Date },
+    until: { readonly dueAt: Date; readonly obstacle: Obstacle },
+  ): Promise<void>
   now(): Promise<Date>
   /** Takes the lease for `ttlMs` when it is free, expired or ours; a new holder's claim clears the due time. Null: somebody holds it. `takeover`: it had expired in another's hands. */
   claim(

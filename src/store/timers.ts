@@ -57,6 +57,12 @@ export const createTimers = ({ client: db }: Database): Timers => ({
     return rows.map((row) => row.id)
   },
 
+  postpone: async ({ keyId, dueAt }, until) => {
+    await db.$executeRaw`
+      UPDATE app.key_schedule SET due_at = ${until.dueAt}, obstacle = ${JSON.stringify(until.obstacle)}::jsonb
+      WHERE key_id = ${keyId}::uuid AND due_at = ${dueAt}`
+  },
+
   observe: async () => {
     const rows = await db.$queryRaw<{ readonly observed: bigint }[]>`
       UPDATE app.observed_clock SET

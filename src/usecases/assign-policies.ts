@@ -9,7 +9,7 @@ import type { Policy } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Key } from '#domain/key.ts'
 import { matches, type Selectable } from '#domain/names.ts'
-import { type ResolvedPolicy, resolvePolicy } from '#domain/policy.ts'
+import { type ResolvedPolicy, resolveStored } from '#domain/policy.ts'
 import type { Tx } from '#domain/ports.ts'
 
 /** Policies as they are matched: highest priority first, each resolved once. */
@@ -17,7 +17,7 @@ export type PolicyBook = readonly { readonly policy: Policy; readonly resolved: 
 
 export const policyBook = (policies: readonly Policy[]): PolicyBook =>
   policies
-    .map((policy) => ({ policy, resolved: resolvePolicy(policy.spec) }))
+    .map((policy) => ({ policy, resolved: resolveStored(policy) }))
     .toSorted((a, b) => b.resolved.priority - a.resolved.priority)
 
 export const lockPolicies = async (tx: Tx): Promise<void> => tx.lock('policies')

@@ -3,7 +3,7 @@
 import type { Consumer } from '#domain/connection.ts'
 import type { Key } from '#domain/key.ts'
 import { matchesLabels } from '#domain/names.ts'
-import { type ResolvedPolicy, resolvePolicy } from '#domain/policy.ts'
+import { type ResolvedPolicy, resolveStored } from '#domain/policy.ts'
 import type { Reads } from '#domain/ports.ts'
 
 export const isConsumerOf = (
@@ -22,7 +22,7 @@ export const isConsumerOf = (
 /** Names, sorted; those named on the key count even before somebody describes them. */
 export const consumersOfKey = async (db: Reads, key: Key): Promise<readonly string[]> => {
   const policy = key.policy === null ? null : await db.policies.get(key.policy)
-  const resolved = policy && resolvePolicy(policy.spec)
+  const resolved = policy && resolveStored(policy)
   const found = (await db.consumers.all()).filter((consumer) =>
     isConsumerOf(consumer, key, resolved),
   )

@@ -88,7 +88,7 @@ interface Known {
 const statusOf = (known: Known): KeyStatus => ({
   primaryVersion: known.primary?.version ?? null,
   policy: known.key.policy,
-  nextRotationAt: known.schedule?.dueAt ?? null,
+  nextRotationAt: known.schedule?.occurrence ? known.schedule.dueAt : null,
   overdue: known.schedule?.overdueAt ? known.schedule.overdueAt <= known.now : false,
   openRotation: known.rotation?.id ?? null,
   incident: null,
@@ -124,6 +124,8 @@ const whyNot = ({
   const { policy, resolved } = chosen
   if (!policy || !resolved) return 'No policy selects it; it rotates when a person starts it.'
   if (key.observe === 'native') return 'The provider rotates it by itself; Rekey watches.'
+  if (resolved.unusable !== undefined)
+    return `The policy ${policy.name} cannot be followed: ${resolved.unusable}. Put it again.`
   if (!resolved.enabled) return `The policy ${policy.name} is disabled.`
   const pause = pauseAt(resolved, now)
   if (pause)
@@ -131,8 +133,18 @@ const whyNot = ({
   if (freeze && freeze.until > now && (!freeze.selector || matches(freeze.selector, key))) {
     return `Frozen until ${freeze.until.toISOString()}: ${freeze.reason}.`
   }
+  const byHand = `rekey rotate key/${key.name} --reason "…"`
   if (brokenTwice)
-    return 'Its last two rotations were rolled back: a person must start the next one.'
+    return `Its last two rotations were undone: a person must start the next one, with: ${byHand}`
+  const obstacle = schedule?.obstacle
+  if (obstacle?.kind === 'unreadable') {
+    const again = schedule?.dueAt
+      ? `tried again at ${schedule.dueAt.toISOString()}`
+      : 'not tried again'
+    return `It cannot be planned since ${obstacle.since}: ${obstacle.reason}; ${again}. A rotation by hand mends it: ${byHand}`
+  }
+  if (obstacle?.kind === 'impossible')
+    return `Its last occurrence could not become a rotation: ${obstacle.reason}.`
   const due = schedule?.dueAt
   if (!due) {
     return resolved.schedule || resolved.maxAgeMs !== null

@@ -3,7 +3,7 @@
 import { type Actor, inScope } from '#domain/actor.ts'
 import { nextFires } from '#domain/fires.ts'
 import type { Key } from '#domain/key.ts'
-import { type ResolvedPolicy, resolvePolicy } from '#domain/policy.ts'
+import { type ResolvedPolicy, resolveStored } from '#domain/policy.ts'
 import type { KeySchedule, Ledger, Page, Paged, Reads } from '#domain/ports.ts'
 
 export interface Coming {
@@ -45,7 +45,9 @@ export const listSchedule =
         ) // oxlint-disable-line no-await-in-loop -- one connection
         for (const row of rows.items) {
           const key = keys.get(row.keyId)
-          if (!key || key.deletedAt || !row.dueAt || !inScope(actor, key)) continue
+          // Without an occurrence it is only looked at again then.
+          if (!key || key.deletedAt || !row.dueAt || !row.occurrence || !inScope(actor, key))
+            continue
           const policy = await resolved(db, policies, key) // oxlint-disable-line no-await-in-loop -- remembered
           items.push(coming(key, row, row.dueAt, policy, span))
         }
@@ -63,7 +65,7 @@ const resolved = async (
   if (policy === null) return null
   if (!known.has(policy)) {
     const found = await db.policies.get(policy)
-    known.set(policy, found && resolvePolicy(found.spec))
+    known.set(policy, found && resolveStored(found))
   }
   return known.get(policy) ?? null
 }

@@ -5,7 +5,9 @@ import type { Policy } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Json, JsonObject } from '#domain/json.ts'
 import type { Key, Version } from '#domain/key.ts'
-import { defaultPolicy, type ResolvedPolicy, resolvePolicy } from '#domain/policy.ts'
+import { defaultPolicy, type ResolvedPolicy, resolveStored } from '#domain/policy.ts'
+import type { PolicySpec } from '#domain/policy-schema.ts'
+import { checkPolicyAgainstType } from '#domain/policy-type-rules.ts'
 import type { HashJson, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import type { KeyType } from '#domain/provider.ts'
 import type { PublishTarget, Rotation, RotationPlan, Trigger } from '#domain/rotation.ts'
@@ -16,6 +18,11 @@ import { mustWriteProviders } from './recovery-mode.ts'
 export interface PlanDeps {
   readonly types: ReadonlyMap<string, KeyType>
   readonly hashJson: HashJson
+}
+
+/** The part of the database that a plan is drawn from beside what is handed in. */
+export interface ConsumersOf {
+  readonly consumers: Pick<Reads['consumers'], 'all'>
 }
 
 export interface PlanRequest {
@@ -31,10 +38,11 @@ export interface PlanRequest {
   readonly retireOnly?: boolean
 }
 
-/** The rotation as it would be opened; nothing is written. Throws `request.impossible` where the type or policy forbids it. */
+/** The rotation as it would be opened; nothing is written. Throws `request.impossible`, or a code of policies, where the type or
+ *  the policy forbids it. */
 export const planRotation = async (
   deps: PlanDeps,
-  db: Reads,
+  db: ConsumersOf,
   request: PlanRequest,
   id: string,
   now: Date,
@@ -43,8 +51,8 @@ export const planRotation = async (
   const type = deps.types.get(key.type)
   if (!type)
     throw new RekeyError('request.impossible', { detail: `no provider has the type ${key.type}` })
-  const resolved = policy ? resolvePolicy(policy.spec) : defaultPolicy
-  checkPossible(key, type, resolved, from)
+  const resolved = policy ? resolveStored(policy) : defaultPolicy
+  checkPossible(key, type, policy, resolved, from)
   const publish = publishTargets(resolved)
   const shape = {
     traits: type.traits,
@@ -124,46 +132,39 @@ export const openRotation = async (tx: Tx, rotation: Rotation): Promise<LedgerEv
 const checkPossible = (
   key: Key,
   type: KeyType,
-  policy: ResolvedPolicy,
+  policy: Policy | null,
+  resolved: ResolvedPolicy,
   from: Version | null,
 ): void => {
-  const { traits } = type
-  const refuse = (detail: string, hint: string) => {
-    throw new RekeyError('request.impossible', { detail, hint })
+  if (policy && resolved.unusable !== undefined) {
+    throw new RekeyError('policy.impossible', {
+      detail: `the policy ${policy.name} cannot be followed: ${resolved.unusable}`,
+      hint: 'put the policy again',
+    })
   }
   if (key.observe === 'native') {
-    refuse(
-      'the provider rotates this key by itself; Rekey only watches',
-      'remove observe: native to let Rekey rotate it',
-    )
+    throw new RekeyError('request.impossible', {
+      detail: 'the provider rotates this key by itself; Rekey only watches',
+      hint: 'remove observe: native to let Rekey rotate it',
+    })
   }
-  if (traits.slot === 'single' && !policy.acceptGap) {
-    refuse(
-      `${key.type} has a single place: rotating it has a gap`,
-      'set acceptGap: true in the policy',
-    )
+  const [issue] = checkPolicyAgainstType(policy?.spec ?? byHand, type).issues
+  if (issue) {
+    throw new RekeyError(issue.code, {
+      detail: issue.detail,
+      ...(issue.hint === undefined ? {} : { hint: issue.hint }),
+    })
   }
-  if (traits.slot === 'single' && from && !from.materialKnown) {
-    refuse(
-      'the present value is not known, so that it could not be set again',
-      'adopt the key with its value first',
-    )
-  }
-  if (policy.overlap.unusedForMs > 0 && traits.usage === null) {
-    refuse(`${key.type} cannot tell when a version was last used`, 'remove overlap.unusedFor')
-  }
-  if (
-    policy.retire === 'destroy' &&
-    !traits.suspend &&
-    traits.slot === 'multi' &&
-    policy.approval.required === 0
-  ) {
-    refuse(
-      `${key.type} cannot be switched off before it is destroyed`,
-      'set approval.required to at least 1',
-    )
+  if (type.traits.slot === 'single' && from && !from.materialKnown) {
+    throw new RekeyError('request.impossible', {
+      detail: 'the present value is not known, so that it could not be set again',
+      hint: 'adopt the key with its value first',
+    })
   }
 }
+
+/** A key without a policy rotates under the defaults, when a person says so. */
+const byHand: PolicySpec = { selector: {}, manual: true }
 
 const publishTargets = (policy: ResolvedPolicy): readonly PublishTarget[] =>
   policy.publish.map(({ name, connection, type, ref }) => {
@@ -178,7 +179,7 @@ const publishTargets = (policy: ResolvedPolicy): readonly PublishTarget[] =>
 
 /** Those that the policy selects, those that the key names, and those that name the key. Empty where no acknowledgement is asked. */
 const requiredConsumers = async (
-  db: Reads,
+  db: ConsumersOf,
   key: Key,
   policy: ResolvedPolicy,
 ): Promise<readonly string[]> => {

@@ -1,8 +1,9 @@
 // When a key is due next, as a row: what the planner reads by index instead of asking every policy about every key.
 
+import { RekeyError } from '#domain/errors.ts'
 import type { Key, Version } from '#domain/key.ts'
 import type { ResolvedPolicy } from '#domain/policy.ts'
-import type { KeySchedule } from '#domain/ports.ts'
+import type { KeySchedule, Obstacle } from '#domain/ports.ts'
 import { nextDue, overdueAt } from '#domain/schedule.ts'
 
 /**
@@ -11,6 +12,8 @@ import { nextDue, overdueAt } from '#domain/schedule.ts'
  *
  * Not due by itself: without a policy, disabled, without a primary version (before the first activation, in the gap of a
  * single slot, in an incident), and where the provider rotates by itself (`observe: native`), which still grows overdue.
+ *
+ * Never throws: what cannot be computed is an obstacle in the row, due at once, so that the planner finds it and tells.
  */
 export const scheduleOf = (
   key: Pick<Key, 'id' | 'policySelectedAt' | 'observe'>,
@@ -19,20 +22,46 @@ export const scheduleOf = (
   previous: KeySchedule | null,
   now: Date,
 ): KeySchedule => {
-  const lastOccurrence = previous?.lastOccurrence ?? null
   const activatedAt = primary?.activatedAt ?? null
   const late = policy && overdueAt(policy, { activatedAt })
+  const obstacle = standingObstacle(previous, activatedAt)
   const row: KeySchedule = {
     keyId: key.id,
     dueAt: null,
     occurrence: null,
     nominal: null,
     trigger: null,
-    lastOccurrence,
+    // A new version has come since: whatever could not be read lies before it, and what lies before it is never made up for.
+    lastOccurrence: isMended(previous, activatedAt) ? null : (previous?.lastOccurrence ?? null),
     overdueSince: stillOverdue(previous, activatedAt, late, now),
     overdueAt: late,
+    obstacle,
   }
+  if (policy?.unusable !== undefined)
+    return unreadable(
+      { ...row, ...agesOf(previous) },
+      `its policy: ${policy.unusable}`,
+      previous,
+      now,
+    )
   if (!policy?.enabled || !primary || key.observe === 'native') return row
+  try {
+    return dueRow(row, key, activatedAt, policy, previous, now)
+  } catch (error) {
+    const why = error instanceof RekeyError ? error.message : 'its schedule cannot be computed'
+    return unreadable(row, why, previous, now)
+  }
+}
+
+const dueRow = (
+  row: KeySchedule,
+  key: Pick<Key, 'id' | 'policySelectedAt'>,
+  activatedAt: Date | null,
+  policy: ResolvedPolicy,
+  previous: KeySchedule | null,
+  now: Date,
+): KeySchedule => {
+  const { lastOccurrence } = row
   // Asked for by `rotateOnEnable` and not taken yet: a change of the key in between does not make it be forgotten.
   if (
     previous?.occurrence?.startsWith('enable:') &&
@@ -55,7 +84,44 @@ export const scheduleOf = (
     : row
 }
 
-/** Raised once a version and policy (I13): a younger version, or a policy that allows the age, ends it. */
+const unreadable = (
+  row: KeySchedule,
+  reason: string,
+  previous: KeySchedule | null,
+  now: Date,
+): KeySchedule => {
+  const known = previous?.obstacle
+  const same = known?.kind === 'unreadable' && known.reason === reason
+  return {
+    ...row,
+    dueAt: same ? (previous?.dueAt ?? now) : now,
+    obstacle: same ? known : { kind: 'unreadable', reason, since: now.toISOString(), tries: 0 },
+  }
+}
+
+/** Nobody can tell how old a key may be under a policy that cannot be read: what was told stays told. */
+const agesOf = (previous: KeySchedule | null) => ({
+  overdueAt: previous?.overdueAt ?? null,
+  overdueSince: previous?.overdueSince ?? null,
+})
+
+const isMended = (previous: KeySchedule | null, activatedAt: Date | null): boolean =>
+  previous?.obstacle?.kind === 'unreadable' && isSince(activatedAt, previous.obstacle)
+
+const isSince = (activatedAt: Date | null, { since }: Obstacle): boolean =>
+  activatedAt !== null && activatedAt > new Date(since)
+
+/** Two that were undone stay so until a version is activated; what else was in the way is met again, if it is still there. */
+const standingObstacle = (
+  previous: KeySchedule | null,
+  activatedAt: Date | null,
+): Obstacle | null => {
+  const known = previous?.obstacle ?? null
+  return known?.kind === 'undone' && !isSince(activatedAt, known) ? known : null
+}
+
+/** Raised once a version and policy (I13): a younger version, or a policy that allows the age, ends it. A clock that is set
+ *  back does not. */
 const stillOverdue = (
   previous: KeySchedule | null,
   activatedAt: Date | null,
@@ -63,8 +129,9 @@ const stillOverdue = (
   now: Date,
 ): Date | null => {
   const since = previous?.overdueSince ?? null
-  const rotated = since !== null && activatedAt !== null && activatedAt > since
-  return since === null || rotated || late === null || late > now ? null : since
+  if (since === null || late === null) return null
+  if (activatedAt !== null && activatedAt > since) return null
+  return late > now && !sameMoment(late, previous?.overdueAt ?? null) ? null : since
 }
 
 /** Whether two rows say the same, so that an unchanged one is not written again. */
@@ -76,6 +143,10 @@ export const sameSchedule = (a: KeySchedule, b: KeySchedule | null): boolean =>
   sameMoment(a.dueAt, b.dueAt) &&
   sameMoment(a.nominal, b.nominal) &&
   sameMoment(a.overdueSince, b.overdueSince) &&
-  sameMoment(a.overdueAt, b.overdueAt)
+  sameMoment(a.overdueAt, b.overdueAt) &&
+  sameObstacle(a.obstacle, b.obstacle)
 
 const sameMoment = (a: Date | null, b: Date | null): boolean => a?.getTime() === b?.getTime()
+
+const sameObstacle = (a: Obstacle | null, b: Obstacle | null): boolean =>
+  a?.kind === b?.kind && a?.reason === b?.reason && a?.since === b?.since && a?.tries === b?.tries

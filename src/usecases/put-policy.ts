@@ -5,7 +5,7 @@ import { type Actor, inScope } from '#domain/actor.ts'
 import type { ManagedBy, Policy } from '#domain/connection.ts'
 import { isRekeyError, RekeyError } from '#domain/errors.ts'
 import { checkPolicy } from '#domain/policy-rules.ts'
-import { type ResolvedPolicy, resolvePolicy } from '#domain/policy.ts'
+import { type ResolvedPolicy, resolvePolicy, resolveStored } from '#domain/policy.ts'
 import type { Clock, Committed, Ledger, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import { checkPrecondition, noPrecondition, type Precondition } from '#domain/precondition.ts'
 import { lockPolicies } from './assign-policies.ts'
@@ -224,13 +224,14 @@ export const policyChanges = (changed: Reassignment['changed']): readonly Ledger
   }))
 
 const effectOf = (before: Policy | null, after: Policy) => {
-  const [old, now] = [before && resolvePolicy(before.spec), resolvePolicy(after.spec)]
+  const [old, now] = [before && resolveStored(before), resolvePolicy(after.spec)]
   const enabled = now.enabled && !old?.enabled
   const moved =
     old !== null && (!sameJson(old.schedule, now.schedule) || old.maxAgeMs !== now.maxAgeMs)
   return {
     restarts: enabled || moved,
-    rotates: enabled && now.rotateOnEnable,
+    // One that could not be read was not switched off by anybody.
+    rotates: enabled && now.rotateOnEnable && old?.unusable === undefined,
     onlyWords: old !== null && sameJson(decisive(before, old), decisive(after, now)),
   }
 }

@@ -6,7 +6,7 @@
 // acknowledgement, where the policy asks for one, is what the rotation waits for.
 
 import type { Consumer } from '#domain/connection.ts'
-import { resolvePolicy } from '#domain/policy.ts'
+import { resolveStored } from '#domain/policy.ts'
 import type { SinkAnswer } from '#domain/ports.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { isConsumerOf } from './consumers-of-key.ts'
@@ -33,7 +33,7 @@ const reloadable = (run: Run, rotation: Rotation): Promise<readonly Consumer[]> 
     if (consumers.length === 0) return []
     const key = await db.keys.byId(rotation.keyId)
     const policy = rotation.policy === null ? null : await db.policies.get(rotation.policy)
-    const resolved = policy && resolvePolicy(policy.spec)
+    const resolved = policy && resolveStored(policy)
     return consumers.filter((consumer) => key !== null && isConsumerOf(consumer, key, resolved))
   })
 

@@ -1,6 +1,6 @@
 // Writes the schedule row of one key anew: its policy, its own row or the activation of its primary has changed.
 
-import { resolvePolicy } from '#domain/policy.ts'
+import { resolveStored } from '#domain/policy.ts'
 import type { Tx } from '#domain/ports.ts'
 import { sameSchedule, scheduleOf } from './plan-schedule.ts'
 
@@ -11,7 +11,7 @@ export const reschedule = async (tx: Tx, keyId: string): Promise<void> => {
   if (!key || key.deletedAt) return
   const policy = key.policy === null ? null : await tx.policies.get(key.policy)
   const [primary, previous] = [await tx.versions.primary(keyId), await tx.schedule.get(keyId)]
-  const resolved = policy && resolvePolicy(policy.spec)
+  const resolved = policy && resolveStored(policy)
   const row = scheduleOf(key, primary, resolved, previous, await tx.now())
   if (!sameSchedule(row, previous)) await tx.writeSchedule.put(row)
 }

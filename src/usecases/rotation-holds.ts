@@ -3,7 +3,7 @@
 
 import type { Freeze } from '#domain/connection.ts'
 import { matches } from '#domain/names.ts'
-import { resolvePolicy, type ResolvedPolicy } from '#domain/policy.ts'
+import { resolveStored, type ResolvedPolicy } from '#domain/policy.ts'
 import type { Gate, Rotation } from '#domain/rotation.ts'
 import { blackoutAt, pauseAt } from '#domain/windows.ts'
 import { recoveryHold } from './recovery-mode.ts'
@@ -30,7 +30,7 @@ export const holdsOf = async (
     ]
     const labels = key?.labels ?? {}
     const { connection, type } = rotation.plan.key
-    return holdOf(freeze, { connection, type, labels }, policy && resolvePolicy(policy.spec), now)
+    return holdOf(freeze, { connection, type, labels }, policy && resolveStored(policy), now)
   })
 }
 
@@ -49,6 +49,8 @@ export const holdOf = (
     return { gate: 'freeze', text: `frozen: ${freeze.reason}`, until: freeze.until }
   }
   if (!policy) return null
+  if (policy.unusable !== undefined)
+    return { gate: 'pause', text: `the policy cannot be followed: ${policy.unusable}`, until: null }
   if (!policy.enabled) return { gate: 'pause', text: 'the policy is disabled', until: null }
   const pause = pauseAt(policy, now)
   if (pause)

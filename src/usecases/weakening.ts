@@ -13,7 +13,7 @@ import {
   type ApprovalRole,
   defaultPolicy,
   type ResolvedPolicy,
-  resolvePolicy,
+  resolveStored,
 } from '#domain/policy.ts'
 import { approvalsRemoved, type Weakening, weakenings } from '#domain/policy-strength.ts'
 import type { Reads } from '#domain/ports.ts'
@@ -58,7 +58,7 @@ const unguarded: ResolvedPolicy = defaultPolicy
 export const demandsOfLeaving = async (db: Reads, key: Key): Promise<readonly Demand[]> => {
   const policy = key.policy === null ? null : await db.policies.get(key.policy)
   if (!policy) return []
-  const { required, roles } = resolvePolicy(policy.spec).approval
+  const { required, roles } = resolveStored(policy).approval
   if (required === 0) return []
   const weakens = [{ pointer: '/approval/required', from: String(required), to: 'not managed' }]
   return [{ policy: policy.name, to: null, weakens, keys: 1, example: key.name, required, roles }]

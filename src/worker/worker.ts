@@ -81,9 +81,13 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
     await checkClock()
     if (idle !== null) return
     await timers.observe()
-    // oxlint-disable-next-line no-await-in-loop -- each pass takes what the one before left
-    for (let pass = 0; pass < mostPasses && (await jobs.planRotations()) > 0; pass++);
-    await bell.ring(await timers.due(sweepBatch))
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- each pass takes what the one before left
+      for (let pass = 0; pass < mostPasses && (await jobs.planRotations()) > 0; pass++);
+    } finally {
+      // What is open goes on, whatever kept the planner from opening more.
+      await bell.ring(await timers.due(sweepBatch))
+    }
     const done = clock.now().getTime()
     meter.observe('rekey_sweep_duration_seconds', {}, Math.max(0, done - begun) / 1000)
     meter.set('rekey_sweep_last_success_timestamp_seconds', {}, done / 1000)

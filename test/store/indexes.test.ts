@@ -4,6 +4,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createInstallationReader } from '#store/installation.ts'
+import { scheduleWrites } from '#store/tables/schedules.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
 
 let db: TestDatabase
@@ -45,9 +46,9 @@ const scans = (plan: Plan): readonly string[] => [
 ]
 
 const queries: Readonly<Record<string, () => Promise<unknown>>> = {
-  'keys that are due': () => db.ledger.read((r) => r.schedule.due(db.clock.now(), 100)),
+  'keys that are due': () => scheduleWrites(db.database.client).holdDue(db.clock.now(), 50),
   'keys that become overdue': () =>
-    db.ledger.read((r) => r.schedule.becomingOverdue(db.clock.now(), 100)),
+    scheduleWrites(db.database.client).holdOverdue(db.clock.now(), 50),
   'rotations that are due': () => db.timers.due(100),
   'keys by name': () => db.ledger.read((r) => r.keys.list({}, { limit: 50, after: 'key-007000' })),
   'keys by labels': () =>

@@ -1,6 +1,7 @@
 // The beginnings and ends of keys: what may be rotated, retired and deleted, and by how many at once.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Key } from '#domain/key.ts'
 import { ProviderError, type Provider, type Session } from '#domain/provider.ts'
 import { local } from '#providers/local/provider.ts'
 import { makePlanRotations } from '#usecases/plan-rotations.ts'
@@ -227,6 +228,29 @@ describe('at once', () => {
       expect(both.filter(Boolean)).toHaveLength(1)
       const row = await house.ledger.read((db) => db.keys.byId(key.id))
       expect(await openRotations(key.id)).toBe(row?.deletedAt ? 0 : 1)
+    }
+  })
+
+  test('deleting and planning: a deleted key has no open rotation', async () => {
+    const labels = { set: 'planned' }
+    const keys: Key[] = []
+    for (let n = 0; n < pairs; n++)
+      keys.push((await house.register(`planned-${n}`, { labels })).value)
+    await house.policy('planned', {
+      selector: { matchLabels: labels },
+      schedule: { cron: '0 0 1 1 *', timezone: 'UTC' },
+      rotateOnEnable: true,
+    })
+    const removals = keys.map(
+      ({ name }) =>
+        () =>
+          house.deleteKey(name),
+    )
+    const works = [plan, ...removals.slice(0, pairs / 2), plan, ...removals.slice(pairs / 2), plan]
+    await Promise.allSettled(works.map((work) => work()))
+    for (const { id } of keys) {
+      const row = await house.ledger.read((db) => db.keys.byId(id))
+      if (row?.deletedAt) expect(await openRotations(id)).toBe(0)
     }
   })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { PolicySpec } from '#domain/policy-schema.ts'
-import { resolvePolicy } from '#domain/policy.ts'
+import { resolvePolicy, resolveStored } from '#domain/policy.ts'
 import type { KeySchedule } from '#domain/ports.ts'
 import { scheduleOf } from '#usecases/plan-schedule.ts'
 
@@ -20,6 +20,7 @@ const none: KeySchedule = {
   lastOccurrence: null,
   overdueSince: null,
   overdueAt: null,
+  obstacle: null,
 }
 
 describe('scheduleOf', () => {
@@ -92,5 +93,45 @@ describe('scheduleOf', () => {
     expect(scheduleOf(key, primary, policy(daily), asked, later(1_000)).occurrence).toMatch(
       /^cron:/,
     )
+  })
+
+  test('a clock that is set back does not make overdue be raised again', () => {
+    const old = policy({ maxAge: '30d' })
+    const raised = { ...none, overdueSince: later(30 * day), overdueAt: later(30 * day) }
+    expect(scheduleOf(key, primary, old, raised, later(29 * day)).overdueSince).toEqual(
+      later(30 * day),
+    )
+  })
+
+  test('what cannot be computed is an obstacle, due at once, and never an error', () => {
+    const bad = { ...none, lastOccurrence: 'rubbish' }
+    const row = scheduleOf(key, primary, policy(daily), bad, start)
+    expect(row).toMatchObject({ dueAt: start, occurrence: null, lastOccurrence: 'rubbish' })
+    expect(row.obstacle).toMatchObject({ kind: 'unreadable', tries: 0 })
+    // Met again: the pause that the planner made stays.
+    const paused = { ...row, dueAt: later(day), obstacle: { ...row.obstacle, tries: 3 } as never }
+    expect(scheduleOf(key, primary, policy(daily), paused, later(60_000))).toEqual(paused)
+    // A new version has come: nothing before it is made up for, so it does not matter what could not be read.
+    const mended = scheduleOf(
+      key,
+      { activatedAt: later(120_000) },
+      policy(daily),
+      paused,
+      later(day),
+    )
+    expect(mended.obstacle).toBeNull()
+    expect(mended.occurrence).toMatch(/^cron:/)
+  })
+
+  test('a stored policy that cannot be read is an obstacle too, and goes on selecting by its priority', () => {
+    const spec = { selector: { type: 'a.b' }, priority: 7, ...daily }
+    const gone = { ...spec, schedule: { cron: '0 3 * * *', timezone: 'Mars/Olympus' } }
+    const read = resolveStored({ spec: gone })
+    expect(read).toMatchObject({ enabled: false, priority: 7 })
+    expect(read.unusable).toContain('Mars/Olympus')
+    const row = scheduleOf(key, primary, read, null, start)
+    expect(row.obstacle?.reason).toContain('Mars/Olympus')
+    expect(resolveStored({ spec: { ...spec, soak: 'soon' } }).unusable).toBeDefined()
+    expect(resolveStored({ spec }).unusable).toBeUndefined()
   })
 })

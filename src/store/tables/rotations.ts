@@ -40,19 +40,19 @@ export const rotationReads = (db: Db): Reads['rotations'] => ({
       SELECT k.key_id FROM unnest(${[...keyIds]}::uuid[]) k (key_id)
       CROSS JOIN LATERAL (
         SELECT phase FROM app.rotation r WHERE r.key_id = k.key_id AND r.ended_at IS NOT NULL
+          AND r.phase <> 'cancelled' AND r.plan ->> 'retireOnly' IS DISTINCT FROM 'true'
         ORDER BY r.ended_at DESC, r.id DESC LIMIT 2) last
       GROUP BY k.key_id
       HAVING count(*) = 2 AND bool_and(last.phase IN ('rolledBack', 'abandoned'))`
     return rows.map((row) => row.key_id)
   },
-  ended: async (keyId, count) =>
-    (
-      await db.rotation.findMany({
-        where: { keyId, endedAt: { not: null } },
-        orderBy: [{ endedAt: 'desc' }, { id: 'desc' }],
-        take: count,
-      })
-    ).map(toRotation),
+  answered: async (occurrences) => {
+    const rows = await db.$queryRaw<{ readonly key_id: string }[]>`
+      SELECT r.key_id FROM app.rotation r
+      JOIN unnest(${occurrences.map(({ keyId }) => keyId)}::uuid[], ${occurrences.map(({ occurrence }) => occurrence)}::text[]) o (key_id, occurrence)
+        ON r.key_id = o.key_id AND r.occurrence = o.occurrence`
+    return rows.map((row) => row.key_id)
+  },
   group: async (groupId) => {
     const open = await db.rotation.groupBy({
       by: ['phase'],

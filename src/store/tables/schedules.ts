@@ -1,7 +1,7 @@
 import type { KeySchedule, Reads, Tx } from '#domain/ports.ts'
 import type { Db } from '../database.ts'
-import type { KeySchedule as Row } from '../generated/client.ts'
-import { isUuid, paged, take, word } from './translate.ts'
+import { Prisma, type KeySchedule as Row } from '../generated/client.ts'
+import { from, isUuid, paged, take, word } from './translate.ts'
 
 export const scheduleReads = (db: Db): Reads['schedule'] => ({
   get: async (keyId) => {
@@ -12,22 +12,6 @@ export const scheduleReads = (db: Db): Reads['schedule'] => ({
     (await db.keySchedule.findMany({ where: { keyId: { in: keyIds.filter(isUuid) } } })).map(
       toSchedule,
     ),
-  due: async (now, limit) =>
-    (
-      await db.keySchedule.findMany({
-        where: { dueAt: { lte: now } },
-        orderBy: [{ dueAt: 'asc' }, { keyId: 'asc' }],
-        take: limit,
-      })
-    ).map(toSchedule),
-  becomingOverdue: async (now, limit) =>
-    (
-      await db.keySchedule.findMany({
-        where: { overdueAt: { lte: now }, overdueSince: null },
-        orderBy: [{ overdueAt: 'asc' }, { keyId: 'asc' }],
-        take: limit,
-      })
-    ).map(toSchedule),
   between: async (start, end, page) => {
     const after = page.after === null ? null : parsePlace(page.after)
     const rows = await db.keySchedule.findMany({
@@ -58,14 +42,14 @@ export const scheduleWrites = (db: Db): Tx['writeSchedule'] => {
     if (rows.length === 0) return
     // One statement for a whole policy's keys; a row twice in it would be an error of the caller.
     await db.$executeRaw`
-      INSERT INTO app.key_schedule (key_id, due_at, occurrence, nominal, trigger, last_occurrence, overdue_since, overdue_at)
-      SELECT key_id, due_at, occurrence, nominal, trigger, last_occurrence, overdue_since, overdue_at
+      INSERT INTO app.key_schedule (key_id, due_at, occurrence, nominal, trigger, last_occurrence, overdue_since, overdue_at, obstacle)
+      SELECT key_id, due_at, occurrence, nominal, trigger, last_occurrence, overdue_since, overdue_at, obstacle
       FROM jsonb_to_recordset(${JSON.stringify(rows.map(toColumns))}::jsonb)
         AS r (key_id uuid, due_at timestamptz, occurrence text, nominal timestamptz, trigger text,
-              last_occurrence text, overdue_since timestamptz, overdue_at timestamptz)
+              last_occurrence text, overdue_since timestamptz, overdue_at timestamptz, obstacle jsonb)
       ON CONFLICT (key_id) DO UPDATE SET due_at = excluded.due_at, occurrence = excluded.occurrence,
         nominal = excluded.nominal, trigger = excluded.trigger, last_occurrence = excluded.last_occurrence,
-        overdue_since = excluded.overdue_since, overdue_at = excluded.overdue_at`
+        overdue_since = excluded.overdue_since, overdue_at = excluded.overdue_at, obstacle = excluded.obstacle`
   }
   return {
     put: (row) => putMany([row]),
@@ -73,10 +57,36 @@ export const scheduleWrites = (db: Db): Tx['writeSchedule'] => {
     delete: async (keyId) => {
       await db.keySchedule.deleteMany({ where: { keyId } })
     },
+    holdDue: (now, limit) => held(db, Prisma.sql`s.due_at`, Prisma.sql`s.due_at <= ${now}`, limit),
+    holdOverdue: (now, limit) =>
+      held(
+        db,
+        Prisma.sql`s.overdue_at`,
+        Prisma.sql`s.overdue_at <= ${now} AND s.overdue_since IS NULL`,
+        limit,
+      ),
   }
 }
 
-const toSchedule = (row: Row): KeySchedule => ({ ...row, trigger: word(row.trigger) })
+/** The keys are held, not their schedules: a key is what everybody else holds too. */
+const held = async (
+  db: Db,
+  order: Prisma.Sql,
+  condition: Prisma.Sql,
+  limit: number,
+): Promise<readonly string[]> => {
+  const rows = await db.$queryRaw<{ readonly id: string }[]>`
+    SELECT k.id FROM app.key_schedule s JOIN app.key k ON k.id = s.key_id
+    WHERE ${condition} ORDER BY ${order}, s.key_id LIMIT ${limit}
+    FOR NO KEY UPDATE OF k SKIP LOCKED`
+  return rows.map(({ id }) => id)
+}
+
+const toSchedule = (row: Row): KeySchedule => ({
+  ...row,
+  trigger: word(row.trigger),
+  obstacle: from(row.obstacle),
+})
 
 const toColumns = (row: KeySchedule) => ({
   key_id: row.keyId,
@@ -87,6 +97,7 @@ const toColumns = (row: KeySchedule) => ({
   last_occurrence: row.lastOccurrence,
   overdue_since: row.overdueSince,
   overdue_at: row.overdueAt,
+  obstacle: row.obstacle,
 })
 
 const parsePlace = (place: string): { readonly dueAt: Date; readonly keyId: string } => {

@@ -1,0 +1,48 @@
+// Keys that the planner holds, with everything that it decides by, read at once for all of them.
+
+import type { Policy } from '#domain/connection.ts'
+import type { Key, Version } from '#domain/key.ts'
+import { type ResolvedPolicy, resolveStored } from '#domain/policy.ts'
+import type { KeySchedule, Tx } from '#domain/ports.ts'
+import type { Rotation } from '#domain/rotation.ts'
+
+export interface HeldKey {
+  readonly row: KeySchedule
+  readonly key: Key
+  /** Null where none applies, or it is gone. */
+  readonly guard: { readonly policy: Policy; readonly resolved: ResolvedPolicy } | null
+  readonly primary: Version | null
+  readonly open: Rotation | null
+  /** Its last two rotations were undone. */
+  readonly brokenTwice: boolean
+}
+
+/** Those of the ids that still have a schedule. */
+export const readHeld = async (tx: Tx, ids: readonly string[]): Promise<readonly HeldKey[]> => {
+  const rows = await tx.schedule.getMany(ids)
+  const keys = byId(await tx.keys.byIds(ids), ({ id }) => id)
+  const primaries = byId(await tx.versions.primaries(ids), ({ keyId }) => keyId)
+  const open = byId(await tx.rotations.openOfKeys(ids), ({ keyId }) => keyId)
+  const broken = new Set(await tx.rotations.brokenTwice(ids))
+  const guards = byId(
+    (await tx.policies.all()).map((policy) => ({ policy, resolved: resolveStored(policy) })),
+    ({ policy }) => policy.name,
+  )
+  return rows.flatMap((row): readonly HeldKey[] => {
+    const key = keys.get(row.keyId)
+    if (!key) return []
+    return [
+      {
+        row,
+        key,
+        guard: guards.get(key.policy ?? '') ?? null,
+        primary: primaries.get(key.id) ?? null,
+        open: open.get(key.id) ?? null,
+        brokenTwice: broken.has(key.id),
+      },
+    ]
+  })
+}
+
+const byId = <T>(rows: readonly T[], id: (row: T) => string): ReadonlyMap<string, T> =>
+  new Map(rows.map((row) => [id(row), row]))
