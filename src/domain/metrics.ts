@@ -278,6 +278,12 @@ export const metrics = {
     help: 'How long ago the observed clock was turned last. While no worker turns it, no gate opens.',
     labels: {},
   },
+  rekey_recovery_active: {
+    kind: 'gauge',
+    of: 'installation',
+    help: '1 while the database is taken for a restored one: nothing is written to providers until an admin accepts it.',
+    labels: {},
+  },
 
   // ── About the telling ──
   rekey_installation_reader: {

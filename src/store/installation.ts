@@ -34,6 +34,7 @@ type Count = Extract<
   | 'rekey_intents_unknown'
   | 'rekey_sink_deliveries_pending'
   | 'rekey_sink_dead_letters'
+  | 'rekey_recovery_active'
 >
 type Age = Extract<InstallationGauge, `${string}_seconds`>
 
@@ -62,6 +63,7 @@ export const createInstallationReader = (
           'rekey_keys_overdue', late.n,
           'rekey_intents_unknown', unknown.n,
           'rekey_sink_deliveries_pending', pending.n,
+          'rekey_recovery_active', (SELECT count(*) FROM app.recovery WHERE ended_at IS NULL),
           'rekey_sink_dead_letters', (SELECT count(*) FROM app.sink_delivery WHERE state = 'dead')),
         'since', jsonb_build_object(
           'rekey_queue_lag_seconds', due.since,

@@ -1,14 +1,17 @@
 // What is counted and traced while the real engine works, taken at its seams.
 
+import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { RekeyError } from '#domain/errors.ts'
 import type { Session } from '#domain/provider.ts'
 import { keyTypes, providers } from '#providers/registry.ts'
 import { makeMeter, type OpenMeter } from '#runtime/meter.ts'
 import type { Move } from '#runtime/observe-ledger.ts'
+import { observeAdvance } from '#runtime/observe-advance.ts'
 import { observeOutbox } from '#runtime/observe-outbox.ts'
 import { observeSessions } from '#runtime/observe-sessions.ts'
 import { makeTracer } from '#runtime/tracer.ts'
+import { createTraceparents } from '#store/traceparents.ts'
 import { admin, type Engine, openEngine } from '#test/support/engine.ts'
 import { makeFaultPlan } from '#test/support/faults.ts'
 
@@ -199,6 +202,41 @@ test('without a collector the trace of a caller reaches the row, its records and
   expect((await engine.events(id)).map(({ body }) => body.traceId)).toEqual([traceId])
   expect(request.run(() => tracer.logFields())).toMatchObject({ traceId })
   expect(tracer.logFields()).toEqual({})
+})
+
+test('a rotation that nobody asked for begins a trace of its own, and goes on in it', async () => {
+  const exported = new InMemorySpanExporter()
+  const provider = new TracerProvider({
+    spanProcessors: [new SimpleSpanProcessor({ exporter: exported })],
+  })
+  const own = makeTracer({ tracer: provider.getTracer('test'), close: () => provider.shutdown() })
+  const scheduled = await openEngine({ observed: { meter, tracer: own, onMove: () => undefined } })
+  try {
+    await scheduled.policy('aged', { manual: undefined, maxAge: '10d' } as never)
+    for (const name of ['one', 'two']) await scheduled.key(name)
+    await scheduled.clock.advance(10 * 86_400_000)
+    expect(await scheduled.plan()).toBeGreaterThan(0)
+    const rows = await scheduled.sql('SELECT id, traceparent FROM app.rotation')
+    const traces = rows.map((row) => String(row['traceparent']).split('-')[1])
+    expect(new Set(traces).size).toBe(2)
+    const [row] = rows
+    const advance = observeAdvance(scheduled.advance, own, createTraceparents(scheduled.database))
+    await advance(String(row?.['id']))
+    const spans = exported
+      .getFinishedSpans()
+      .filter((span) => span.spanContext().traceId === traces[0])
+    const names = spans.map(({ name }) => name)
+    expect(names).toEqual(
+      expect.arrayContaining(['rotation.open', 'rotation.advance', 'provider.mint']),
+    )
+    const root = spans.find(({ name }) => name === 'rotation.open')
+    const step = spans.find(({ name }) => name === 'rotation.advance')
+    expect(root?.parentSpanContext).toBeUndefined()
+    expect(step?.parentSpanContext?.spanId).toBe(root?.spanContext().spanId)
+  } finally {
+    await scheduled.close()
+    await own.close()
+  }
 })
 
 test('a trace that is no trace begins none', () => {

@@ -104,6 +104,15 @@ test('an effect whose fate is unknown, and one whose sender died', async () => {
   expect(facts['rekey_intent_unknown_oldest_seconds']).toBeGreaterThanOrEqual(30)
 })
 
+test('a database that is taken for a restored one', async () => {
+  await engine.sql(`BEGIN; ALTER EVENT TRIGGER rekey_guard DISABLE; ALTER TABLE app.recovery DISABLE TRIGGER must_be_audited;
+    INSERT INTO app.recovery (id, reason, detail, evidence, incarnation, began_at)
+    VALUES (gen_random_uuid(), 'restored', 'a test', '{}', gen_random_uuid(), app.now()); COMMIT`)
+  expect((await told())['rekey_recovery_active']).toBe(1)
+  await engine.sql('UPDATE app.recovery SET ended_at = app.now()')
+  expect((await told())['rekey_recovery_active']).toBe(0)
+})
+
 test('messages to sinks that wait and those that are dead', async () => {
   const insert = (state: string, s: number) =>
     engine.sql(
