@@ -47,6 +47,7 @@ export const auditActions = {
   'sink.replayed': 'sink',
   'freeze.put': 'freeze',
   'freeze.deleted': 'freeze',
+  'floors.put': 'floors',
   'rotation.planned': 'rotation',
   'rotation.coalesced': 'key',
   'rotation.occurrenceSkipped': 'key',

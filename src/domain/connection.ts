@@ -32,6 +32,9 @@ export interface Connection {
   readonly grants: readonly Grant[]
   readonly labels: Readonly<Record<string, string>>
   readonly managedBy: ManagedBy
+  /** Made by Rekey when the connection is, and never by a caller: what a role to be assumed asks for, so that nobody makes
+   *  Rekey assume a role that trusts another connection (the confused deputy). */
+  readonly externalId: string
   readonly revision: number
   readonly createdAt: Date
   readonly updatedAt: Date

@@ -143,6 +143,20 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
       hint: 'Make a plan of it: another person must approve it.',
     },
   },
+  'policy.belowFloor': {
+    why: 'An admin has set a floor for keys with certain labels: so many approvals, so long an overlap, nothing harsher at the end. The policy selects such keys, or the labels of the key bring it under the floor, and the policy says less.',
+    todo: 'Raise the fields that `errors` names to the bound, or give the key to another policy. Floors are at `GET /v1/floors`; only an admin changes them.',
+    example: {
+      detail:
+        'The policy "payments" is less strict than the floor for team=payments: overlap.min is 1h, the floor 24h.',
+      errors: [
+        {
+          pointer: '/spec/overlap/min',
+          detail: 'the floor for team=payments asks for 24h, this says 1h',
+        },
+      ],
+    },
+  },
   'policy.impossible': {
     why: 'The policy asks of a key type what it cannot do, such as `unusedFor` where the provider does not say when a version was last used.',
     todo: 'Read the types in `docs/reference/key-types.md` or `GET /v1/providers`, and ask for what they declare, or select other keys.',

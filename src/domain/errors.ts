@@ -27,6 +27,7 @@ export const errors = {
   'policy.neverFires': no(422, 'The schedule never fires'),
   'policy.gapNotAccepted': no(422, 'The key type has a gap that the policy does not accept'),
   'policy.weakening': no(409, 'The change weakens a policy and needs an approval'),
+  'policy.belowFloor': no(422, 'The policy is less strict than a floor'),
   'policy.impossible': no(422, 'The policy asks for what a key type cannot do'),
   'plan.ownerConflict': no(409, 'A document belongs to another owner'),
   'plan.massRotation': no(422, 'The plan makes too many keys due at once'),

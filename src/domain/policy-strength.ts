@@ -36,14 +36,8 @@ const acknowledged = ({ consumers }: ResolvedPolicy) =>
   consumers.acknowledgement?.required ?? 'none'
 const yes = (value: boolean): string => (value ? 'true' : 'false')
 
-/** What a floor may bound. */
+/** What a floor may bound: fields that a rotation's plan freezes. */
 export const boundFields = [
-  {
-    path: ['maxAge'],
-    rank: ({ maxAgeMs }) => -(maxAgeMs ?? Number.POSITIVE_INFINITY),
-    say: ({ maxAgeMs }) => (maxAgeMs === null ? 'none' : formatDuration(maxAgeMs)),
-    take: (policy, { maxAgeMs }) => ({ ...policy, maxAgeMs }),
-  },
   {
     path: ['approval', 'required'],
     rank: ({ approval }) => approval.required,
@@ -137,7 +131,13 @@ const rotates: Omit<StrengthField, 'take'> = {
     !enabled ? 'disabled' : schedule || maxAgeMs !== null ? 'rotates by itself' : 'only by hand',
 }
 
-export const strengthFields: readonly Omit<StrengthField, 'take'>[] = [rotates, ...boundFields]
+const age: Omit<StrengthField, 'take'> = {
+  path: ['maxAge'],
+  rank: ({ maxAgeMs }) => -(maxAgeMs ?? Number.POSITIVE_INFINITY),
+  say: ({ maxAgeMs }) => (maxAgeMs === null ? 'none' : formatDuration(maxAgeMs)),
+}
+
+export const strengthFields: readonly Omit<StrengthField, 'take'>[] = [rotates, age, ...boundFields]
 
 interface ListField {
   readonly pointer: string

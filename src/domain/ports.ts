@@ -4,7 +4,9 @@ import type { Actor } from './actor.ts'
 import type { AuditAction, AuditBody, AuditEvent, Receipt } from './audit.ts'
 import type { ApiKey, Connection, Consumer, Freeze, Policy, Sink } from './connection.ts'
 import type { Json, JsonObject } from './json.ts'
+import type { Floors } from './floor.ts'
 import type { Key, Version } from './key.ts'
+import type { Labels } from './names.ts'
 import type { Plan, PlanApproval } from './plan.ts'
 import type { Session } from './provider.ts'
 import type { Finding, FindingState, Installation, MarkedEvent, Recovery } from './recovery.ts'
@@ -84,6 +86,10 @@ export interface Reads {
     count(): Promise<number>
     /** Not deleted ones, by name. */
     list(filter: KeyFilter, page: Page): Promise<Paged<Key>>
+    /** The policies that hold for keys with all of these labels, with how many each; null: none holds. */
+    policiesOf(
+      labels: Labels,
+    ): Promise<readonly { readonly policy: string | null; readonly keys: number }[]>
     /** All keys that a policy could select, in batches by id: `after` is the id of the last one seen. */
     batch(
       filter: { readonly connection?: string; readonly type?: string },
@@ -120,10 +126,13 @@ export interface Reads {
     all(): Promise<readonly Sink[]>
   }
   readonly freeze: { get(): Promise<Freeze | null> }
+  readonly floors: { get(): Promise<Floors> }
   readonly apiKeys: {
     byHash(hash: Uint8Array): Promise<ApiKey | null>
     byId(id: string): Promise<ApiKey | null>
     list(page: Page): Promise<Paged<ApiKey>>
+    /** When each was last used, as far as that was written down yet. */
+    lastUses(ids: readonly string[]): Promise<ReadonlyMap<string, Date>>
   }
   readonly rotations: {
     get(id: string): Promise<Rotation | null>
@@ -285,7 +294,8 @@ export interface Tx extends Reads {
   /** HMAC(pepper, SHA-256(material)). */
   fingerprint(material: Secret<string> | Secret<Uint8Array>): Uint8Array
   readonly writeConnection: {
-    insert(row: Connection): Promise<void>
+    /** With an external id that was never used before. */
+    insert(row: Omit<Connection, 'externalId'>): Promise<Connection>
     update(row: Connection, expectedRevision: number): Promise<boolean>
     delete(name: string, expectedRevision: number): Promise<boolean>
   }
@@ -331,6 +341,9 @@ export interface Tx extends Reads {
   readonly writeFreeze: {
     put(row: Freeze, expectedRevision: number | null): Promise<boolean>
     delete(expectedRevision: number): Promise<boolean>
+  }
+  readonly writeFloors: {
+    put(row: Omit<Floors, 'revision'>, expectedRevision: number): Promise<boolean>
   }
   readonly writeApiKey: {
     insert(row: ApiKey): Promise<void>

@@ -87,6 +87,8 @@ export interface Provider {
 export interface ConnectArgs {
   readonly connection: string
   readonly settings: JsonObject
+  /** Of the connection: what it sends where it assumes a role. */
+  readonly externalId: string
   /** The resolved credential as JSON text, or the string itself; null where there is none. */
   readonly credential: Secret<string> | null
   readonly ports: ProviderPorts

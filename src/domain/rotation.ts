@@ -4,6 +4,7 @@ import type { AuditAction } from './audit.ts'
 import type { Json, JsonObject } from './json.ts'
 import type { TypeTraits } from './provider.ts'
 import type { ResolvedPolicy } from './policy.ts'
+import type { Weakening } from './policy-strength.ts'
 import type { Phase, UndoStepName } from './rotation-machine.ts'
 
 export const triggers = ['schedule', 'maxAge', 'manual', 'incident', 'finding'] as const
@@ -27,7 +28,10 @@ export interface RotationPlan {
     readonly ref: JsonObject
   }
   readonly traits: TypeTraits
+  /** With every floor of the key obeyed. */
   readonly policy: ResolvedPolicy
+  /** What the floors made of the policy's text, when the rotation was planned. */
+  readonly raised: readonly Weakening[]
   /** The object that `key.ref` names, for records. */
   readonly objectId: string
   /** The phases that this rotation goes through, in order, `planned` first and `completed` last. */

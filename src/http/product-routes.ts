@@ -9,6 +9,7 @@ import { type ApiKeyRoutesDeps, apiKeyRoutes } from './routes/api-keys.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { type ConnectionRoutesDeps, connectionRoutes } from './routes/connections.ts'
 import { consumerRoutes } from './routes/consumers.ts'
+import { floorRoutes } from './routes/floors.ts'
 import { freezeRoutes } from './routes/freeze.ts'
 import { type KeyRoutesDeps, keyRoutes } from './routes/keys.ts'
 import { meRoutes } from './routes/me.ts'
@@ -49,6 +50,7 @@ export const productRoutes = (deps: ProductRoutesDeps): readonly Route[] => [
   ...sinkRoutes(deps),
   ...sinkDeliveryRoutes(deps),
   ...freezeRoutes(deps),
+  ...floorRoutes(),
   ...scheduleRoutes(deps),
   ...recoveryRoutes(deps),
   ...auditRoutes({ tally: makeTally(deps.clock, 60 * minute) }),

@@ -74,6 +74,7 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
     const session = provider.connect({
       connection: connection.name,
       settings: connection.settings,
+      externalId: connection.externalId,
       credential,
       ports: {
         now: () => deps.host.clock.now(),

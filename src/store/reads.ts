@@ -14,6 +14,7 @@ import {
 import { auditReads } from './tables/audit-events.ts'
 import { connectionReads, connectionWrites } from './tables/connections.ts'
 import { consumerReads, consumerWrites } from './tables/consumers.ts'
+import { floorReads, floorWrites } from './tables/floors.ts'
 import { freezeReads, freezeWrites } from './tables/freeze.ts'
 import { intentReads, intentWrites } from './tables/intents.ts'
 import { keyReads, keyWrites } from './tables/keys.ts'
@@ -36,6 +37,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   consumers: consumerReads(db),
   sinks: sinkReads(db),
   freeze: freezeReads(db),
+  floors: floorReads(db),
   apiKeys: apiKeyReads(db),
   rotations: rotationReads(db),
   timers: timerReads(db),
@@ -80,6 +82,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => ({
   writeConsumer: consumerWrites(db),
   writeSink: sinkWrites(db),
   writeFreeze: freezeWrites(db),
+  writeFloors: floorWrites(db),
   writeApiKey: apiKeyWrites(db),
   writeRotation: rotationWrites(db, trace),
   writeIntent: intentWrites(db),

@@ -107,10 +107,12 @@ const planner = (deps: Deps, tx: Tx, now: Date): Plan => {
   // Every key that asks for acknowledgements would read them all again.
   let consumers: ReturnType<Reads['consumers']['all']> | null = null
   const all = () => (consumers ??= tx.consumers.all())
+  let floors: ReturnType<Tx['floors']['get']> | undefined
+  const get = () => (floors ??= tx.floors.get())
   return async ({ key, guard, primary }, due) =>
     planRotation(
       deps,
-      { consumers: { all } },
+      { consumers: { all }, floors: { get } },
       {
         key,
         policy: guard?.policy ?? null,

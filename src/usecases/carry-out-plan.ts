@@ -14,6 +14,7 @@ import type { Key } from '#domain/key.ts'
 import type { Clock, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import type { Precondition } from '#domain/precondition.ts'
 import { lockPolicies } from './assign-policies.ts'
+import { mustObeyFloors } from './below-floor.ts'
 import { connectionDeleted, removeConnection } from './delete-connection.ts'
 import { consumerDeleted, removeConsumer } from './delete-consumer.ts'
 import { removeKey } from './delete-key.ts'
@@ -270,6 +271,7 @@ const settleKeys = async (hand: Hand, order: Order) => {
   for (const { look, write } of hand.policies) {
     // oxlint-disable-next-line no-await-in-loop -- one connection
     await faults.attempt(look.subject, async () => {
+      mustObeyFloors(reassigned.below.filter(isOf(look.subject.name)))
       const assigned = reassigned.policies.get(look.subject.name)
       const sent = { spec: write.resource.spec, at: '/spec' as const }
       const suit = assigned ? mustSuitTypes(deps.providers, sent, assigned) : []
@@ -281,9 +283,20 @@ const settleKeys = async (hand: Hand, order: Order) => {
     // oxlint-disable-next-line no-await-in-loop -- one connection
     await faults.attempt(look.subject, () => movedMustSuit(tx, deps.providers, after))
   }
+  // Policies that this plan does not write, and that keys come under.
+  const written = new Set(hand.policies.map(({ look }) => look.subject.name))
+  mustObeyFloors(
+    reassigned.below.filter(({ policy }) => !written.has(policy)),
+    () => '',
+  )
   hand.events.push(...settledEvents(hand, reassigned))
   return { reassigned, warnings }
 }
+
+const isOf =
+  (name: string) =>
+  ({ policy }: { readonly policy: string }): boolean =>
+    policy === name
 
 const settledEvents = (hand: Hand, reassigned: Reassignment): readonly LedgerEvent[] => {
   const demands = demandsOf(hand.actor, reassigned.moves)

@@ -7,6 +7,7 @@ import { RekeyError } from '#domain/errors.ts'
 import type { Committed, Ledger, LedgerEvent, Tx } from '#domain/ports.ts'
 import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
 import { lockPolicies } from './assign-policies.ts'
+import { mustObeyFloors } from './below-floor.ts'
 import { mustSeePolicy, policyChanges } from './put-policy.ts'
 import { type PolicyChange, reassign } from './reassign.ts'
 import { liesWithin } from './rights.ts'
@@ -20,6 +21,7 @@ export const deletePolicy =
       await lockPolicies(tx)
       const change = await removePolicy(tx, actor, named)
       const done = await reassign(tx, { policies: [change] }, await tx.now())
+      mustObeyFloors(done.below, () => '')
       const demands = demandsOf(actor, done.moves)
       mustNeedNoApproval(demands, { at: '', written: null })
       return {

@@ -14,6 +14,7 @@ import {
   policyForNewKey,
   selection,
 } from './assign-policies.ts'
+import { newKeyMustObeyFloors } from './below-floor.ts'
 import { fingerprintOf, type Proof } from './prove-version.ts'
 import { keyOf, mustBeFree, placeOf, type Place, type Providers } from './registration.ts'
 import { keyMustSuit } from './suits-type.ts'
@@ -77,6 +78,7 @@ export const chooseForNewKey = async (
   }
   const chosen = policyForNewKey(book, selectable)
   keyMustSuit(policies, selectable, place.type)
+  newKeyMustObeyFloors((await db.floors.get()).items, selectable, chosen)
   return { place, chosen }
 }
 

@@ -1,9 +1,13 @@
-// What one write does to the guard of keys: which policy held before, which holds after. Told for each pair of both, with a
-// count, since a write may touch 100,000 keys. weakening.ts asks for approvals by it.
+// What one write does to the guard of keys: which policy held before, which holds after, and which floors the latter
+// undercuts by this write. Told once for each pair, with a count, since a write may touch 100,000 keys. weakening.ts asks for
+// approvals by the first, below-floor.ts refuses the second.
 
+import { type Floor, undercuts } from '#domain/floor.ts'
 import type { Key } from '#domain/key.ts'
+import { matchesLabels } from '#domain/names.ts'
 import type { ResolvedPolicy } from '#domain/policy.ts'
 import type { PolicyBook } from './assign-policies.ts'
+import type { BelowFloor } from './below-floor.ts'
 
 export interface Guard {
   readonly policy: string
@@ -22,19 +26,40 @@ export interface Move {
 
 export interface Moves {
   note(before: Key, after: Key): void
-  list(): readonly Move[]
+  moves(): readonly Move[]
+  below(): readonly BelowFloor[]
 }
 
 export const countMoves = (
   books: { readonly old: PolicyBook; readonly now: PolicyBook },
   /** Names of policies whose text changed. */
   rewritten: ReadonlyMap<string, unknown>,
+  floors: readonly Floor[],
 ): Moves => {
   const old = byName(books.old)
   const now = byName(books.now)
   const moves = new Map<string, { -readonly [K in keyof Move]: Move[K] }>()
+  const below = new Map<string, BelowFloor | null>()
+  const noteFloors = (before: Key, after: Key): void => {
+    const guard = after.policy === null ? undefined : now.get(after.policy)
+    if (!guard) return
+    const stays = before.policy === after.policy && !rewritten.has(guard.policy)
+    for (const [i, floor] of floors.entries()) {
+      if (!matchesLabels(floor.matchLabels, after.labels)) continue
+      // It was so before, and was accepted when the floor was set.
+      if (stays && matchesLabels(floor.matchLabels, before.labels)) continue
+      const id = `${guard.policy} ${i}`
+      if (below.has(id)) continue
+      const found = undercuts(guard.resolved, floor)
+      below.set(
+        id,
+        found.length === 0 ? null : { policy: guard.policy, undercuts: found, example: after.name },
+      )
+    }
+  }
   return {
     note: (before, after) => {
+      if (floors.length > 0) noteFloors(before, after)
       if (before.policy === null) return
       const watched = after.observe !== null && before.observe === null
       if (before.policy === after.policy && !rewritten.has(before.policy) && !watched) return
@@ -54,7 +79,8 @@ export const countMoves = (
         example: after.name,
       })
     },
-    list: () => [...moves.values()],
+    moves: () => [...moves.values()],
+    below: () => [...below.values()].filter((one) => one !== null),
   }
 }
 

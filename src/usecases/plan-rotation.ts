@@ -3,10 +3,13 @@
 
 import type { Policy } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
+import { floorsFor, tighten } from '#domain/floor.ts'
 import type { Json, JsonObject } from '#domain/json.ts'
 import type { Key, Version } from '#domain/key.ts'
+import { formatDuration } from '#domain/duration.ts'
 import { defaultPolicy, type ResolvedPolicy, resolveStored } from '#domain/policy.ts'
 import type { PolicySpec } from '#domain/policy-schema.ts'
+import { weakenings } from '#domain/policy-strength.ts'
 import { checkPolicyAgainstType } from '#domain/policy-type-rules.ts'
 import type { HashJson, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import type { KeyType } from '#domain/provider.ts'
@@ -21,8 +24,9 @@ export interface PlanDeps {
 }
 
 /** The part of the database that a plan is drawn from beside what is handed in. */
-export interface ConsumersOf {
+export interface PlanReads {
   readonly consumers: Pick<Reads['consumers'], 'all'>
+  readonly floors: Pick<Reads['floors'], 'get'>
 }
 
 export interface PlanRequest {
@@ -42,7 +46,7 @@ export interface PlanRequest {
  *  the policy forbids it. */
 export const planRotation = async (
   deps: PlanDeps,
-  db: ConsumersOf,
+  db: PlanReads,
   request: PlanRequest,
   id: string,
   now: Date,
@@ -51,8 +55,8 @@ export const planRotation = async (
   const type = deps.types.get(key.type)
   if (!type)
     throw new RekeyError('request.impossible', { detail: `no provider has the type ${key.type}` })
-  const resolved = policy ? resolveStored(policy) : defaultPolicy
-  checkPossible(key, type, policy, resolved, from)
+  const { resolved, raised } = await obeyFloors(db, key, policy)
+  checkPossible(key, type, policy, { resolved, raised, from })
   const publish = publishTargets(resolved)
   const shape = {
     traits: type.traits,
@@ -66,6 +70,7 @@ export const planRotation = async (
     key: { id: key.id, name: key.name, connection: key.connection, type: key.type, ref: key.ref },
     traits: type.traits,
     policy: resolved,
+    raised,
     nominal: request.nominal?.toISOString() ?? null,
     objectId: key.objectId,
     phases: phasesOf(shape),
@@ -125,7 +130,22 @@ export const openRotation = async (tx: Tx, rotation: Rotation): Promise<LedgerEv
       planHash: rotation.planHash,
       fromVersion: rotation.fromVersion,
       phases: rotation.plan.phases,
+      raised: rotation.plan.raised.map(({ pointer, from, to }) => ({ pointer, from, to })),
     },
+  }
+}
+
+/** The stricter of what the policy says and what the floors of the key ask for now. */
+const obeyFloors = async (db: PlanReads, key: Key, policy: Policy | null) => {
+  const said = policy ? resolveStored(policy) : defaultPolicy
+  const resolved = tighten(said, floorsFor((await db.floors.get()).items, key.labels))
+  return {
+    resolved,
+    raised: weakenings(resolved, said).map(({ from, to, pointer }) => ({
+      pointer,
+      from: to,
+      to: from,
+    })),
   }
 }
 
@@ -133,8 +153,15 @@ const checkPossible = (
   key: Key,
   type: KeyType,
   policy: Policy | null,
-  resolved: ResolvedPolicy,
-  from: Version | null,
+  {
+    resolved,
+    raised,
+    from,
+  }: {
+    readonly resolved: ResolvedPolicy
+    readonly raised: RotationPlan['raised']
+    readonly from: Version | null
+  },
 ): void => {
   if (policy && resolved.unusable !== undefined) {
     throw new RekeyError('policy.impossible', {
@@ -148,11 +175,13 @@ const checkPossible = (
       hint: 'remove observe: native to let Rekey rotate it',
     })
   }
-  const [issue] = checkPolicyAgainstType(policy?.spec ?? byHand, type).issues
+  const [issue] = checkPolicyAgainstType(asRaised(policy?.spec ?? byHand, resolved), type).issues
   if (issue) {
+    const floor = raised.find(({ pointer }) => pointer === issue.pointer)
+    const hint = floor ? `a floor asks for ${floor.to}: GET /v1/floors` : issue.hint
     throw new RekeyError(issue.code, {
       detail: issue.detail,
-      ...(issue.hint === undefined ? {} : { hint: issue.hint }),
+      ...(hint === undefined ? {} : { hint }),
     })
   }
   if (type.traits.slot === 'single' && from && !from.materialKnown) {
@@ -162,6 +191,18 @@ const checkPossible = (
     })
   }
 }
+
+/** The text as the floors make it, in the fields that a type may not be able to follow. */
+const asRaised = (spec: PolicySpec, { overlap, retire, acceptGap, approval }: ResolvedPolicy) => ({
+  ...spec,
+  retire,
+  acceptGap,
+  approval,
+  overlap: {
+    min: formatDuration(overlap.minMs),
+    unusedFor: formatDuration(overlap.unusedForMs),
+  },
+})
 
 /** A key without a policy rotates under the defaults, when a person says so. */
 const byHand: PolicySpec = { selector: {}, manual: true }
@@ -179,7 +220,7 @@ const publishTargets = (policy: ResolvedPolicy): readonly PublishTarget[] =>
 
 /** Those that the policy selects, those that the key names, and those that name the key. Empty where no acknowledgement is asked. */
 const requiredConsumers = async (
-  db: ConsumersOf,
+  db: PlanReads,
   key: Key,
   policy: ResolvedPolicy,
 ): Promise<readonly string[]> => {

@@ -2,7 +2,7 @@
 // stored credential belongs to the settings that it was sent with: settings that differ drop it, and the write is refused
 // until it is sent again. What comes from the environment, files or keys is bound by rules of its own (`CredentialRules`).
 
-import type { Actor } from '#domain/actor.ts'
+import { type Actor, inScope } from '#domain/actor.ts'
 import type { Connection, CredentialRef, ManagedBy } from '#domain/connection.ts'
 import type { ConnectionBody } from '#domain/connection-schema.ts'
 import { RekeyError } from '#domain/errors.ts'
@@ -79,7 +79,7 @@ export const connectionWrite = (
     checkPrecondition(precondition, before?.revision ?? null)
     const credential = await credentialOf(tx, provider, { name, body, settings, before })
     const now = await tx.now()
-    const wanted: Connection = {
+    const wanted = {
       name,
       provider: provider.id,
       settings,
@@ -93,13 +93,20 @@ export const connectionWrite = (
     }
     mustStayInScope(actor, { labels: wanted.labels, connection: name })
     await deps.credentials.check({ name, credential, endpoints }, tx)
-    const changed = !before || !sameJson(fieldsOf(before), fieldsOf(wanted))
-    if (!before) await tx.writeConnection.insert(wanted)
-    else if (changed) mustHold(await tx.writeConnection.update(wanted, before.revision))
-    if (before?.credential.from === 'value' && !sameJson(before.credential, credential)) {
+    if (!before) {
+      await mustOwnCredential(tx, actor, credential)
+      const resource = await tx.writeConnection.insert(wanted)
+      return { before, resource, created: true, changed: true }
+    }
+    if (sameJson(fieldsOf(before), fieldsOf(wanted)))
+      return { before, resource: before, created: false, changed: false }
+    if (!sameJson(dialled(before), dialled(wanted))) await mustOwnCredential(tx, actor, credential)
+    const resource = { ...wanted, externalId: before.externalId }
+    mustHold(await tx.writeConnection.update(resource, before.revision))
+    if (before.credential.from === 'value' && !sameJson(before.credential, credential)) {
       await tx.writeSealed.erase(before.credential.sealedId)
     }
-    return { before, resource: changed || !before ? wanted : before, created: !before, changed }
+    return { before, resource, created: false, changed: true }
   }
 }
 
@@ -176,7 +183,44 @@ const sameCredential = (a: string, b: string): boolean => {
   }
 }
 
-const fieldsOf = ({ provider, settings, credential, grants, labels, managedBy }: Connection) => ({
+/** Where a credential goes. */
+const dialled = ({ provider, settings, credential }: Omit<Connection, 'externalId'>) => ({
+  provider,
+  settings,
+  credential,
+})
+
+/** An admin with a scope must not send what is outside of it anywhere: not the credentials of the host, which know no
+ *  labels, nor a key that lies elsewhere. What it says of such a key is what everybody hears who may not use one. */
+const mustOwnCredential = async (
+  tx: Tx,
+  actor: Actor,
+  credential: CredentialRef,
+): Promise<void> => {
+  if (!actor.scope) return
+  if (credential.from === 'key') {
+    const key = await tx.keys.byName(credential.key)
+    if (key && inScope(actor, key)) return
+    throw new RekeyError('connection.unusable', {
+      detail: `The connection may not use the key "${credential.key}".`,
+      errors: [{ pointer: '/credential/key', detail: 'may not be used' }],
+    })
+  }
+  if (credential.from === 'none' || credential.from === 'value') return
+  throw new RekeyError('auth.denied', {
+    detail: 'The credentials of the host are for admins without a scope.',
+    errors: [{ pointer: '/credential/from', detail: 'needs an admin without a scope' }],
+  })
+}
+
+const fieldsOf = ({
+  provider,
+  settings,
+  credential,
+  grants,
+  labels,
+  managedBy,
+}: Omit<Connection, 'externalId'>) => ({
   provider,
   settings,
   credential,

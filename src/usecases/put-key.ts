@@ -10,6 +10,7 @@ import type { KeyBody } from '#domain/key-schema.ts'
 import type { Committed, Ledger, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
 import { lockPolicies } from './assign-policies.ts'
+import { mustObeyFloors } from './below-floor.ts'
 import { checkShape } from './check-shape.ts'
 import { reassign } from './reassign.ts'
 import { findType, type Providers, toldKey } from './registration.ts'
@@ -39,6 +40,7 @@ export const putKey =
       const { before, after, changed } = await writeKey(tx, providers, actor, put)
       const moved = new Map(changed ? [[before.id, before]] : [])
       const assigned = await reassign(tx, { policies: [], moved }, await tx.now())
+      mustObeyFloors(assigned.below, () => '/labels')
       const resource = assigned.moved.get(after.id)?.key ?? after
       if (!sameJson(before.labels, resource.labels)) await movedMustSuit(tx, providers, resource)
       const demands = demandsOf(actor, assigned.moves)

@@ -9,6 +9,7 @@ import { type ResolvedPolicy, resolvePolicy, resolveStored } from '#domain/polic
 import type { Clock, Committed, Ledger, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import { checkPrecondition, noPrecondition, type Precondition } from '#domain/precondition.ts'
 import { lockPolicies } from './assign-policies.ts'
+import { belowAnyway, mustObeyFloors, type Place } from './below-floor.ts'
 import { type PolicyInput, readPolicyBody, throwIssues } from './policy-body.ts'
 import { mustBeAllowed, scopedPolicy } from './policy-rights.ts'
 import { type PolicyChange, type Reassignment, reassign } from './reassign.ts'
@@ -51,7 +52,12 @@ export const putPolicy =
       await lockPolicies(tx)
       const write = await writePolicy(tx, deps.providers, actor, draft)
       const { change } = write
+      const place: Place = (policy, pointer) =>
+        policy === write.resource.name
+          ? `${draft.input.at}${pointer}`
+          : `${draft.input.at}/selector`
       const done = change && (await reassign(tx, { policies: [change] }, await tx.now()))
+      mustObeyFloors(done?.below ?? [], place)
       const { name } = write.resource
       const assigned = done?.policies.get(name) ?? null
       const demands = demandsOf(actor, done?.moves ?? [])
@@ -161,6 +167,8 @@ export const writePolicy = async (
   if (before && sameJson(fieldsOf(before), fieldsOf(wanted))) {
     return { before, resource: before, change: null, warnings: told }
   }
+  const { items } = await tx.floors.get()
+  mustObeyFloors([belowAnyway(name, input.spec, items)], (_, pointer) => `${input.at}${pointer}`)
   mustHold(await tx.writePolicy.put(wanted, before?.revision ?? null))
   const change = { name, before, after: wanted, ...effectOf(before, wanted) }
   return { before, resource: wanted, change, warnings: told }

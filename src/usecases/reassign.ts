@@ -18,6 +18,7 @@ import {
   policyBook,
   selection,
 } from './assign-policies.ts'
+import type { BelowFloor } from './below-floor.ts'
 import { countMoves, type Move } from './moves.ts'
 import { sameSchedule, scheduleOf } from './plan-schedule.ts'
 import {
@@ -52,6 +53,8 @@ export interface Reassignment {
   readonly dueAtOnce: number
   /** What guarded keys before and after: whoever writes asks weakening.ts about them. */
   readonly moves: readonly Move[]
+  /** Policies that by this write guard keys for which a floor asks for more: to be refused (below-floor.ts). */
+  readonly below: readonly BelowFloor[]
 }
 
 export interface KeyChange {
@@ -87,7 +90,7 @@ export const reassign = async (
   const tally = makeReassignmentTally([...touched.keys()], now)
   const changed: KeyChange[] = []
   const arrived = new Map<string, { readonly key: Key; readonly next: NextRun }>()
-  const moves = countMoves(books, touched)
+  const moves = countMoves(books, touched, (await tx.floors.get()).items)
 
   for await (const keys of affectedKeys(tx, changes, moved)) {
     const choices = keys.map((key): Choice => {
@@ -108,7 +111,13 @@ export const reassign = async (
         changed.push({ id: key.id, name: key.name, from: key.policy, to: next.policy })
     }
   }
-  return { ...tally.result(), changed, moved: arrived, moves: moves.list() }
+  return {
+    ...tally.result(),
+    changed,
+    moved: arrived,
+    moves: moves.moves(),
+    below: moves.below(),
+  }
 }
 
 const runOf = (row: RowChange | null): NextRun => ({

@@ -58,8 +58,8 @@ export const mustStayInScope = (actor: Actor, after: Scoped): void => {
 const reserved = (label: string): boolean => label === 'rekey.dev' || label.startsWith('rekey.dev/')
 
 /**
- * Labels decide who may do what, so those under `rekey.dev/` and those that any scope or grant looks at are changed by an
- * admin only. A new thing (`before` null) may be born with them: by an actor without a scope, or where they are those of
+ * Labels decide who may do what, so those under `rekey.dev/` and those that any scope, grant or floor looks at are changed by
+ * an admin only. A new thing (`before` null) may be born with them: by an actor without a scope, or where they are those of
  * the actor's own scope; else a token for team A could make a key that carries the label of team B's grant.
  */
 export const checkLabels = async (
@@ -99,7 +99,7 @@ export const checkLabels = async (
 const own = (labels: Labels, label: string): string | undefined =>
   Object.hasOwn(labels, label) ? labels[label] : undefined
 
-/** The labels that scopes of tokens and grants of connections look at. */
+/** The labels that scopes of tokens, grants of connections and floors look at. */
 const authorityLabels = async (db: Reads): Promise<ReadonlySet<string>> => {
   const found = new Set<string>()
   const note = (labels: Labels | undefined): void =>
@@ -107,6 +107,7 @@ const authorityLabels = async (db: Reads): Promise<ReadonlySet<string>> => {
   const connections = await everything((after) => db.connections.list({ limit: 200, after }))
   for (const connection of connections)
     connection.grants.forEach((grant) => note(grant.matchLabels))
+  for (const floor of (await db.floors.get()).items) note(floor.matchLabels)
   const tokens = await everything((after) => db.apiKeys.list({ limit: 200, after }))
   for (const token of tokens) if (!token.deletedAt) note(token.scope?.matchLabels)
   return found

@@ -30,6 +30,7 @@ export const connectTo = (
 ): Session =>
   provider.connect({
     connection: 'contract',
+    externalId: 'x',
     settings: more.settings ?? peer.settings,
     credential: more.credential === undefined ? peer.credential : more.credential,
     ports: peer.ports,

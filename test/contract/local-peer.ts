@@ -16,7 +16,13 @@ export const startLocal =
       keyName: `k-${randomUUID()}`,
     })
     const declared = local.types.find((one) => one.type === type)
-    const session = local.connect({ connection: 'arrange', settings: {}, credential: null, ports })
+    const session = local.connect({
+      connection: 'arrange',
+      externalId: 'x',
+      settings: {},
+      credential: null,
+      ports,
+    })
     return {
       settings: {},
       credential: null,

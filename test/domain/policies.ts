@@ -15,7 +15,7 @@ export const publishTarget = {
 }
 const target = publishTarget
 
-const duration = fc.constantFrom('0s', '90s', '15m', '72h', '90d')
+export const duration = fc.constantFrom('0s', '90s', '15m', '72h', '90d')
 const optionally = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined })
 const label = fc
   .record({ a: optionally(fc.constantFrom('1', '2')), b: optionally(fc.constant('1')) })

@@ -345,6 +345,16 @@ export const rows: Readonly<Record<string, Row>> = {
     ok: 200,
   },
 
+  getFloors: { who: readers, call: at(() => '/v1/floors'), ok: 200, list: true },
+  putFloors: {
+    who: [],
+    method: 'PUT',
+    call: () => about('/v1/floors', { items: [] }),
+    ok: 200,
+    // Floors hold for the whole installation.
+    inside: 403,
+  },
+
   listSchedule: { who: readers, call: at(() => '/v1/schedule'), ok: 200, list: true },
 
   getRecovery: { who: readers, call: at(() => '/v1/recovery'), ok: 200 },

@@ -146,6 +146,8 @@ const story: readonly Step[] = [
   ['putFreeze'],
   ['getFreeze'],
   ['deleteFreeze'],
+  ['putFloors'],
+  ['getFloors'],
   ['putSink'],
   ['listSinks'],
   ['getSink'],

@@ -156,6 +156,7 @@ const guardedByDesign = [
   'app.approval',
   'app.connection',
   'app.consumer',
+  'app.floors',
   'app.installation',
   'app.intent',
   'app.key',

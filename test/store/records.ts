@@ -27,6 +27,7 @@ export const connectionNamed = (name: string, more: Partial<Connection> = {}): C
   grants: [],
   labels: {},
   managedBy: null,
+  externalId: '01890000-0000-4000-8000-000000000000',
   revision: 1,
   createdAt: at,
   updatedAt: at,

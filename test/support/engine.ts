@@ -72,6 +72,7 @@ export const openEngine = async (
       if (!provider) throw new Error(`no provider ${connection.provider}`)
       const session = provider.connect({
         connection: connection.name,
+        externalId: 'x',
         settings: connection.settings,
         credential: null,
         ports,

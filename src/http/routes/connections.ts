@@ -48,7 +48,14 @@ const connectionSchema = strict(
     }),
     grants: Type.Array(strict({ matchLabels: shownLabels, refs: Type.Array(Type.String()) })),
     labels: shownLabels,
-    status: strict(ownedTimes),
+    status: strict({
+      ...ownedTimes,
+      externalId: Type.String({
+        format: 'uuid',
+        description:
+          'made by Rekey: what a role that this connection assumes must ask for, so that no other connection can',
+      }),
+    }),
   },
   { $id: 'Connection' },
 )
@@ -60,7 +67,11 @@ const present = (connection: Connection) => ({
   credential: shownCredential(connection.credential),
   grants: connection.grants,
   labels: connection.labels,
-  status: { ...timesOf(connection), owner: connection.managedBy },
+  status: {
+    ...timesOf(connection),
+    owner: connection.managedBy,
+    externalId: connection.externalId,
+  },
 })
 
 const checkSchema = strict({

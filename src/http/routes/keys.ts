@@ -207,6 +207,7 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
       'key.ambiguousPrimary',
       'connection.notGranted',
       'policy.overlap',
+      'policy.belowFloor',
       'request.impossible',
     ],
     examples: [
@@ -294,7 +295,13 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
     params: nameParams,
     body: putBody({ ...keyPlace, ...keyFields }),
     replies: { 200: keySchema },
-    errors: ['connection.notGranted', 'policy.overlap', 'policy.weakening', 'request.impossible'],
+    errors: [
+      'connection.notGranted',
+      'policy.overlap',
+      'policy.weakening',
+      'policy.belowFloor',
+      'request.impossible',
+    ],
     examples: [
       {
         body: {

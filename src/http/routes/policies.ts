@@ -9,6 +9,7 @@ import type { Clock } from '#domain/ports.ts'
 import type { Provider } from '#domain/provider.ts'
 import { deletePolicy } from '#usecases/delete-policy.ts'
 import { policyBodySchema } from '#usecases/policy-body.ts'
+import { overruledIn } from '#usecases/floors.ts'
 import { scopedPolicy } from '#usecases/policy-rights.ts'
 import {
   countSelected,
@@ -92,6 +93,7 @@ const writeErrors = [
   'resource.exists',
   'policy.overlap',
   'policy.weakening',
+  'policy.belowFloor',
   'policy.neverFires',
   'policy.gapNotAccepted',
   'policy.impossible',
@@ -176,11 +178,12 @@ export const policyRoutes = (deps: PolicyRoutesDeps): readonly Route[] => {
       params: nameParams,
       replies: { 200: policySchema },
       handler: async ({ ledger, actor, params: { name } }) => {
-        const { policy, keys } = await ledger.read(async (db) => ({
+        const { policy, keys, overruled } = await ledger.read(async (db) => ({
           policy: mustSeePolicy(actor, await db.policies.get(name), name),
           keys: await countSelected(db, name),
+          overruled: await overruledIn(db, name),
         }))
-        const { warnings } = checkPolicy(policy.spec, deps.clock.now())
+        const warnings = [...checkPolicy(policy.spec, deps.clock.now()).warnings, ...overruled]
         return { status: 200, body: present(policy, { warnings, keys }), revision: policy.revision }
       },
     }),
@@ -219,7 +222,7 @@ export const policyRoutes = (deps: PolicyRoutesDeps): readonly Route[] => {
       access: ['operator'],
       params: nameParams,
       replies: { 200: deletedSchema },
-      errors: ['policy.weakening'],
+      errors: ['policy.weakening', 'policy.belowFloor'],
       handler: async ({ ledger, actor, params: { name }, precondition }) => {
         const { receipts } = await deletePolicy({ ledger })(actor, { name, precondition })
         return { status: 200, body: deletedBody(name), receipts }

@@ -15,6 +15,10 @@ export const apiKeyReads = (db: Db): Reads['apiKeys'] => ({
     })
     return paged(rows.map(toApiKey), page, (key) => key.id)
   },
+  lastUses: async (ids) => {
+    const rows = await db.apiKeyUse.findMany({ where: { apiKeyId: { in: ids.filter(isUuid) } } })
+    return new Map(rows.map(({ apiKeyId, lastUsedAt }) => [apiKeyId, lastUsedAt]))
+  },
 })
 
 export const apiKeyWrites = (db: Db): Tx['writeApiKey'] => ({

@@ -34,9 +34,7 @@ export const connectionReads = (db: Db): Reads['connections'] => ({
 })
 
 export const connectionWrites = (db: Db): Tx['writeConnection'] => ({
-  insert: async (row) => {
-    await db.connection.create({ data: toRow(row), select: { name: true } })
-  },
+  insert: async (row) => toConnection(await db.connection.create({ data: toRow(row) })),
   update: async (row, expectedRevision) => {
     const { count } = await db.connection.updateMany({
       where: { name: row.name, revision: expectedRevision },
@@ -60,12 +58,14 @@ const toConnection = (row: Row): Connection => ({
   grants: from(row.grants),
   labels: from(row.labels),
   managedBy: row.managedBy,
+  externalId: row.externalId,
   revision: row.revision,
   createdAt: row.createdAt,
   updatedAt: row.updatedAt,
 })
 
-const toRow = (c: Connection) => ({
+/** The external id stays as the database made it. */
+const toRow = (c: Omit<Connection, 'externalId'>) => ({
   name: c.name,
   provider: c.provider,
   settings: json(c.settings),

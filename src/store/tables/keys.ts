@@ -24,6 +24,13 @@ export const keyReads = (db: Db): Reads['keys'] => ({
     )
     return paged(rows.map(toKey).toSorted(byName), page, (key) => key.name)
   },
+  policiesOf: async (labels) => {
+    const rows = await db.$queryRaw<{ readonly policy: string | null; readonly keys: bigint }[]>`
+      SELECT policy, count(*) AS keys FROM app.key
+      WHERE deleted_at IS NULL AND labels @> ${JSON.stringify(labels)}::jsonb
+      GROUP BY policy ORDER BY policy NULLS LAST`
+    return rows.map(({ policy, keys }) => ({ policy, keys: Number(keys) }))
+  },
   batch: async (filter, page) => {
     const rows = await db.key.findMany({
       where: {

@@ -19,6 +19,7 @@ export const open = (
 ): Session =>
   vault.connect({
     connection: 'test',
+    externalId: 'x',
     settings: {
       address,
       auth: { method: typeof credential === 'string' ? 'token' : 'appRole' },

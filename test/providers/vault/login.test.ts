@@ -118,6 +118,7 @@ need('vault').describe('logging in to Vault', () => {
     async (value) => {
       const session = vault.connect({
         connection: 'c',
+        externalId: 'x',
         settings: { address: peer.address, auth: { method: 'appRole' } },
         credential: new Secret(value),
         ports: { ...(await import('#test/contract/peer.ts')).plainPorts() },
@@ -294,6 +295,7 @@ describe('settings of vault', () => {
       expect(() =>
         vault.connect({
           connection: 'c',
+          externalId: 'x',
           settings: { ...base, auth: { method } },
           credential: null,
           ports: {} as Parameters<typeof vault.connect>[0]['ports'],
