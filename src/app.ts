@@ -31,6 +31,7 @@ import { sha256 } from '#runtime/sha256.ts'
 import { every } from '#runtime/ticker.ts'
 import { openWriterKey } from '#runtime/writer-key.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
+import { createApiKeyUses } from '#store/api-key-uses.ts'
 import { ensureAuditPartitions } from '#store/audit-partitions.ts'
 import { openDatabase } from '#store/database.ts'
 import { createIdempotency } from '#store/idempotency.ts'
@@ -280,6 +281,7 @@ export const startApp = async ({
       clock,
       ids,
       idempotency: createIdempotency(database),
+      apiKeyUses: createApiKeyUses(database),
       hashJson,
       sha256,
       every,

@@ -478,6 +478,12 @@ export interface Idempotency {
   purge(limit: number): Promise<number>
 }
 
+/** When tokens were last used. Not guarded, no audit: it decides nothing. */
+export interface ApiKeyUses {
+  /** Of several processes that tell, the latest time stays. */
+  tell(uses: ReadonlyMap<string, Date>): Promise<void>
+}
+
 /** Leases, due times and the observed clock: not guarded, no audit. All on the database's clock. */
 export interface Timers {
   /** Puts off a key that cannot be planned, unless its due time has changed meanwhile. */

@@ -16,6 +16,22 @@ export const comesFrom = (allowed: readonly string[], source: string): boolean =
   return isIPv6(plain) && list.check(plain, 'ipv6')
 }
 
+/** Whether each of the first lies in one of the second. */
+export const addressesWithin = (inner: readonly string[], outer: readonly string[]): boolean =>
+  inner.every((entry) => {
+    const [address = '', bits] = entry.split('/')
+    const length = (own: string, of: string | undefined): number =>
+      of === undefined ? (isIPv4(own) ? 32 : 128) : Number(of)
+    return outer.some((net) => {
+      const [base = '', prefix] = net.split('/')
+      return (
+        isIPv4(base) === isIPv4(address) &&
+        length(address, bits) >= length(base, prefix) &&
+        comesFrom([net], address)
+      )
+    })
+  })
+
 export const isAddress = (entry: string): boolean => {
   const [address = '', bits, ...more] = entry.split('/')
   const longest = isIPv4(address) ? 32 : isIPv6(address) ? 128 : -1

@@ -2,6 +2,7 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { RekeyError } from '#domain/errors.ts'
+import type { Clock } from '#domain/ports.ts'
 import type { Credentials, Entry } from '#usecases/authenticate.ts'
 import type { DenialCounter } from '#usecases/record-refusal.ts'
 import { allowedBy, roleList } from './access.ts'
@@ -13,15 +14,50 @@ export interface DoorDeps {
   readonly authenticate: (credentials: Credentials) => Promise<Entry>
   readonly limits: RateLimits
   readonly denials: DenialCounter
+  /** A token was used. */
+  readonly used: (apiKey: string) => void
+  readonly clock: Pick<Clock, 'now'>
 }
+
+export interface Door {
+  /** Before the body is read. */
+  enter(route: Route, request: FastifyRequest, reply: FastifyReply): Promise<void>
+  /** Whether who entered might enter still: a token that ended meanwhile is not carried on by a long body or a stream. */
+  still(request: FastifyRequest): Promise<boolean>
+}
+
+/** A request that took longer than this to arrive is asked again. */
+const freshMs = 1_000
 
 /** Requests without a valid token, counted by source. */
 export const refusedBucket = 'unauthenticated'
 
-export const makeDoor =
-  ({ authenticate, limits, denials }: DoorDeps) =>
+export const makeDoor = (deps: DoorDeps): Door => ({
+  enter: enterBy(deps),
+  still: async (request) => {
+    const { actor } = request.state
+    if (actor === null) return true
+    const entry = await deps.authenticate({ token: bearer(request), source: request.ip })
+    return entry.actor !== null && entry.actor.id === actor.id
+  },
+})
+
+/** For the body: refuses what was valid when it began to arrive. */
+export const mustStillEnter = async (
+  door: Door,
+  clock: Pick<Clock, 'now'>,
+  request: FastifyRequest,
+): Promise<void> => {
+  if (clock.now().getTime() - request.state.enteredAt < freshMs) return
+  if (await door.still(request)) return
+  throw new RekeyError('auth.invalid', refusal['auth.invalid'])
+}
+
+const enterBy =
+  ({ authenticate, limits, denials, used, clock }: DoorDeps) =>
   async (route: Route, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     if (route.access === 'public') return
+    request.state.enteredAt = clock.now().getTime()
     const entry = await authenticate({ token: bearer(request), source: request.ip })
     if (entry.actor === null) {
       denials.count(request.ip, entry.why, entry.apiKey)
@@ -30,6 +66,7 @@ export const makeDoor =
       void reply.header('WWW-Authenticate', challenge[entry.code])
       throw new RekeyError(entry.code, refusal[entry.code])
     }
+    used(entry.actor.id)
     request.state.actor = { ...entry.actor, requestId: request.id }
     await limits.count(request, reply, route.bucket, entry.actor.id)
     const allowed = allowedBy(route)

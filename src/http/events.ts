@@ -41,6 +41,17 @@ export const mustBeEventId = (lastEventId: string | null): void => {
   })
 }
 
+/** Asks before each event: a token that ended gets no further one. */
+export async function* whileAllowed(
+  source: AsyncIterable<ServerEvent>,
+  allowed: () => Promise<boolean>,
+): AsyncGenerator<ServerEvent> {
+  for await (const event of source) {
+    if (!(await allowed())) return
+    yield event
+  }
+}
+
 /** Ends when the source does, or the signal aborts. Throws only before the first byte. */
 export const sendEvents = async (
   reply: FastifyReply,

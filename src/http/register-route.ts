@@ -4,7 +4,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Actor } from '#domain/actor.ts'
 import type { Json } from '#domain/json.ts'
 import type { Clock, Ledger, StoredReply } from '#domain/ports.ts'
-import { mustAcceptEvents, sendEvents } from './events.ts'
+import { type Door, mustStillEnter } from './door.ts'
+import { mustAcceptEvents, sendEvents, whileAllowed } from './events.ts'
 import { refuseInLine } from './body.ts'
 import type { HangUps } from './hang-ups.ts'
 import { bodySchema, paramsSchema, querySchema } from './input.ts'
@@ -23,7 +24,7 @@ export interface RegisterDeps extends ReplayDeps {
   readonly clock: Clock
   readonly cursors: Cursors
   readonly validators: Validators
-  readonly enter: (route: Route, request: FastifyRequest, reply: FastifyReply) => Promise<void>
+  readonly door: Door
   readonly hangUps: HangUps
   readonly inspect: Inspector
 }
@@ -41,8 +42,9 @@ export const registerRoute = (app: FastifyInstance, route: Route, deps: Register
       ...(body === null ? {} : { body }),
     },
     validatorCompiler: ({ schema, httpPart }) => deps.validators(schema, httpPart ?? 'body'),
-    onRequest: (request, reply) => deps.enter(route, request, reply),
+    onRequest: (request, reply) => deps.door.enter(route, request, reply),
     preValidation: async (request) => {
+      await mustStillEnter(deps.door, deps.clock, request)
       if (route.answer.kind === 'events') mustAcceptEvents(headerOf(request, 'accept'))
       refuseInLine('params', request.params)
       refuseInLine('query', request.query)
@@ -73,11 +75,15 @@ const handlerOf = (route: Route, deps: RegisterDeps) => {
           lastEventId,
           signal,
         })
-        await sendEvents(reply, source, {
-          clock: deps.clock,
-          signal,
-          onFault: (error) => request.log.error({ err: error }, 'an event stream broke off'),
-        })
+        await sendEvents(
+          reply,
+          whileAllowed(source, () => deps.door.still(request)),
+          {
+            clock: deps.clock,
+            signal,
+            onFault: (error) => request.log.error({ err: error }, 'an event stream broke off'),
+          },
+        )
       }
     case 'public':
       return async (request: FastifyRequest, reply: FastifyReply) => {

@@ -9,6 +9,8 @@ import type { Route } from './route.ts'
 export interface RequestState {
   /** Set by the door; null on public routes and before it. */
   actor: Actor | null
+  /** When it passed the door, in ms; 0 on public routes. */
+  enteredAt: number
   /** Where the parts of a YAML body stand. */
   locate: ReadDocument['locate'] | null
   /** Whom the rate limit counts. */
@@ -28,6 +30,7 @@ declare module 'fastify' {
 
 export const newState = (): RequestState => ({
   actor: null,
+  enteredAt: 0,
   locate: null,
   bucketKey: '',
   span: null,

@@ -8,7 +8,15 @@ import sseModule from '@fastify/sse'
 import underPressure from '@fastify/under-pressure'
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { RekeyError } from '#domain/errors.ts'
-import type { Clock, HashJson, Idempotency, Ids, Keyring, Ledger } from '#domain/ports.ts'
+import type {
+  ApiKeyUses,
+  Clock,
+  HashJson,
+  Idempotency,
+  Ids,
+  Keyring,
+  Ledger,
+} from '#domain/ports.ts'
 import type { Telemetry } from '#domain/telemetry.ts'
 import { authenticate, type Sha256 } from '#usecases/authenticate.ts'
 import { makeDenialCounter, recordRefusal } from '#usecases/record-refusal.ts'
@@ -20,6 +28,7 @@ import { makeHangUps } from './hang-ups.ts'
 import { inspectReplies, noInspection } from './inspect-replies.ts'
 import { logRequests } from './log.ts'
 import { observeRequests } from './observe-requests.ts'
+import { collectUses } from './collect-uses.ts'
 import { makeCursors } from './paging.ts'
 import { makeRateLimits } from './rate-limit.ts'
 import { answerClientError, answerFrameworkError, answerProblems } from './refuse.ts'
@@ -58,6 +67,7 @@ export interface ServerDeps {
   readonly clock: Clock
   readonly ids: Pick<Ids, 'next'>
   readonly idempotency: Idempotency
+  readonly apiKeyUses: ApiKeyUses
   readonly hashJson: HashJson
   readonly sha256: Sha256
   readonly every: Every
@@ -108,20 +118,24 @@ export const buildServer = async (deps: ServerDeps): Promise<FastifyInstance> =>
     perMinute: config.perMinute,
     buckets: [refusedBucket, ...routes.map((route) => route.bucket)],
   })
-  const enter = makeDoor({
+  const uses = collectUses(deps.apiKeyUses, clock)
+  const door = makeDoor({
     authenticate: authenticate({ ledger, clock, sha256: deps.sha256, comesFrom }),
     limits,
     denials,
+    used: uses.count,
+    clock,
   })
   const cursors = makeCursors(deps.keyring)
   for (const route of routes)
-    registerRoute(app, route, { ...deps, cursors, validators, enter, hangUps, inspect })
+    registerRoute(app, route, { ...deps, cursors, validators, door, hangUps, inspect })
   refuseOtherMethods(app, routes)
 
   const housekeeping = deps.every(
     housekeepingMs,
     async () => {
       await denials.flush()
+      await uses.flush()
       await deps.idempotency.purge(500)
     },
     (error) => app.log.error({ err: error }, 'housekeeping of the door failed; it is tried again'),
@@ -140,6 +154,9 @@ export const buildServer = async (deps: ServerDeps): Promise<FastifyInstance> =>
     await denials
       .flush('all')
       .catch((error: unknown) => app.log.error({ err: error }, 'denials were not written'))
+    await uses
+      .flush()
+      .catch((error: unknown) => app.log.error({ err: error }, 'uses were not written'))
   })
   return app
 }

@@ -1,12 +1,13 @@
-// Makes a token, and answers it once: the database holds its SHA-256. Nobody makes a token that may do more than they may.
+// Makes a token, and answers it once: the database holds its SHA-256. Nobody makes a token that may do more than they may: in
+// roles and scope, from more addresses, or for longer. What is not said is the maker's own: a token that leaked for an hour
+// must not leave one behind that lives for ever.
 
-import type { Actor, Role, Scope } from '#domain/actor.ts'
-import { hasRole } from '#domain/actor.ts'
+import { type Actor, hasRole, inScope, type Role, type Scope } from '#domain/actor.ts'
 import type { ApiKey, ApiKeyType } from '#domain/connection.ts'
 import { parseDuration } from '#domain/duration.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Json } from '#domain/json.ts'
-import type { Committed, Ids, Ledger } from '#domain/ports.ts'
+import type { Committed, Ids, Ledger, Reads } from '#domain/ports.ts'
 import type { Secret } from '#domain/secret.ts'
 import { makeToken } from '#domain/token.ts'
 import type { Sha256 } from './authenticate.ts'
@@ -16,6 +17,8 @@ export interface CreateApiKeyDeps {
   readonly ledger: Ledger
   readonly ids: Pick<Ids, 'next' | 'random'>
   readonly sha256: Sha256
+  /** Whether every address that the first list lets in, the second lets in too. */
+  readonly addressesWithin: (inner: readonly string[], outer: readonly string[]) => boolean
 }
 
 export interface ApiKeyInput {
@@ -25,7 +28,7 @@ export interface ApiKeyInput {
   readonly scope?: Scope
   readonly consumer?: string
   readonly keys?: readonly string[]
-  /** A duration; 90 d where not said. */
+  /** A duration; 90 d where not said, or what is left of the maker's. */
   readonly expiresIn?: string
   readonly addresses?: readonly string[]
 }
@@ -33,7 +36,7 @@ export interface ApiKeyInput {
 const defaultLife = '90d'
 
 export const createApiKey =
-  ({ ledger, ids, sha256 }: CreateApiKeyDeps) =>
+  ({ ledger, ids, sha256, addressesWithin }: CreateApiKeyDeps) =>
   async (
     actor: Actor,
     input: ApiKeyInput,
@@ -44,6 +47,9 @@ export const createApiKey =
     const id = ids.next()
     return ledger.commit(actor, async (tx) => {
       const now = await tx.now()
+      // Null for timers of Rekey's own.
+      const maker = await tx.apiKeys.byId(actor.id)
+      await mustBind(tx, actor, input)
       const apiKey: ApiKey = {
         id,
         name: input.name,
@@ -52,9 +58,9 @@ export const createApiKey =
         scope: input.scope ?? null,
         consumer: input.consumer ?? null,
         keys: input.keys ?? null,
-        addresses: input.addresses ?? null,
+        addresses: addressesOf(input, maker, addressesWithin),
         hash: sha256(token.reveal()),
-        expiresAt: new Date(now.getTime() + parseDuration(input.expiresIn ?? defaultLife)),
+        expiresAt: expiryOf(input, maker, now),
         createdBy: actor.id,
         createdAt: now,
         deletedAt: null,
@@ -128,6 +134,51 @@ const checkRights = (actor: Actor, input: ApiKeyInput): void => {
       hint: 'Give the new one at least the labels, and at most the connections, of your own scope.',
       errors: [{ pointer: '/scope', detail: 'wider than the scope of the token that makes it' }],
     })
+  }
+}
+
+const expiryOf = (input: ApiKeyInput, maker: ApiKey | null, now: Date): Date => {
+  const wanted = new Date(now.getTime() + parseDuration(input.expiresIn ?? defaultLife))
+  const last = maker?.expiresAt ?? null
+  if (last === null || wanted <= last) return wanted
+  if (input.expiresIn === undefined) return last
+  throw new RekeyError('auth.denied', {
+    detail: `The token itself ends at ${last.toISOString()}, and the new one would live longer.`,
+    hint: 'Leave expiresIn out, or make it with a token that lives longer.',
+    errors: [{ pointer: '/expiresIn', detail: 'longer than the token that makes it' }],
+  })
+}
+
+const addressesOf = (
+  { addresses }: ApiKeyInput,
+  maker: ApiKey | null,
+  within: CreateApiKeyDeps['addressesWithin'],
+): ApiKey['addresses'] => {
+  const own = maker?.addresses ?? null
+  if (own === null || addresses === undefined) return addresses ?? own
+  if (within(addresses, own)) return addresses
+  throw new RekeyError('auth.denied', {
+    detail: 'The token works from certain addresses only, and the new one would from others.',
+    errors: [{ pointer: '/addresses', detail: 'wider than those of the token that makes it' }],
+  })
+}
+
+/** A consumer acknowledges and reads by its name alone, so whoever has a scope binds only what lies in it. */
+const mustBind = async (db: Reads, actor: Actor, input: ApiKeyInput): Promise<void> => {
+  if (!actor.scope) return
+  const absent = (pointer: string, what: string, name: string): never => {
+    throw new RekeyError('request.impossible', {
+      detail: `There is no ${what} "${name}".`,
+      errors: [{ pointer, detail: 'does not exist' }],
+    })
+  }
+  if (input.consumer !== undefined) {
+    const consumer = await db.consumers.get(input.consumer)
+    if (!consumer || !inScope(actor, consumer)) absent('/consumer', 'consumer', input.consumer)
+  }
+  for (const [i, name] of (input.keys ?? []).entries()) {
+    const key = await db.keys.byName(name) // oxlint-disable-line no-await-in-loop -- one connection
+    if (!key || !inScope(actor, key)) absent(`/keys/${i}`, 'key', name)
   }
 }
 

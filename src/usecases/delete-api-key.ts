@@ -2,14 +2,14 @@
 // keep their meaning.
 
 import type { Actor } from '#domain/actor.ts'
-import type { ApiKey } from '#domain/connection.ts'
 import type { Committed, Ledger } from '#domain/ports.ts'
 import { scopeWithin, toldOfApiKey } from './create-api-key.ts'
+import type { SeenApiKey } from './list-api-keys.ts'
 import { notFound } from './rights.ts'
 
 export const deleteApiKey =
   ({ ledger }: { readonly ledger: Ledger }) =>
-  async (actor: Actor, id: string): Promise<Committed<ApiKey>> =>
+  async (actor: Actor, id: string): Promise<Committed<SeenApiKey>> =>
     ledger.commit(actor, async (tx) => {
       const key = await tx.apiKeys.byId(id)
       if (key === null || key.deletedAt !== null || !scopeWithin(key.scope, actor.scope)) {
@@ -18,7 +18,10 @@ export const deleteApiKey =
       const now = await tx.now()
       if (!(await tx.writeApiKey.delete(id, now))) throw notFound('API key', id)
       return {
-        value: { ...key, deletedAt: now },
+        value: {
+          apiKey: { ...key, deletedAt: now },
+          lastUsedAt: (await tx.apiKeys.lastUses([id])).get(id) ?? null,
+        },
         audit: [
           {
             action: 'apiKey.deleted',

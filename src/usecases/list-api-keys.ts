@@ -5,15 +5,24 @@ import type { ApiKey } from '#domain/connection.ts'
 import type { Ledger, Page, Paged } from '#domain/ports.ts'
 import { scopeWithin } from './create-api-key.ts'
 
+export interface SeenApiKey {
+  readonly apiKey: ApiKey
+  /** Null: never, as far as is known. */
+  readonly lastUsedAt: Date | null
+}
+
 /** A scoped admin sees those that reach no further than itself; a page of it may hold fewer than `limit`. */
 export const listApiKeys =
   ({ ledger }: { readonly ledger: Pick<Ledger, 'read'> }) =>
-  async (actor: Actor, page: Page): Promise<Paged<ApiKey>> => {
-    const found = await ledger.read((db) => db.apiKeys.list(page))
-    return {
-      items: found.items.filter(
+  async (actor: Actor, page: Page): Promise<Paged<SeenApiKey>> =>
+    ledger.read(async (db) => {
+      const found = await db.apiKeys.list(page)
+      const items = found.items.filter(
         (key) => key.deletedAt === null && scopeWithin(key.scope, actor.scope),
-      ),
-      next: found.next,
-    }
-  }
+      )
+      const uses = await db.apiKeys.lastUses(items.map(({ id }) => id))
+      return {
+        items: items.map((apiKey) => ({ apiKey, lastUsedAt: uses.get(apiKey.id) ?? null })),
+        next: found.next,
+      }
+    })

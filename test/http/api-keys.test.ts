@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { tokenType } from '#domain/token.ts'
 import { adminKeyFile } from '#runtime/admin-key-file.ts'
@@ -117,6 +118,123 @@ describe('a token', () => {
     expect(
       (await api.call('DELETE', `/v1/api-keys/${outer.json.id}`, { token: mine })).status,
     ).toBe(404)
+  })
+})
+
+describe('a token makes none that is mightier', () => {
+  const hours = (n: number) => Date.now() + n * 3_600_000
+
+  test('in life: what is not said ends with the maker', async () => {
+    const maker = await api.token(['admin'], { expiresIn: '2h' })
+    const longer = await make({ name: 'longer', expiresIn: '3h' }, maker)
+    expect(longer.json).toMatchObject({
+      status: 403,
+      code: 'auth.denied',
+      errors: [{ pointer: '/expiresIn' }],
+    })
+    const same = await make({ name: 'same' }, maker)
+    expect(Date.parse(same.json.expiresAt)).toBeLessThanOrEqual(hours(2))
+    const shorter = await make({ name: 'shorter', expiresIn: '1h' }, maker)
+    expect(Date.parse(shorter.json.expiresAt)).toBeLessThanOrEqual(hours(1))
+  })
+
+  test('in addresses: what is not said is the maker’s', async () => {
+    const own = ['10.1.0.0/16', '2001:db8::/32']
+    const maker = await api.token(['admin'], { addresses: own })
+    const from = (addresses?: readonly string[]) =>
+      api.call('POST', '/v1/api-keys', {
+        token: maker,
+        from: '10.1.2.3',
+        body: { name: 'k', type: 'svc', roles: ['viewer'], ...(addresses && { addresses }) },
+      })
+    for (const wider of [
+      ['10.0.0.0/8'],
+      ['10.2.0.1'],
+      ['0.0.0.0/0'],
+      ['10.1.0.1', '::/0'],
+      ['::ffff:10.1.0.0/112'],
+    ]) {
+      // oxlint-disable-next-line no-await-in-loop -- one server
+      expect((await from(wider)).json, wider.join()).toMatchObject({
+        status: 403,
+        errors: [{ pointer: '/addresses' }],
+      })
+    }
+    expect((await from()).json.addresses).toEqual(own)
+    expect((await from(['10.1.7.0/24', '2001:db8:1::1'])).status).toBe(201)
+  })
+
+  test('in reach: a scope binds no consumer and no key outside of it', async () => {
+    await api.house.consumer('theirs', { labels: { team: 'b' } })
+    await api.house.consumer('mine', { labels: { team: 'a' } })
+    const scope = { matchLabels: { team: 'a' } }
+    const maker = await api.token(['admin'], { scope })
+    const bind = (more: object) =>
+      make({ name: 'ack', type: 'ack', roles: ['consumer'], scope, ...more }, maker)
+    for (const foreign of ['theirs', 'nobody']) {
+      // oxlint-disable-next-line no-await-in-loop -- one server
+      expect((await bind({ consumer: foreign })).json).toMatchObject({
+        status: 422,
+        detail: `There is no consumer "${foreign}".`,
+      })
+    }
+    expect((await bind({ consumer: 'mine' })).status).toBe(201)
+    expect(
+      (await make({ roles: ['consumer'], keys: ['no-such-key'], scope }, maker)).json.errors,
+    ).toEqual([{ pointer: '/keys/0', detail: 'does not exist' }])
+  })
+})
+
+describe('the use of a token', () => {
+  test('is shown in the list, of the last time', async () => {
+    const own = await openApi()
+    const { json } = await own.call('POST', '/v1/api-keys', {
+      body: { name: 'used', type: 'svc', roles: ['viewer'] },
+    })
+    const seen = async () =>
+      (await own.call('GET', '/v1/api-keys?limit=200')).json.items.find(
+        (item: { id: string }) => item.id === json.id,
+      ).lastUsedAt
+    expect(await seen()).toBeNull()
+    await own.call('GET', '/v1/me', { token: json.token })
+    await own.call('GET', '/v1/api-keys', { token: json.token })
+    await expect.poll(seen, { timeout: 20_000 }).not.toBeNull()
+    expect(Date.parse(await seen())).toBeGreaterThan(Date.now() - 60_000)
+    await own.close()
+  })
+
+  test('of several processes: the last one stays', async () => {
+    const { json } = await make({ name: 'used' })
+    const [early, late] = [new Date('2026-01-01T00:00:00Z'), new Date('2026-01-02T00:00:00Z')]
+    await api.house.apiKeyUses.tell(new Map([[json.id, late]]))
+    await api.house.apiKeyUses.tell(new Map([[json.id, early]]))
+    const uses = await api.house.ledger.read((db) => db.apiKeys.lastUses([json.id, 'no-id']))
+    expect(uses).toEqual(new Map([[json.id, late]]))
+  })
+
+  test('ends in the middle of a request whose body was still on its way', async () => {
+    const { json } = await make({ name: 'slow', roles: ['admin'] })
+    const body = new Readable({ read: () => {} })
+    body.push('{"name": "left-behind", "type": "svc", ')
+    const reply = api.app.inject({
+      method: 'POST',
+      url: '/v1/api-keys',
+      headers: { authorization: `Bearer ${json.token}`, 'content-type': 'application/json' },
+      payload: body,
+    })
+    // It has passed the door once its use was told.
+    await expect
+      .poll(() => api.house.ledger.read((db) => db.apiKeys.lastUses([json.id])), {
+        timeout: 30_000,
+      })
+      .not.toEqual(new Map())
+    await api.call('DELETE', `/v1/api-keys/${json.id}`)
+    api.house.clock.turnProcess(1_000)
+    body.push('"roles": ["viewer"]}')
+    body.push(null)
+    expect((await reply).statusCode).toBe(401)
+    api.house.clock.turnProcess(-1_000)
+    expect((await api.call('GET', '/v1/api-keys?limit=200')).text).not.toContain('left-behind')
   })
 })
 

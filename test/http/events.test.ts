@@ -9,7 +9,7 @@ import { openApi, productRoutes, type Api } from '../support/http.ts'
 import type { House } from '../support/house.ts'
 
 /** Counts the streams that have not ended. */
-const world = { open: 0, max: 3 }
+const world = { open: 0, max: 3, go: false }
 
 const counter = (house: House) =>
   eventRoute({
@@ -28,6 +28,8 @@ const counter = (house: House) =>
       try {
         for (let n = Number(lastEventId ?? 0) + 1; n <= world.max; n++) {
           yield { id: String(n), event: 'count', data: { n } }
+          // oxlint-disable-next-line no-await-in-loop -- a stream goes on in time
+          while (params.name === 'waiting' && !world.go) await house.clock.pause(20, signal)
           if (params.name === 'breaking' && n === 2)
             throw new Error('the source broke with swordfish')
         }
@@ -95,6 +97,17 @@ describe('a stream of events', () => {
     })
     expect((await api.call('GET', '/v1/counters/a/events', { token: null })).status).toBe(401)
     expect((await api.call('HEAD', '/v1/counters/a/events', { token: viewer })).status).toBe(405)
+  })
+
+  test('tells nothing more once the token of its caller has ended', async () => {
+    const token = await api.token(['viewer'])
+    const { id } = (await api.call('GET', '/v1/me', { token })).json
+    const reply = api.call('GET', '/v1/counters/waiting/events', { token })
+    await expect.poll(() => world.open).toBe(1)
+    await api.call('DELETE', `/v1/api-keys/${id}`)
+    world.go = true
+    expect(idsIn((await reply).text)).toEqual(['1'])
+    expect(world.open).toBe(0)
   })
 
   test('whose source breaks ends, and says nothing of why', async () => {

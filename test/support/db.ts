@@ -6,6 +6,7 @@ import { inject } from 'vitest'
 import { makeWriter, type Writer } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
 import type {
+  ApiKeyUses,
   Bell,
   HashJson,
   Idempotency,
@@ -21,6 +22,7 @@ import { Secret } from '#domain/secret.ts'
 import { hashJson } from '#runtime/hash.ts'
 import { makeIds } from '#runtime/ids.ts'
 import { makeKeyring, type OpenKeyring } from '#runtime/keyring.ts'
+import { createApiKeyUses } from '#store/api-key-uses.ts'
 import { withClient, withDatabase, type DatabaseUrls } from '#store/bootstrap.ts'
 import { openDatabase, type Database } from '#store/database.ts'
 import { createIdempotency } from '#store/idempotency.ts'
@@ -39,6 +41,7 @@ export interface TestDatabase {
   readonly vault: VaultStore
   readonly whereabouts: Whereabouts
   readonly idempotency: Idempotency
+  readonly apiKeyUses: ApiKeyUses
   readonly outbox: Outbox
   readonly keyring: OpenKeyring
   readonly writer: Writer
@@ -118,6 +121,7 @@ export const openTestDatabase = async (
     vault: createVaultStore({ database, keyring }),
     whereabouts: createWhereabouts(database),
     idempotency: createIdempotency(database),
+    apiKeyUses: createApiKeyUses(database),
     outbox: createOutbox(database),
     keyring,
     writer,

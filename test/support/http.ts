@@ -8,6 +8,7 @@ import { noTelemetry, type Telemetry } from '#domain/telemetry.ts'
 import { productRoutes as routesOf } from '#http/product-routes.ts'
 import type { ReadinessCheck } from '#http/routes/health.ts'
 import type { Route } from '#http/route.ts'
+import { addressesWithin } from '#http/addresses.ts'
 import { buildServer, type ServerConfig, type ServerDeps } from '#http/server.ts'
 import { logOptions } from '#runtime/log.ts'
 import { sha256 } from '#runtime/sha256.ts'
@@ -79,6 +80,7 @@ export const openApi = async (options: ApiOptions = {}) => {
     clock,
     ids,
     idempotency,
+    apiKeyUses: house.apiKeyUses,
     hashJson,
     sha256,
     every,
@@ -110,7 +112,7 @@ export const openApi = async (options: ApiOptions = {}) => {
     } = {},
   ): Promise<string> => {
     const { by = admin, ...input } = more
-    const made = await createApiKey({ ledger, ids, sha256 })(by, {
+    const made = await createApiKey({ ledger, ids, sha256, addressesWithin })(by, {
       name: `t-${roles.join('-')}`,
       type: 'pat',
       roles,

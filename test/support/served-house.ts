@@ -5,6 +5,7 @@ import type { InjectOptions } from 'fastify'
 import pino from 'pino'
 import type { Role, Scope } from '#domain/actor.ts'
 import { noTelemetry } from '#domain/telemetry.ts'
+import { addressesWithin } from '#http/addresses.ts'
 import { buildServer } from '#http/server.ts'
 import { auditRoutes } from '#http/routes/audit.ts'
 import { connectionRoutes } from '#http/routes/connections.ts'
@@ -40,6 +41,7 @@ export const serveHouse = async (options: HouseOptions = {}) => {
     clock,
     ids,
     idempotency: house.idempotency,
+    apiKeyUses: house.apiKeyUses,
     hashJson: house.hashJson,
     sha256,
     every: () => ({ stop: async () => undefined }),
@@ -71,7 +73,7 @@ export const serveHouse = async (options: HouseOptions = {}) => {
     more: { scope?: Scope; consumer?: string; keys?: readonly string[] } = {},
   ) => {
     made += 1
-    const { value } = await createApiKey({ ledger, ids, sha256 })(admin, {
+    const { value } = await createApiKey({ ledger, ids, sha256, addressesWithin })(admin, {
       name: `t${made}`,
       type: 'svc',
       roles,

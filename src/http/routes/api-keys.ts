@@ -11,7 +11,7 @@ import type { Sha256 } from '#usecases/authenticate.ts'
 import { createApiKey } from '#usecases/create-api-key.ts'
 import { deleteApiKey } from '#usecases/delete-api-key.ts'
 import { listApiKeys } from '#usecases/list-api-keys.ts'
-import { isAddress } from '../addresses.ts'
+import { addressesWithin, isAddress } from '../addresses.ts'
 import { route, type Route } from '../route.ts'
 import { idParams, listOf, momentSchema, nullable, scopeSchema, strict } from '../schemas.ts'
 
@@ -51,6 +51,9 @@ const shown = {
   expiresAt: nullable(momentSchema),
   createdBy: Type.String({ description: 'the id of the principal who made it' }),
   createdAt: momentSchema,
+  lastUsedAt: nullable(
+    Type.String({ format: 'date-time', description: 'to a few seconds; null: never' }),
+  ),
 }
 const apiKeySchema = strict(shown, { $id: 'ApiKey' })
 const createdSchema = strict({
@@ -58,7 +61,7 @@ const createdSchema = strict({
   token: Type.String({ description: 'shown once; empty on a dry run' }),
 })
 
-const present = (key: ApiKey) => ({
+const present = (key: ApiKey, lastUsedAt: Date | null) => ({
   id: key.id,
   name: key.name,
   type: key.type,
@@ -70,6 +73,7 @@ const present = (key: ApiKey) => ({
   expiresAt: key.expiresAt?.toISOString() ?? null,
   createdBy: key.createdBy,
   createdAt: key.createdAt.toISOString(),
+  lastUsedAt: lastUsedAt?.toISOString() ?? null,
 })
 
 export const apiKeyRoutes = (deps: ApiKeyRoutesDeps): readonly Route[] => [
@@ -84,7 +88,9 @@ export const apiKeyRoutes = (deps: ApiKeyRoutesDeps): readonly Route[] => [
     replies: { 200: listOf(apiKeySchema) },
     handler: async ({ ledger, actor, page, pageReply }) => ({
       status: 200,
-      body: pageReply(await listApiKeys({ ledger })(actor, page), present),
+      body: pageReply(await listApiKeys({ ledger })(actor, page), ({ apiKey, lastUsedAt }) =>
+        present(apiKey, lastUsedAt),
+      ),
     }),
   }),
   route({
@@ -94,7 +100,7 @@ export const apiKeyRoutes = (deps: ApiKeyRoutesDeps): readonly Route[] => [
     tag: 'tokens',
     summary: 'Make a token',
     description:
-      'The token is in this reply and nowhere else. Nobody gives roles or a scope that they lack.',
+      'The token is in this reply and nowhere else. Nobody gives roles, a scope, addresses or a life that their own token lacks; what is left out is that of the own token.',
     access: ['admin'],
     body: inputSchema,
     secret: true,
@@ -107,18 +113,21 @@ export const apiKeyRoutes = (deps: ApiKeyRoutesDeps): readonly Route[] => [
           type: 'svc',
           roles: ['operator'],
           scope: { matchLabels: { team: 'shop' } },
-          expiresIn: '90d',
+          expiresIn: '30d',
         },
       },
     ],
     handler: async ({ ledger, actor, body, dryRun }) => {
       checkAddresses(body.addresses ?? [])
-      const { value, receipts } = await createApiKey({ ...deps, ledger })(actor, body)
+      const { value, receipts } = await createApiKey({ ...deps, ledger, addressesWithin })(
+        actor,
+        body,
+      )
       const { apiKey, token } = value
       return {
         status: 201,
         // A rehearsed token does not exist.
-        body: { ...present(apiKey), token: dryRun ? '' : token.reveal() },
+        body: { ...present(apiKey, null), token: dryRun ? '' : token.reveal() },
         location: `/v1/api-keys/${apiKey.id}`,
         receipts,
       }
@@ -137,7 +146,7 @@ export const apiKeyRoutes = (deps: ApiKeyRoutesDeps): readonly Route[] => [
     replies: { 200: apiKeySchema },
     handler: async ({ ledger, actor, params }) => {
       const { value, receipts } = await deleteApiKey({ ledger })(actor, params.id)
-      return { status: 200, body: present(value), receipts }
+      return { status: 200, body: present(value.apiKey, value.lastUsedAt), receipts }
     },
   }),
 ]
