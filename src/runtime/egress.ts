@@ -139,8 +139,13 @@ const forbidden = list(
     ['ff00::', 8],
     ['fd00:ec2::', 32], // AWS metadata, DNS and time over IPv6
     ['fd20:ce::254', 128], // Google Cloud metadata
+    ['fd00:42::42', 128], // Scaleway metadata
+    ['64:ff9b:1::', 48], // NAT64 for one's own network: where the IPv4 address stands in it is not to be known
+    ['2001::', 32], // Teredo
   ],
 )
+/** All that is routed on the public internet. */
+const global = list([], [['2000::', 3]])
 const privates = list(
   [
     ['10.0.0.0', 8],
@@ -156,6 +161,8 @@ const privates = list(
   [
     ['fc00::', 7],
     ['2001:db8::', 32],
+    ['2001:2::', 48],
+    ['3fff::', 20],
     ['100::', 64],
   ],
 )
@@ -171,17 +178,22 @@ export const classifyAddress = (address: string): AddressClass => {
   const name = family === 4 ? 'ipv4' : 'ipv6'
   if (forbidden.check(bare, name)) return 'forbidden'
   if (loopback.check(bare, name)) return 'loopback'
-  return privates.check(bare, name) ? 'private' : 'public'
+  if (privates.check(bare, name)) return 'private'
+  // What nobody has given a meaning yet is not dialled.
+  return family === 4 || global.check(bare, 'ipv6') ? 'public' : 'forbidden'
 }
 
-/** IPv4 inside IPv6: mapped (::ffff:a.b.c.d), compatible, NAT64 (64:ff9b::/96) and 6to4 (2002::/16) all reach the IPv4 host. */
+/** IPv4 inside IPv6: mapped (::ffff:a.b.c.d), translated (::ffff:0:a.b.c.d), compatible, NAT64 (64:ff9b::/96), 6to4 (2002::/16)
+ *  and ISATAP (…:0:5efe:a.b.c.d) all reach the IPv4 host. */
 const embeddedV4 = (address: string): string | null => {
   const groups = expandV6(address)
   const lead = groups.slice(0, 6).join(':')
   const tail = (hi: number, lo: number): string =>
     `${(groups[hi] ?? 0) >> 8}.${(groups[hi] ?? 0) & 255}.${(groups[lo] ?? 0) >> 8}.${(groups[lo] ?? 0) & 255}`
   if (lead === '0:0:0:0:0:65535' || lead === `${0x64}:${0xff9b}:0:0:0:0`) return tail(6, 7)
+  if (lead === '0:0:0:0:65535:0') return tail(6, 7)
   if (lead === '0:0:0:0:0:0' && (groups[6] ?? 0) !== 0) return tail(6, 7)
+  if (((groups[4] ?? 0) & 0xfcff) === 0 && groups[5] === 0x5efe) return tail(6, 7)
   if (groups[0] === 0x2002) return tail(1, 2)
   return null
 }

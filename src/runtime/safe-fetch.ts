@@ -1,5 +1,6 @@
 // The only HTTP client that providers and webhooks get. It dials an address that egress has just checked, follows no
-// redirect (a 3xx is an answer like any other), and caps the size and the time of a reply.
+// redirect (a 3xx is an answer like any other), and caps the size and the time of a reply. The cap counts what arrives, so a
+// compressed reply, of which a few kilobytes could become gigabytes here, is not taken: none is asked for.
 
 import { Agent, buildConnector, fetch as undiciFetch } from 'undici'
 import type { Egress, EgressKind } from './egress.ts'
@@ -38,13 +39,23 @@ export const makeSafeFetch = (options: SafeFetchOptions): SafeFetch => {
     // undici's types and those of the platform describe the same objects under two names.
     const reply = await undiciFetch(input, {
       ...init,
+      headers: identityOnly(init.headers),
       signal,
       redirect: 'manual',
       dispatcher: agent,
     } as Parameters<typeof undiciFetch>[1])
-    return reply
+    const encoding = reply.headers.get('content-encoding') ?? 'identity'
+    if (encoding.trim().toLowerCase() === 'identity') return reply
+    await reply.body?.cancel()
+    throw new TypeError('the reply is compressed, which was not asked for')
   }
   return { fetch, close: () => agent.close() }
+}
+
+const identityOnly = (headers: RequestInit['headers']): Record<string, string> => {
+  const sent = new Headers(headers)
+  sent.set('accept-encoding', 'identity')
+  return Object.fromEntries(sent)
 }
 
 const checkedConnector = ({

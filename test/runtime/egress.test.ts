@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isRekeyError } from '#domain/errors.ts'
@@ -37,6 +38,16 @@ describe('classes of addresses', () => {
     ['not an address', 'forbidden'],
     ['8.8.8.8', 'public'],
     ['2606:4700::1111', 'public'],
+    ['::ffff:0:a9fe:a9fe', 'forbidden'],
+    ['::ffff:0:0a00:0001', 'private'],
+    ['2606:4700::5efe:a9fe:a9fe', 'forbidden'],
+    ['2606:4700::200:5efe:7f00:1', 'loopback'],
+    ['64:ff9b:1::a9fe:a9fe', 'forbidden'],
+    ['2001:0:4136:e378:8000:63bf:5601:5601', 'forbidden'],
+    ['fd00:42::42', 'forbidden'],
+    ['::7f00:1', 'loopback'],
+    ['4000::1', 'forbidden'],
+    ['3fff::1', 'private'],
   ])('%s is %s', (address, expected) => {
     expect(classifyAddress(address)).toBe(expected)
   })
@@ -125,6 +136,9 @@ describe('the fetch that providers get', () => {
         reply.writeHead(302, { location: 'http://169.254.169.254/latest/meta-data' }).end()
       } else if (request.url === '/big') {
         reply.end('x'.repeat(100_000))
+      } else if (request.url === '/bomb') {
+        reply.setHeader('content-encoding', 'gzip')
+        reply.end(gzipSync(Buffer.alloc(50 * 1024 * 1024)))
       } else if (request.url === '/slow') {
         reply.flushHeaders()
       } else reply.end('ok')
@@ -176,6 +190,13 @@ describe('the fetch that providers get', () => {
     const { fetch, close } = client([['127.0.0.1']])
     const reply = await fetch(`http://vault.test:${port}/redirect`)
     expect(reply.status).toBe(302)
+    await close()
+  })
+
+  test('a compressed reply, small on the way and endless here, is not taken', async () => {
+    const { fetch, close } = client([['127.0.0.1']], { maxBytes: 200_000 })
+    const asked = { headers: { 'accept-encoding': 'gzip' } }
+    await expect(fetch(`http://vault.test:${port}/bomb`, asked)).rejects.toThrow('compressed')
     await close()
   })
 
