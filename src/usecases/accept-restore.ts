@@ -173,6 +173,7 @@ const goOn = async (
   const findings = await everything((after) =>
     tx.recovery.findings(recovery.id, {}, { limit: 200, after }),
   )
+  await tx.holdKeys(findings.filter(({ state }) => state === 'adopted').map(({ keyId }) => keyId))
   const events: LedgerEvent[] = []
   const [wake, resumed]: [string[], string[]] = [[], []]
   for (const finding of findings) {
