@@ -9,7 +9,7 @@ import { systemClock } from '#runtime/clock.ts'
 import { startEmbeddedPostgres } from '#runtime/embedded-postgres.ts'
 import { holdDirectory, type HeldDirectory } from '#runtime/run-file.ts'
 import { sha256 } from '#runtime/sha256.ts'
-import { bootstrap, type DatabaseUrls } from '#store/bootstrap.ts'
+import { bootstrap, type DatabaseUrls, isSuperuser } from '#store/bootstrap.ts'
 import { migrate } from '#store/migrate.ts'
 import { ensureAdminKey, resetAdminKey } from '#usecases/admin-key.ts'
 import { type App, type House, startApp } from './app.ts'
@@ -99,7 +99,10 @@ export const migrateRole = async (config: Config, say: Say): Promise<void> => {
     'REKEY_MIGRATION_DATABASE_URL',
     'the connection string of a superuser, or of rekey_migrate with the owner roles granted to it',
   )
-  const { applied, guards } = await migrate({ migrationUrl, onProgress: say })
+  const { applied, guards } = await migrate({
+    ...(await migrationUrls(migrationUrl)),
+    onProgress: say,
+  })
   say(
     applied.length === 0
       ? 'nothing to apply'
@@ -123,6 +126,12 @@ export const resetAdminKeyRole = async (config: Config, say: Say): Promise<void>
   await app.close()
   say(`a new admin key is in ${adminKeyFile(config.dataDir).path}; the old one is dead`)
 }
+
+/** A superuser's connection string is good for the guards too. */
+export const migrationUrls = async (
+  url: string,
+): Promise<{ readonly migrationUrl: string; readonly superuserUrl?: string }> =>
+  (await isSuperuser(url)) ? { migrationUrl: url, superuserUrl: url } : { migrationUrl: url }
 
 const openPlace = async (config: Config, say: Say): Promise<Place> => {
   if (config.databaseUrl) {
@@ -158,7 +167,8 @@ const tell = (
   return held.tell({ ...run, database })
 }
 
-const runningDatabase = async (config: Config): Promise<string | undefined> => {
+/** The app role's connection string of a Rekey that runs in this directory. */
+export const runningDatabase = async (config: Config): Promise<string | undefined> => {
   const { readFile } = await import('node:fs/promises')
   const { join } = await import('node:path')
   try {
@@ -178,7 +188,7 @@ const adminKey = (config: Config, { ledger, ids }: House) => ({
   file: adminKeyFile(config.dataDir),
 })
 
-const required = (value: string | undefined, name: string, hint: string): string => {
+export const required = (value: string | undefined, name: string, hint: string): string => {
   if (value !== undefined) return value
   throw new ConfigError([`${name} is needed: ${hint}`])
 }

@@ -49,13 +49,18 @@ const keys = [
   },
 ] as const
 
+/** Nothing of it is made in this data directory, from now on. */
+export const skipSamples = (dataDir: string, at: Date): Promise<void> =>
+  writeFile(doneFile(dataDir), `${at.toISOString()}\n`, { mode: 0o600 })
+
+const doneFile = (dataDir: string): string => join(dataDir, 'samples-applied')
+
 export const applySamples = async (
   house: House,
   dataDir: string,
   folder: URL,
 ): Promise<boolean> => {
-  const done = join(dataDir, 'samples-applied')
-  if (await exists(done)) return false
+  if (await exists(doneFile(dataDir))) return false
   const { ledger } = house
   const there = await ledger.read(async (db) => ({
     connection: await db.connections.get(connection),
@@ -108,7 +113,7 @@ export const applySamples = async (
       }).catch(unlessThere)
     }
   }
-  await writeFile(done, `${house.clock.now().toISOString()}\n`, { mode: 0o600 })
+  await skipSamples(dataDir, house.clock.now())
   return true
 }
 

@@ -18,8 +18,16 @@ export interface Installation {
   readonly cluster: string
   /** Fingerprint of the pepper that its fingerprints were made with. */
   readonly pepperId: string
+  /** Set by `rekey restore`, cleared when that is accepted. */
+  readonly restoredFrom: RestoredFrom | null
   readonly createdAt: Date
   readonly updatedAt: Date
+}
+
+export interface RestoredFrom {
+  /** When the backup was taken. */
+  readonly takenAt: string
+  readonly restoredAt: string
 }
 
 /** What a process remembers outside of the database: events of the log that were committed, newest first. */
@@ -80,6 +88,7 @@ export const suspect = (at: {
     seen: seen && { ...seen },
     lastEventAt: at.last?.at.toISOString() ?? null,
     cluster: { was: row?.cluster ?? mark?.cluster ?? null, is: cluster },
+    restoredFrom: row?.restoredFrom ? { ...row.restoredFrom } : null,
   }
   const until = at.last ? `ends at ${at.last.at.toISOString()}` : 'is empty'
   if (mark && !row) {
@@ -101,6 +110,13 @@ export const suspect = (at: {
     return {
       reason: 'regress',
       detail: `the log of this database ${until}, and this process has seen events, until ${seen?.at ?? 'an unknown time'}, that are not in it`,
+      evidence,
+    }
+  }
+  if (row.restoredFrom) {
+    return {
+      reason: 'restored',
+      detail: `the database was restored from the backup of ${row.restoredFrom.takenAt}`,
       evidence,
     }
   }

@@ -36,7 +36,8 @@ export const readOrMakeKeyFile = async (path: string, form: KeyFileForm): Promis
   return made
 }
 
-const readKeyFile = async (path: string, form: KeyFileForm): Promise<string | null> => {
+/** Null where there is none. */
+export const readKeyFile = async (path: string, form: KeyFileForm): Promise<string | null> => {
   const file = await open(path, 'r').catch((e: NodeJS.ErrnoException) => {
     if (e.code === 'ENOENT') return null
     throw e

@@ -14,7 +14,7 @@ import {
 } from 'node:crypto'
 import type { Keyring, SealedBox } from '#domain/ports.ts'
 import { Secret, revealBytes } from '#domain/secret.ts'
-import { readOrMakeKeyFile } from './key-file.ts'
+import { readKeyFile, readOrMakeKeyFile } from './key-file.ts'
 
 export interface OpenKeyring extends Keyring {
   /** Fingerprint of the KEK, as it is named in every sealed row. */
@@ -23,22 +23,39 @@ export interface OpenKeyring extends Keyring {
   readonly pepperId: string
 }
 
-/** Opens the key files, or makes them at the first start. Throws when somebody else can read one. */
-export const openKeyring = async (files: {
+interface KeyFiles {
   readonly kekFile: string
   readonly pepperFile: string
-}): Promise<OpenKeyring> => {
-  const kek = await readOrMakeKeyFile(files.kekFile, {
-    what: 'key-encryption key',
-    pattern: /^rekey-kek-v1 ([A-Za-z0-9+/]{43}=)\s*$/,
-    make: () => `rekey-kek-v1 ${randomBytes(32).toString('base64')}\n`,
-  })
-  const pepper = await readOrMakeKeyFile(files.pepperFile, {
-    what: 'fingerprint pepper',
-    pattern: /^rekey-pepper-v1 1 ([A-Za-z0-9+/]{43}=)\s*$/,
-    make: () => `rekey-pepper-v1 1 ${randomBytes(32).toString('base64')}\n`,
-  })
+}
+
+const kekForm = {
+  what: 'key-encryption key',
+  pattern: /^rekey-kek-v1 ([A-Za-z0-9+/]{43}=)\s*$/,
+  make: () => `rekey-kek-v1 ${randomBytes(32).toString('base64')}\n`,
+}
+const pepperForm = {
+  what: 'fingerprint pepper',
+  pattern: /^rekey-pepper-v1 1 ([A-Za-z0-9+/]{43}=)\s*$/,
+  make: () => `rekey-pepper-v1 1 ${randomBytes(32).toString('base64')}\n`,
+}
+
+/** Opens the key files, or makes them at the first start. Throws when somebody else can read one. */
+export const openKeyring = async (files: KeyFiles): Promise<OpenKeyring> => {
+  const kek = await readOrMakeKeyFile(files.kekFile, kekForm)
+  const pepper = await readOrMakeKeyFile(files.pepperFile, pepperForm)
   return makeKeyring(Buffer.from(kek, 'base64'), Buffer.from(pepper, 'base64'))
+}
+
+/** Fingerprints of the keys that are there; null for one that is not. Makes none. */
+export const keyringIds = async (
+  files: KeyFiles,
+): Promise<{ readonly kekId: string | null; readonly pepperId: string | null }> => {
+  const kek = await readKeyFile(files.kekFile, kekForm)
+  const pepper = await readKeyFile(files.pepperFile, pepperForm)
+  return {
+    kekId: kek === null ? null : nameOf('kek', Buffer.from(kek, 'base64')),
+    pepperId: pepper === null ? null : nameOf('pepper', Buffer.from(pepper, 'base64')),
+  }
 }
 
 export const makeKeyring = (kek: Uint8Array, pepper: Uint8Array): OpenKeyring => {

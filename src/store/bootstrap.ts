@@ -131,6 +131,28 @@ export const withClient = async <T>(
   }
 }
 
+/** Whether this connection string is a superuser's. */
+export const isSuperuser = (url: string): Promise<boolean> =>
+  withClient(url, async (db) => {
+    const { rows } = await db.query<{ yes: boolean }>(
+      'SELECT rolsuper AS yes FROM pg_roles WHERE rolname = current_user',
+    )
+    return rows[0]?.yes === true
+  })
+
+/** All of `work` or nothing of it. */
+export const inOneTransaction = async <T>(db: pg.Client, work: () => Promise<T>): Promise<T> => {
+  await db.query('BEGIN')
+  try {
+    const value = await work()
+    await db.query('COMMIT')
+    return value
+  } catch (error) {
+    await db.query('ROLLBACK').catch(() => undefined)
+    throw error
+  }
+}
+
 export const withDatabase = (url: string, database: string): string => {
   const changed = new URL(url)
   changed.pathname = `/${encodeURIComponent(database)}`

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import type pg from 'pg'
 import {
+  inOneTransaction,
   lendOwners,
   lowerGuards,
   prepareDatabase,
@@ -16,6 +17,7 @@ import {
   takeOwnersBack,
   withClient,
 } from './bootstrap.ts'
+import { keepLogOrder, logIsAhead } from './log-order.ts'
 import { migrateQueue } from './migrate-queue.ts'
 
 export interface MigrateOptions {
@@ -23,6 +25,11 @@ export interface MigrateOptions {
   readonly superuserUrl?: string
   readonly migrationUrl: string
   readonly onProgress?: (line: string) => void
+  /** A restore: runs once exactly these migrations are applied, and before all that follow. */
+  readonly load?: {
+    readonly after: readonly string[]
+    readonly run: (db: pg.Client) => Promise<void>
+  }
   /** For tests. */
   readonly folder?: URL
 }
@@ -53,7 +60,10 @@ export const migrate = async (options: MigrateOptions): Promise<Migrated> => {
       // The picture is taken anew only after a migration, and only from a state that was whole before it: otherwise a run
       // of this command would bless whatever somebody had changed.
       await assertGuardsIntact(alone)
-      const changes = (await pendingMigrations(options)).length > 0
+      const changes =
+        options.load !== undefined ||
+        (await pendingMigrations(options)).length > 0 ||
+        (await logIsAhead(alone))
       if (changes) await lowerGuards(superuserUrl)
       const applied = await applyAll(options, say)
       if (changes || !(await guardsAreUp(alone))) await raiseGuards(superuserUrl)
@@ -116,10 +126,16 @@ const applyAll = (
     await db.query(migrationsTable)
     const files = await readMigrations(options.folder)
     const pending = findPending(files, await appliedRows(db))
-    for (const file of pending) {
-      say(`applying ${file.name}`)
-      await applyOne(db, file)
+    const before = options.load
+      ? pending.filter(({ name }) => options.load?.after.includes(name))
+      : pending
+    for (const file of before) await applyOne(db, file, say)
+    if (options.load) {
+      await options.load.run(db)
+      for (const file of pending.filter((one) => !before.includes(one)))
+        await applyOne(db, file, say)
     }
+    await inOneTransaction(db, () => keepLogOrder(db))
     await db.query(`GRANT SELECT ON public._prisma_migrations TO ${roleNames.app}`)
     await migrateQueue(db)
     return pending.map((file) => file.name)
@@ -161,7 +177,8 @@ const findPending = (files: readonly File[], rows: readonly Row[]): readonly Fil
   return files.filter((file) => !done.has(file.name))
 }
 
-const applyOne = async (db: pg.Client, file: File): Promise<void> => {
+const applyOne = async (db: pg.Client, file: File, say: (line: string) => void): Promise<void> => {
+  say(`applying ${file.name}`)
   await db.query('BEGIN')
   try {
     const startedAt = (await db.query<{ at: Date }>('SELECT clock_timestamp() AS at')).rows[0]?.at

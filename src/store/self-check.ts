@@ -3,6 +3,7 @@
 
 import type { Database } from './database.ts'
 import { Prisma } from './generated/client.ts'
+import { logOrderFaults } from './log-order.ts'
 import { readMigrations } from './migrate.ts'
 
 export interface Finding {
@@ -15,7 +16,7 @@ export interface Finding {
 /** Empty: all is well. A start refuses on any finding. */
 export const selfCheck = async (
   database: Database,
-  keyring: { readonly kekId: string },
+  keyring: { readonly kekId: string; readonly pepperId: string },
 ): Promise<readonly Finding[]> => {
   const behind = await checkMigrations(database)
   // The other queries name tables and functions that the missing migrations would make.
@@ -28,7 +29,13 @@ export const selfCheck = async (
   return [
     ...findings,
     ...(await checkGuardState(database)),
+    ...(await logOrderFaults(database)).map((detail) => ({
+      check: 'audit.order',
+      detail,
+      hint: order,
+    })),
     ...(await checkKek(database, keyring.kekId)),
+    ...(await checkPepper(database, keyring.pepperId)),
   ]
 }
 
@@ -40,6 +47,7 @@ interface Check {
 }
 
 const grants = 'Connect as rekey_app, and run "rekey migrate" to set its rights.'
+const order = 'Run "rekey migrate" with a superuser: it lets the log go on above them.'
 const repair = 'Find out who changed it, then run "rekey migrate" with a superuser to put it back.'
 
 const checks: readonly Check[] = [
@@ -171,6 +179,18 @@ const checkKek = async ({ client }: Database, kekId: string): Promise<readonly F
     detail: `${row.place} holds rows sealed under the key-encryption key ${row.kek_id}, but the one in use is ${kekId}`,
     hint: 'Point REKEY_KEK_FILE at the key-encryption key with that fingerprint. Nothing was changed.',
   }))
+}
+
+const checkPepper = async ({ client }: Database, pepperId: string): Promise<readonly Finding[]> => {
+  const row = await client.installation.findUnique({ where: { id: true } })
+  if (row === null || row.pepperId === pepperId) return []
+  return [
+    {
+      check: 'pepper.ours',
+      detail: `fingerprints were made with the pepper ${row.pepperId}, but the one in use is ${pepperId}`,
+      hint: 'Bring back the file "pepper" of the data directory: with another one, material that is known is not recognised.',
+    },
+  ]
 }
 
 /** What the database lacks, or has more than this version knows. */

@@ -36,19 +36,17 @@ export const writeEvents = async (
   const heads = await lockHeads(db, events)
   const traceId = deps.trace.current()?.traceId ?? null
   const written = mapEvents(events, (event) => {
-    const id = event.id ?? deps.ids.next()
     const head = event.correlationId === undefined ? undefined : heads.get(event.correlationId)
     const stream =
       head === undefined || event.correlationId === undefined
         ? null
         : { id: event.correlationId, seq: head.seq + 1, prev: head.prev && hex(head.prev) }
-    const text = canonicalBody(bodyOf({ id, at: deps.clock.now(), traceId, actor, event, stream }))
-    const leaf = leafHash(text)
+    const signed = signedEvent(deps, actor, event, { traceId, stream })
     if (head !== undefined) {
       head.seq += 1
-      head.prev = leaf
+      head.prev = signed.leaf
     }
-    return { id, text, leaf, signature: deps.writer.sign(text) }
+    return signed
   })
   const rows = written.map(
     (e) => Prisma.sql`(${e.id}::uuid, ${e.text}, ${deps.writer.kid}::bytea, ${e.signature}::bytea)`,
@@ -71,6 +69,18 @@ export const writeEvents = async (
     writerKid: hex(deps.writer.kid),
     writerSig: Buffer.from(e.signature).toString('base64'),
   }))
+}
+
+/** An event as a row of the log holds it. */
+export const signedEvent = (
+  { ids, clock, writer }: Pick<EventDeps, 'ids' | 'clock' | 'writer'>,
+  actor: Actor,
+  event: LedgerEvent,
+  { traceId, stream }: Pick<AuditBody, 'traceId' | 'stream'> = { traceId: null, stream: null },
+) => {
+  const id = event.id ?? ids.next()
+  const text = canonicalBody(bodyOf({ id, at: clock.now(), traceId, actor, event, stream }))
+  return { id, text, leaf: leafHash(text), signature: writer.sign(text) }
 }
 
 /** Makes missing heads and locks all of them; what it returns is current until the transaction ends. */

@@ -3,6 +3,7 @@
 import type { Writer } from '#audit/writer.ts'
 import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
+import type { LedgerEvent } from '#domain/ports.ts'
 import type { Database } from './database.ts'
 import { bytes } from './tables/translate.ts'
 import { writeEvents, type EventDeps } from './write-events.ts'
@@ -34,6 +35,17 @@ export const enrolWriter = async (
     return true
   })
 }
+
+/** One event in a transaction of its own, where there is no ledger: of commands that work on the database itself. Returns its id. */
+export const noteAlone = async (
+  deps: EventDeps & { readonly database: Database },
+  actor: Actor,
+  event: LedgerEvent,
+): Promise<string> =>
+  deps.database.client.$transaction(async (db) => {
+    const [receipt] = await writeEvents(db, deps, actor, [event])
+    return receipt.eventId
+  })
 
 // Four bytes name a key: with another key under the same name nobody could check what we sign.
 const assertOurs = async (

@@ -61,7 +61,13 @@ export const makeAcceptRestore =
       const installation = await tx.recovery.installation()
       if (!installation) throw new RangeError('the database knows no installation')
       const now = await tx.now()
-      const next = { ...installation, incarnation: deps.ids.next(), cluster, updatedAt: now }
+      const next = {
+        ...installation,
+        incarnation: deps.ids.next(),
+        cluster,
+        restoredFrom: null,
+        updatedAt: now,
+      }
       const ended = { ...open, ledTo: next.incarnation, endedAt: now, endedBy: actor.id }
       await tx.writeRecovery.update(ended)
       await tx.writeRecovery.identify(next)

@@ -88,6 +88,7 @@ export const identified = async (
     incarnation: ids.next(),
     cluster,
     pepperId,
+    restoredFrom: null,
     createdAt: now,
     updatedAt: now,
   }

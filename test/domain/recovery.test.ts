@@ -15,6 +15,7 @@ const row: Installation = {
   incarnation: 'life-1',
   cluster: '7/1',
   pepperId: 'p',
+  restoredFrom: null,
   createdAt: at,
   updatedAt: at,
 }
@@ -53,6 +54,19 @@ describe('a database is suspected', () => {
   test('of another cluster, even where nothing is missing', () => {
     expect(suspect({ ...sound, cluster: '8/1' })?.reason).toBe('otherCluster')
     expect(suspect({ ...sound, mark: null, cluster: '8/1' })?.reason).toBe('otherCluster')
+  })
+  test('of a restore, where `rekey restore` made it, on whatever host', () => {
+    const restoredFrom = {
+      takenAt: '2026-11-24T00:00:00.000Z',
+      restoredAt: '2026-11-25T00:00:00.000Z',
+    }
+    const restored = { ...row, restoredFrom }
+    expect(suspect({ ...sound, row: restored, mark: null })?.reason).toBe('restored')
+    // What was seen tells more: how far it went back.
+    expect(suspect({ ...sound, row: restored, markIsThere: false })).toMatchObject({
+      reason: 'regress',
+      evidence: { restoredFrom },
+    })
   })
   test('of another installation', () => {
     const other = { ...row, id: 'installation-2' }

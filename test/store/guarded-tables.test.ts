@@ -100,6 +100,7 @@ beforeAll(async () => {
       incarnation: ids.next(),
       cluster: 'c',
       pepperId: 'p',
+      restoredFrom: null,
       createdAt: at,
       updatedAt: at,
     })

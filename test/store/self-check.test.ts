@@ -144,11 +144,28 @@ describe('finds', () => {
 
   test('the wrong KEK, naming both fingerprints', async () => {
     await write(db, (tx) => tx.writeSealed.insert(new Secret('x'), 'test'))
-    const [found] = (await selfCheck(db.database, { kekId: '0000000000000000' })).filter(
-      (finding) => finding.check === 'kek.ours',
-    )
+    const [found] = (
+      await selfCheck(db.database, { ...db.keyring, kekId: '0000000000000000' })
+    ).filter((finding) => finding.check === 'kek.ours')
     expect(found?.detail).toContain(db.keyring.kekId)
     expect(found?.detail).toContain('0000000000000000')
+  })
+
+  test('another pepper than the one that fingerprints were made with', async () => {
+    await write(db, (tx) =>
+      tx.writeRecovery.identify({
+        id: db.ids.next(),
+        incarnation: db.ids.next(),
+        cluster: 'c',
+        pepperId: db.keyring.pepperId,
+        restoredFrom: null,
+        createdAt: db.clock.now(),
+        updatedAt: db.clock.now(),
+      }),
+    )
+    expect(await check()).toEqual([])
+    const [found] = await selfCheck(db.database, { ...db.keyring, pepperId: '0000000000000000' })
+    expect(found).toMatchObject({ check: 'pepper.ours' })
   })
 })
 

@@ -1,16 +1,31 @@
 import type { Reads, Tx } from '#domain/ports.ts'
-import type { Finding, FindingState, Installation, Recovery } from '#domain/recovery.ts'
+import type {
+  Finding,
+  FindingState,
+  Installation,
+  Recovery,
+  RestoredFrom,
+} from '#domain/recovery.ts'
 import type { Db } from '../database.ts'
 import { Prisma, type Recovery as Row, type RecoveryFinding } from '../generated/client.ts'
 import { keyReads, scopeConditions } from './keys.ts'
-import { from, isUuid, json, paged, take, word } from './translate.ts'
+import { from, isUuid, json, jsonOrNull, paged, take, word } from './translate.ts'
 
 export const recoveryReads = (db: Db): Reads['recovery'] => ({
   installation: async () => {
     const row = await db.installation.findUnique({ where: { id: true } })
     if (row === null) return null
     const { installationId, incarnation, cluster, pepperId, createdAt, updatedAt } = row
-    return { id: installationId, incarnation, cluster, pepperId, createdAt, updatedAt }
+    const restoredFrom = from<RestoredFrom | null>(row.restoredFrom)
+    return {
+      id: installationId,
+      incarnation,
+      cluster,
+      pepperId,
+      restoredFrom,
+      createdAt,
+      updatedAt,
+    }
   },
   open: async () => {
     const row = await db.recovery.findFirst({ where: { endedAt: null } })
@@ -119,6 +134,7 @@ const toInstallation = (row: Installation) => ({
   incarnation: row.incarnation,
   cluster: row.cluster,
   pepperId: row.pepperId,
+  restoredFrom: jsonOrNull(row.restoredFrom),
   createdAt: row.createdAt,
   updatedAt: row.updatedAt,
 })

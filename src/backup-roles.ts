@@ -1,0 +1,201 @@
+// `rekey backup` and `rekey restore`: they work on the database itself, as it is or before there is one, so they are roles
+// and not verbs that ask a server. See src/store/backup.ts and src/store/restore.ts.
+
+import { access, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { makeWriter } from '#audit/writer.ts'
+import { systemActor } from '#domain/actor.ts'
+import { BackupRefused, type Manifest } from '#domain/backup.ts'
+import type { LedgerEvent } from '#domain/ports.ts'
+import { openBackupSink, openBackupSource } from '#runtime/backup-files.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { startEmbeddedPostgres } from '#runtime/embedded-postgres.ts'
+import { makeIds } from '#runtime/ids.ts'
+import { keyringIds, openKeyring } from '#runtime/keyring.ts'
+import { holdDirectory } from '#runtime/run-file.ts'
+import { openWriterKey } from '#runtime/writer-key.ts'
+import { takeBackup } from '#store/backup.ts'
+import { bootstrap, type DatabaseUrls } from '#store/bootstrap.ts'
+import { type Database, openDatabase } from '#store/database.ts'
+import { type RestoreBackup, restoreBackup, verifyBackup } from '#store/restore.ts'
+import { type Finding, selfCheck } from '#store/self-check.ts'
+import { enrolWriter, noteAlone } from '#store/writer-keys.ts'
+import { version } from './app.ts'
+import type { Config } from './config.ts'
+import { migrationUrls, required, runningDatabase } from './roles.ts'
+import { skipSamples } from './samples.ts'
+
+type Say = (line: string) => void
+
+const ids = makeIds(systemClock)
+
+/** Returns what it took. The intent is in the backup itself, the outcome only in the database. */
+export const backupRole = async (config: Config, to: string, say: Say): Promise<Manifest> => {
+  const url = config.databaseUrl?.reveal() ?? (await runningDatabase(config))
+  if (url !== undefined) return backup(config, url, to, say)
+  await access(join(config.dataDir, 'postgres', 'PG_VERSION')).catch(() =>
+    required(undefined, 'REKEY_DATABASE_URL', `there is no database in ${config.dataDir} either`),
+  )
+  return withEmbedded(config, say, (urls) => backup(config, urls.app, to, say))
+}
+
+const backup = async (config: Config, url: string, to: string, say: Say): Promise<Manifest> => {
+  const sink = await openBackupSink(to)
+  const onSignal = (): void =>
+    void sink
+      .discard()
+      .catch(() => undefined)
+      .finally(() => process.exit(130))
+  process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+  const database = openDatabase({ url, poolSize: 2 })
+  try {
+    const record = await recorder(config, database)
+    const began = await record({ outcome: 'intent' })
+    try {
+      const manifest = await takeBackup({ url, sink, version, onProgress: say })
+      await record({ outcome: 'succeeded', causationId: began, after: told(manifest) })
+      return manifest
+    } catch (error) {
+      const reason = error instanceof BackupRefused ? error.message : nameOf(error)
+      await record({ outcome: 'failed', causationId: began, reason }).catch(() => undefined)
+      throw error
+    }
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+    await sink.discard().catch(() => undefined)
+    await database.close()
+  }
+}
+
+const told = ({ createdAt, highWater, log, tables }: Manifest) => ({
+  createdAt,
+  highWater,
+  log,
+  rows: tables.reduce((sum, table) => sum + table.rows, 0),
+})
+
+/** Writes events of the backup, signed by this host. */
+const recorder = async (config: Config, database: Database) => {
+  const writer = makeWriter(await openWriterKey(config.writerKeyFile))
+  const deps = { database, writer, ids, clock: systemClock, trace: { current: () => null } }
+  const actor = systemActor('system', 'backup')
+  await enrolWriter(deps, actor)
+  return (event: Omit<LedgerEvent, 'action' | 'target'>): Promise<string> =>
+    noteAlone(deps, actor, {
+      action: 'installation.backedUp',
+      target: { id: 'rekey', name: 'rekey' },
+      ...event,
+    })
+}
+
+/** Into an empty database: the one of REKEY_MIGRATION_DATABASE_URL, or a new one in the data directory. */
+export const restoreRole = async (config: Config, from: string, say: Say): Promise<Manifest> => {
+  const source = await openBackupSource(from)
+  say('comparing every part with its checksum')
+  const manifest = await verifyBackup(source)
+  say(`a backup of ${manifest.createdAt}, ${manifest.log.events} events in its log`)
+  await mustHaveKeys(config, manifest)
+  const writer = makeWriter(await openWriterKey(config.writerKeyFile))
+  const load = async (
+    urls: Pick<RestoreBackup, 'migrationUrl' | 'superuserUrl'>,
+    appUrl: string | null,
+  ): Promise<void> => {
+    const { guards } = await restoreBackup({
+      ...urls,
+      source,
+      manifest,
+      writer,
+      ids,
+      clock: systemClock,
+      onProgress: say,
+    })
+    if (!guards) say('the guards of the audit log were not raised: that needs a superuser')
+    if (appUrl !== null) await mustBeSound(config, appUrl)
+  }
+  const external = config.migrationDatabaseUrl?.reveal()
+  if (external !== undefined) {
+    await load(await migrationUrls(external), config.databaseUrl?.reveal() ?? null)
+    return manifest
+  }
+  if (config.databaseUrl) {
+    required(
+      undefined,
+      'REKEY_MIGRATION_DATABASE_URL',
+      'the connection string of a superuser, or of rekey_migrate with the owner roles granted to it',
+    )
+  }
+  await withEmbedded(config, say, ({ migration, superuser, app }) =>
+    load({ migrationUrl: migration, superuserUrl: superuser }, app),
+  )
+  // The samples of a first start have no place among what was restored.
+  await skipSamples(config.dataDir, systemClock.now())
+  return manifest
+}
+
+/** What was sealed under another key-encryption key would never be opened again, and nobody would notice before it is needed. */
+const mustHaveKeys = async (config: Config, manifest: Manifest): Promise<void> => {
+  const { kekId, pepperId } = await keyringIds(keyFiles(config))
+  const other = manifest.keks.find((kek) => kek !== kekId)
+  if (other !== undefined) {
+    throw new BackupRefused(
+      'keys',
+      `rows of the backup are sealed under the key-encryption key ${other}, and ${kekId === null ? 'there is none here' : `the one here is ${kekId}`}`,
+      `Put that key into ${config.kekFile} (mode 0600) first. It is in no backup: it comes from where you keep it.`,
+    )
+  }
+  if (manifest.pepper !== null && manifest.pepper !== pepperId) {
+    throw new BackupRefused(
+      'keys',
+      `fingerprints of the backup were made with the pepper ${manifest.pepper}, and ${pepperId === null ? 'there is none here' : `the one here is ${pepperId}`}`,
+      `Put that pepper into ${keyFiles(config).pepperFile} (mode 0600) first. It is in no backup: it comes from where you keep it.`,
+    )
+  }
+}
+
+const keyFiles = (config: Config) => ({
+  kekFile: config.kekFile,
+  pepperFile: join(config.dataDir, 'pepper'),
+})
+
+/** The rights, the guards and the keys, as every start asks them. */
+const mustBeSound = async (config: Config, appUrl: string): Promise<void> => {
+  const database = openDatabase({ url: appUrl, poolSize: 2 })
+  try {
+    const findings = await selfCheck(database, await openKeyring(keyFiles(config)))
+    if (findings.length > 0) throw new Error(sentence(findings))
+  } finally {
+    await database.close()
+  }
+}
+
+const sentence = (findings: readonly Finding[]): string =>
+  `it is restored, and the database is not as it must be: ${findings.map(({ check, detail }) => `${check}: ${detail}`).join('; ')}`
+
+const withEmbedded = async <T>(
+  config: Config,
+  say: Say,
+  work: (urls: DatabaseUrls) => Promise<T>,
+): Promise<T> => {
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 })
+  const startedAt = systemClock.now().toISOString()
+  const held = await holdDirectory(config.dataDir, {
+    pid: process.pid,
+    url: '',
+    startedAt,
+    database: null,
+  })
+  try {
+    const server = await startEmbeddedPostgres({ dataDir: config.dataDir, progress: say })
+    try {
+      return await work(await bootstrap({ superuserUrl: server.superuserUrl }))
+    } finally {
+      await server.stop()
+    }
+  } finally {
+    await held.release()
+  }
+}
+
+/** Of an error that may quote a row: its name and code. */
+const nameOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error ? `${error.name} ${String(error.code)}` : 'unknown'

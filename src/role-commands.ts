@@ -1,0 +1,119 @@
+// The commands that need the database, and what their refusals are to a script. Each role is loaded only when it is asked for.
+
+import type { Command } from 'commander'
+import { Failure, usage } from '#cli/failure.ts'
+import type { ExitName } from '#cli/exit-codes.ts'
+import { BackupRefused, type RefusedBackup } from '#domain/backup.ts'
+import { ConfigError, loadConfig } from './config.ts'
+import type * as BackupRoles from './backup-roles.ts'
+import type * as Roles from './roles.ts'
+
+const say = (line: string): void => console.error(line)
+
+export const addRoles = (program: Command): void => {
+  program.commandsGroup('Run:')
+  const role = (
+    name: string,
+    description: string,
+    run: (roles: typeof Roles) => Promise<void>,
+    parent = program,
+  ) =>
+    parent
+      .command(name)
+      .description(description)
+      .action(() => told('Rekey did not start', async () => run(await import('./roles.ts'))))
+  role('up', 'everything in one process, with a Postgres of its own', ({ up }) =>
+    up(loadConfig(), say),
+  )
+  role('api', 'the API alone', ({ serve }) =>
+    serve(loadConfig(), { api: true, worker: false }, say),
+  )
+  role('worker', 'a worker alone', ({ serve }) =>
+    serve(loadConfig(), { api: false, worker: true }, say),
+  )
+  role('migrate', 'bring the database up to date', ({ migrateRole }) =>
+    migrateRole(loadConfig(), say),
+  )
+  const adminKey = program.command('admin-key').description('the first key of an installation')
+  role(
+    'reset',
+    'make a new admin key, and end the old one',
+    ({ resetAdminKeyRole }) => resetAdminKeyRole(loadConfig(), say),
+    adminKey,
+  )
+  addBackups(program)
+}
+
+const addBackups = (program: Command): void => {
+  const role = (
+    title: string,
+    run: (roles: typeof BackupRoles) => Promise<{ readonly createdAt: string }>,
+  ) =>
+    told(title, async () => {
+      const manifest = await run(await import('./backup-roles.ts'))
+      process.stdout.write(`${manifest.createdAt}\n`)
+    })
+  program
+    .command('backup')
+    .summary('write the database to a directory or a .tar file')
+    .description(
+      'One snapshot of everything but the queue, with a manifest; a running Rekey is not held up. Keys are in no backup: keep the key-encryption key and the pepper elsewhere. Prints the moment that it shows.',
+    )
+    .requiredOption('--to <path>', 'a new directory, or a new file that ends in .tar')
+    .action(({ to }: { readonly to: string }) =>
+      role('The backup failed', ({ backupRole }) => backupRole(loadConfig(), to, say)),
+    )
+  program
+    .command('restore')
+    .summary('load a backup into an empty database')
+    .description(
+      'Compares every part with its checksum first. The key-encryption key and the pepper that it was sealed under must be in place. The first start after it is in recovery mode. Prints the moment that the backup shows.',
+    )
+    .requiredOption('--from <path>', 'what `rekey backup --to` was given')
+    .action(({ from }: { readonly from: string }) =>
+      role('The restore failed', ({ restoreRole }) => restoreRole(loadConfig(), from, say)),
+    )
+}
+
+const told = async (title: string, work: () => Promise<void>): Promise<void> => {
+  try {
+    await work()
+  } catch (error) {
+    throw toFailure(error, title)
+  }
+}
+
+const exits: Readonly<Record<RefusedBackup, ExitName>> = {
+  target: 'conflict',
+  damaged: 'integrity',
+  notBackup: 'notFound',
+  newer: 'conflict',
+  notEmpty: 'conflict',
+  keys: 'conflict',
+}
+
+const unreachable = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EHOSTUNREACH'])
+
+/** What was refused says why, in one piece, without a stack. */
+const toFailure = (error: unknown, title: string): unknown => {
+  if (!(error instanceof Error) || error instanceof Failure) return error
+  if (error instanceof ConfigError) return usage(error.message, { code: 'config.invalid' })
+  if (error instanceof BackupRefused) {
+    const { why, hint, message: detail } = error
+    return new Failure({
+      code: `backup.${why}`,
+      exit: exits[why],
+      title,
+      detail,
+      hint,
+      changed: 'nothing',
+    })
+  }
+  const away = 'code' in error && unreachable.has(String(error.code))
+  return new Failure({
+    code: away ? 'database.unreachable' : 'start.failed',
+    exit: away ? 'unreachable' : 'failed',
+    title,
+    detail: error.message === '' && 'code' in error ? String(error.code) : error.message,
+  })
+}
