@@ -8,7 +8,7 @@ import { ConfigError, loadConfig } from './config.ts'
 import type * as BackupRoles from './backup-roles.ts'
 import type * as Roles from './roles.ts'
 
-const say = (line: string): void => console.error(line)
+const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
 export const addRoles = (program: Command): void => {
   program.commandsGroup('Run:')

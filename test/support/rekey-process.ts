@@ -4,7 +4,7 @@
 // The embedded PostgreSQL runs in a session of its own and survives the group. `kill({ database: true })` ends it as well,
 // in the same moment and just as hard: a crash of the machine.
 
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -17,6 +17,12 @@ export interface Reply {
   readonly status: number
   // oxlint-disable-next-line typescript/no-explicit-any -- a reply is read as a client without types would read it
   readonly json: any
+}
+
+export interface CommandResult {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
 }
 
 export interface RekeyProcess {
@@ -42,6 +48,12 @@ export interface RekeyProcess {
   readonly databaseUrl: () => Promise<string>
   /** What the process of the last start said. */
   readonly output: () => string
+  /** Its data directory. */
+  readonly dir: string
+  /** SIGTERM, as an orchestrator stops it; resolves with its exit code. */
+  readonly shut: () => Promise<number | null>
+  /** Runs `rekey` with these arguments in its surroundings, to the end. */
+  readonly rekey: (...args: readonly string[]) => Promise<CommandResult>
   /** SIGTERM, and the directory is removed. */
   readonly stop: () => Promise<void>
 }
@@ -152,6 +164,24 @@ export const openRekey = async (): Promise<RekeyProcess> => {
     databaseUrl: async () =>
       JSON.parse(await readFile(join(dir, 'run.json'), 'utf8')).database.roles.superuser,
     output: () => said,
+    dir,
+    shut: async () => {
+      up = false
+      const ending = child
+      ending?.kill('SIGTERM')
+      await gone
+      return ending?.exitCode ?? null
+    },
+    rekey: (...args) =>
+      new Promise((resolve) => {
+        execFile(process.execPath, [main, ...args], { env }, (error, stdout, stderr) =>
+          resolve({
+            code: typeof error?.code === 'number' ? error.code : error ? 1 : 0,
+            stdout,
+            stderr,
+          }),
+        )
+      }),
     stop: async () => {
       up = false
       child?.kill('SIGTERM')
