@@ -17,7 +17,9 @@ const compare = (before: Json | undefined, after: Json | undefined, path: Path):
   if (left && right) {
     // In one order, whatever a text or a database makes of the order of members: plans are compared by it.
     const names = [...new Set([...Object.keys(right), ...Object.keys(left)])].toSorted()
-    return names.flatMap((name) => compare(own(left, name), own(right, name), [...path, name]))
+    // An empty mapping that comes or goes has no field to tell of it.
+    if (names.length > 0)
+      return names.flatMap((name) => compare(own(left, name), own(right, name), [...path, name]))
   }
   if (isList(before) && isList(after)) {
     const byName = compareByName(before, after, path)

@@ -87,7 +87,7 @@ const fieldsBetween = (before: JsonObject | undefined, after: JsonObject | undef
 
 const contentOf = ({ metadata, spec }: JsonObject): JsonObject => {
   const { name: _name, ...head } = metadata as JsonObject
-  return { metadata: head, spec: spec ?? null }
+  return { ...(Object.keys(head).length === 0 ? {} : { metadata: head }), spec: spec ?? null }
 }
 
 const ownerAfter = (order: Order, sent: OrderDocument, live: Live | null): ManagedBy => {
