@@ -2,7 +2,7 @@
 // line, `N passed, N failed, N skipped`. A module that does not load, a hook that fails and an error that nobody caught
 // count as failed: otherwise a file that never ran would look like a green one.
 
-import type { Reporter, SerializedError, TestModule } from 'vitest/node'
+import type { Reporter, SerializedError, TestCase, TestModule, TestSuite } from 'vitest/node'
 import { forgetMissingPeers, missingPeers, type MissingPeer } from '#test/support/peers.ts'
 
 export interface Tally {
@@ -20,8 +20,11 @@ export default class TallyReporter implements Reporter {
   }
 
   onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[]): void {
-    const lines = [...tableOf(missingPeers(this.#startedAt)), lineOf(tallyOf(modules, errors))]
+    const tally = tallyOf(modules, errors)
+    const lines = [...tableOf(missingPeers(this.#startedAt)), lineOf(tally)]
     process.stdout.write(`\n${lines.join('\n')}\n`)
+    // Vitest ends with 0 when a test has no result.
+    if (tally.failed > 0) process.exitCode = 1
   }
 }
 
@@ -30,7 +33,7 @@ export const tallyOf = (
   errors: readonly SerializedError[],
 ): Tally => {
   const tests = modules.flatMap((module) => [...module.children.allTests()])
-  const states = tests.map((test) => test.result().state)
+  const states = tests.map(stateOf)
   const broken = modules.flatMap((module) => [
     module.errors().length,
     ...[...module.children.allSuites()].map((suite) => suite.errors().length),
@@ -45,6 +48,15 @@ export const tallyOf = (
     skipped: states.filter((state) => state === 'skipped').length,
   }
 }
+
+/** Vitest leaves the tests of a skipped suite inside a skipped suite without a result. */
+const stateOf = (test: TestCase) => {
+  const { state } = test.result()
+  return state === 'pending' && isSkipped(test.parent) ? 'skipped' : state
+}
+
+const isSkipped = (suite: TestSuite | TestModule): boolean =>
+  suite.type === 'suite' && (suite.options.mode === 'skip' || isSkipped(suite.parent))
 
 export const lineOf = ({ passed, failed, skipped }: Tally): string =>
   `${passed} passed, ${failed} failed, ${skipped} skipped`
