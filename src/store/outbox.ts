@@ -15,7 +15,7 @@ export const createOutbox = ({ client: db }: Database): Outbox => ({
     if (cursor === null) return 0
     const rows = await db.$queryRaw<PassedRow[]>`
       SELECT txid::text AS txid, id::text AS id,
-             CASE WHEN action = ANY (${[...actions]}::text[]) THEN body END AS body
+             CASE WHEN (facets).action = ANY (${[...actions]}::text[]) THEN body END AS body
       FROM audit.event
       WHERE (txid, id) > (${String(cursor.txid)}::xid8, ${cursor.id}::uuid)
         AND txid < audit.log_xid(pg_snapshot_xmin(pg_current_snapshot()))

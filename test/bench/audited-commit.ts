@@ -121,7 +121,7 @@ const idOf = (client: number): string =>
 const sampleBody = async (db: BenchDatabase): Promise<string> => {
   await db.ledger.note(actor, event(0, false))
   const { rows } = await db.sql.query<{ body: string }>(
-    "SELECT body FROM audit.event WHERE action = 'key.put' ORDER BY id DESC LIMIT 1",
+    "SELECT body FROM audit.event WHERE (facets).action = 'key.put' ORDER BY id DESC LIMIT 1",
   )
   const body = rows[0]?.body
   if (body === undefined) throw new Error('no event was written')

@@ -29,9 +29,9 @@ interface Event extends Row {
 
 export const recordRun = async ({ sql }: BenchDatabase): Promise<Replay> => {
   const { rows: events } = await sql.query<Event>(
-    `SELECT txid::text, ${eventColumns}, action, outcome, correlation_id AS rotation,
+    `SELECT txid::text, ${eventColumns}, (facets).action, (facets).outcome, (facets).correlation_id AS rotation,
        body::jsonb #>> '{provider,operationId}' AS operation
-     FROM audit.event WHERE correlation_id IN (SELECT id::text FROM app.rotation) ORDER BY txid, id`,
+     FROM audit.event WHERE (facets).correlation_id IN (SELECT id::text FROM app.rotation) ORDER BY txid, id`,
   )
   const rotation = await byKey(sql, 'SELECT id AS place, * FROM app.rotation')
   const intent = await byKey(sql, 'SELECT operation_id AS place, * FROM app.intent')

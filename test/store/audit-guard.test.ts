@@ -147,7 +147,7 @@ describe('DDL by owner and superuser', () => {
       'CREATE RULE nothing AS ON UPDATE TO app.key DO INSTEAD NOTHING',
     'drop a column': () => 'ALTER TABLE audit.event DROP COLUMN leaf_hash',
     'change a generated column': () =>
-      "ALTER TABLE audit.event ALTER COLUMN action SET EXPRESSION AS ('x')",
+      'ALTER TABLE audit.event ALTER COLUMN facets SET EXPRESSION AS (NULL)',
     'change a default': () => 'ALTER TABLE audit.event ALTER COLUMN txid DROP DEFAULT',
     'grant UPDATE on the log': () => 'GRANT UPDATE ON audit.event TO rekey_app',
     'grant INSERT of every column': () => 'GRANT INSERT ON audit.event TO rekey_app',

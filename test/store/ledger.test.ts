@@ -29,7 +29,7 @@ describe('commit', () => {
     })
     expect(value).toBe('done')
     const [row] = await db.sql(
-      `SELECT body, leaf_hash, writer_kid, writer_sig, action, actor_id, db_user,
+      `SELECT body, leaf_hash, writer_kid, writer_sig, (facets).action, (facets).actor_id, db_user,
       txid = (SELECT xmin::text::xid8 FROM app.connection WHERE name = 'one') AS same FROM audit.event WHERE id = $1`,
       [receipts[0].eventId],
     )
@@ -312,7 +312,7 @@ describe('streams', () => {
     )
     for (const id of [stream, other]) {
       const rows = await db.sql(
-        `SELECT body, leaf_hash FROM audit.event WHERE correlation_id = $1 ORDER BY (body::jsonb #>> '{stream,seq}')::integer`,
+        `SELECT body, leaf_hash FROM audit.event WHERE (facets).correlation_id = $1 ORDER BY (body::jsonb #>> '{stream,seq}')::integer`,
         [id],
       )
       expect(rows.length).toBe(id === stream ? 48 : 24)

@@ -86,8 +86,8 @@ describe('finds', () => {
     ],
     'a replaced function of the log': [
       'audit.state',
-      'CREATE OR REPLACE FUNCTION audit.key_name(body jsonb) RETURNS text LANGUAGE sql IMMUTABLE STRICT RETURN null::text',
-      /key_name\(jsonb\) is not what it was/,
+      'CREATE OR REPLACE FUNCTION audit.facets_of(body text) RETURNS audit.facets LANGUAGE sql IMMUTABLE STRICT RETURN null::audit.facets',
+      /facets_of\(text\) is not what it was/,
     ],
     'a rule': [
       'audit.state',

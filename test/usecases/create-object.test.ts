@@ -179,7 +179,7 @@ test('every intent has exactly one final outcome in the log, whatever happened a
   const rows = await house.sql(
     `SELECT i.event_id AS id, i.closed,
             (SELECT count(*)::int FROM audit.event e
-             WHERE e.body::jsonb ->> 'causationId' = i.event_id::text AND e.outcome IN ('succeeded', 'failed', 'denied')) AS finals
+             WHERE e.body::jsonb ->> 'causationId' = i.event_id::text AND (e.facets).outcome IN ('succeeded', 'failed', 'denied')) AS finals
      FROM app.intent i WHERE i.effect = 'create'`,
   )
   expect(rows.length).toBeGreaterThan(8)

@@ -29,7 +29,7 @@ export const auditReads = (db: Db): Reads['audit'] => ({
       eventId !== null && isUuid(eventId) ? await sequenceOf(db, correlationId, eventId) : 0
     const rows = await db.$queryRaw<Row[]>`
       SELECT body, leaf_hash, writer_kid, writer_sig, recorded_at FROM audit.event
-      WHERE correlation_id = ${correlationId} AND (body::jsonb #>> '{stream,seq}')::integer > ${seen}
+      WHERE (facets).correlation_id = ${correlationId} AND (body::jsonb #>> '{stream,seq}')::integer > ${seen}
       ORDER BY (body::jsonb #>> '{stream,seq}')::integer LIMIT ${limit}`
     return rows.map(toEvent)
   },
@@ -46,19 +46,20 @@ export const auditReads = (db: Db): Reads['audit'] => ({
 const sequenceOf = async (db: Db, correlationId: string, eventId: string): Promise<number> => {
   const rows = await db.$queryRaw<{ readonly seq: number | null }[]>`
     SELECT (body::jsonb #>> '{stream,seq}')::integer AS seq FROM audit.event
-    WHERE id = ${eventId}::uuid AND correlation_id = ${correlationId} LIMIT 1`
+    WHERE id = ${eventId}::uuid AND (facets).correlation_id = ${correlationId} LIMIT 1`
   return rows[0]?.seq ?? 0
 }
 
 const conditions = (filter: AuditFilter): Prisma.Sql => {
   const all: Prisma.Sql[] = []
-  if (filter.key !== undefined) all.push(Prisma.sql`AND key_name = ${filter.key}`)
-  if (filter.rotation !== undefined) all.push(Prisma.sql`AND correlation_id = ${filter.rotation}`)
+  if (filter.key !== undefined) all.push(Prisma.sql`AND (facets).key_name = ${filter.key}`)
+  if (filter.rotation !== undefined)
+    all.push(Prisma.sql`AND (facets).correlation_id = ${filter.rotation}`)
   if (filter.correlationId !== undefined)
-    all.push(Prisma.sql`AND correlation_id = ${filter.correlationId}`)
-  if (filter.actor !== undefined) all.push(Prisma.sql`AND actor_id = ${filter.actor}`)
-  if (filter.action !== undefined) all.push(Prisma.sql`AND action = ${filter.action}`)
-  if (filter.outcome !== undefined) all.push(Prisma.sql`AND outcome = ${filter.outcome}`)
+    all.push(Prisma.sql`AND (facets).correlation_id = ${filter.correlationId}`)
+  if (filter.actor !== undefined) all.push(Prisma.sql`AND (facets).actor_id = ${filter.actor}`)
+  if (filter.action !== undefined) all.push(Prisma.sql`AND (facets).action = ${filter.action}`)
+  if (filter.outcome !== undefined) all.push(Prisma.sql`AND (facets).outcome = ${filter.outcome}`)
   // An id begins with the milliseconds of its time, so a span of time is a range of the primary key.
   if (filter.from !== undefined) all.push(Prisma.sql`AND id >= ${firstIdOf(filter.from)}::uuid`)
   if (filter.to !== undefined) all.push(Prisma.sql`AND id < ${firstIdOf(filter.to)}::uuid`)
