@@ -54,7 +54,7 @@ import { makeWatchHighWater } from '#usecases/watch-high-water.ts'
 import { openDoorbell } from '#worker/doorbell.ts'
 import { type RunningWorker, startWorker } from '#worker/worker.ts'
 import type { Config } from './config.ts'
-import { nameOf, openMetrics, openObservability } from './observability.ts'
+import { framesOf, nameOf, openMetrics, openObservability } from './observability.ts'
 
 export const version: string = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
@@ -195,6 +195,24 @@ export const startApp = async ({
     let worker: RunningWorker | null = null
     if (roles.worker) {
       const plan = { types: keyTypes, hashJson }
+      const advance = makeAdvanceRotation(
+        {
+          ledger,
+          timers,
+          world: { sessions, types: keyTypes, fetch: webhooks.fetch, send },
+          clock,
+          ids,
+        },
+        {
+          instance,
+          bell,
+          report: (rotationId, error) => {
+            meter.add('rekey_worker_faults_total', { where: 'step' })
+            const fields = { rotationId, error: nameOf(error), at: framesOf(error) }
+            log.warn(fields, 'a step failed; it is tried again')
+          },
+        },
+      )
       worker = startWorker(
         {
           queue,
@@ -203,28 +221,8 @@ export const startApp = async ({
           clock,
           meter,
           jobs: {
-            advanceRotation: observeAdvance(
-              makeAdvanceRotation(
-                {
-                  ledger,
-                  timers,
-                  world: { sessions, types: keyTypes, fetch: webhooks.fetch, send },
-                  clock,
-                  ids,
-                },
-                {
-                  instance,
-                  bell,
-                  report: (rotationId, error) => {
-                    meter.add('rekey_worker_faults_total', { where: 'step' })
-                    const fields = { rotationId, error: nameOf(error) }
-                    log.warn(fields, 'a step failed; it is tried again')
-                  },
-                },
-              ),
-              tracer,
-              createTraceparents(database),
-            ),
+            advanceRotation: observeAdvance(advance, tracer, createTraceparents(database)),
+            renewLeases: advance.renewLeases,
             planRotations: makePlanRotations({ ledger, timers, ids, ...plan }, instance),
             deliverToSinks: makeDeliverToSinks({ ledger, outbox, send, ids, clock }),
             reconcileKeys: makeReconcileKeys({
@@ -241,7 +239,6 @@ export const startApp = async ({
           },
         },
         {
-          instance,
           leaseMs,
           concurrency,
           every,

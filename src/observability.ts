@@ -129,3 +129,12 @@ export const nameOf = (error: unknown): string => {
   const code = 'code' in error && typeof error.code === 'string' ? ` ${error.code}` : ''
   return `${error.name}${code}`
 }
+
+/** Where it was thrown: the frames of its stack, without the message before them. */
+export const framesOf = (error: unknown): readonly string[] =>
+  error instanceof Error
+    ? (error.stack ?? '')
+        .split('\n')
+        .flatMap((line) => /^\s+at (.+)$/.exec(line)?.[1] ?? [])
+        .slice(0, 5)
+    : []

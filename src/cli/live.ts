@@ -67,11 +67,12 @@ export const rowsOf = (line: string, { columns }: Size): number =>
 const rowsOfAll = (lines: readonly string[], size: Size): number =>
   lines.reduce((sum, line) => sum + rowsOf(line, size), 0)
 
-/** Back to where the lines began, and nothing after it. A terminal that was made narrower has wrapped them anew. */
+/** Back to where the lines began. A terminal that was made narrower has wrapped them anew. Row by row: to clear the whole
+ *  screen at once, from its first cell on, would make tmux keep every frame in its history. */
 const erase = (lines: readonly string[], size: Size): string => {
   if (lines.length === 0) return ''
   const up = Math.min(rowsOfAll(lines, size), size.rows) - 1
-  return `\r${up > 0 ? `\u001b[${up}A` : ''}\u001b[J`
+  return `\r\u001b[2K${'\u001b[1A\u001b[2K'.repeat(up)}`
 }
 
 /** As many as there are rows for, from the first on. */

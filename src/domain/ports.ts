@@ -14,6 +14,7 @@ import type {
   Acknowledgement,
   Approval,
   Intent,
+  Progress,
   Rotation,
   RotationTimer,
   WaitingFor,
@@ -207,6 +208,8 @@ export interface GroupPlaces {
   readonly running: number
   /** Of these, in preflight: they may begin to mint at any moment. */
   readonly preparing: number
+  /** Of these, the first few that stalled: they keep their places until a person has looked at them. */
+  readonly stalled: readonly Rotation[]
   /** When the last one began to mint. */
   readonly lastStartedAt: Date | null
 }
@@ -407,7 +410,7 @@ export interface TimerPatch {
   readonly dueAt?: Date | null
   /** Due at once, by the database's clock. */
   readonly dueNow?: true
-  readonly attempts?: number
+  readonly progress?: Progress | null
   readonly waitingFor?: WaitingFor | null
 }
 
@@ -492,14 +495,17 @@ export interface Timers {
     until: { readonly dueAt: Date; readonly obstacle: Obstacle },
   ): Promise<void>
   now(): Promise<Date>
-  /** Takes the lease for `ttlMs` when it is free, expired or ours; a new holder's claim clears the due time. Null: somebody holds it. `takeover`: it had expired in another's hands. */
+  /** Takes the lease for `ttlMs` when it is free, expired or ours; a new holder's claim clears the due time. Null: somebody
+   *  holds it. `takeover`: it had expired in another's hands. An owner is one run, not a process: see advance-rotation.ts. */
   claim(
     rotationId: string,
     owner: string,
     ttlMs: number,
   ): Promise<{ readonly takeover: boolean; readonly until: Date } | null>
-  /** Renews all leases of the owner that have not expired. Returns how many. */
-  heartbeat(owner: string, ttlMs: number): Promise<number>
+  /** Renews all leases of the owners that have not expired. Returns how many. */
+  heartbeat(owners: readonly string[], ttlMs: number): Promise<number>
+  /** Lets our lease expire now, in our hands: whoever claims it next takes over. */
+  expire(rotationId: string, owner: string): Promise<void>
   /** Gives the lease back, if it is still ours, and sets what is given; an earlier due time that was set meanwhile stays. */
   release(rotationId: string, owner: string, patch: TimerPatch): Promise<void>
   /** Rotations that are due and not leased, and those whose holder let its lease expire; oldest first. */

@@ -110,6 +110,9 @@ export interface Call {
   readonly operationId?: string
   /** Asked by an incident: `suspend` and `retire` may then switch off even what readers get now. */
   readonly incident?: boolean
+  /** Undo of a publish into a place that held nothing: `retire` with `destroy` may take the value away from readers too, and
+   *  leaves whatever else is there as it is. */
+  readonly takeBack?: boolean
   /** A consumer reads the value through Rekey: the provider that knows of no other readers counts it as a use. */
   readonly delivery?: boolean
 }

@@ -14,7 +14,8 @@
 //                   Old: primary, used by all. New: may exist. A crash leaves an open intent; whoever takes over probes:
 //                   ours → adopt, absent (late enough) → send again, foreign → stalled.
 // verifying         New exists, nobody uses it (`staging: none`: readers of the store already get it). It is used for real,
-//                   several times over the provider's consistency delay. A crash repeats the uses: they leave nothing.
+//                   several times over the provider's consistency delay, which is waited for as a due time. A crash repeats
+//                   one use at most: uses leave nothing.
 // distributing      Each publish target gets the new value; what it held was read and sealed first. A crash leaves some
 //                   targets written: each has its own intent, and is probed.
 // promoting         The provider's pointer moves (compare-and-swap), then one transaction makes new primary and puts old in
@@ -24,7 +25,8 @@
 //                   it back. A crash leaves it on or off: `stateOf` tells.
 // soaking           Old is off. It must be refused when tried. If something breaks, one call switches it on again.
 // retiring          Past the point of no return: old is kept, disabled or destroyed as the policy says. Set semantics: a
-//                   crash repeats it.
+//                   crash repeats it. Before it is completed the provider is asked once more what it has: a late version of
+//                   ours is removed, one of somebody else stalls.
 // completed         The provider's versions are ours again.
 // rollingBack       Undo, step by step (`undoSteps`), each with its own intent. Those who already moved to the new version
 //                   are not cut off: it passes the gates before it is removed.
@@ -138,8 +140,13 @@ export const machine = {
 } as const satisfies Record<string, Row>
 
 export type Phase = keyof typeof machine
+/** Phases in which a worker has something to do or to wait for. */
+export type OpenPhase = {
+  [P in Phase]: (typeof machine)[P]['open'] extends true ? P : never
+}[Phase]
 export const phases = Object.keys(machine) as readonly Phase[]
-export const openPhases = phases.filter((phase) => machine[phase].open)
+export const isOpen = (phase: Phase): phase is OpenPhase => machine[phase].open
+export const openPhases: readonly OpenPhase[] = phases.filter(isOpen)
 
 // Every arrow points at a declared phase, or this does not compile.
 type Arrow = (typeof machine)[Phase]['to'][number]
@@ -147,7 +154,6 @@ true satisfies Arrow extends Phase ? true : never
 
 export const mayGo = (from: Phase, to: Phase): boolean =>
   (machine[from].to as readonly string[]).includes(to)
-export const isOpen = (phase: Phase): boolean => machine[phase].open
 
 /** What of a plan decides its phases. */
 export interface Shape {
@@ -160,6 +166,9 @@ export interface Shape {
   /** A foreign version was adopted and is only to be retired. */
   readonly retireOnly: boolean
 }
+
+/** An adopted version passes the gates also where a new one would not meet an old one. */
+const justRetired: readonly Phase[] = ['overlapping', 'retiring', 'completed']
 
 /** The phases that a rotation of this shape goes through, in order. */
 export const phasesOf = (shape: Shape): readonly Phase[] => {
@@ -174,7 +183,7 @@ export const phasesOf = (shape: Shape): readonly Phase[] => {
           : ['overlapping', 'retiring', 'completed']
   const begin: readonly Phase[] =
     shape.approvals > 0 ? ['planned', 'awaitingApproval'] : ['planned']
-  if (shape.retireOnly) return [...begin, ...ending]
+  if (shape.retireOnly) return [...begin, ...(ending[0] === 'overlapping' ? ending : justRetired)]
   return [
     ...begin,
     'preflight',
@@ -202,7 +211,7 @@ export type UndoStepName = 'reinstateOld' | 'swapBack' | 'restoreTargets' | 'gat
  */
 export const undoSteps = (
   phase: Phase,
-  traits: Pick<TypeTraits, 'staging' | 'undo'>,
+  traits: Pick<TypeTraits, 'slot' | 'staging' | 'undo'>,
   minted: boolean,
 ): readonly UndoStepName[] | 'cancel' | 'impossible' | 'late' => {
   const row: Row = machine[phase]
@@ -210,13 +219,19 @@ export const undoSteps = (
   if (row.undo === 'none') return 'late'
   if (traits.undo === 'none' && minted) return 'impossible'
   // Where minting is handing out, readers already have the new value: the old one is made current before anything else.
-  const back = traits.staging === 'none' ? (['swapBack'] as const) : []
+  // Whoever may have got the new value, from the type itself or from a publish target, passes the gates before it goes.
+  const handedOut = traits.staging === 'none' || traits.slot === 'single'
   switch (phase) {
     case 'minting':
     case 'verifying':
-      return [...back, 'removeNew']
+      return handedOut ? ['swapBack', 'gateNew', 'removeNew'] : ['removeNew']
     case 'distributing':
-      return [...back, 'restoreTargets', 'removeNew']
+      return [
+        ...(handedOut ? (['swapBack'] as const) : []),
+        'restoreTargets',
+        'gateNew',
+        'removeNew',
+      ]
     case 'promoting':
     case 'overlapping':
       return ['swapBack', 'restoreTargets', 'gateNew', 'removeNew']

@@ -85,6 +85,9 @@ export interface Rotation {
   /** The value of the observed clock (ms) when the present phase began. */
   readonly phaseObservedMs: number
   readonly phaseEnteredAt: Date
+  /** When the present passage through the gates began: with every phase that is entered, but not with the step from
+   *  `overlapping` to the switching off that follows it. What people overrode counts for the passage in which they said it. */
+  readonly passageAt: Date
   readonly promotedAt: Date | null
   readonly createdAt: Date
   readonly endedAt: Date | null
@@ -96,9 +99,23 @@ export interface RotationTimer {
   readonly dueAt: Date | null
   readonly leaseOwner: string | null
   readonly leaseUntil: Date | null
-  /** Failed tries of the present phase. */
-  readonly attempts: number
+  readonly progress: Progress | null
   readonly waitingFor: WaitingFor | null
+}
+
+/** What the present visit of a phase has come to. It says when something is done next and when to give up, never what:
+ *  losing it repeats reads. Void once the phase is left. */
+export interface Progress {
+  /** When the phase was entered (RFC 3339): progress of another visit does not count. */
+  readonly visit: string
+  /** Failed tries in a row, and of what. */
+  readonly tries?: { readonly of: string; readonly count: number }
+  /** Uses in a row that the new version has passed. */
+  readonly confirmed?: number
+  /** Looks in a row that found no trace of an effect, each late enough to count. */
+  readonly absent?: { readonly operationId: string; readonly seen: number }
+  /** Alerts about missing acknowledgements. */
+  readonly alerts?: number
 }
 
 export const gates = [
@@ -180,6 +197,8 @@ export interface Approval {
   /** For an override, the gate that it passes and the phase in which it was said. */
   readonly gate: Gate | null
   readonly phase: Phase
+  /** The rotation's passage when it was said. */
+  readonly passageAt: Date
   readonly principalId: string
   readonly principalName: string
   readonly approver: boolean

@@ -6,6 +6,7 @@ import { RekeyError } from '#domain/errors.ts'
 import type { Key } from '#domain/key.ts'
 import type { Clock, Ids, Ledger, Sessions } from '#domain/ports.ts'
 import type { Material, Provider, Session, VaultStore } from '#domain/provider.ts'
+import { boundedSession } from './bounded-session.ts'
 import type { Credentials } from './credentials.ts'
 import type { Egress } from './egress.ts'
 import { makeSafeFetch, type SafeFetch } from './safe-fetch.ts'
@@ -71,7 +72,7 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
       endpoints.map((endpoint) => deps.egress.resolve(new URL(endpoint), 'provider', { insecure })),
     ).catch(unreachable)
     const http = makeSafeFetch({ egress: deps.egress, kind: 'provider', insecure })
-    const session = provider.connect({
+    const adapter = provider.connect({
       connection: connection.name,
       settings: connection.settings,
       externalId: connection.externalId,
@@ -83,6 +84,7 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
         vault: deps.host.vault,
       },
     })
+    const session = boundedSession(adapter)
     kept.set(connection.name, { stamp: now, session, http })
     if (old) retire(old)
     return session

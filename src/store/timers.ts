@@ -1,13 +1,42 @@
 // Leases, due times and the observed clock, all on the database's clock: workers on machines whose clocks differ agree.
 
+import { RekeyError } from '#domain/errors.ts'
 import type { Timers } from '#domain/ports.ts'
 import type { Database } from './database.ts'
 import { Prisma } from './generated/client.ts'
 import { databaseNow } from './reads.ts'
+import { isUnavailable } from './sql-state.ts'
 import { patchSql } from './tables/rotation-timers.ts'
 import { isUuid } from './tables/translate.ts'
 
-export const createTimers = ({ client: db }: Database): Timers => ({
+export const createTimers = ({ client }: Database): Timers => translated(timersOf(client))
+
+/** A database that cannot be reached is said so in our words, as the ledger does: whoever waits for it can tell. */
+const translated = (timers: Timers): Timers => {
+  const say =
+    <A extends readonly unknown[], T>(work: (...args: A) => Promise<T>) =>
+    async (...args: A): Promise<T> => {
+      try {
+        return await work(...args)
+      } catch (e) {
+        if (!isUnavailable(e)) throw e
+        const detail = 'The database cannot be reached'
+        throw new RekeyError('service.unavailable', { detail, cause: e })
+      }
+    }
+  return {
+    now: say(timers.now),
+    claim: say(timers.claim),
+    heartbeat: say(timers.heartbeat),
+    expire: say(timers.expire),
+    release: say(timers.release),
+    due: say(timers.due),
+    observe: say(timers.observe),
+    postpone: say(timers.postpone),
+  }
+}
+
+const timersOf = (db: Database['client']): Timers => ({
   now: () => databaseNow(db),
 
   // One statement, so that of two workers one wins. A new holder clears the due time: what is set from then on was set
@@ -30,9 +59,19 @@ export const createTimers = ({ client: db }: Database): Timers => ({
   },
 
   // An expired lease stays expired: somebody may be taking it over at this moment.
-  heartbeat: (owner, ttlMs) => db.$executeRaw`
-    UPDATE app.rotation_timer SET lease_until = app.now() + ${ttlMs}::double precision * interval '1 millisecond'
-    WHERE lease_owner = ${owner} AND lease_until > app.now()`,
+  heartbeat: async (owners, ttlMs) =>
+    owners.length === 0
+      ? 0
+      : db.$executeRaw`
+          UPDATE app.rotation_timer SET lease_until = app.now() + ${ttlMs}::double precision * interval '1 millisecond'
+          WHERE lease_owner = ANY (${[...owners]}::text[]) AND lease_until > app.now()`,
+
+  expire: async (rotationId, owner) => {
+    if (!isUuid(rotationId)) return
+    await db.$executeRaw`
+      UPDATE app.rotation_timer SET lease_until = app.now()
+      WHERE rotation_id = ${rotationId}::uuid AND lease_owner = ${owner}`
+  },
 
   release: async (rotationId, owner, { dueAt, dueNow, ...patch }) => {
     if (!isUuid(rotationId)) return

@@ -18,7 +18,7 @@ import { asking } from './provider-failures.ts'
 import { callMs, fingerprintOf, readable } from './prove-version.ts'
 import { addressOf } from './registration.ts'
 import { holdSeen, mustSee } from './rights.ts'
-import { carrier } from './rotation-engine.ts'
+import { carrier } from './rotation-scene.ts'
 import { makeStartRetirement, type StartDeps } from './start-rotation.ts'
 
 export interface AdoptVersionDeps extends StartDeps {

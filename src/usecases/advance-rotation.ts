@@ -1,77 +1,151 @@
 // The driver: rung by the doorbell with a rotation's id and nothing else, it reads the row, asks the phase what to do, and
 // goes on until there is something to wait for. Any number of workers may be rung for one rotation at once:
 //
-// - the lease (database clock) lets one of them act; taking over an expired one adds one to the epoch
+// - the lease (database clock) lets one of them act; taking over an expired one adds one to the epoch, before anything else
 // - every write compares phase and epoch; whoever is stale writes nothing and stops
+// - a lease belongs to one run, not to the process: what a run leaves behind that could not give it back expires, and is
+//   taken over like that of any dead worker
 //
-// A crash anywhere leaves the lease; when it expires the sweep rings, and the next holder starts from the row.
+// A crash anywhere leaves the lease; when it expires the sweep rings, and the next holder starts from the row. An effect that
+// was under way is resolved first, whatever phase the rotation is in by then.
+//
+// Whatever is thrown ends here, on one of three roads. A provider's refusal goes the way of every refusal (retries, then the
+// failure edge of the phase). A bug is counted, and stalls after some tries. That the database is away is neither: nothing
+// can be written then, and it passes by itself.
 
 import { systemActor } from '#domain/actor.ts'
 import type { Bell, TimerPatch } from '#domain/ports.ts'
+import { ProviderError } from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
-import { isOpen } from '#domain/rotation-machine.ts'
+import { isOpen, type OpenPhase } from '#domain/rotation-machine.ts'
+import { resolveEffect } from './resolve-effect.ts'
 import { type EngineDeps, Fenced, type Run, type Step, write } from './rotation-engine.ts'
-import { type PhaseHandler, phaseHandlers } from './rotation-phases.ts'
+import { phaseHandlers } from './rotation-phases.ts'
+import { faulted, refused } from './rotation-retries.ts'
+import { isOurDatabase } from './rotation-scene.ts'
 
 export interface WorkerIdentity {
-  /** Names the process in leases and in the audit log. */
+  /** Names the process in the audit log; each run adds its own name to it for its lease. */
   readonly instance: string
   readonly bell: Bell
   /** One line for the log: no text of a provider in it. */
   readonly report: (rotationId: string, error: unknown) => void
 }
 
+export interface Advance {
+  (rotationId: string): Promise<void>
+  /** The heartbeat of the leases of the runs that are under way in this process. */
+  readonly renewLeases: () => Promise<void>
+}
+
 /** Longer than a request (12 s) by more than the 5 s that the design asks for. */
 export const leaseMs = 20_000
-/** A run takes at most this many steps; a rotation has fewer, so more means that something goes round in circles. */
-const mostSteps = 200
+/** A run has far fewer steps, so more means that something goes round in circles. */
+const mostSteps = 1_000
 const afterFaultMs = 2_000
 
-export const makeAdvanceRotation =
-  (deps: EngineDeps, { instance, bell, report }: WorkerIdentity) =>
-  async (rotationId: string): Promise<void> => {
-    const run: Run = { ...deps, actor: systemActor('worker', instance), owner: instance, leaseMs }
-    const lease = await run.timers.claim(rotationId, instance, leaseMs)
+export const makeAdvanceRotation = (
+  deps: EngineDeps,
+  { instance, bell, report }: WorkerIdentity,
+): Advance => {
+  const running = new Set<string>()
+  const advance = async (rotationId: string): Promise<void> => {
+    const owner = `${instance}/${deps.ids.next()}`
+    const run: Run = { ...deps, actor: systemActor('worker', instance), owner, leaseMs }
+    const lease = await run.timers.claim(rotationId, owner, leaseMs)
     if (!lease) return
-    let patch: TimerPatch = {}
+    running.add(owner)
     try {
-      patch = await drive(run, rotationId, lease.takeover, bell)
-    } catch (error) {
-      if (!(error instanceof Fenced)) report(rotationId, error)
-      const now = await run.timers.now()
-      patch = { dueAt: new Date(now.getTime() + (error instanceof Fenced ? 0 : afterFaultMs)) }
+      await work(run, rotationId, lease.takeover)
     } finally {
-      await run.timers.release(rotationId, instance, patch)
+      running.delete(owner)
     }
   }
+
+  const work = async (run: Run, rotationId: string, takeover: boolean): Promise<void> => {
+    if (takeover && !(await tookOver(run, rotationId))) return
+    let patch: TimerPatch = {}
+    try {
+      patch = await drive(run, rotationId, bell, report)
+    } catch (error) {
+      const fenced = error instanceof Fenced
+      if (!fenced) report(rotationId, error)
+      const now = await run.timers.now()
+      patch = { dueAt: new Date(now.getTime() + (fenced ? 0 : afterFaultMs)) }
+    } finally {
+      await run.timers.release(rotationId, run.owner, patch)
+    }
+  }
+
+  /** The former holder may still be alive: from here on it cannot write. If the epoch cannot be raised no work is done, and
+   *  the lease goes on as one that expired in our hands, so that the next holder raises it first. */
+  const tookOver = async (run: Run, rotationId: string): Promise<boolean> => {
+    try {
+      const rotation = await run.ledger.read((db) => db.rotations.get(rotationId))
+      if (rotation && isOpen(rotation.phase)) await raiseEpoch(run, rotation)
+      return true
+    } catch (error) {
+      report(rotationId, error)
+      await run.timers.expire(rotationId, run.owner)
+      return false
+    }
+  }
+
+  return Object.assign(advance, {
+    renewLeases: async () => {
+      await deps.timers.heartbeat([...running], leaseMs)
+    },
+  })
+}
 
 const drive = async (
   run: Run,
   rotationId: string,
-  takeover: boolean,
   bell: Bell,
+  report: WorkerIdentity['report'],
 ): Promise<TimerPatch> => {
   let rotation = await run.ledger.read((db) => db.rotations.get(rotationId))
   if (!rotation || !isOpen(rotation.phase)) return { dueAt: null }
-  if (takeover) rotation = await takeOver(run, rotation)
   for (let n = 0; n < mostSteps; n++) {
-    const handler: PhaseHandler | undefined = phaseHandlers[rotation.phase]
-    if (!handler) break
-    const step: Step = await handler(run, rotation)
+    const { phase } = rotation
+    if (!isOpen(phase)) return afterEnd(run, rotation, bell)
+    const step: Step = await attempt(run, rotation, phase, report)
     if ('wait' in step) return step.wait
     rotation = step.moved
-    if (!isOpen(rotation.phase)) {
-      await afterEnd(run, rotation, bell)
-      return { dueAt: null, waitingFor: null }
-    }
   }
-  return { dueAt: await run.timers.now() }
+  const step = await faulted(run, rotation, new RangeError('it goes round in circles'))
+  return 'wait' in step ? step.wait : { dueAt: await run.timers.now() }
 }
 
-/** The former holder may still be alive: from here on it cannot write. */
-const takeOver = async (run: Run, rotation: Rotation): Promise<Rotation> => {
+const attempt = async (
+  run: Run,
+  rotation: Rotation,
+  phase: OpenPhase,
+  report: WorkerIdentity['report'],
+): Promise<Step> => {
+  try {
+    return await act(run, rotation, phase)
+  } catch (error) {
+    if (error instanceof Fenced || isOurDatabase(error) || phase === 'stalled') throw error
+    // What was written before it was thrown must not be written over.
+    const now = await run.ledger.read((db) => db.rotations.get(rotation.id))
+    if (now?.phase !== phase || now.epoch !== rotation.epoch) throw new Fenced(rotation.id)
+    if (error instanceof ProviderError) return refused(run, now, phase, error)
+    report(rotation.id, error)
+    return faulted(run, now, error)
+  }
+}
+
+/** A stalled rotation does nothing by itself, also not about what is under way. */
+const act = async (run: Run, rotation: Rotation, phase: OpenPhase): Promise<Step> => {
+  const intents = await run.ledger.read((db) => db.intents.of(rotation.id))
+  const open = phase === 'stalled' ? undefined : intents.find((intent) => !intent.closed)
+  return open ? resolveEffect(run, rotation, open) : phaseHandlers[phase](run, rotation)
+}
+
+const raiseEpoch = async (run: Run, rotation: Rotation): Promise<void> => {
   const observed = await run.timers.observe()
-  const { value } = await run.ledger.commit(run.actor, async (tx) => {
+  await run.ledger.commit(run.actor, async (tx) => {
     const next = await write(tx, rotation, { patch: { epoch: rotation.epoch + 1 } }, observed)
     return {
       value: next,
@@ -87,12 +161,12 @@ const takeOver = async (run: Run, rotation: Rotation): Promise<Rotation> => {
       ],
     }
   })
-  return value
 }
 
 /** The next of its group has a place now. A crash before this costs it a look: those that wait look again by themselves. */
-const afterEnd = async (run: Run, rotation: Rotation, bell: Bell): Promise<void> => {
+const afterEnd = async (run: Run, rotation: Rotation, bell: Bell): Promise<TimerPatch> => {
   await bell.ring(
     await run.ledger.read((db) => db.rotations.waitingInGroup(rotation.plan.group.id, 1)),
   )
+  return { dueAt: null, waitingFor: null }
 }

@@ -3,16 +3,14 @@
 // A place is taken in the transaction that moves the rotation on, under the group's lock, so that of any number of workers
 // each sees those that came before. `max` counts all that are under way, retirements too. `minimumSpacing` counts from the
 // last entry into minting; whoever took a place and has not minted yet may do so at any moment, so the next one waits for it.
-// One that stalled in preflight keeps its place and holds up nobody's spacing: resuming it is a person's word.
+// One that stalled keeps its place, so that with `max: 1` nothing begins beside what no person has looked at yet; those that
+// wait for it say which it is. In preflight it holds up nobody's spacing: resuming it is a person's word.
 
 import type { GroupPlaces } from '#domain/ports.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
-import { move, type Run, type Step, waitFor } from './rotation-engine.ts'
-
-/** Between looks at a group with no free place: nobody may ring for it. */
-const lookAgainMs = 5_000
-const longestWaitMs = 60_000
+import { move, type Run, type Step } from './rotation-engine.ts'
+import { longestWaitMs, lookAgainMs, waitFor } from './rotation-wait.ts'
 
 export const planned = async (run: Run, rotation: Rotation): Promise<Step> => {
   const to = nextPhase(rotation.plan.phases, rotation.phase)
@@ -52,6 +50,8 @@ const takePlace = async (run: Run, rotation: Rotation): Promise<Step> => {
 interface ClosedGroup {
   readonly text: string
   readonly inMs: number
+  /** The stalled ones that it waits for. */
+  readonly blockers?: readonly Rotation[]
 }
 class NoPlace extends Error {
   readonly closed: ClosedGroup
@@ -68,8 +68,13 @@ const noPlace = (
   now: Date,
 ): ClosedGroup | null => {
   const { max, spacingMs } = group
-  if (others.running >= max)
-    return { text: `${max} of ${max} rotations of its group are under way`, inMs: 0 }
+  if (others.running >= max) {
+    const stalled = others.stalled.map(
+      ({ id, keyName, stalledIn }) => `${keyName} is stalled in ${stalledIn} (rotation ${id})`,
+    )
+    const text = [`${max} of ${max} rotations of its group are under way`, ...stalled].join('; ')
+    return { text, inMs: 0, blockers: others.stalled }
+  }
   // A retirement makes nothing new.
   if (retireOnly || spacingMs === 0) return null
   if (others.preparing > 0)
@@ -85,7 +90,12 @@ const withoutOne = (group: GroupPlaces): GroupPlaces => ({
   preparing: group.preparing - 1,
 })
 
-const waitForPlace = (run: Run, rotation: Rotation, { text, inMs }: ClosedGroup): Promise<Step> =>
+const waitForPlace = (
+  run: Run,
+  rotation: Rotation,
+  { text, inMs, blockers = [] }: ClosedGroup,
+): Promise<Step> =>
   waitFor(run, rotation, 'group', text, {
     afterMs: Math.min(Math.max(inMs, lookAgainMs), longestWaitMs),
+    missing: blockers.map(({ id }) => id),
   })

@@ -103,6 +103,7 @@ export const planRotation = async (
     undo: null,
     phaseObservedMs: 0,
     phaseEnteredAt: now,
+    passageAt: now,
     promotedAt: null,
     createdAt: now,
     endedAt: null,
@@ -113,7 +114,7 @@ export const planRotation = async (
 export const openRotation = async (tx: Tx, rotation: Rotation): Promise<LedgerEvent> => {
   await mustWriteProviders(tx)
   await tx.writeRotation.insert(rotation)
-  await tx.writeTimer.set(rotation.id, { dueNow: true, attempts: 0, waitingFor: null })
+  await tx.writeTimer.set(rotation.id, { dueNow: true, progress: null, waitingFor: null })
   return {
     action: 'rotation.planned',
     target: { id: rotation.id, name: rotation.keyName },

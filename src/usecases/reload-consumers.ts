@@ -2,8 +2,9 @@
 // that they would only read the old one again. They get names and numbers, never a value.
 //
 // Each telling has its intent and its outcome like every other effect. It is at least once: a crash after sending sends it
-// again under the same id (a webhook cannot be probed). One that cannot be reached is recorded and holds nothing: the
-// acknowledgement, where the policy asks for one, is what the rotation waits for.
+// again under the same message id (a webhook cannot be probed). One that cannot be reached is recorded and holds nothing:
+// the acknowledgement, where the policy asks for one, is what the rotation waits for. One that is under way when the
+// rotation is rolled back is not sent again: what it would tell is no longer so.
 
 import type { Consumer } from '#domain/connection.ts'
 import { resolveStored } from '#domain/policy.ts'
@@ -11,7 +12,7 @@ import type { SinkAnswer } from '#domain/ports.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { isConsumerOf } from './consumers-of-key.ts'
 import type { Run, Step } from './rotation-engine.ts'
-import { isDone, runEffect } from './run-effect.ts'
+import { type EffectSpec, runEffect } from './run-effect.ts'
 
 /** Pauses between the tries of one telling. */
 const pausesMs = [500, 2_000] as const
@@ -19,12 +20,14 @@ const pausesMs = [500, 2_000] as const
 /** The next telling that is due, as a step; null when all were told. */
 export const reloadConsumers = async (run: Run, rotation: Rotation): Promise<Step | null> => {
   if (rotation.promotedAt === null) return null
-  for (const consumer of await reloadable(run, rotation)) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
-    if (await isDone(run, rotation, 'notify', consumer.name)) continue
-    return tell(run, rotation, consumer)
-  }
-  return null
+  const intents = await run.ledger.read((db) => db.intents.of(rotation.id))
+  const told = new Set(
+    intents
+      .filter(({ effect, outcome }) => effect === 'notify' && outcome === 'succeeded')
+      .map(({ target }) => target),
+  )
+  const next = (await reloadable(run, rotation)).find(({ name }) => !told.has(name))
+  return next ? runEffect(run, rotation, tellConsumer(run, rotation, next.name)) : null
 }
 
 const reloadable = (run: Run, rotation: Rotation): Promise<readonly Consumer[]> =>
@@ -37,42 +40,46 @@ const reloadable = (run: Run, rotation: Rotation): Promise<readonly Consumer[]> 
     return consumers.filter((consumer) => key !== null && isConsumerOf(consumer, key, resolved))
   })
 
-const tell = (run: Run, rotation: Rotation, { name, reload }: Consumer): Promise<Step> =>
-  runEffect(run, rotation, {
-    effect: 'notify',
-    target: name,
-    object: { id: name, name },
-    lateEffectMs: 0,
-    consistency: { delayMs: 0, confirmations: 1 },
-    begin: async () => ({ preImage: { version: rotation.toVersion } }),
-    send: async (intent) => {
-      const secret = reload && (await run.ledger.read((db) => db.sealed.open(reload.sealedId)))
-      if (!reload || !secret) return { result: { delivered: false, detail: 'the webhook is gone' } }
-      const message = {
-        id: intent.operationId,
-        type: 'rekey.reload',
-        timestamp: intent.startedAt.toISOString(),
-        data: {
-          key: rotation.keyName,
-          version: rotation.toVersion,
-          rotation: rotation.id,
-          consumer: name,
-        },
-      }
-      let answer: SinkAnswer = await run.world.send({ url: reload.webhook }, secret, message)
-      for (const ms of pausesMs) {
-        if (isTaken(answer)) break
-        // oxlint-disable-next-line no-await-in-loop -- tries of one telling
-        await run.clock.pause(ms)
-        // oxlint-disable-next-line no-await-in-loop -- see above
-        answer = await run.world.send({ url: reload.webhook }, secret, message)
-      }
-      const status = answer.kind === 'answered' ? answer.status : null
-      return { result: { delivered: isTaken(answer), status } }
-    },
-    probe: async () => ({ answer: 'absent' }),
-    done: async () => ({}),
-  })
+export const tellConsumer = (run: Run, rotation: Rotation, name: string): EffectSpec => ({
+  effect: 'notify',
+  target: name,
+  object: { id: name, name },
+  lateEffectMs: 'anytime',
+  consistency: { delayMs: 0, confirmations: 1 },
+  begin: async () => ({ preImage: { version: rotation.toVersion } }),
+  send: async (intent) => {
+    const { reload, secret } = await run.ledger.read(async (db) => {
+      const consumer = await db.consumers.get(name)
+      const found = consumer?.reload ?? null
+      return { reload: found, secret: found && (await db.sealed.open(found.sealedId)) }
+    })
+    if (!reload || !secret) return { result: { delivered: false, detail: 'the webhook is gone' } }
+    const message = {
+      // Of the telling, not of the try: receivers drop what they have seen.
+      id: `${rotation.id}:reload:${name}`,
+      type: 'rekey.reload',
+      timestamp: intent.startedAt.toISOString(),
+      data: {
+        key: rotation.keyName,
+        version: rotation.toVersion,
+        rotation: rotation.id,
+        consumer: name,
+      },
+    }
+    let answer: SinkAnswer = await run.world.send({ url: reload.webhook }, secret, message)
+    for (const ms of pausesMs) {
+      if (isTaken(answer)) break
+      // oxlint-disable-next-line no-await-in-loop -- tries of one telling
+      await run.clock.pause(ms)
+      // oxlint-disable-next-line no-await-in-loop -- see above
+      answer = await run.world.send({ url: reload.webhook }, secret, message)
+    }
+    const status = answer.kind === 'answered' ? answer.status : null
+    return { result: { delivered: isTaken(answer), status } }
+  },
+  probe: async () => ({ answer: 'absent' }),
+  done: async () => ({}),
+})
 
 const isTaken = (answer: SinkAnswer): boolean =>
   answer.kind === 'answered' && answer.status >= 200 && answer.status < 300

@@ -1,27 +1,25 @@
-// The effects that go forward, each as data for `runEffect`: what is read before, what is sent, how it is found again, and
-// what the rotation becomes by it.
+// The effects that make and hand out the new version, each as data for `runEffect`: what is read before, what is sent, how it
+// is found again, and what the rotation becomes by it.
 
 import type { JsonObject } from '#domain/json.ts'
 import type { LedgerEvent } from '#domain/ports.ts'
-import { type Material, type MintOrder, type Probe, ProviderError } from '#domain/provider.ts'
-import type { Intent, PublishTarget, Rotation } from '#domain/rotation.ts'
+import type { Material, MintOrder, Probe } from '#domain/provider.ts'
+import type { Intent, Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
-import { carrier, type Run, type Scene, sceneOf } from './rotation-engine.ts'
+import type { Change, Run } from './rotation-engine.ts'
+import { carrier, type Scene, sceneOf } from './rotation-scene.ts'
 import type { EffectSpec, Sent } from './run-effect.ts'
-import { adoptCarriers, advanceVersion, retireVersion, servePrimary } from './version-changes.ts'
+import { adoptCarriers, advanceVersion, present, servePrimary } from './version-changes.ts'
 
-const call = (run: Run) => ({ signal: run.clock.deadline(10_000) })
+/** Bounds of a read. */
+export const call = (run: Run) => ({ signal: run.clock.deadline(10_000) })
 
 /** The new version. Material of ours is made here and sealed with the intent, so that a repeat sends the same. */
 export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> => {
-  const { session, object, type, from } = await sceneOf(run, rotation)
-  const order = (intent: Intent, material: Material | null): MintOrder => ({
-    object,
-    operationId: intent.operationId,
-    preImage: intent.preImage,
-    generate: rotation.plan.generate,
-    material,
-  })
+  const scene = await sceneOf(run, rotation)
+  const { session, object, type, from } = scene
+  const order = (intent: Intent, material: Material | null) =>
+    mintOrder(scene, rotation, intent, material)
   return {
     effect: 'mint',
     target: null,
@@ -77,8 +75,9 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
       })
       // `single`: there is one place at the provider; what was in it is gone from there with this very effect.
       const events: LedgerEvent[] = []
-      const old = from && (await adoptCarriers(tx, current, from, intent.preImage, events))
-      if (old && type.traits.slot === 'single') {
+      const before = from && (await present(tx, current.keyId, from.version))
+      const old = before && (await adoptCarriers(tx, current, before, intent.preImage, events))
+      if (old?.state === 'active' && type.traits.slot === 'single') {
         await advanceVersion(tx, old, ['suspended'], { primary: false })
       }
       return {
@@ -87,44 +86,6 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
         events,
       }
     },
-  }
-}
-
-/** A publish target gets the new value. What it held is read and sealed with the intent, for undo. */
-export const distribute = async (
-  run: Run,
-  rotation: Rotation,
-  target: PublishTarget,
-): Promise<EffectSpec> => {
-  const source = await sceneOf(run, rotation)
-  const at = await targetOf(run, rotation, target)
-  return {
-    effect: 'distribute',
-    target: target.name,
-    object: { id: at.objectId, name: rotation.keyName },
-    lateEffectMs: at.type.traits.lateEffectMs,
-    consistency: at.type.traits.consistency,
-    begin: async () => {
-      if (!source.to) throw new RangeError('nothing was minted')
-      const material = source.to.sealedId
-        ? null
-        : await source.session.readMaterial(source.object, carrier(source.to), call(run))
-      return {
-        ...(await heldBy(run, at)),
-        ...(source.to.sealedId ? { sealedId: source.to.sealedId } : {}),
-        ...(material ? { material } : {}),
-      }
-    },
-    send: async (intent, material, bounds) => {
-      const order = targetOrder(at, intent, material)
-      const absent = intent.preImage['previous'] === null
-      return sentOf(
-        await (absent ? at.session.create(order, bounds) : at.session.mint(order, bounds)),
-      )
-    },
-    probe: async (intent, material, bounds) =>
-      probeOf(await at.session.probeMint(targetOrder(at, intent, material), bounds)),
-    done: async () => ({}),
   }
 }
 
@@ -155,169 +116,28 @@ export const promoteAtProvider = async (run: Run, rotation: Rotation): Promise<E
     done: async (tx, current) => {
       const promotedAt = await tx.now()
       const events = await servePrimary(tx, current)
-      return { phase: nextPhase(current.plan.phases, current.phase), patch: { promotedAt }, events }
+      return { ...promoted(current, promotedAt), events }
     },
   }
 }
 
-/** One of the provider's versions that carry the old one is switched off, on again, or removed; `last` moves the rotation. */
-export const setOld = async (
-  run: Run,
+/** Where nothing follows but the end, it stays in its phase for the last look (complete-rotation.ts). */
+export const promoted = (rotation: Rotation, promotedAt: Date): Change => {
+  const next = nextPhase(rotation.plan.phases, rotation.phase)
+  return { patch: { promotedAt }, ...(next === 'completed' ? {} : { phase: next }) }
+}
+
+/** The order that an intent to mint stands for, to be sent or to be looked for. */
+export const mintOrder = (
+  { object }: Pick<Scene, 'object'>,
   rotation: Rotation,
-  effect: 'suspend' | 'reinstate' | 'retire',
-  providerVersion: string,
-  last: boolean,
-  stallReason?: string,
-): Promise<EffectSpec> => {
-  const scene = await sceneOf(run, rotation)
-  const { from } = scene
-  if (!from) throw new RangeError('there is no old version')
-  return {
-    ...setState(
-      run,
-      rotation,
-      scene,
-      effect,
-      providerVersion,
-      rotation.plan.policy.retire === 'destroy' ? 'destroy' : 'disable',
-    ),
-    done: async (tx, current) => {
-      if (effect === 'reinstate') {
-        await advanceVersion(tx, from, ['active'])
-        return stallReason
-          ? { phase: 'stalled', patch: { stalledIn: current.phase, stalledReason: stallReason } }
-          : {}
-      }
-      if (!last) return {}
-      if (effect === 'suspend') await advanceVersion(tx, from, ['suspended'])
-      else await retireVersion(tx, current, from)
-      return { phase: nextPhase(current.plan.phases, current.phase) }
-    },
-  }
-}
-
-/** The common part of every effect with set semantics: its probe is the state itself. */
-export const setState = (
-  run: Run,
-  rotation: Rotation,
-  { session, object, type }: Scene,
-  effect: 'suspend' | 'reinstate' | 'retire' | 'removeNew',
-  providerVersion: string,
-  how: 'disable' | 'destroy',
-): Omit<EffectSpec, 'done'> => {
-  const wanted =
-    effect === 'reinstate'
-      ? 'enabled'
-      : effect === 'suspend' || how === 'disable'
-        ? 'disabled'
-        : 'destroyed'
-  return {
-    effect,
-    target: providerVersion,
-    object: { id: objectIdOf(rotation), name: rotation.keyName },
-    lateEffectMs: type.traits.lateEffectMs,
-    consistency: type.traits.consistency,
-    begin: async () => ({
-      preImage: { state: await session.stateOf(object, providerVersion, call(run)) },
-    }),
-    send: async (intent, _material, at) => {
-      try {
-        return {
-          result:
-            effect === 'suspend'
-              ? await session.suspend(object, providerVersion, at)
-              : effect === 'reinstate'
-                ? await session.reinstate(object, providerVersion, at)
-                : await session.retire(object, providerVersion, how, at),
-        }
-      } catch (error) {
-        // The provider dropped it by itself (it keeps so many versions and no more), and says so twice.
-        const gone =
-          error instanceof ProviderError &&
-          error.kind === 'notFound' &&
-          intent.preImage['state'] === 'absent'
-        const needed = effect === 'reinstate' && type.traits.undo !== 'rollForward'
-        if (!gone || needed) throw error
-        return { result: { state: 'absent' } }
-      }
-    },
-    probe: async (_intent, _material, at): Promise<Probe<Sent>> => {
-      const state = await session.stateOf(object, providerVersion, at)
-      const met = state === wanted || (wanted === 'destroyed' && state === 'absent')
-      return met ? { answer: 'ours', value: { result: { state } } } : { answer: 'absent' }
-    },
-  }
-}
-
-interface TargetScene extends Scene {
-  readonly objectId: string
-}
-
-export const targetOf = async (
-  run: Run,
-  rotation: Rotation,
-  target: PublishTarget,
-): Promise<TargetScene> => {
-  const connection = await run.ledger.read((db) => db.connections.get(target.connection))
-  const type = run.world.types.get(target.type)
-  if (!connection || !type) {
-    throw new ProviderError(
-      'precondition',
-      'none',
-      `publish target ${target.name} has no connection or type any more`,
-    )
-  }
-  const key = await run.ledger.read((db) => db.keys.byId(rotation.keyId))
-  if (!key) throw new RangeError('the key is gone')
-  const object = {
-    type: target.type,
-    ref: target.ref,
-    keyId: rotation.keyId,
-    keyName: rotation.keyName,
-  }
-  return {
-    key,
-    connection,
-    type,
-    object,
-    session: await run.world.sessions.open(connection),
-    from: null,
-    to: null,
-    objectId: type.objectId({
-      settings: connection.settings,
-      ref: target.ref,
-      keyName: rotation.keyName,
-    }),
-  }
-}
-
-/** Reads what a target holds: `previous` is its version (null: no such object yet), its value is sealed with the intent. */
-const heldBy = async (
-  run: Run,
-  at: TargetScene,
-): Promise<{
-  readonly preImage: JsonObject
-  readonly keep?: Readonly<Record<string, Material>>
-}> => {
-  try {
-    const { versions } = await at.session.describe(at.object, call(run))
-    const current = versions.find((version) => version.current)?.id ?? null
-    const { preImage } = await at.session.prepare(at.object, current, call(run))
-    if (current === null) return { preImage: { ...preImage, previous: null } }
-    const held = await at.session.readMaterial(at.object, current, call(run))
-    return { preImage: { ...preImage, previous: current }, keep: { previousSealedId: held } }
-  } catch (error) {
-    if (error instanceof ProviderError && error.kind === 'notFound')
-      return { preImage: { previous: null } }
-    throw error
-  }
-}
-
-const targetOrder = (at: TargetScene, intent: Intent, material: Material | null): MintOrder => ({
-  object: at.object,
+  intent: Intent,
+  material: Material | null,
+): MintOrder => ({
+  object,
   operationId: intent.operationId,
   preImage: intent.preImage,
-  generate: {},
+  generate: rotation.plan.generate,
   material,
 })
 

@@ -1,9 +1,8 @@
-// What the phases of a rotation share: the dependencies of the engine, the step a phase answers with, and the two ways
-// of moving on. `advance-rotation.ts` drives; `rotation-phases.ts` decides; `run-effect.ts` touches providers.
+// What the phases of a rotation share: the dependencies of the engine, the step a phase answers with, and the ways of moving
+// on. `advance-rotation.ts` drives; `rotation-phases.ts` decides; `run-effect.ts` touches providers; `resolve-effect.ts`
+// finds out what became of what somebody else had begun.
 
 import type { Actor } from '#domain/actor.ts'
-import type { Connection } from '#domain/connection.ts'
-import type { Key, Version } from '#domain/key.ts'
 import type {
   Clock,
   Ids,
@@ -15,8 +14,8 @@ import type {
   Timers,
   Tx,
 } from '#domain/ports.ts'
-import type { KeyType, ObjectAddress, Session } from '#domain/provider.ts'
-import type { Gate, Rotation, RotationTimer, WaitingFor } from '#domain/rotation.ts'
+import type { KeyType } from '#domain/provider.ts'
+import type { Rotation, WaitingFor } from '#domain/rotation.ts'
 import { isOpen, mayGo, type Phase } from '#domain/rotation-machine.ts'
 import { eraseKept } from './erase-kept.ts'
 
@@ -76,8 +75,7 @@ export const write = async (
     throw new RangeError(`a rotation does not go from ${rotation.phase} to ${phase}`)
   }
   const now = await tx.now()
-  const entered =
-    phase === rotation.phase ? {} : { phaseEnteredAt: now, phaseObservedMs: observedMs }
+  const entered = phase === rotation.phase ? {} : enteredAt(rotation.phase, phase, now, observedMs)
   if (!isOpen(phase)) await eraseKept(tx, rotation)
   const ended = isOpen(phase) ? {} : { endedAt: now }
   const next: Rotation = { ...rotation, ...change.patch, ...entered, ...ended, phase }
@@ -85,10 +83,19 @@ export const write = async (
     throw new Fenced(rotation.id)
   }
   if (phase !== rotation.phase) {
-    await tx.writeTimer.set(rotation.id, { attempts: 0, waitingFor: null })
+    await tx.writeTimer.set(rotation.id, { progress: null, waitingFor: null })
   }
   return next
 }
+
+/** The gates that opened in `overlapping` are those of the switching off that follows it: one passage. */
+const enteredAt = (from: Phase, to: Phase, now: Date, observedMs: number): Partial<Rotation> => ({
+  phaseEnteredAt: now,
+  phaseObservedMs: observedMs,
+  ...(from === 'overlapping' && (to === 'suspending' || to === 'retiring')
+    ? {}
+    : { passageAt: now }),
+})
 
 const actionOf = {
   promoted: 'rotation.promoted',
@@ -154,88 +161,3 @@ export const stall = (run: Run, rotation: Rotation, reason: string): Promise<Ste
     patch: { stalledIn: rotation.phase, stalledReason: reason },
     reason,
   })
-
-/** Waits for a gate; `afterMs` from now it is looked at again. The start of the wait survives repeated looks. */
-export const waitFor = async (
-  run: Run,
-  rotation: Rotation,
-  gate: Gate,
-  text: string,
-  more: {
-    readonly afterMs: number | null
-    readonly until?: Date
-    readonly missing?: readonly string[]
-    readonly attempts?: number
-  },
-): Promise<Step> => {
-  const [now, timer] = await Promise.all([run.timers.now(), timerOf(run, rotation.id)])
-  const before = timer?.waitingFor
-  return {
-    wait: {
-      ...(more.afterMs === null
-        ? { dueAt: null }
-        : { dueAt: new Date(now.getTime() + more.afterMs) }),
-      ...(more.attempts === undefined ? {} : { attempts: more.attempts }),
-      waitingFor: {
-        gate,
-        since: before?.gate === gate ? before.since : now.toISOString(),
-        ...(more.until ? { until: more.until.toISOString() } : {}),
-        missing: more.missing ?? [],
-        text,
-      },
-    },
-  }
-}
-
-export const timerOf = (run: Pick<Run, 'ledger'>, id: string): Promise<RotationTimer | null> =>
-  run.ledger.read((db) => db.timers.get(id))
-
-/** The key, its connection, an open session and the versions of a rotation. */
-export interface Scene {
-  readonly key: Key
-  readonly connection: Connection
-  readonly session: Session
-  readonly type: KeyType
-  readonly object: ObjectAddress
-  readonly from: Version | null
-  readonly to: Version | null
-}
-
-export const sceneOf = async (
-  run: Pick<Run, 'ledger' | 'world'>,
-  rotation: Rotation,
-): Promise<Scene> => {
-  const { key, connection, from, to } = await run.ledger.read(async (db) => ({
-    key: await db.keys.byId(rotation.keyId),
-    connection: await db.connections.get(rotation.plan.key.connection),
-    from:
-      rotation.fromVersion === null
-        ? null
-        : await db.versions.get(rotation.keyId, rotation.fromVersion),
-    to:
-      rotation.toVersion === null
-        ? null
-        : await db.versions.get(rotation.keyId, rotation.toVersion),
-  }))
-  const type = run.world.types.get(rotation.plan.key.type)
-  if (!key || !connection || !type) {
-    throw new RangeError(`rotation ${rotation.id} has lost its key, connection or type`)
-  }
-  const { id: keyId, name: keyName, type: typeName, ref } = rotation.plan.key
-  return {
-    key,
-    connection,
-    session: await run.world.sessions.open(connection),
-    type,
-    object: { type: typeName, ref, keyId, keyName },
-    from,
-    to,
-  }
-}
-
-/** The provider's version that carries a version's material now. */
-export const carrier = (version: Version): string => {
-  const last = version.providerVersions.at(-1)
-  if (last === undefined) throw new RangeError(`version ${version.version} has no provider version`)
-  return last
-}

@@ -1,19 +1,17 @@
 // Where a definite failure leads: the phase's own edge in the machine, and the beginning of undo.
 
 import type { Ledger } from '#domain/ports.ts'
-import { machine, undoSteps } from '#domain/rotation-machine.ts'
+import { machine, mayGo, undoSteps } from '#domain/rotation-machine.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { move, type Run, stall, type Step } from './rotation-engine.ts'
 
+/** A phase without an edge of its own stalls, or where nothing was done yet is cancelled. */
 export const fail = (run: Run, rotation: Rotation, reason: string): Promise<Step> => {
-  switch (machine[rotation.phase].failure) {
-    case 'cancelled':
-      return move(run, rotation, 'cancelled', { reason })
-    case 'rollingBack':
-      return beginUndo(run, rotation, reason)
-    default:
-      return stall(run, rotation, reason)
-  }
+  const { failure } = machine[rotation.phase]
+  if (failure === 'rollingBack') return beginUndo(run, rotation, reason)
+  return failure === 'cancelled' || !mayGo(rotation.phase, 'stalled')
+    ? move(run, rotation, 'cancelled', { reason })
+    : stall(run, rotation, reason)
 }
 
 /** Undo begins with the list of its steps, frozen; where the provider cannot undo, everything stays and a person decides. */

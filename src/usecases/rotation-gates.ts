@@ -2,12 +2,21 @@
 // The same gates guard the removal of a *new* version in undo, so that those who moved are not cut off.
 //
 // Time here is the observed clock (`Timers.observe`): it grows in steps of at most a minute, so neither a jumping clock nor
-// a long downtime opens anything early. Unknown last use counts as used. An override passes one gate, said by two people.
+// a long downtime opens anything early. Unknown last use counts as used.
+//
+// An override passes one gate, said by two people. It counts for the passage in which they said it: the way from the
+// overlap to the switching off that follows, or one undo. Whoever says "go on although orders is silent" knows that nothing
+// has failed so far; once the rotation stalled or turned round, that is no longer what they decided on.
 
 import type { Version } from '#domain/key.ts'
-import type { ObjectAddress, Session, TypeTraits } from '#domain/provider.ts'
+import {
+  type ObjectAddress,
+  ProviderError,
+  type Session,
+  type TypeTraits,
+} from '#domain/provider.ts'
 import type { Approval, Gate, Rotation } from '#domain/rotation.ts'
-import { carrier, type Run } from './rotation-engine.ts'
+import type { Run } from './rotation-engine.ts'
 
 export interface Closed {
   readonly gate: Gate
@@ -21,15 +30,25 @@ export interface Closed {
 export const observedIn = async (run: Pick<Run, 'timers'>, rotation: Rotation): Promise<number> =>
   Math.max(0, (await run.timers.observe()) - rotation.phaseObservedMs)
 
-/** Two different people, one of them an approver, said so for this gate in this phase. */
-export const isOverridden = (
-  approvals: readonly Approval[],
+/** Two different people, one of them an approver, said so for this gate in this passage. */
+export const overriddenGates = async (
+  run: Pick<Run, 'ledger'>,
   rotation: Rotation,
-  gate: Gate,
-): boolean => {
+): Promise<ReadonlySet<Gate>> => {
+  const approvals = await run.ledger.read((db) => db.approvals.of(rotation.id))
+  return new Set(
+    (['overlap', 'acknowledgement', 'usage'] as const).filter((gate) =>
+      isOverridden(approvals, rotation, gate),
+    ),
+  )
+}
+
+const isOverridden = (approvals: readonly Approval[], rotation: Rotation, gate: Gate): boolean => {
   const said = approvals.filter(
     (approval) =>
-      approval.kind === 'override' && approval.gate === gate && approval.phase === rotation.phase,
+      approval.kind === 'override' &&
+      approval.gate === gate &&
+      approval.passageAt.getTime() === rotation.passageAt.getTime(),
   )
   return (
     new Set(said.map((approval) => approval.principalId)).size >= 2 &&
@@ -56,44 +75,52 @@ export const timeGate = (
       }
 }
 
-/** Consumers of the frozen list that did not acknowledge `version`, if enough are missing to keep the gate shut. */
-export const missingAcks = async (
+/** Shut while consumers of the frozen list that are needed did not acknowledge `version`. */
+export const acknowledgementGate = async (
   run: Pick<Run, 'ledger'>,
   rotation: Rotation,
-  version: number,
-): Promise<readonly string[]> => {
+): Promise<Closed | null> => {
   const { acknowledgement } = rotation.plan.policy.consumers
-  if (!acknowledgement || rotation.plan.consumers.length === 0) return []
-  const said = new Set(
-    (await run.ledger.read((db) => db.acknowledgements.of(rotation.keyId, version))).map(
-      (ack) => ack.consumer,
-    ),
-  )
-  const missing = rotation.plan.consumers.filter((consumer) => !said.has(consumer))
+  const { consumers } = rotation.plan
+  const version = rotation.toVersion
+  if (!acknowledgement || consumers.length === 0 || version === null) return null
+  const acks = await run.ledger.read((db) => db.acknowledgements.of(rotation.keyId, version))
+  const said = new Set(acks.map((ack) => ack.consumer))
+  const missing = consumers.filter((consumer) => !said.has(consumer))
   const enough =
-    acknowledgement.required === 'any' && missing.length < rotation.plan.consumers.length
-  return enough ? [] : missing
+    missing.length === 0 ||
+    (acknowledgement.required === 'any' && missing.length < consumers.length)
+  return enough
+    ? null
+    : {
+        gate: 'acknowledgement',
+        text: `${missing.join(', ')} did not acknowledge version ${version}`,
+        missing,
+        inMs: null,
+      }
+}
+
+interface Used {
+  readonly session: Session
+  readonly object: ObjectAddress
+  readonly traits: TypeTraits
+  readonly version: Version
 }
 
 /** Silence of a version: nobody used it for `unusedForMs` and the source's lag, counted without the time that nobody saw pass. */
 export const usageGate = async (
   run: Pick<Run, 'timers' | 'clock'>,
   rotation: Rotation,
-  at: {
-    readonly session: Session
-    readonly object: ObjectAddress
-    readonly traits: TypeTraits
-    readonly version: Version
-  },
+  at: Used,
 ): Promise<Closed | null> => {
   const { unusedForMs } = rotation.plan.policy.overlap
   const { usage } = at.traits
   if (unusedForMs === 0 || usage === null) return null
   const wanted = unusedForMs + usage.lagMs
-  const call = { signal: run.clock.deadline(10_000) }
-  const last = await at.session.lastUsed(at.object, carrier(at.version), call)
+  const last = await lastUse(run, at)
+  if (last === 'never') return null
   const missing = [`a quiet version ${at.version.version}`]
-  if (last === null) {
+  if (last === 'unknown') {
     return {
       gate: 'usage',
       text: 'whether the version is still used is not known',
@@ -113,4 +140,36 @@ export const usageGate = async (
         missing,
         inMs: wanted - quiet,
       }
+}
+
+/** The latest use of any of the provider's versions that carry it; what is not known of one is not known of all. `never`:
+ *  the provider has none of them any more. */
+const lastUse = async (
+  run: Pick<Run, 'clock'>,
+  { session, object, version }: Used,
+): Promise<Date | 'unknown' | 'never'> => {
+  let latest: Date | 'never' = 'never'
+  for (const id of version.providerVersions) {
+    // oxlint-disable-next-line no-await-in-loop -- few, and a provider counts requests
+    const last = await lastUseOf(run, session, object, id)
+    if (last === 'unknown') return last
+    if (last !== 'never' && (latest === 'never' || last > latest)) latest = last
+  }
+  return latest
+}
+
+const lastUseOf = async (
+  run: Pick<Run, 'clock'>,
+  session: Session,
+  object: ObjectAddress,
+  id: string,
+): Promise<Date | 'unknown' | 'never'> => {
+  const call = () => ({ signal: run.clock.deadline(10_000) })
+  try {
+    return (await session.lastUsed(object, id, call())) ?? 'unknown'
+  } catch (error) {
+    if (!(error instanceof ProviderError) || error.kind !== 'notFound') throw error
+    const state = await session.stateOf(object, id, call())
+    return state === 'absent' || state === 'destroyed' ? 'never' : 'unknown'
+  }
 }

@@ -1,10 +1,13 @@
-// What keeps a rotation from writing at a provider right now: recovery mode, freeze, pause, a disabled policy, a blackout. These are read
-// before every forward write, from the live records and not from the frozen plan. Undo is never held.
+// What keeps a rotation from writing at a provider right now: freeze, pause, a disabled policy, a blackout. These are read
+// before every forward write, from the live records and not from the frozen plan. Undo is held by none of them: only by
+// recovery mode, which holds everything.
 
 import type { Freeze } from '#domain/connection.ts'
 import { matches } from '#domain/names.ts'
 import { resolveStored, type ResolvedPolicy } from '#domain/policy.ts'
+import type { Reads } from '#domain/ports.ts'
 import type { Gate, Rotation } from '#domain/rotation.ts'
+import { machine } from '#domain/rotation-machine.ts'
 import { blackoutAt, pauseAt } from '#domain/windows.ts'
 import { recoveryHold } from './recovery-mode.ts'
 import type { Run } from './rotation-engine.ts'
@@ -20,18 +23,35 @@ export const holdsOf = async (
   rotation: Rotation,
 ): Promise<Hold | null> => {
   const now = await run.timers.now()
-  return run.ledger.read(async (db) => {
-    const recovery = await recoveryHold(db)
-    if (recovery !== null) return { gate: 'recovery', text: recovery, until: null }
-    const [freeze, key, policy] = [
-      await db.freeze.get(),
-      await db.keys.byId(rotation.keyId),
-      rotation.policy === null ? null : await db.policies.get(rotation.policy),
-    ]
-    const labels = key?.labels ?? {}
-    const { connection, type } = rotation.plan.key
-    return holdOf(freeze, { connection, type, labels }, policy && resolveStored(policy), now)
-  })
+  return run.ledger.read((db) => holdIn(db, rotation, now))
+}
+
+const holdIn = async (
+  db: Pick<Reads, 'freeze' | 'keys' | 'policies' | 'recovery'>,
+  rotation: Rotation,
+  now: Date,
+): Promise<Hold | null> => {
+  const recovery = await recoveryIn(db)
+  if (recovery) return recovery
+  const freeze = await db.freeze.get()
+  const key = await db.keys.byId(rotation.keyId)
+  const policy = rotation.policy === null ? null : await db.policies.get(rotation.policy)
+  const { connection, type } = rotation.plan.key
+  const labels = key?.labels ?? {}
+  return holdOf(freeze, { connection, type, labels }, policy && resolveStored(policy), now)
+}
+
+/** The same for an effect: whether it may be sent in the phase that the rotation is in. */
+export const effectHoldIn = (db: Reads, rotation: Rotation, now: Date): Promise<Hold | null> => {
+  const { phase } = rotation
+  return machine[phase].writes && phase !== 'rollingBack'
+    ? holdIn(db, rotation, now)
+    : recoveryIn(db)
+}
+
+export const recoveryIn = async (db: Pick<Reads, 'recovery'>): Promise<Hold | null> => {
+  const text = await recoveryHold(db)
+  return text === null ? null : { gate: 'recovery', text, until: null }
 }
 
 /** The first hold there is; `policy` is the live one, null where none applies or it was deleted. */

@@ -278,6 +278,7 @@ const say = async (
     ...what,
     rotationId: rotation.id,
     phase: rotation.phase,
+    passageAt: rotation.passageAt,
     principalId: actor.id,
     principalName: actor.name,
     approver: hasRole(actor, 'approver'),

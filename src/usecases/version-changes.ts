@@ -43,9 +43,7 @@ export const adoptCarriers = async (
   preImage: JsonObject,
   events: LedgerEvent[],
 ): Promise<Version> => {
-  const { carriers } = preImage
-  const found = Array.isArray(carriers) ? carriers.filter((id) => typeof id === 'string') : []
-  const added = found.filter((id) => !version.providerVersions.includes(id))
+  const added = carriersIn(preImage).filter((id) => !version.providerVersions.includes(id))
   if (added.length === 0) return version
   const next = { ...version, providerVersions: [...version.providerVersions, ...added] }
   await change(tx, next)
@@ -61,6 +59,9 @@ export const adoptCarriers = async (
   return next
 }
 
+export const carriersIn = ({ carriers }: JsonObject): readonly string[] =>
+  Array.isArray(carriers) ? carriers.filter((id) => typeof id === 'string') : []
+
 /** New becomes primary, old stays active beside it (`internal`, `single`: nobody accepts it as current any more). */
 export const servePrimary = async (tx: Tx, rotation: Rotation): Promise<readonly LedgerEvent[]> => {
   const { fromVersion, toVersion } = rotation
@@ -73,6 +74,7 @@ export const servePrimary = async (tx: Tx, rotation: Rotation): Promise<readonly
   }
   if (toVersion !== null) {
     const to = await present(tx, rotation.keyId, toVersion)
+    if (to.verifiedAt === null) throw new RangeError('the new version was not verified')
     await advanceVersion(tx, to, ['active'], { primary: true })
   }
   // The primary's activation counts for when the key is due next.
@@ -80,7 +82,8 @@ export const servePrimary = async (tx: Tx, rotation: Rotation): Promise<readonly
   return []
 }
 
-/** Undo of `servePrimary`: old is handed out again, new stays accepted until its gates open. */
+/** Undo of `servePrimary`: old is handed out again, new stays accepted until its gates open. With one slot old was switched
+ *  off by the mint and is active again now that its value was written back. */
 export const serveOld = async (tx: Tx, rotation: Rotation): Promise<void> => {
   const { fromVersion, toVersion } = rotation
   if (toVersion !== null) {
@@ -89,7 +92,8 @@ export const serveOld = async (tx: Tx, rotation: Rotation): Promise<void> => {
   }
   if (fromVersion !== null) {
     const from = await present(tx, rotation.keyId, fromVersion)
-    if (!from.primary) await change(tx, { ...from, primary: true })
+    if (from.state === 'suspended') await advanceVersion(tx, from, ['active'], { primary: true })
+    else if (!from.primary) await change(tx, { ...from, primary: true })
   }
   // The primary's activation counts for when the key is due next.
   await reschedule(tx, rotation.keyId)
@@ -105,7 +109,8 @@ export const retireVersion = async (
   const gone = retire === 'destroy' && rotation.plan.traits.slot !== 'single'
   const erased = gone || rotation.plan.traits.authority === 'store'
   if (erased && version.sealedId) await tx.writeSealed.erase(version.sealedId)
-  return advanceVersion(tx, version, gone ? ['deactivated', 'destroyed'] : ['deactivated'], {
+  const ended = version.state === 'compromised' ? [] : (['deactivated'] as const)
+  return advanceVersion(tx, version, gone ? [...ended, 'destroyed'] : ended, {
     ...(erased ? { sealedId: null } : {}),
     ...(gone ? { materialKnown: false } : {}),
   })
@@ -118,10 +123,7 @@ export const removeVersion = async (tx: Tx, version: Version): Promise<void> => 
     tx,
     version,
     version.state === 'preActivation' ? ['destroyed'] : ['deactivated', 'destroyed'],
-    {
-      sealedId: null,
-      materialKnown: false,
-    },
+    { primary: false, sealedId: null, materialKnown: false },
   )
 }
 
@@ -129,7 +131,8 @@ const change = async (tx: Tx, version: Version): Promise<void> => {
   if (!(await tx.writeVersion.update(version, version.state))) throw new Fenced(version.keyId)
 }
 
-const present = async (tx: Tx, keyId: string, number: number): Promise<Version> => {
+/** As the transaction sees it. */
+export const present = async (tx: Tx, keyId: string, number: number): Promise<Version> => {
   const version = await tx.versions.get(keyId, number)
   if (!version) throw new RangeError(`version ${number} of ${keyId} is not there`)
   return version

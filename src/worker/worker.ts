@@ -18,6 +18,8 @@ export interface WorkerDeps {
 
 export interface WorkerJobs {
   readonly advanceRotation: (rotationId: string) => Promise<void>
+  /** Of the rotations that are advanced at this moment. */
+  readonly renewLeases: () => Promise<void>
   /** One pass; 0 when nothing was due. */
   readonly planRotations: () => Promise<number>
   /** In recovery mode, one pass over keys that have not been compared with their provider; 0 when there are none. */
@@ -29,7 +31,6 @@ export interface WorkerJobs {
 }
 
 export interface WorkerOptions {
-  readonly instance: string
   readonly leaseMs: number
   /** Rotations that one process advances at once. */
   readonly concurrency: number
@@ -96,13 +97,7 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
   const answering = answerDoorbell(deps.queue, options.concurrency, advance, report('queue'))
   const tickers = [
     options.every(sweepMs, sweep, report('sweep')),
-    options.every(
-      options.leaseMs / 4,
-      async () => {
-        await timers.heartbeat(options.instance, options.leaseMs)
-      },
-      report('heartbeat'),
-    ),
+    options.every(options.leaseMs / 4, jobs.renewLeases, report('heartbeat')),
     options.every(
       sweepMs,
       async () => {

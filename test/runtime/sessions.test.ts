@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Connection } from '#domain/connection.ts'
+import { boundedSession } from '#runtime/bounded-session.ts'
 import { admin, codeOf, type House, openHouse } from '../support/house.ts'
 
 let house: House
@@ -105,4 +106,26 @@ test('an address that is not allowed any more, or a provider that is gone, is re
     settings: { ...settings, address: 'https://no-such-host.invalid' },
   }
   expect(await codeOf(house.sessions.open(nowhere))).toBe('provider.unavailable')
+})
+
+test('a call that an adapter does not end is ended: a read without effect, a write of unknown effect', async () => {
+  const real = await house.sessions.open(await stored('vault'))
+  const never = () => new Promise<never>(() => undefined)
+  const session = boundedSession({ ...real, mint: never, describe: never })
+  const object = { type: 'local.secret', ref: {}, keyId: house.deps.ids.next(), keyName: 'k' }
+  const order = { object, operationId: 'o', preImage: {}, generate: {}, material: null }
+  const call = { signal: AbortSignal.timeout(1) }
+  await expect(session.describe(object, call)).rejects.toMatchObject({
+    kind: 'timeout',
+    effect: 'none',
+  })
+  await expect(session.mint(order, call)).rejects.toMatchObject({
+    kind: 'timeout',
+    effect: 'unknown',
+  })
+  // One that keeps its time is passed on as it is, its own refusals too.
+  const bounds = { signal: AbortSignal.timeout(60_000) }
+  await expect(boundedSession(real).describe(object, bounds)).rejects.toMatchObject({
+    kind: 'notFound',
+  })
 })

@@ -80,6 +80,7 @@ beforeAll(async () => {
       kind: 'approval',
       gate: null,
       phase: 'planned',
+      passageAt: at,
       principalId: 'a',
       principalName: 'a',
       approver: true,

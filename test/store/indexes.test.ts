@@ -26,8 +26,8 @@ beforeAll(async () => {
     FROM generate_series(1, 15000) n`)
   await session.query(`INSERT INTO app.key_schedule (key_id, due_at, overdue_at)
     SELECT id, now() + row_number() OVER () * interval '1 minute', now() + row_number() OVER () * interval '1 hour' FROM app.key`)
-  await session.query(`INSERT INTO app.rotation (id, key_id, key_name, plan, plan_hash, group_id, phase, epoch, trigger, reason, pre_image, phase_observed_ms, phase_entered_at, created_at, ended_at)
-    SELECT gen_random_uuid(), id, name, '{}', 'h', 'g' || substr(name, 8), 'completed', 0, 'manual', 'r', '{}', 0, now(), now(), now() FROM app.key`)
+  await session.query(`INSERT INTO app.rotation (id, key_id, key_name, plan, plan_hash, group_id, phase, epoch, trigger, reason, pre_image, phase_observed_ms, phase_entered_at, passage_at, created_at, ended_at)
+    SELECT gen_random_uuid(), id, name, '{}', 'h', 'g' || substr(name, 8), 'completed', 0, 'manual', 'r', '{}', 0, now(), now(), now(), now() FROM app.key`)
   await session.query(
     `INSERT INTO app.rotation_timer (rotation_id, due_at) SELECT id, now() + row_number() OVER () * interval '1 minute' FROM app.rotation`,
   )

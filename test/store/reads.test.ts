@@ -307,7 +307,7 @@ describe('rotations', () => {
         waiting: await r.rotations.waitingInGroup(group, 10),
       }))
     expect(await read()).toEqual({
-      group: { running: 1, preparing: 1, lastStartedAt: null },
+      group: { running: 1, preparing: 1, stalled: [], lastStartedAt: null },
       waiting: waiting.map((r) => r.id).toReversed(),
     })
     const minting = { ...running, phase: 'minting' as const, phaseEnteredAt: at(9) }
@@ -318,7 +318,12 @@ describe('rotations', () => {
         { phase: 'minting', epoch: 0 },
       ),
     )
-    expect((await read()).group).toEqual({ running: 1, preparing: 0, lastStartedAt: at(9) })
+    expect((await read()).group).toEqual({
+      running: 1,
+      preparing: 0,
+      stalled: [],
+      lastStartedAt: at(9),
+    })
   })
 
   test('a move from another phase or epoch than the row’s writes nothing', async () => {

@@ -113,6 +113,7 @@ export const rotationOf = (
   undo: null,
   phaseObservedMs: 0,
   phaseEnteredAt: at,
+  passageAt: at,
   promotedAt: null,
   createdAt: at,
   endedAt: null,

@@ -43,18 +43,29 @@ describe('a lease', () => {
     expect(await db.timers.claim(id, 'b', 10_000)).toBeNull()
     await db.clock.advance(10_001)
     expect(await db.timers.claim(id, 'b', 10_000)).toMatchObject({ takeover: true })
-    expect(await db.timers.heartbeat('a', 10_000)).toBe(0)
+    expect(await db.timers.heartbeat(['a'], 10_000)).toBe(0)
     await db.timers.release(id, 'a', { dueAt: null })
     expect((await timerOf(id))?.leaseOwner).toBe('b')
   })
 
-  test('is kept by a heartbeat, all of an owner’s at once', async () => {
+  test('is kept by a heartbeat, of all owners that are named at once', async () => {
     const ids = [await dueRotation(), await dueRotation()]
-    for (const id of ids) await db.timers.claim(id, 'a', 10_000)
+    for (const [n, id] of ids.entries()) await db.timers.claim(id, `a${n}`, 10_000)
     await db.clock.advance(8_000)
-    expect(await db.timers.heartbeat('a', 10_000)).toBe(2)
+    expect(await db.timers.heartbeat(['a0', 'a1'], 10_000)).toBe(2)
+    expect(await db.timers.heartbeat([], 10_000)).toBe(0)
     await db.clock.advance(8_000)
     for (const id of ids) expect(await db.timers.claim(id, 'b', 10_000)).toBeNull()
+  })
+
+  test('that its holder lets expire at once is due, and a takeover for whoever comes next', async () => {
+    const id = await dueRotation()
+    await db.timers.claim(id, 'a', 10_000)
+    await db.timers.expire(id, 'b')
+    expect(await db.timers.claim(id, 'b', 10_000)).toBeNull()
+    await db.timers.expire(id, 'a')
+    expect(await db.timers.due(10)).toEqual([id])
+    expect(await db.timers.claim(id, 'b', 10_000)).toMatchObject({ takeover: true })
   })
 
   test('goes by the database’s clock: a process whose clock is wrong takes nothing from another', async () => {
@@ -95,8 +106,9 @@ describe('what is due', () => {
     const id = await dueRotation()
     await db.timers.claim(id, 'a', 10_000)
     const later = new Date((await db.timers.now()).getTime() + 60_000)
-    await db.timers.release(id, 'a', { dueAt: later, attempts: 3 })
-    expect(await timerOf(id)).toMatchObject({ dueAt: later, attempts: 3, leaseOwner: null })
+    const progress = { visit: 'v', confirmed: 3 }
+    await db.timers.release(id, 'a', { dueAt: later, progress })
+    expect(await timerOf(id)).toMatchObject({ dueAt: later, progress, leaseOwner: null })
     expect(await db.timers.due(10)).toEqual([])
     await db.clock.advance(60_001)
     expect(await db.timers.due(10)).toEqual([id])
@@ -115,11 +127,12 @@ describe('what is due', () => {
   test('members that a patch does not name keep their value', async () => {
     const id = await dueRotation()
     const waitingFor = { gate: 'soak', since: 's', missing: [], text: 't' } as const
-    await write(db, (tx) => tx.writeTimer.set(id, { waitingFor, attempts: 2 }))
+    const progress = { visit: 'v', alerts: 2 }
+    await write(db, (tx) => tx.writeTimer.set(id, { waitingFor, progress }))
     await write(db, (tx) => tx.writeTimer.set(id, { dueAt: null }))
-    expect(await timerOf(id)).toMatchObject({ waitingFor, attempts: 2, dueAt: null })
+    expect(await timerOf(id)).toMatchObject({ waitingFor, progress, dueAt: null })
     await write(db, (tx) => tx.writeTimer.set(id, { waitingFor: null }))
-    expect(await timerOf(id)).toMatchObject({ waitingFor: null, attempts: 2 })
+    expect(await timerOf(id)).toMatchObject({ waitingFor: null, progress })
   })
 })
 

@@ -6,11 +6,12 @@ import type { Key } from '#domain/key.ts'
 import type { Selector } from '#domain/names.ts'
 import { noPrecondition } from '#domain/precondition.ts'
 import type { PolicySpec } from '#domain/policy.ts'
-import type { Rotation } from '#domain/rotation.ts'
+import type { Rotation, WaitingFor } from '#domain/rotation.ts'
 import { isOpen, type Phase } from '#domain/rotation-machine.ts'
-import type { ProviderPorts, Session } from '#domain/provider.ts'
+import type { Provider, ProviderPorts, Session } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { keyTypes, providers } from '#providers/registry.ts'
+import { boundedSession } from '#runtime/bounded-session.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { makeEgress } from '#runtime/egress.ts'
 import { hashJson } from '#runtime/hash.ts'
@@ -48,14 +49,20 @@ export const admin = person('ada', 'admin')
 
 export type Engine = Awaited<ReturnType<typeof openEngine>>
 
-/** `wrap` puts faults between the engine and a session. */
-export const openEngine = async (
-  options: {
-    readonly wrap?: (session: Session) => Session
-    readonly observed?: ObserveLedgerOptions
-  } = {},
-) => {
-  const { observed } = options
+export interface EngineOptions {
+  /** Puts faults between the engine and a session. */
+  readonly wrap?: (session: Session) => Session
+  /** Takes the place of an adapter: below its deadline, where `wrap` is above it. */
+  readonly adapter?: (session: Session) => Session
+  /** Beside those of the house; each has a connection of its name. */
+  readonly providers?: readonly Provider[]
+  /** Runs before a session is opened, and may throw what opening one throws. */
+  readonly opening?: (connection: Connection) => void
+  readonly observed?: ObserveLedgerOptions
+}
+
+export const openEngine = async (options: EngineOptions = {}) => {
+  const { observed, providers: more = [] } = options
   const db = await openTestDatabase(observed ? { trace: observed.tracer } : {})
   const { timers, clock, ids, vault } = db
   const ledger = observed ? observeLedger(db.ledger, observed) : db.ledger
@@ -65,52 +72,64 @@ export const openEngine = async (
     fetch: globalThis.fetch,
     vault,
   }
-  const byId = new Map(providers.map((provider) => [provider.id, provider]))
+  const byId = new Map([...providers, ...more].map((provider) => [provider.id, provider]))
+  const types = new Map([
+    ...keyTypes,
+    ...more.flatMap((provider) => provider.types.map((type) => [type.type, type] as const)),
+  ])
   const plain = {
     open: async (connection: Connection) => {
+      options.opening?.(connection)
       const provider = byId.get(connection.provider)
       if (!provider) throw new Error(`no provider ${connection.provider}`)
-      const session = provider.connect({
+      const adapter = provider.connect({
         connection: connection.name,
         externalId: 'x',
         settings: connection.settings,
         credential: null,
         ports,
       })
-      return options.wrap ? options.wrap(session) : session
+      const session = boundedSession(options.adapter?.(adapter) ?? adapter)
+      return options.wrap?.(session) ?? session
     },
     forget: async () => {},
     close: async () => {},
   }
   const sessions = observed ? observeSessions(plain, observed) : plain
   const send = makeSendToWebhook({ fetch: globalThis.fetch, clock: systemClock })
-  const world = { sessions, types: keyTypes, fetch: globalThis.fetch, send }
+  const world = { sessions, types, fetch: globalThis.fetch, send }
   const deps: EngineDeps = { ledger, timers, world, clock, ids }
   const bell = { ring: async () => {} }
   const faults: unknown[] = []
-  const worker = (instance: string) =>
-    makeAdvanceRotation(deps, { instance, bell, report: (_id, error) => faults.push(error) })
+  const worker = (instance: string, other: Partial<EngineDeps> = {}) =>
+    makeAdvanceRotation(
+      { ...deps, ...other },
+      { instance, bell, report: (_id, error) => faults.push(error) },
+    )
   const advance = worker('w1')
-  const plan = makePlanRotations({ ledger, timers, ids, types: keyTypes, hashJson }, 'w1')
-  const start = makeStartRotation({ ledger, ids, types: keyTypes, hashJson })
+  const plan = makePlanRotations({ ledger, timers, ids, types, hashJson }, 'w1')
+  const start = makeStartRotation({ ledger, ids, types, hashJson })
   const steering = { ledger, timers }
   // Webhooks of tests live here.
   const egress = makeEgress({ allow: ['127.0.0.1'] })
 
   await ledger.commit(systemActor('system', 'test'), async (tx) => {
     const now = await tx.now()
-    await tx.writeConnection.insert({
-      name: 'vault',
-      provider: 'local',
-      settings: {},
-      credential: { from: 'none' },
-      grants: [],
-      labels: {},
-      managedBy: null,
-      revision: 1,
-      createdAt: now,
-      updatedAt: now,
-    })
+    const connections = [['vault', 'local'], ...more.map(({ id }) => [id, id])] as const
+    for (const [name = '', provider = ''] of connections) {
+      await tx.writeConnection.insert({
+        name,
+        provider,
+        settings: {},
+        credential: { from: 'none' },
+        grants: [],
+        labels: {},
+        managedBy: null,
+        revision: 1,
+        createdAt: now,
+        updatedAt: now,
+      })
+    }
     return {
       value: null,
       audit: [
@@ -263,6 +282,9 @@ export const openEngine = async (
         await clock.advance(stepMs)
       }
     },
+    /** What it waits for, as people are told. */
+    waitsFor: async (id: string): Promise<WaitingFor | null> =>
+      (await ledger.read((read) => read.timers.get(id)))?.waitingFor ?? null,
     versions: (keyId: string) => ledger.read((read) => read.versions.of(keyId)),
     intents: (id: string) => ledger.read((read) => read.intents.of(id)),
     events: (id: string) => ledger.read((read) => read.audit.after(id, null, 1_000)),

@@ -81,5 +81,20 @@ export const makeFaultPlan = (): FaultPlan => {
   }
 }
 
+/** Methods that take the place of a session's own until they are taken away. */
+export const makeStandIns = () => {
+  let over: (session: Session) => Partial<Session> = () => ({})
+  return {
+    /** Sessions that are opened from now on have these. */
+    put: (next: (session: Session) => Partial<Session>): void => {
+      over = next
+    },
+    away: (): void => {
+      over = () => ({})
+    },
+    wrap: (session: Session): Session => ({ ...session, ...over(session) }),
+  }
+}
+
 /** A process that was killed in the middle of a call never goes on. */
-const forever = <T>(): Promise<T> => new Promise(() => {})
+export const forever = <T>(): Promise<T> => new Promise(() => {})

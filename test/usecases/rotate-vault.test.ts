@@ -243,6 +243,38 @@ peer('vault').describe('rotations at a real Vault', () => {
     expect(await stage.states('of-local')).toEqual(['destroyed'])
   })
 
+  test.each([
+    { held: { host: 'db' }, after: { host: 'db' }, states: ['enabled', 'destroyed', 'enabled'] },
+    { held: {}, after: {}, states: ['enabled', 'destroyed', 'enabled'] },
+  ])(
+    'a local secret is published into a secret of others that held $held; rollback gives it back without the field',
+    async ({ held, after, states }) => {
+      const name = `into-${Object.keys(held).length}`
+      await stage.put(name, held)
+      await stage.house.register(name, { labels: { key: name } })
+      await stage.policy(name, { publish: [target(name)], overlap: { min: '1h' } })
+      const id = await stage.rotate(name)
+      await stage.until(id, ['overlapping'])
+      expect(await stage.get(name)).toEqual({ ...held, token: await valueOf(name, 2) })
+      expect((await stage.rollback(id)).status).toBe(202)
+      expect((await stage.until(id, 'end')).phase).toBe('rolledBack')
+      expect(await stage.get(name)).toEqual(after)
+      expect(await stage.states(name)).toEqual(states)
+    },
+  )
+
+  test('what others wrote beside a published field stays when the field is taken back', async () => {
+    await stage.put('into-shared', { host: 'db' })
+    await stage.house.register('into-shared', { labels: { key: 'into-shared' } })
+    await stage.policy('into-shared', { publish: [target('into-shared')], overlap: { min: '1h' } })
+    const id = await stage.rotate('into-shared')
+    await stage.until(id, ['overlapping'])
+    await stage.put('into-shared', { ...Object(await stage.get('into-shared')), port: '5432' })
+    expect((await stage.rollback(id)).status).toBe(202)
+    expect((await stage.until(id, 'end')).phase).toBe('rolledBack')
+    expect(await stage.get('into-shared')).toEqual({ host: 'db', port: '5432' })
+  })
+
   test('a local secret is published again and again: the target has each new value', async () => {
     await stage.house.register('again', { labels: { key: 'again' } })
     await stage.policy('again', { publish: [target('of-again')] })

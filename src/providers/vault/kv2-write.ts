@@ -33,3 +33,15 @@ export const writeVersion = async (
     facts: { version, createdAt: textOf(reply.data['created_time']) },
   }
 }
+
+/** What follows a write that was done: a refusal now leaves a part of the whole. */
+export const afterWrite = async <T>(work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof ProviderError) || error.effect !== 'none') throw error
+    throw new ProviderError(error.kind, 'partial', error.message, {
+      ...(error.hint === null ? {} : { hint: error.hint }),
+    })
+  }
+}

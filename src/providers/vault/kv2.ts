@@ -36,7 +36,8 @@ import {
   type Metadata,
 } from './kv2-read.ts'
 import { isRefused, readsBack } from './kv2-verify.ts'
-import { writeVersion } from './kv2-write.ts'
+import { takeFieldBack } from './kv2-take-back.ts'
+import { afterWrite, writeVersion } from './kv2-write.ts'
 import type { Ask, ObjectSession } from './session.ts'
 import { fieldsOf, materialText, numberOf, sameText, versionNumber } from './values.ts'
 
@@ -266,8 +267,16 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
     },
     suspend: (object, version, call) => switchTo(object, version, 'disabled', call),
     reinstate: (object, version, call) => switchTo(object, version, 'enabled', call),
-    retire: (object, version, how, call) =>
-      switchTo(object, version, how === 'destroy' ? 'destroyed' : 'disabled', call),
+    retire: async (object, version, how, call) => {
+      if (how === 'disable') return switchTo(object, version, 'disabled', call)
+      const ref = readKv2Ref(object.ref)
+      const took =
+        call.takeBack === true &&
+        (await takeFieldBack({ ask, ref, now: now(), version: versionNumber(version) }, call))
+      return took
+        ? afterWrite(() => switchTo(object, version, 'destroyed', call))
+        : switchTo(object, version, 'destroyed', call)
+    },
     stateOf: async (object, version, call) => {
       const metadata = await readMetadata(ask, readKv2Ref(object.ref), call)
       return stateIn(metadata?.versions.get(versionNumber(version)), now())

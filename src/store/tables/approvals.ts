@@ -16,6 +16,7 @@ export const approvalReads = (db: Db): Reads['approvals'] => ({
       kind: word(row.kind),
       gate: word(row.gate),
       phase: word(row.phase),
+      passageAt: row.passageAt,
       principalId: row.principalId,
       principalName: row.principalName,
       approver: row.approver,

@@ -10,7 +10,7 @@ export const timerReads = (db: Db): Reads['timers'] => ({
     const row = isUuid(rotationId)
       ? await db.rotationTimer.findUnique({ where: { rotationId } })
       : null
-    return row && { ...row, waitingFor: from(row.waitingFor) }
+    return row && { ...row, waitingFor: from(row.waitingFor), progress: from(row.progress) }
   },
 })
 
@@ -35,12 +35,9 @@ export const patchSql = (
   if (patch.dueNow) members.push([Prisma.sql`due_at`, Prisma.sql`app.now()`])
   else if (patch.dueAt !== undefined)
     members.push([Prisma.sql`due_at`, Prisma.sql`${patch.dueAt}::timestamptz`])
-  if (patch.attempts !== undefined)
-    members.push([Prisma.sql`attempts`, Prisma.sql`${patch.attempts}::integer`])
-  if (patch.waitingFor !== undefined) {
-    const value = patch.waitingFor === null ? null : JSON.stringify(patch.waitingFor)
-    members.push([Prisma.sql`waiting_for`, Prisma.sql`${value}::jsonb`])
-  }
+  if (patch.progress !== undefined) members.push([Prisma.sql`progress`, jsonb(patch.progress)])
+  if (patch.waitingFor !== undefined)
+    members.push([Prisma.sql`waiting_for`, jsonb(patch.waitingFor)])
   const list = (each: (member: readonly [Prisma.Sql, Prisma.Sql]) => Prisma.Sql): Prisma.Sql =>
     members.length === 0 ? Prisma.empty : Prisma.sql`, ${Prisma.join(members.map(each))}`
   return {
@@ -49,3 +46,6 @@ export const patchSql = (
     assignments: list(([name, value]) => Prisma.sql`${name} = ${value}`),
   }
 }
+
+const jsonb = (value: object | null): Prisma.Sql =>
+  Prisma.sql`${value === null ? null : JSON.stringify(value)}::jsonb`

@@ -68,9 +68,15 @@ export const rotationReads = (db: Db): Reads['rotations'] => ({
       where: { groupId },
       _max: { mintEnteredAt: true },
     })
+    const stalled = await db.rotation.findMany({
+      where: { groupId, phase: 'stalled' },
+      orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+      take: 5,
+    })
     return {
       running: open.reduce((sum, { _count }) => sum + _count, 0),
       preparing: open.find(({ phase }) => phase === 'preflight')?._count ?? 0,
+      stalled: stalled.map(toRotation),
       lastStartedAt: _max.mintEnteredAt,
     }
   },
@@ -150,6 +156,7 @@ const toRotation = (row: Row): Rotation => ({
   undo: from(row.undo),
   phaseObservedMs: Number(row.phaseObservedMs),
   phaseEnteredAt: row.phaseEnteredAt,
+  passageAt: row.passageAt,
   promotedAt: row.promotedAt,
   createdAt: row.createdAt,
   endedAt: row.endedAt,
@@ -177,6 +184,7 @@ const toRow = (r: Rotation) => ({
   undo: jsonOrNull(r.undo),
   phaseObservedMs: BigInt(Math.round(r.phaseObservedMs)),
   phaseEnteredAt: r.phaseEnteredAt,
+  passageAt: r.passageAt,
   promotedAt: r.promotedAt,
   createdAt: r.createdAt,
   endedAt: r.endedAt,

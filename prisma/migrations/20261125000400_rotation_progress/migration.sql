@@ -1,0 +1,15 @@
+-- What a visit of a phase has come to (tries of each effect, uses that were passed) is a column, so that waiting for it is too.
+SET LOCAL ROLE rekey_owner;
+
+ALTER TABLE app.rotation_timer ADD COLUMN progress jsonb;
+ALTER TABLE app.rotation_timer DROP COLUMN attempts;
+
+-- Overrides count for the passage through the gates in which they were said. Rows from before share one.
+ALTER TABLE app.rotation ADD COLUMN passage_at timestamptz(3) NOT NULL DEFAULT 'epoch';
+ALTER TABLE app.rotation ALTER COLUMN passage_at DROP DEFAULT;
+ALTER TABLE app.approval ADD COLUMN passage_at timestamptz(3) NOT NULL DEFAULT 'epoch';
+ALTER TABLE app.approval ALTER COLUMN passage_at DROP DEFAULT;
+DROP INDEX app.approval_once;
+CREATE UNIQUE INDEX approval_once ON app.approval (rotation_id, kind, gate, passage_at, principal_id) NULLS NOT DISTINCT;
+
+RESET ROLE;

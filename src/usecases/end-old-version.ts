@@ -1,0 +1,158 @@
+// The end of the old version: switched off, watched, retired. Everything before `retiring` is taken back by one call.
+//
+// Whether a provider version is off is told by the last thing that was done to it, never by something done earlier: after a
+// canary that was accepted it is on again, and a rotation that is resumed switches it off anew.
+
+import type { Version } from '#domain/key.ts'
+import type { Intent, Rotation } from '#domain/rotation.ts'
+import { nextPhase } from '#domain/rotation-machine.ts'
+import { complete } from './complete-rotation.ts'
+import { consumerGates } from './consumer-gates.ts'
+import { call } from './rotation-effects.ts'
+import { move, type Run, stall, type Step } from './rotation-engine.ts'
+import { observedIn, overriddenGates, timeGate } from './rotation-gates.ts'
+import { refused } from './rotation-retries.ts'
+import { carrier, materialOf, type Scene, sceneOf } from './rotation-scene.ts'
+import { timerOf, waitForGate } from './rotation-wait.ts'
+import { asProviderError, runEffect } from './run-effect.ts'
+import { notYet, setOld } from './switch-effects.ts'
+import { advanceVersion, present, retireVersion } from './version-changes.ts'
+
+const intentsOf = (run: Run, rotation: Rotation): Promise<readonly Intent[]> =>
+  run.ledger.read((db) => db.intents.of(rotation.id))
+
+/** Each of the provider's versions that carry the old one; the last one moves the rotation. */
+export const suspending = async (run: Run, rotation: Rotation): Promise<Step> => {
+  const scene = await sceneOf(run, rotation)
+  const from = oldOf(scene)
+  const [first] = notYet(await intentsOf(run, rotation), from, 'suspend')
+  if (first !== undefined) {
+    const effect = await setOld(run, rotation, 'suspend', first)
+    return runEffect(run, rotation, effect, () => mayEnd(run, rotation, scene))
+  }
+  // It was off when the rotation stalled, and is.
+  return move(run, rotation, nextPhase(rotation.plan.phases, rotation.phase), {
+    also: async (tx) => {
+      const old = await present(tx, from.keyId, from.version)
+      return old.state === 'active' ? advanceVersion(tx, old, ['suspended']) : []
+    },
+  })
+}
+
+/** The old version must be refused when it is tried. If it is not, it is switched on again and a person is told. */
+export const soaking = async (run: Run, rotation: Rotation): Promise<Step> => {
+  const scene = await sceneOf(run, rotation)
+  const from = oldOf(scene)
+  const because = reasonToEnable(await intentsOf(run, rotation), rotation)
+  if (because !== null) return enableOld(run, rotation, from, because)
+  const soak = timeGate('soak', await observedIn(run, rotation), rotation.plan.policy.soakMs)
+  const timer = await timerOf(run, rotation.id)
+  // Tried when the soak begins and when it ends, never in between: a canary must not look like an attack.
+  if (!soak || timer?.waitingFor?.gate !== 'soak') {
+    let accepted: string | null
+    try {
+      accepted = await acceptedStill(run, rotation, scene, from)
+    } catch (error) {
+      return refused(run, rotation, 'canary', asProviderError(error))
+    }
+    if (accepted !== null) {
+      const reason = `the old version is still accepted although it was switched off: ${accepted}`
+      return enableOld(run, rotation, from, reason)
+    }
+  }
+  return soak
+    ? waitForGate(run, rotation, soak)
+    : move(run, rotation, nextPhase(rotation.plan.phases, rotation.phase))
+}
+
+/** A first provider version was switched on again in this soak: the others follow, whatever a canary says meanwhile. */
+const reasonToEnable = (intents: readonly Intent[], rotation: Rotation): string | null => {
+  const begun = intents.findLast(
+    ({ effect, outcome, startedAt }) =>
+      effect === 'reinstate' && outcome === 'succeeded' && startedAt >= rotation.phaseEnteredAt,
+  )
+  const because = begun?.preImage['because']
+  return typeof because === 'string' ? because : null
+}
+
+const enableOld = async (
+  run: Run,
+  rotation: Rotation,
+  from: Version,
+  because: string,
+): Promise<Step> => {
+  const [first] = notYet(await intentsOf(run, rotation), from, 'reinstate')
+  return first === undefined
+    ? stall(run, rotation, because)
+    : runEffect(run, rotation, await setOld(run, rotation, 'reinstate', first, because))
+}
+
+const acceptedStill = async (
+  run: Run,
+  rotation: Rotation,
+  { session, object }: Scene,
+  from: Version,
+): Promise<string | null> => {
+  const material = await materialOf(run, from)
+  for (const providerVersion of from.providerVersions) {
+    // oxlint-disable-next-line no-await-in-loop -- canaries are spaced
+    const verdict = await session.verify(
+      { object, providerVersion, material, how: 'refused', preImage: rotation.preImage },
+      call(run),
+    )
+    if (!verdict.ok) return verdict.detail
+  }
+  return null
+}
+
+/** `keep`, an old version that is off already, and one that its provider keeps by itself: nothing is sent. */
+export const retiring = async (run: Run, rotation: Rotation): Promise<Step> => {
+  const scene = await sceneOf(run, rotation)
+  const { from } = scene
+  if (!from || from.state === 'deactivated' || from.state === 'destroyed')
+    return complete(run, rotation)
+  const { retire } = rotation.plan.policy
+  const { slot } = rotation.plan.traits
+  const untouched =
+    retire === 'keep' ||
+    (retire === 'disable' && from.state === 'suspended') ||
+    slot === 'single' ||
+    slot === 'internal'
+  const [first] = untouched ? [] : notYet(await intentsOf(run, rotation), from, 'retire')
+  if (first !== undefined) {
+    const effect = await setOld(run, rotation, 'retire', first)
+    return runEffect(run, rotation, effect, () => mayEnd(run, rotation, scene))
+  }
+  return complete(run, rotation, async (tx, ended) =>
+    retireVersion(tx, ended, await present(tx, from.keyId, from.version)),
+  )
+}
+
+/** Asked right before the first effect that takes an active old version away (I2, I10): the new one is what is handed out,
+ *  nobody has put something else in its place, and the consumers' gates are open still. */
+const mayEnd = async (run: Run, rotation: Rotation, scene: Scene): Promise<Step | null> => {
+  const { session, object, to } = scene
+  const from = oldOf(scene)
+  const intents = await intentsOf(run, rotation)
+  const begun =
+    notYet(intents, from, 'suspend').length < from.providerVersions.length ||
+    notYet(intents, from, 'retire').length < from.providerVersions.length
+  if (from.state !== 'active' || begun) return null
+  if (from.primary) return stall(run, rotation, 'the old version is the one that is handed out')
+  if (to && !to.primary) return stall(run, rotation, 'the new version is not handed out')
+  if (to) {
+    try {
+      await session.prepare(object, carrier(to), call(run))
+    } catch (error) {
+      return refused(run, rotation, 'the look at the new version', asProviderError(error))
+    }
+  }
+  const closed = await consumerGates(run, rotation, await overriddenGates(run, rotation))
+  if (!closed) return null
+  return 'step' in closed ? closed.step : waitForGate(run, rotation, closed.shut)
+}
+
+const oldOf = ({ from }: Scene): Version => {
+  if (!from) throw new RangeError('there is no old version')
+  return from
+}

@@ -1,0 +1,111 @@
+// Preflight: in the window, held by nothing, and then reads only: reachable, rights, the present version works, nobody
+// else's version appeared, undo is possible.
+
+import type { LedgerEvent } from '#domain/ports.ts'
+import { ProviderError, type Session } from '#domain/provider.ts'
+import type { Rotation } from '#domain/rotation.ts'
+import { inWindow } from '#domain/windows.ts'
+import { call } from './rotation-effects.ts'
+import { move, type Run, stall, type Step } from './rotation-engine.ts'
+import { fail } from './rotation-failure.ts'
+import { holdsOf } from './rotation-holds.ts'
+import { refused } from './rotation-retries.ts'
+import { carrier, materialOf, type Scene, sceneOf } from './rotation-scene.ts'
+import { longestWaitMs, waitFor } from './rotation-wait.ts'
+import { waitHeld } from './run-effect.ts'
+import { adoptCarriers, present } from './version-changes.ts'
+
+export const preflight = async (run: Run, rotation: Rotation): Promise<Step> => {
+  const outside = await outsideOfWindow(run, rotation)
+  if (outside) return outside
+  const hold = await holdsOf(run, rotation)
+  if (hold) return waitHeld(run, rotation, hold)
+  try {
+    return await look(run, rotation, await sceneOf(run, rotation))
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error
+    return failed(run, rotation, error)
+  }
+}
+
+/** Windows bind what the planner started, not what a person asked for. */
+const outsideOfWindow = async (run: Run, rotation: Rotation): Promise<Step | null> => {
+  const { policy, nominal } = rotation.plan
+  if (rotation.trigger !== 'schedule' && rotation.trigger !== 'maxAge') return null
+  const now = await run.timers.now()
+  const window = inWindow(policy, nominal === null ? rotation.createdAt : new Date(nominal), now)
+  if (window.open) return null
+  if (window.opensAt === null || policy.schedule?.missed === 'skip')
+    return fail(run, rotation, 'its window has closed; the next occurrence follows')
+  return waitFor(run, rotation, 'window', 'outside of the window', {
+    afterMs: Math.min(window.opensAt.getTime() - now.getTime(), longestWaitMs),
+    until: window.opensAt,
+  })
+}
+
+const look = async (
+  run: Run,
+  rotation: Rotation,
+  { session, object, from }: Scene,
+): Promise<Step> => {
+  const current = from && carrier(from)
+  const prepared = await session.prepare(object, current, call(run))
+  if (from && current !== null) {
+    const verdict = await session.verify(
+      {
+        object,
+        providerVersion: current,
+        material: await materialOf(run, from),
+        how: 'roundTrip',
+        preImage: prepared.preImage,
+      },
+      call(run),
+    )
+    if (!verdict.ok)
+      return stall(run, rotation, `the present version does not work: ${verdict.detail}`)
+  }
+  const enabled = await enabledNow(run, session, object)
+  return move(run, rotation, 'minting', {
+    patch: { preImage: { ...prepared.preImage, ...(enabled ? { enabledBefore: enabled } : {}) } },
+    also: async (tx) => {
+      const events: LedgerEvent[] = []
+      if (from) {
+        const old = await present(tx, from.keyId, from.version)
+        await adoptCarriers(tx, rotation, old, prepared.preImage, events)
+      }
+      return events
+    },
+  })
+}
+
+/** What was there before anything was made: at the end it tells what appeared meanwhile from what was always there. */
+const enabledNow = async (
+  run: Run,
+  session: Session,
+  object: Scene['object'],
+): Promise<string[] | null> => {
+  try {
+    const { versions } = await session.describe(object, call(run))
+    return versions.filter(({ state }) => state === 'enabled').map(({ id }) => id)
+  } catch (error) {
+    if (error instanceof ProviderError && error.kind === 'notFound') return null
+    throw error
+  }
+}
+
+/** Retried while it may pass by itself, then cancelled until the next occurrence; what needs a person stalls. */
+const needsPerson = new Set([
+  'auth',
+  'forbidden',
+  'quota',
+  'precondition',
+  'notFound',
+  'conflict',
+  'permanent',
+  'unsupported',
+  'disabled',
+])
+const failed = async (run: Run, rotation: Rotation, error: ProviderError): Promise<Step> => {
+  if (!needsPerson.has(error.kind)) return refused(run, rotation, 'preflight', error)
+  return stall(run, rotation, `preflight: ${error.message}${error.hint ? ` (${error.hint})` : ''}`)
+}

@@ -1,0 +1,82 @@
+// What a step of a rotation works with: the key, its connection, an open session and the versions.
+
+import type { Connection } from '#domain/connection.ts'
+import { isRekeyError, RekeyError } from '#domain/errors.ts'
+import type { Key, Version } from '#domain/key.ts'
+import { type KeyType, type ObjectAddress, ProviderError, type Session } from '#domain/provider.ts'
+import type { Rotation } from '#domain/rotation.ts'
+import type { Run } from './rotation-engine.ts'
+
+export interface Scene {
+  readonly key: Key
+  readonly connection: Connection
+  readonly session: Session
+  readonly type: KeyType
+  readonly object: ObjectAddress
+  readonly from: Version | null
+  readonly to: Version | null
+}
+
+export const sceneOf = async (
+  run: Pick<Run, 'ledger' | 'world'>,
+  rotation: Rotation,
+): Promise<Scene> => {
+  const { key, connection, from, to } = await run.ledger.read(async (db) => ({
+    key: await db.keys.byId(rotation.keyId),
+    connection: await db.connections.get(rotation.plan.key.connection),
+    from:
+      rotation.fromVersion === null
+        ? null
+        : await db.versions.get(rotation.keyId, rotation.fromVersion),
+    to:
+      rotation.toVersion === null
+        ? null
+        : await db.versions.get(rotation.keyId, rotation.toVersion),
+  }))
+  const type = run.world.types.get(rotation.plan.key.type)
+  if (!key || !connection || !type) {
+    throw new RangeError(`rotation ${rotation.id} has lost its key, connection or type`)
+  }
+  const { id: keyId, name: keyName, type: typeName, ref } = rotation.plan.key
+  return {
+    key,
+    connection,
+    session: await openSession(run, connection),
+    type,
+    object: { type: typeName, ref, keyId, keyName },
+    from,
+    to,
+  }
+}
+
+/** What keeps a session from being opened (a credential that is gone, an address that egress rules refuse) is a refusal like
+ *  a provider's own. That our database is away is not. */
+export const openSession = async (
+  run: Pick<Run, 'world'>,
+  connection: Connection,
+): Promise<Session> => {
+  try {
+    return await run.world.sessions.open(connection)
+  } catch (error) {
+    if (!(error instanceof RekeyError) || isOurDatabase(error)) throw error
+    const kind = isRekeyError(error, 'provider.unavailable') ? 'transient' : 'precondition'
+    throw new ProviderError(kind, 'none', error.message, error.hint ? { hint: error.hint } : {})
+  }
+}
+
+/** The database cannot be reached or written to: nothing is known to be wrong, and it passes by itself. */
+export const isOurDatabase = (error: unknown): boolean =>
+  isRekeyError(error, 'audit.unavailable') || isRekeyError(error, 'service.unavailable')
+
+/** The provider's version that carries a version's material now. */
+export const carrier = (version: Version): string => {
+  const last = version.providerVersions.at(-1)
+  if (last === undefined) throw new RangeError(`version ${version.version} has no provider version`)
+  return last
+}
+
+/** What Rekey holds sealed of a version; null where only the provider has it. */
+export const materialOf = async (run: Pick<Run, 'ledger'>, version: Version) => {
+  const { sealedId } = version
+  return sealedId === null ? null : run.ledger.read((db) => db.sealed.open(sealedId))
+}

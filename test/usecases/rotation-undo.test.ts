@@ -1,0 +1,199 @@
+// Undo from where something is half done: what was handed out already is taken back in order, and nobody is cut off.
+
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { ProviderError } from '#domain/provider.ts'
+import { admin, type Engine, openEngine } from '#test/support/engine.ts'
+import { forever, makeStandIns } from '#test/support/faults.ts'
+import { makeShelf } from '#test/support/shelf.ts'
+import { startWebhookReceiver } from '#test/support/webhook-receiver.ts'
+
+const shelf = makeShelf()
+const standIns = makeStandIns()
+let engine: Engine
+beforeAll(async () => {
+  engine = await openEngine({ wrap: standIns.wrap, providers: [shelf.provider] })
+})
+afterAll(() => engine.close())
+afterEach(() => standIns.away())
+
+const summary = async (keyId: string) =>
+  (await engine.versions(keyId)).map(({ state, primary, providerVersions }) => [
+    state,
+    primary,
+    ...providerVersions,
+  ])
+const onShelf = (name: string, type: 'shelf.value' | 'shelf.slot') =>
+  engine.key(name, { connection: 'shelf', type, ref: { path: name }, labels: { set: name } })
+const target = (name: string, path: string) => ({
+  name,
+  connection: 'shelf',
+  type: 'shelf.value',
+  ref: { path },
+})
+const until = async (condition: () => Promise<boolean>): Promise<void> => {
+  for (let n = 0; n < 200; n++) {
+    if (await condition()) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  throw new Error('it never came to that')
+}
+
+test('a reload webhook that was under way when its worker died is not sent by a rollback', async () => {
+  const receiver = await startWebhookReceiver()
+  try {
+    const { url: webhook, secret } = receiver
+    await engine.consumer('told', { uses: 'told' }, { webhook, secret })
+    const key = await engine.key('told', { labels: { set: 'told' } })
+    await engine.policy('told', {
+      selector: { matchLabels: { set: 'told' } },
+      consumers: { matchLabels: { uses: 'told' } },
+      overlap: { min: '1h' },
+    })
+    const id = await engine.rotate('told')
+    const { world } = engine.deps
+    void engine.worker('dying', { world: { ...world, send: () => forever() } })(id)
+    await until(async () => (await engine.intents(id)).some(({ effect }) => effect === 'notify'))
+    await engine.clock.advance(30_000)
+    await engine.steer.rollback(admin, id, { reason: 'a test' })
+    expect((await engine.until(id, 'end')).phase).toBe('rolledBack')
+    expect(receiver.received).toEqual([])
+    expect((await engine.intents(id)).filter(({ closed }) => !closed)).toEqual([])
+    expect(await summary(key.id)).toEqual([
+      ['active', true, '1'],
+      ['destroyed', false, '2'],
+    ])
+  } finally {
+    await receiver.close()
+  }
+})
+
+test('rollback while targets are written waits for those who moved to the new version already', async () => {
+  await engine.consumer('early', { uses: 'early' })
+  shelf.put('target-a', 'before a')
+  shelf.put('target-b', 'before b')
+  const key = await engine.key('spread', { labels: { set: 'spread' } })
+  await engine.policy('spread', {
+    selector: { matchLabels: { set: 'spread' } },
+    publish: [target('a', 'target-a'), target('b', 'target-b')],
+  })
+  standIns.put((session) => ({
+    mint: async (order, call) => {
+      if (order.object.ref['path'] === 'target-b')
+        throw new ProviderError('throttled', 'none', 'too many requests')
+      return session.mint(order, call)
+    },
+  }))
+  const id = await engine.rotate('spread')
+  await engine.until(id, ['distributing'])
+  await engine.steer.acknowledge(admin, id, { consumer: 'early', version: 2 })
+  await engine.steer.rollback(admin, id, { reason: 'a test' })
+  standIns.away()
+  await engine.drain()
+  expect(await engine.waitsFor(id)).toMatchObject({ gate: 'acknowledgement', missing: ['early'] })
+  expect(shelf.rows('target-a').at(-1)?.value).toBe('before a')
+  expect((await engine.vault.list(key.id)).map(({ state }) => state)).toEqual([
+    'enabled',
+    'enabled',
+  ])
+  await engine.steer.acknowledge(admin, id, { consumer: 'early', version: 1 })
+  expect((await engine.until(id, 'end')).phase).toBe('rolledBack')
+  expect((await engine.vault.list(key.id)).map(({ state }) => state)).toEqual([
+    'enabled',
+    'destroyed',
+  ])
+})
+
+test('one slot: when the new value does not work, the old one is written back, active and primary', async () => {
+  const key = await onShelf('slot', 'shelf.slot')
+  await engine.policy('slot', { selector: { matchLabels: { set: 'slot' } }, acceptGap: true })
+  const [before] = shelf.rows('slot')
+  const old = before?.value
+  standIns.put((session) => ({
+    verify: async (order, call) =>
+      order.providerVersion === '2'
+        ? { ok: false, detail: 'it does not log in', facts: {} }
+        : session.verify(order, call),
+  }))
+  const rotation = await engine.until(await engine.rotate('slot'), 'end')
+  expect(rotation.phase).toBe('rolledBack')
+  expect(shelf.rows('slot').map(({ value, state }) => [value, state])).toEqual([[old, 'enabled']])
+  expect(await summary(key.id)).toEqual([
+    ['active', true, '1', '3'],
+    ['destroyed', false, '2'],
+  ])
+  standIns.away()
+  expect((await engine.until(await engine.rotate('slot'), 'end')).phase).toBe('completed')
+})
+
+test('a publish target and a provider version may have the same name', async () => {
+  shelf.put('two', 'before')
+  await engine.key('numbered', { labels: { set: 'numbered' } })
+  await engine.policy('numbered', {
+    selector: { matchLabels: { set: 'numbered' } },
+    publish: [target('2', 'two')],
+    overlap: { min: '1h' },
+  })
+  const id = await engine.rotate('numbered')
+  await engine.until(id, ['overlapping'])
+  await engine.steer.rollback(admin, id, { reason: 'a test' })
+  expect((await engine.until(id, 'end')).phase).toBe('rolledBack')
+  expect(shelf.rows('two').at(-1)?.value).toBe('before')
+})
+
+test('a version of somebody else in the place of ours: rollback leaves it as it is', async () => {
+  const key = await onShelf('theirs', 'shelf.value')
+  await engine.policy('theirs', { selector: { matchLabels: { set: 'theirs' } } })
+  standIns.put(() => ({
+    mint: () => Promise.reject(new ProviderError('timeout', 'unknown', 'no reply')),
+  }))
+  const id = await engine.rotate('theirs')
+  await engine.until(id, ['minting'])
+  shelf.put('theirs', 'by hand')
+  const { stalledReason } = await engine.until(id, ['stalled'])
+  expect(stalledReason).toContain('not ours')
+  standIns.away()
+  await engine.steer.rollback(admin, id, { reason: 'a test' })
+  expect((await engine.until(id, 'end')).phase).toBe('rolledBack')
+  expect(shelf.rows('theirs').map(({ value, state }) => [value === 'by hand', state])).toEqual([
+    [false, 'enabled'],
+    [true, 'enabled'],
+  ])
+  expect(await summary(key.id)).toEqual([['active', true, '1']])
+})
+
+test.each(['mint', 'retire'] as const)(
+  'a worker that dies in the %s of an undo that rolls forward leaves it to the next one',
+  async (method) => {
+    const name = `forward-${method}`
+    const key = await onShelf(name, 'shelf.value')
+    const old = shelf.row(name, '1').value
+    await engine.policy(name, {
+      selector: { matchLabels: { set: name } },
+      overlap: { min: '1h' },
+    })
+    const id = await engine.rotate(name)
+    await engine.until(id, ['overlapping'])
+    await engine.steer.rollback(admin, id, { reason: 'a test' })
+    let met = false
+    const hang = async (): Promise<never> => {
+      met = true
+      return forever()
+    }
+    standIns.put((session) =>
+      method === 'mint'
+        ? { mint: (order, call) => session.mint(order, call).then(hang) }
+        : { retire: (...args) => session.retire(...args).then(hang) },
+    )
+    void engine.worker(`dying-${name}`)(id)
+    await until(async () => met)
+    standIns.away()
+    await engine.clock.advance(30_000)
+    expect((await engine.until(id, 'end')).phase).toBe('rolledBack')
+    expect(shelf.rows(name).map(({ state }) => state)).toEqual(['enabled', 'destroyed', 'enabled'])
+    expect(shelf.rows(name).at(-1)?.value).toBe(old)
+    expect(await summary(key.id)).toEqual([
+      ['active', true, '1', '3'],
+      ['destroyed', false, '2'],
+    ])
+  },
+)
