@@ -79,7 +79,9 @@ const gates: Readonly<Record<Gate, Case>> = {
     'others of its group go first',
     (r) => `rekey get rotations --policy ${textAt(r, 'policy')}`,
   ),
-  propagation: waits('caches still hand out the old version; it goes on by itself'),
+  propagation: waits(
+    'the new version is used again until it is known everywhere; it goes on by itself',
+  ),
   overlap: waits('both versions stay valid; it goes on by itself', override),
   acknowledgement: (rotation) => ({
     text: `these consumers have not acknowledged: ${textsAt(rotation, 'waitingFor', 'missing').join(', ')}`,

@@ -27,12 +27,10 @@ const news = {
 export const newsActions = Object.keys(news) as readonly (keyof typeof news)[]
 export const notices = [...new Set(Object.values(news))] as readonly Notice[]
 
-/** Null for events that nobody is told of. A rotation that a person cancelled is no news: only one that its preflight ended. */
+/** Null for events that nobody is told of. A rotation that a person cancelled is no news: only one that Rekey ended, in its
+ *  preflight or by a fault before it. */
 export const noticeOf = (event: AuditBody): Notice | null => {
-  if (event.action === 'rotation.cancelled') {
-    const inPreflight = member(event.before, 'phase') === 'preflight'
-    return inPreflight && event.actor.type === 'worker' ? 'failed' : null
-  }
+  if (event.action === 'rotation.cancelled') return event.actor.type === 'worker' ? 'failed' : null
   return Object.hasOwn(news, event.action) ? news[event.action as keyof typeof news] : null
 }
 

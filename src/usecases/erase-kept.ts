@@ -1,5 +1,7 @@
 // What a rotation kept sealed for its own undo (what its targets and the old version held, what was read for one write) is
-// erased in the transaction that ends it. What a version still names stays: it lives as long as the version needs it.
+// erased in the transaction that ends it. What a version still names stays: it lives as long as the version needs it. So does
+// what an effect holds whose outcome is not known, which only a rotation that was abandoned leaves: it may be the one copy of
+// a credential that is in force (I6).
 
 import type { Tx } from '#domain/ports.ts'
 import type { Rotation } from '#domain/rotation.ts'
@@ -8,6 +10,7 @@ export const eraseKept = async (tx: Tx, rotation: Rotation): Promise<void> => {
   const versions = await tx.versions.of(rotation.keyId)
   const needed = new Set(versions.map(({ sealedId }) => sealedId))
   for (const intent of await tx.intents.of(rotation.id)) {
+    if (!intent.closed) continue
     const kept = Object.entries(intent.preImage).flatMap(([name, id]) =>
       name.endsWith('SealedId') && typeof id === 'string' ? [id] : [],
     )

@@ -108,7 +108,8 @@ const actionOf = {
 } as const
 
 /** The one event of a transition. */
-export const transitionEvent = (from: Rotation, to: Rotation, reason?: string): LedgerEvent => {
+export const transitionEvent = (from: Rotation, to: Rotation, said?: string): LedgerEvent => {
+  const reason = said ?? (to.phase === 'stalled' ? to.stalledReason : null)
   const named: Partial<Record<Phase, LedgerEvent['action']>> = actionOf
   const promoted = from.phase === 'promoting' && to.promotedAt !== from.promotedAt
   return {

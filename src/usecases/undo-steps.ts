@@ -147,6 +147,8 @@ const notBack = async (run: Run, rotation: Rotation): Promise<readonly string[]>
 const removeNewStep: UndoHandler = async (run, rotation) => {
   const scene = await sceneOf(run, rotation)
   const { to } = scene
+  // I1: what is handed out does not go before something else is. There was no old version to go back to.
+  if (to?.primary) return stall(run, rotation, 'nothing else could be handed out: abandon it')
   const left =
     to && to.state !== 'destroyed' ? notYet(await intentsOf(run, rotation), to, 'removeNew') : []
   const next = left[0] ?? (await lateMint(run, rotation, scene))

@@ -32,12 +32,12 @@ describe('what is news', () => {
     expect(notices.toSorted()).toEqual(['ackMissing', 'failed', 'overdue', 'stalled'])
   })
 
-  test('a rotation that its preflight ended is, one that a person cancelled is not', () => {
+  test('a rotation that Rekey ended before anything was made is, one that a person cancelled is not', () => {
     const ended = { action: 'rotation.cancelled', before: { phase: 'preflight' } } as const
     expect(noticeOf(event(ended))).toBe('failed')
     const person = { type: 'user', id: 'u', name: 'u', roles: ['operator'] }
     expect(noticeOf(event({ ...ended, actor: person }))).toBeNull()
-    expect(noticeOf(event({ ...ended, before: { phase: 'planned' } }))).toBeNull()
+    expect(noticeOf(event({ ...ended, before: { phase: 'planned' } }))).toBe('failed')
   })
 })
 

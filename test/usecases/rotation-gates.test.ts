@@ -57,6 +57,8 @@ test('a canary that was accepted switches the old version on again; resume switc
   const stalled = await engine.until(id, ['stalled'])
   expect(stalled).toMatchObject({ stalledIn: 'soaking' })
   expect(stalled.stalledReason).toContain('it still logs in')
+  const page = (await engine.events(id)).find(({ body }) => body.action === 'rotation.stalled')
+  expect(page?.body.reason).toBe(stalled.stalledReason)
   expect(await vaultStates(key.id)).toEqual(['enabled', 'enabled'])
   standIns.away()
   await engine.steer.resume(admin, id, { reason: 'the acceptor was mended' })

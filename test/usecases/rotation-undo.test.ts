@@ -2,6 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { ProviderError } from '#domain/provider.ts'
+import { revealText } from '#domain/secret.ts'
 import { admin, type Engine, openEngine } from '#test/support/engine.ts'
 import { forever, makeStandIns } from '#test/support/faults.ts'
 import { makeShelf } from '#test/support/shelf.ts'
@@ -22,7 +23,7 @@ const summary = async (keyId: string) =>
     primary,
     ...providerVersions,
   ])
-const onShelf = (name: string, type: 'shelf.value' | 'shelf.slot') =>
+const onShelf = (name: string, type: 'shelf.value' | 'shelf.slot' | 'shelf.pass') =>
   engine.key(name, { connection: 'shelf', type, ref: { path: name }, labels: { set: name } })
 const target = (name: string, path: string) => ({
   name,
@@ -197,3 +198,49 @@ test.each(['mint', 'retire'] as const)(
     ])
   },
 )
+
+test('the first version of a key is not removed by a rollback once it is handed out', async () => {
+  const key = await onShelf('first', 'shelf.pass')
+  await engine.policy('first', { selector: { matchLabels: { set: 'first' } } })
+  await engine.ledger.commit(admin, async (tx) => {
+    const version = await tx.versions.get(key.id, 1)
+    if (!version) throw new Error('no version 1')
+    await tx.writeVersion.update({ ...version, primary: false, state: 'deactivated' }, 'active')
+    const target = { id: key.id, name: key.name }
+    return { value: null, audit: [{ action: 'key.put', target, outcome: 'succeeded' }] }
+  })
+  standIns.put((session) => ({
+    verify: async (order, call) => {
+      if (order.providerVersion === '2') shelf.put('first', 'by hand')
+      return session.verify(order, call)
+    },
+  }))
+  const id = await engine.rotate('first')
+  expect(await engine.until(id, ['stalled'])).toMatchObject({ stalledIn: 'promoting' })
+  await engine.steer.rollback(admin, id, { reason: 'a test' })
+  const { stalledReason } = await engine.until(id, ['stalled'])
+  expect(stalledReason).toContain('nothing else could be handed out')
+  expect((await engine.versions(key.id))[1]).toMatchObject({ state: 'active', primary: true })
+  expect(shelf.row('first', '2').state).toBe('enabled')
+})
+
+test('what an abandoned rotation may have put in force stays recoverable', async () => {
+  await onShelf('given-up', 'shelf.value')
+  await engine.policy('given-up', {
+    selector: { matchLabels: { set: 'given-up' } },
+    retry: { attempts: 1 },
+  })
+  standIns.put((session) => ({
+    mint: async (order, call) => {
+      await session.mint(order, call)
+      throw new ProviderError('timeout', 'unknown', 'no reply')
+    },
+    probeMint: () => Promise.reject(new ProviderError('forbidden', 'none', 'not allowed')),
+  }))
+  const id = await engine.rotate('given-up')
+  await engine.until(id, ['stalled'], 3_600_000, 60_000)
+  await engine.steer.abandon(admin, id, { reason: 'a test' })
+  const [intent] = await engine.intents(id)
+  const sealed = await engine.ledger.read((db) => db.sealed.open(intent?.sealedId ?? ''))
+  expect(sealed && revealText(sealed)).toBe(shelf.row('given-up', '2').value)
+})
