@@ -14,6 +14,7 @@ import { allRoutes } from '../src/http/server.ts'
 import { exampleProblem } from '../src/http/problem.ts'
 import { repeatable } from '../src/http/routes/problems.ts'
 import { providers } from '../src/providers/registry.ts'
+import { filesPage } from './files-page.ts'
 import { generated, table } from './markdown.ts'
 import { metricsPage } from './metrics-page.ts'
 
@@ -26,6 +27,7 @@ export const pages: Readonly<Record<string, () => string>> = {
   'docs/reference/key-types.md': () => keyTypePage(),
   'docs/reference/access.md': () => accessPage(),
   'docs/reference/metrics.md': () => metricsPage(),
+  'docs/reference/files.md': () => filesPage(),
   'README.md': () => withBlock(read('README.md'), 'phases', phaseTable()),
 }
 

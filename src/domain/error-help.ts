@@ -137,7 +137,7 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
   },
   'policy.weakening': {
     why: 'The change takes a protection away from keys that the policy selects: fewer approvals, a shorter overlap or soak, another publish target. Whoever may edit a policy could otherwise approve alone what needed two.',
-    todo: 'Make a plan of it and have it approved: `rekey diff -f`, then `POST /v1/plans/{id}/approvals` by another person, then apply.',
+    todo: 'Make a plan of it and have it approved: `rekey apply -f` makes one and says its id, another person runs `rekey approve plan/ID`, then `rekey apply plan/ID` does it.',
     example: {
       detail: 'The change lowers approval.required from 1 to 0 for 3 keys.',
       hint: 'Make a plan of it: another person must approve it.',
