@@ -81,7 +81,7 @@ export const planFiles = async (
 const send = async (
   client: Client,
   body: JsonObject,
-  { files }: Checked,
+  { files, documents }: Checked,
   dryRun: boolean,
 ): Promise<JsonObject> => {
   try {
@@ -99,9 +99,18 @@ const send = async (
         : {
             shown: await excerpts(
               files,
-              placed.map((place) => ({ ...place, code }) as Issue),
+              placed.map((place) => underlined(documents, { ...place, code } as Issue)),
             ),
           }),
     })
   }
+}
+
+/** The server says where something begins; the file that was read here knows where it ends. */
+const underlined = (documents: Checked['documents'], issue: Issue): Issue => {
+  const same = documents
+    .filter(({ file }) => file.name === issue.file)
+    .map(({ place }) => place(issue))
+    .find(({ line, column }) => line === issue.line && column === issue.column)
+  return same?.endColumn === undefined ? issue : { ...issue, endColumn: same.endColumn }
 }

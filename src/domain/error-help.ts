@@ -175,7 +175,8 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
       errors: [
         {
           pointer: '/metadata/name',
-          detail: 'policy/monthly belongs to payments',
+          detail:
+            'It belongs to the owner "payments", and this plan is of the owner "platform". (belongs to payments)',
           file: 'policies/monthly.yaml',
           line: 3,
           column: 19,

@@ -10,7 +10,7 @@ import type { Key } from '#domain/key.ts'
 import type { Allowance, FieldChange, PlanAction } from '#domain/plan.ts'
 import type { Reads } from '#domain/ports.ts'
 import { documentOf, normalDocument } from '#domain/resource-document.ts'
-import { type Subject, referenceOf } from './plan-faults.ts'
+import type { Subject } from './plan-faults.ts'
 import { scopedPolicy } from './policy-rights.ts'
 import { shownCredential } from './put-connection.ts'
 import { mustSeePolicy } from './put-policy.ts'
@@ -55,7 +55,7 @@ export const lookAt = async (
   sent: OrderDocument,
 ): Promise<Look> => {
   const live = await liveOf(db, actor, sent.kind, sent.name)
-  const managedBy = ownerAfter(order, sent, live)
+  const managedBy = ownerAfter(order, live)
   const document = normalDocument(sent.kind, sent.value, live?.document ?? null)
   const diff = [
     ...fieldsBetween(live?.document, document),
@@ -90,7 +90,7 @@ const contentOf = ({ metadata, spec }: JsonObject): JsonObject => {
   return { ...(Object.keys(head).length === 0 ? {} : { metadata: head }), spec: spec ?? null }
 }
 
-const ownerAfter = (order: Order, sent: OrderDocument, live: Live | null): ManagedBy => {
+const ownerAfter = (order: Order, live: Live | null): ManagedBy => {
   if (live === null || live.managedBy === order.owner) return order.owner
   if (order.owner !== null && (live.managedBy === null || order.allow.includes('ownerChange')))
     return order.owner
@@ -99,12 +99,12 @@ const ownerAfter = (order: Order, sent: OrderDocument, live: Live | null): Manag
     detail: `It belongs to the owner "${live.managedBy}", and this plan is of ${whose}.`,
     hint:
       order.owner === null
-        ? `Apply it as "${live.managedBy}".`
+        ? `Apply it as that owner: send owner ${live.managedBy} (--owner ${live.managedBy}).`
         : 'Take it out of one of the two, or allow ownerChange to take it over.',
     errors: [
       {
         pointer: '/metadata/name',
-        detail: `${referenceOf(sent)} belongs to ${live.managedBy}`,
+        detail: `belongs to ${live.managedBy}`,
       },
     ],
     extra: { owners: [live.managedBy, order.owner] },

@@ -194,7 +194,7 @@ test('faults that only the server knows are shown in the lines of their files, a
   const ran = await shell.run('apply', '-f', 'p', '--yes')
   expect(ran.exit).toBe(2)
   expect(ran.stderr).toContain('p/a.yaml:6:9  error')
-  expect(ran.stderr).toMatch(/ 6 \| {3}type: local\.nothing\n +\| +\^/)
+  expect(ran.stderr).toMatch(/ 6 \| {3}type: local\.nothing\n +\| +\^{13} /)
   expect(ran.stderr).toContain('p/b.yaml:5:15  error')
   const json = await shell.run('apply', '-f', 'p', '--yes', '-o', 'json')
   expect(JSON.parse(json.stderr).errors).toMatchObject([
