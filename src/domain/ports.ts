@@ -1,5 +1,6 @@
 // What the house needs from the outside: storage, clock, ids, sealing, the doorbell. Each comment is the contract.
 
+import type { ComplianceGroup, GroupCompliance, KeyCompliance } from './compliance.ts'
 import type { Actor } from './actor.ts'
 import type { AuditAction, AuditBody, AuditEvent, Receipt } from './audit.ts'
 import type { ApiKey, Connection, Consumer, Freeze, Policy, Sink } from './connection.ts'
@@ -77,6 +78,8 @@ export interface Reads {
     list(page: Page): Promise<Paged<Connection>>
     /** Names of keys, sinks and publish targets that use it. */
     usedBy(name: string): Promise<readonly string[]>
+    /** Those whose credential is the value of this key. */
+    withCredentialOf(key: string): Promise<readonly Connection[]>
   }
   readonly keys: {
     byName(name: string): Promise<Key | null>
@@ -162,6 +165,8 @@ export interface Reads {
   readonly approvals: { of(rotationId: string): Promise<readonly Approval[]> }
   readonly acknowledgements: {
     of(keyId: string, version: number): Promise<readonly Acknowledgement[]>
+    /** Of all versions, newest first; the last 200. */
+    ofKey(keyId: string): Promise<readonly Acknowledgement[]>
   }
   readonly sealed: {
     /** Opened by the keyring under the context that it was stored with; null when it was erased. */
@@ -190,9 +195,20 @@ export interface Reads {
     /** Keys that are not deleted and have no answer yet, or none since `before`. */
     unanswered(recoveryId: string, before: Date, limit: number): Promise<readonly Key[]>
   }
+  readonly compliance: {
+    /** By name; those without one last. */
+    groups(
+      filter: KeyFilter,
+      group: ComplianceGroup,
+      now: Date,
+    ): Promise<readonly GroupCompliance[]>
+    keys(filter: KeyFilter, now: Date, page: Page): Promise<Paged<KeyCompliance>>
+  }
   readonly audit: {
     list(filter: AuditFilter, page: Page): Promise<Paged<StoredEvent>>
     get(id: string): Promise<StoredEvent | null>
+    /** What went through Rekey with a key since a moment: values read, operations done. */
+    uses(key: Pick<Key, 'id' | 'name'>, since: Date): Promise<KeyUses>
     /** Events of one rotation or incident in the order of their stream, after the one with this id; oldest first. */
     after(
       correlationId: string,
@@ -200,6 +216,24 @@ export interface Reads {
       limit: number,
     ): Promise<readonly StoredEvent[]>
   }
+}
+
+/** Uses by who, how and of which version, the last used first. */
+export interface KeyUses {
+  readonly items: readonly KeyUse[]
+  /** From when on they were looked at: later than was asked for where there are too many; then not `complete`. */
+  readonly since: Date
+  readonly complete: boolean
+}
+
+export interface KeyUse {
+  readonly actor: string
+  readonly consumer: string | null
+  readonly operation: string
+  readonly version: number
+  readonly uses: number
+  readonly firstAt: Date
+  readonly lastAt: Date
 }
 
 /** The rotations of a group. */

@@ -8,10 +8,12 @@ import type { Route } from './route.ts'
 import { type ApiKeyRoutesDeps, apiKeyRoutes } from './routes/api-keys.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { type ConnectionRoutesDeps, connectionRoutes } from './routes/connections.ts'
+import { complianceRoutes } from './routes/compliance.ts'
 import { consumerRoutes } from './routes/consumers.ts'
 import { floorRoutes } from './routes/floors.ts'
 import { freezeRoutes } from './routes/freeze.ts'
 import { type KeyRoutesDeps, keyRoutes } from './routes/keys.ts'
+import { keyUsesRoutes } from './routes/key-uses.ts'
 import { meRoutes } from './routes/me.ts'
 import { type PlanRoutesDeps, planRoutes } from './routes/plans.ts'
 import { policyRoutes } from './routes/policies.ts'
@@ -43,6 +45,7 @@ export const productRoutes = (deps: ProductRoutesDeps): readonly Route[] => [
   ...providerRoutes(deps),
   ...connectionRoutes(deps),
   ...keyRoutes({ ...deps, tally: makeTally(deps.clock, minute) }),
+  ...keyUsesRoutes(deps),
   ...policyRoutes(deps),
   ...planRoutes(deps),
   ...rotationRoutes(deps),
@@ -52,6 +55,7 @@ export const productRoutes = (deps: ProductRoutesDeps): readonly Route[] => [
   ...freezeRoutes(deps),
   ...floorRoutes(),
   ...scheduleRoutes(deps),
+  ...complianceRoutes(deps),
   ...recoveryRoutes(deps),
   ...auditRoutes({ tally: makeTally(deps.clock, 60 * minute) }),
 ]

@@ -12,6 +12,7 @@ import {
   approvalWrites,
 } from './tables/approvals.ts'
 import { auditReads } from './tables/audit-events.ts'
+import { complianceReads } from './tables/compliance.ts'
 import { connectionReads, connectionWrites } from './tables/connections.ts'
 import { consumerReads, consumerWrites } from './tables/consumers.ts'
 import { floorReads, floorWrites } from './tables/floors.ts'
@@ -47,6 +48,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   sealed: sealedReads(db, keyring),
   schedule: scheduleReads(db),
   recovery: recoveryReads(db),
+  compliance: complianceReads(db),
   audit: auditReads(db),
 })
 

@@ -1,7 +1,7 @@
 // What is coming: for each key in the scope its next rotation, and those of its schedule that follow within the same span.
 
 import { type Actor, inScope } from '#domain/actor.ts'
-import { nextFires } from '#domain/fires.ts'
+import { type Fire, nextFires } from '#domain/fires.ts'
 import type { Key } from '#domain/key.ts'
 import { type ResolvedPolicy, resolveStored } from '#domain/policy.ts'
 import type { KeySchedule, Ledger, Page, Paged, Reads } from '#domain/ports.ts'
@@ -15,7 +15,7 @@ export interface Coming {
   readonly trigger: 'schedule' | 'maxAge'
   readonly overdue: boolean
   /** Later ones of the same schedule, with the key's jitter; at most ten. */
-  readonly following: readonly Date[]
+  readonly following: readonly Fire[]
 }
 
 export interface Span {
@@ -86,8 +86,7 @@ const coming = (
   overdue: row.overdueSince !== null,
   following: policy
     ? nextFires(policy, key.id, row.nominal ?? at, mostFollowing + 1)
-        .map((fire) => fire.at)
-        .filter((fire) => fire > at && fire < to)
+        .filter((fire) => fire.at > at && fire.at < to)
         .slice(0, mostFollowing)
     : [],
 })

@@ -180,6 +180,18 @@ export const rows: Readonly<Record<string, Row>> = {
     ok: 200,
     outside: 404,
   },
+  getKeyUsage: {
+    who: readers,
+    call: at(({ key }) => `/v1/keys/${key}/usage`),
+    ok: 200,
+    outside: 404,
+  },
+  getBlastRadius: {
+    who: readers,
+    call: at(({ key }) => `/v1/keys/${key}/blast-radius`),
+    ok: 200,
+    outside: 404,
+  },
   adoptVersion: {
     who: ['operator'],
     method: 'POST',
@@ -356,6 +368,14 @@ export const rows: Readonly<Record<string, Row>> = {
   },
 
   listSchedule: { who: readers, call: at(() => '/v1/schedule'), ok: 200, list: true },
+
+  getCompliance: {
+    who: readers,
+    call: at(() => '/v1/compliance?by=label:team'),
+    ok: 200,
+    list: true,
+  },
+  listComplianceKeys: { who: readers, call: at(() => '/v1/compliance/keys'), ok: 200, list: true },
 
   getRecovery: { who: readers, call: at(() => '/v1/recovery'), ok: 200 },
   listRecoveryKeys: { who: readers, call: at(() => '/v1/recovery/keys'), ok: 200, list: true },

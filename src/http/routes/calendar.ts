@@ -9,28 +9,49 @@ export const calendarOf = (items: readonly Coming[], now: Date): string => {
     'PRODID:-//Rekey//Schedule//EN',
     'METHOD:PUBLISH',
     'X-WR-CALNAME:Key rotations',
-    ...items.flatMap((item) => [item.at, ...item.following].flatMap((at) => event(item, at, now))),
+    ...items.flatMap((item) => eventsOf(item).flatMap((event) => eventLines(event, now))),
     'END:VCALENDAR',
   ]
   return `${lines.map(fold).join('\r\n')}\r\n`
 }
 
-const event = (item: Coming, at: Date, now: Date): readonly string[] => [
+interface CalendarEvent {
+  /** The same when the calendar is fetched again, also when the rotation has moved by then. */
+  readonly uid: string
+  readonly at: Date
+  readonly key: string
+  readonly notes: readonly string[]
+}
+
+const eventsOf = (item: Coming): readonly CalendarEvent[] => {
+  const { key, policy, trigger } = item
+  const notes = [...(policy === null ? [] : [`policy ${policy}`]), `trigger ${trigger}`]
+  return [
+    {
+      uid: uidOf(key, item.occurrence ?? trigger),
+      at: item.at,
+      key,
+      notes: [...notes, ...(item.overdue ? ['overdue'] : [])],
+    },
+    ...item.following.map(({ at, occurrence, text }) => ({
+      uid: uidOf(key, occurrence),
+      at,
+      key,
+      notes: [...notes, text],
+    })),
+  ]
+}
+
+const uidOf = (key: string, occurrence: string): string =>
+  `${key}-${occurrence.replaceAll(/[^A-Za-z0-9]+/g, '-').replace(/-$/, '')}@rekey`
+
+const eventLines = ({ uid, at, key, notes }: CalendarEvent, now: Date): readonly string[] => [
   'BEGIN:VEVENT',
-  // The same rotation keeps its id when the calendar is fetched again.
-  `UID:${stamp(at)}-${item.key}@rekey`,
+  `UID:${uid}`,
   `DTSTAMP:${stamp(now)}`,
   `DTSTART:${stamp(at)}`,
-  `SUMMARY:${escape(`Rotate ${item.key}`)}`,
-  `DESCRIPTION:${escape(
-    [
-      item.policy === null ? null : `policy ${item.policy}`,
-      `trigger ${item.trigger}`,
-      item.overdue ? 'overdue' : null,
-    ]
-      .filter((part) => part !== null)
-      .join(', '),
-  )}`,
+  `SUMMARY:${escape(`Rotate ${key}`)}`,
+  `DESCRIPTION:${escape(notes.join(', '))}`,
   'TRANSP:TRANSPARENT',
   'END:VEVENT',
 ]

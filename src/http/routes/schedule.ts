@@ -30,7 +30,7 @@ const present = (item: Coming) => ({
   ...item,
   at: item.at.toISOString(),
   nominal: item.nominal?.toISOString() ?? null,
-  following: item.following.map((at) => at.toISOString()),
+  following: item.following.map(({ at }) => at.toISOString()),
 })
 
 const day = 86_400_000

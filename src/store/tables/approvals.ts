@@ -39,6 +39,12 @@ export const acknowledgementReads = (db: Db): Reads['acknowledgements'] => ({
       where: { keyId, version },
       orderBy: [{ at: 'asc' }, { consumer: 'asc' }],
     }),
+  ofKey: (keyId) =>
+    db.acknowledgement.findMany({
+      where: { keyId },
+      orderBy: [{ at: 'desc' }, { consumer: 'asc' }],
+      take: 200,
+    }),
 })
 
 export const acknowledgementWrites = (db: Db): Tx['writeAcknowledgement'] => ({

@@ -40,7 +40,59 @@ export const auditReads = (db: Db): Reads['audit'] => ({
     const row = rows[0]
     return row === undefined ? null : toEvent(row)
   },
+  uses: async (key, since) => {
+    // The newest are looked at, by the index of keys: a key that is read all day must not make this slow.
+    const rows = await db.$queryRaw<UseRow[]>`
+      WITH looked AS (
+        SELECT id, action, body::jsonb AS body FROM audit.event
+        WHERE key_name = ${key.name} AND action IN ('key.valueRead', 'key.used')
+          AND outcome = 'succeeded' AND id >= ${firstIdOf(since)}::uuid
+        ORDER BY id DESC LIMIT ${mostUses}
+      ), use AS (
+        SELECT body #>> '{actor,name}' AS actor,
+          body #>> '{after,consumer}' AS consumer,
+          CASE action WHEN 'key.valueRead' THEN 'read' ELSE body #>> '{after,operation}' END AS operation,
+          (body #>> '{after,version}')::integer AS version,
+          coalesce((body #>> '{after,uses}')::integer, 1) AS uses,
+          (body ->> 'at')::timestamptz AS at
+        FROM looked WHERE body #>> '{target,id}' = ${key.id}
+      )
+      SELECT actor, consumer, operation, version, sum(uses)::integer AS uses,
+        min(at) AS first_at, max(at) AS last_at,
+        (SELECT count(*)::integer FROM looked) AS looked,
+        (SELECT min((body ->> 'at')::timestamptz) FROM looked) AS oldest
+      FROM use GROUP BY actor, consumer, operation, version
+      ORDER BY last_at DESC, actor, operation, version LIMIT 500`
+    const complete = (rows[0]?.looked ?? 0) < mostUses
+    return {
+      items: rows.map((row) => ({
+        actor: row.actor,
+        consumer: row.consumer,
+        operation: row.operation,
+        version: row.version,
+        uses: row.uses,
+        firstAt: row.first_at,
+        lastAt: row.last_at,
+      })),
+      since: complete ? since : (rows[0]?.oldest ?? since),
+      complete,
+    }
+  },
 })
+
+const mostUses = 20_000
+
+interface UseRow {
+  readonly actor: string
+  readonly consumer: string | null
+  readonly operation: string
+  readonly version: number
+  readonly uses: number
+  readonly first_at: Date
+  readonly last_at: Date
+  readonly looked: number
+  readonly oldest: Date
+}
 
 /** The place of an event in its stream; 0 for one that is not in it, so that a reader with a foreign id sees all. */
 const sequenceOf = async (db: Db, correlationId: string, eventId: string): Promise<number> => {

@@ -31,6 +31,18 @@ export const connectionReads = (db: Db): Reads['connections'] => ({
          AND plan -> 'publish' @> ${target}::jsonb ORDER BY id LIMIT 50)`
     return rows.map((row) => row.user)
   },
+  withCredentialOf: async (key) => {
+    const rows = await db.connection.findMany({
+      where: {
+        AND: [
+          { credential: { path: ['from'], equals: 'key' } },
+          { credential: { path: ['key'], equals: key } },
+        ],
+      },
+      orderBy: { name: 'asc' },
+    })
+    return rows.map(toConnection)
+  },
 })
 
 export const connectionWrites = (db: Db): Tx['writeConnection'] => ({
