@@ -123,7 +123,12 @@ export const startApp = async ({
   const writer = makeWriter(await openWriterKey(config.writerKeyFile))
   const database = openDatabase({ url: databaseUrl, poolSize })
   const closers: (() => Promise<unknown>)[] = [() => observability.close(), () => database.close()]
+  // What takes work: told to take no more, all at once, and waited for before what they work with is closed.
+  const stopping = new AbortController()
+  const drains: (() => Promise<unknown>)[] = []
   const close = once(async () => {
+    stopping.abort()
+    await Promise.all(drains.map((drain) => drain()))
     for (const closer of closers.toReversed()) await closer() // oxlint-disable-line no-await-in-loop -- in this order
   })
   try {
@@ -206,6 +211,7 @@ export const startApp = async ({
         {
           instance,
           bell,
+          stopping: stopping.signal,
           report: (rotationId, error) => {
             meter.add('rekey_worker_faults_total', { where: 'step' })
             const fields = { rotationId, error: nameOf(error), at: framesOf(error) }
@@ -249,7 +255,7 @@ export const startApp = async ({
         },
       )
       const running = worker
-      closers.push(() => running.stop())
+      drains.push(() => running.stop())
     }
     const checks = [
       ...readiness(worker, timers, async () =>
@@ -318,7 +324,7 @@ export const startApp = async ({
       allRoutes(deps).map(({ path }) => path),
     )
     const server = await buildServer(deps)
-    closers.push(() => server.close())
+    drains.push(() => server.close())
     await server.listen({ host: config.host, port: config.port })
     const url = urlOf(server.server.address(), config)
     return { url, metricsUrl: metrics?.url ?? null, log, close }

@@ -30,6 +30,8 @@ export interface WorkerIdentity {
   readonly bell: Bell
   /** One line for the log: no text of a provider in it. */
   readonly report: (rotationId: string, error: unknown) => void
+  /** Aborts when the process is to end: the step under way is finished, and whoever is rung next goes on. */
+  readonly stopping?: AbortSignal | undefined
 }
 
 export interface Advance {
@@ -46,10 +48,11 @@ const afterFaultMs = 2_000
 
 export const makeAdvanceRotation = (
   deps: EngineDeps,
-  { instance, bell, report }: WorkerIdentity,
+  { instance, bell, report, stopping }: WorkerIdentity,
 ): Advance => {
   const running = new Set<string>()
   const advance = async (rotationId: string): Promise<void> => {
+    if (stopping?.aborted) return
     const owner = `${instance}/${deps.ids.next()}`
     const run: Run = { ...deps, actor: systemActor('worker', instance), owner, leaseMs }
     const lease = await run.timers.claim(rotationId, owner, leaseMs)
@@ -66,7 +69,7 @@ export const makeAdvanceRotation = (
     if (takeover && !(await tookOver(run, rotationId))) return
     let patch: TimerPatch = {}
     try {
-      patch = await drive(run, rotationId, bell, report)
+      patch = await drive(run, rotationId, { bell, report, stopping })
     } catch (error) {
       const fenced = error instanceof Fenced
       if (!fenced) report(rotationId, error)
@@ -101,8 +104,7 @@ export const makeAdvanceRotation = (
 const drive = async (
   run: Run,
   rotationId: string,
-  bell: Bell,
-  report: WorkerIdentity['report'],
+  { bell, report, stopping }: Pick<WorkerIdentity, 'bell' | 'report' | 'stopping'>,
 ): Promise<TimerPatch> => {
   let rotation = await run.ledger.read((db) => db.rotations.get(rotationId))
   if (!rotation || !isOpen(rotation.phase)) return { dueAt: null }
@@ -112,6 +114,7 @@ const drive = async (
     const step: Step = await attempt(run, rotation, phase, report)
     if ('wait' in step) return step.wait
     rotation = step.moved
+    if (stopping?.aborted && isOpen(rotation.phase)) return { dueAt: await run.timers.now() }
   }
   const step = await faulted(run, rotation, new RangeError('it goes round in circles'))
   return 'wait' in step ? step.wait : { dueAt: await run.timers.now() }

@@ -36,7 +36,15 @@ export interface Roles {
   readonly metrics: readonly string[]
   /** All that every process wrote. */
   readonly said: () => string
+  /** One more worker. */
+  readonly worker: () => Promise<StartedRole>
   readonly close: () => Promise<void>
+}
+
+export interface StartedRole {
+  /** SIGTERM, as an orchestrator stops it. Resolves with its exit code; null: it had to be killed after half a minute. */
+  readonly term: () => Promise<number | null>
+  readonly said: () => string
 }
 
 export interface RolesOptions {
@@ -61,7 +69,7 @@ export const openRoles = async ({ workers = 1, env = {} }: RolesOptions = {}): P
   const metrics: string[] = []
   let said = ''
 
-  const start = async (role: 'api' | 'worker', until: string): Promise<void> => {
+  const start = async (role: 'api' | 'worker', until: string): Promise<StartedRole> => {
     const child = spawn(process.execPath, [main, role], {
       env: {
         ...Object.fromEntries(others),
@@ -82,12 +90,23 @@ export const openRoles = async ({ workers = 1, env = {} }: RolesOptions = {}): P
     }
     child.stdout.on('data', keep)
     child.stderr.on('data', keep)
-    children.push({ child, gone: new Promise((resolve) => child.on('close', () => resolve())) })
+    const gone = new Promise<void>((resolve) => child.on('close', () => resolve()))
+    children.push({ child, gone })
     for (const end = Date.now() + 60_000; !own.includes(until); await pause(50)) {
       if (child.exitCode !== null || child.signalCode !== null || Date.now() > end)
         throw new Error(`rekey ${role} did not start:\n${own}`)
     }
     metrics.push(/metrics are at (\S+)/.exec(own)?.[1] ?? '')
+    return {
+      said: () => own,
+      term: async () => {
+        child.kill('SIGTERM')
+        const ended = await Promise.race([gone.then(() => true), pause(30_000, false)])
+        if (!ended) child.kill('SIGKILL')
+        await gone
+        return child.exitCode
+      },
+    }
   }
 
   const close = async (): Promise<void> => {
@@ -138,6 +157,7 @@ export const openRoles = async ({ workers = 1, env = {} }: RolesOptions = {}): P
     },
     metrics,
     said: () => said,
+    worker: () => start('worker', 'the worker runs'),
     close,
   }
 }
