@@ -151,7 +151,12 @@ export const openRoles = async ({ workers = 1, env = {} }: RolesOptions = {}): P
     urls,
     call,
     ask: async (method, path, body) => {
-      const { status, text, json } = await call(method, path, body)
+      let { status, text, json } = await call(method, path, body)
+      // A machine that is busy with other tests sheds load: what it asks for is patience.
+      for (let tries = 0; status === 503 && tries < 10; tries++) {
+        await pause(2_000)
+        ;({ status, text, json } = await call(method, path, body))
+      }
       if (status < 200 || status > 299) throw new Error(`${method} ${path}: ${status} ${text}`)
       return json
     },

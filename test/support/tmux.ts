@@ -28,17 +28,18 @@ export interface Tmux {
   close(): Promise<void>
 }
 
+/** Without what a build server says about colours: the terminal under test is one of a person. */
+const { NO_COLOR: _none, FORCE_COLOR: _forced, CI: _ci, ...plain } = process.env
+
 export const openTmux = async ({ columns, rows, env, command }: TmuxOptions): Promise<Tmux> => {
   const socket = `rekey-${randomBytes(6).toString('hex')}`
   const tmux = async (...args: readonly string[]): Promise<string> =>
     (
-      await promisify(execFile)(peers.tmux.find() ?? 'tmux', [
-        '-L',
-        socket,
-        '-f',
-        '/dev/null',
-        ...args,
-      ])
+      await promisify(execFile)(
+        peers.tmux.find() ?? 'tmux',
+        ['-L', socket, '-f', '/dev/null', ...args],
+        { env: plain },
+      )
     ).stdout
   const size = ['-x', String(columns), '-y', String(rows)]
   const variables = Object.entries(env).flatMap(([name, value]) => ['-e', `${name}=${value}`])
