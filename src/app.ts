@@ -9,6 +9,7 @@ import { makeWriter } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
 import type { Ledger, Timers } from '#domain/ports.ts'
 import type { Provider } from '#domain/provider.ts'
+import { StartRefused } from '#domain/start-refused.ts'
 import { checkBind } from '#http/check-bind.ts'
 import { productRoutes } from '#http/product-routes.ts'
 import type { ReadinessCheck } from '#http/routes/health.ts'
@@ -38,7 +39,7 @@ import { createIdempotency } from '#store/idempotency.ts'
 import { createLedger } from '#store/ledger.ts'
 import { createInstallationReader } from '#store/installation.ts'
 import { createOutbox } from '#store/outbox.ts'
-import { type Finding, selfCheck } from '#store/self-check.ts'
+import { newerSchema, selfCheck } from '#store/self-check.ts'
 import { createTimers } from '#store/timers.ts'
 import { createVaultStore } from '#store/vault-store.ts'
 import { createTraceparents } from '#store/traceparents.ts'
@@ -89,14 +90,6 @@ export interface App {
   readonly log: Logger
   /** Takes nothing new, finishes or parks what is under way, and closes. Idempotent. */
   close(): Promise<void>
-}
-
-export class StartRefused extends Error {
-  constructor(findings: readonly Finding[]) {
-    const lines = findings.map(({ check, detail, hint }) => `  ${check}: ${detail}\n    ${hint}`)
-    super(`Rekey does not start, because its database is not as it must be:\n${lines.join('\n')}`)
-    this.name = 'StartRefused'
-  }
 }
 
 /** Rotations that one process advances at once, and its sessions with the database. */
@@ -259,7 +252,10 @@ export const startApp = async ({
     }
     const checks = [
       ...readiness(worker, timers, async () =>
-        (await selfCheck(database, keyring)).map(({ check }) => check),
+        // While an upgrade is rolled out the processes of before go on, on a schema that has grown (docs/how-to/upgrade.md).
+        (await selfCheck(database, keyring))
+          .map(({ check }) => check)
+          .filter((check) => check !== newerSchema),
       ),
       // Ready all the same: consumers still get what is sound, and whoever is to accept must get through.
       {

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { Failure, usage } from '#cli/failure.ts'
 import type { ExitName } from '#cli/exit-codes.ts'
 import { BackupRefused, type RefusedBackup } from '#domain/backup.ts'
+import { StartRefused } from '#domain/start-refused.ts'
 import { ConfigError, loadConfig } from './config.ts'
 import type * as BackupRoles from './backup-roles.ts'
 import type * as Roles from './roles.ts'
@@ -31,9 +32,19 @@ export const addRoles = (program: Command): void => {
   role('worker', 'a worker alone', ({ serve }) =>
     serve(loadConfig(), { api: false, worker: true }, say),
   )
-  role('migrate', 'bring the database up to date', ({ migrateRole }) =>
-    migrateRole(loadConfig(), say),
-  )
+  program
+    .command('migrate')
+    .summary('bring the database up to date')
+    .description(
+      'Apply the migrations that are pending. With --check only name them: exit 10 where there are some, 5 where the database is newer than this version or is not what it should be.',
+    )
+    .option('--check', 'name what would be applied, and change nothing')
+    .action(({ check }: { readonly check?: true }) =>
+      told('The database was not migrated', async () => {
+        const roles = await import('./roles.ts')
+        await (check ? checkMigrations(roles) : roles.migrateRole(loadConfig(), say))
+      }),
+    )
   const adminKey = program.command('admin-key').description('the first key of an installation')
   role(
     'reset',
@@ -42,6 +53,20 @@ export const addRoles = (program: Command): void => {
     adminKey,
   )
   addBackups(program)
+}
+
+const checkMigrations = async ({ pendingRole }: typeof Roles): Promise<void> => {
+  const pending = await pendingRole(loadConfig())
+  process.stdout.write(pending.map((name) => `${name}\n`).join(''))
+  if (pending.length === 0) return say('nothing to apply')
+  throw new Failure({
+    code: 'migrate.pending',
+    exit: 'differences',
+    title: 'The database is not up to date',
+    detail: `${pending.length} migration${pending.length === 1 ? ' is' : 's are'} pending`,
+    changed: 'nothing',
+    next: ['rekey backup --to …', 'rekey migrate'],
+  })
 }
 
 const addBackups = (program: Command): void => {
@@ -106,6 +131,27 @@ const toFailure = (error: unknown, title: string): unknown => {
       title,
       detail,
       hint,
+      changed: 'nothing',
+    })
+  }
+  if (error.name === 'MigrationRefused')
+    return new Failure({
+      code: 'migrate.refused',
+      exit: 'conflict',
+      title,
+      detail: error.message,
+      changed: 'nothing',
+    })
+  if (error instanceof StartRefused) {
+    // Of the schema: another version would start. Of anything else: somebody was at the database.
+    const exit = error.findings.every(({ check }) => /^(migrations|schema)/.test(check))
+      ? 'conflict'
+      : 'integrity'
+    return new Failure({
+      code: 'start.refused',
+      exit,
+      title,
+      detail: error.message,
       changed: 'nothing',
     })
   }

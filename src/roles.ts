@@ -10,7 +10,7 @@ import { startEmbeddedPostgres } from '#runtime/embedded-postgres.ts'
 import { holdDirectory, type HeldDirectory } from '#runtime/run-file.ts'
 import { sha256 } from '#runtime/sha256.ts'
 import { bootstrap, type DatabaseUrls, isSuperuser } from '#store/bootstrap.ts'
-import { migrate } from '#store/migrate.ts'
+import { migrate, pendingMigrations } from '#store/migrate.ts'
 import { ensureAdminKey, resetAdminKey } from '#usecases/admin-key.ts'
 import { type App, type House, startApp } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
@@ -125,6 +125,18 @@ export const resetAdminKeyRole = async (config: Config, say: Say): Promise<void>
   })
   await app.close()
   say(`a new admin key is in ${adminKeyFile(config.dataDir).path}; the old one is dead`)
+}
+
+/** `rekey migrate --check`: what would be applied. Changes nothing, and any role of the database may ask. */
+export const pendingRole = async (config: Config): Promise<readonly string[]> => {
+  const url = (config.migrationDatabaseUrl ?? config.databaseUrl)?.reveal()
+  return pendingMigrations({
+    migrationUrl: required(
+      url ?? (await runningDatabase(config)),
+      'REKEY_DATABASE_URL',
+      'or start Rekey with `rekey up` first',
+    ),
+  })
 }
 
 /** A superuser's connection string is good for the guards too. */

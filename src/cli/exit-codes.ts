@@ -27,9 +27,9 @@ export const exitMeanings: Readonly<Record<ExitName, string>> = {
   conflict: 'the state does not allow it, or changed meanwhile',
   partly: 'partly done',
   stillWaiting: 'still waiting when --timeout was over',
-  integrity: 'the audit log is not what it should be',
+  integrity: 'the audit log, the database or a backup is not what it should be',
   unreachable: 'the server cannot be reached or is not Rekey',
-  differences: 'there are differences (diff --exit-code)',
+  differences: 'there are differences (diff --exit-code, migrate --check)',
   interrupted: 'interrupted',
 }
 

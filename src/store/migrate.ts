@@ -62,7 +62,7 @@ export const migrate = async (options: MigrateOptions): Promise<Migrated> => {
       await assertGuardsIntact(alone)
       const changes =
         options.load !== undefined ||
-        (await pendingMigrations(options)).length > 0 ||
+        (await pendingFiles(options)).length > 0 ||
         (await logIsAhead(alone))
       if (changes) await lowerGuards(superuserUrl)
       const applied = await applyAll(options, say)
@@ -73,6 +73,11 @@ export const migrate = async (options: MigrateOptions): Promise<Migrated> => {
     }
   })
 }
+
+/** Names of what `migrate` would apply, in order. Throws MigrationRefused where it would refuse. Any role may ask. */
+export const pendingMigrations = async (
+  options: Pick<MigrateOptions, 'migrationUrl' | 'folder'>,
+): Promise<readonly string[]> => (await pendingFiles(options)).map(({ name }) => name)
 
 /** Refuses on what the guard would refuse. A guard that a crash left lowered is no fault here: it is raised at the end. */
 const assertGuardsIntact = async (db: pg.Client): Promise<void> => {
@@ -94,7 +99,9 @@ const guardsAreUp = async (db: pg.Client): Promise<boolean> => {
   return rowCount !== 0
 }
 
-const pendingMigrations = (options: MigrateOptions): Promise<readonly File[]> =>
+const pendingFiles = (
+  options: Pick<MigrateOptions, 'migrationUrl' | 'folder'>,
+): Promise<readonly File[]> =>
   withClient(options.migrationUrl, async (db) => {
     const { rows } = await db.query<{ there: boolean }>(
       "SELECT to_regclass('public._prisma_migrations') IS NOT NULL AS there",

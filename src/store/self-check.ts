@@ -13,20 +13,24 @@ export interface Finding {
   readonly hint: string
 }
 
+/** Of a schema that is newer than this version: a start refuses, a process that runs already goes on (docs/how-to/upgrade.md). */
+export const newerSchema = 'schema.newer'
+
 /** Empty: all is well. A start refuses on any finding. */
 export const selfCheck = async (
   database: Database,
   keyring: { readonly kekId: string; readonly pepperId: string },
 ): Promise<readonly Finding[]> => {
-  const behind = await checkMigrations(database)
+  const schema = await checkMigrations(database)
   // The other queries name tables and functions that the missing migrations would make.
-  if (behind.length > 0) return behind
+  if (schema.some(({ check }) => check !== newerSchema)) return schema
   const findings: Finding[] = []
   for (const { check, hint, faults } of checks) {
     const rows = await database.client.$queryRaw<{ readonly fault: string }[]>(faults)
     findings.push(...rows.map(({ fault }) => ({ check, detail: fault, hint })))
   }
   return [
+    ...schema,
     ...findings,
     ...(await checkGuardState(database)),
     ...(await logOrderFaults(database)).map((detail) => ({
@@ -205,22 +209,25 @@ export const checkMigrations = async ({ client }: Database): Promise<readonly Fi
         FROM public._prisma_migrations WHERE rolled_back_at IS NULL`
     : []
   const files = await readMigrations()
-  const sayings = [
-    ...files.flatMap((file) => {
-      const row = rows.find((r) => r.name === file.name)
-      if (row === undefined) return [`the migration ${file.name} was not applied`]
-      if (!row.finished) return [`the migration ${file.name} failed`]
-      return row.checksum === file.checksum
-        ? []
-        : [`the migration ${file.name} was applied with another text`]
-    }),
-    ...rows
-      .filter((row) => !files.some((file) => file.name === row.name))
-      .map((row) => `the database has the migration ${row.name}, which this version does not know`),
+  const wrong = files.flatMap((file) => {
+    const row = rows.find((r) => r.name === file.name)
+    if (row === undefined) return [`the migration ${file.name} was not applied`]
+    if (!row.finished) return [`the migration ${file.name} failed`]
+    return row.checksum === file.checksum
+      ? []
+      : [`the migration ${file.name} was applied with another text`]
+  })
+  const unknown = rows.filter((row) => !files.some((file) => file.name === row.name))
+  return [
+    ...wrong.map((detail) => ({
+      check: 'migrations',
+      detail,
+      hint: 'Run "rekey migrate" of the newest version.',
+    })),
+    ...unknown.map(({ name }) => ({
+      check: newerSchema,
+      detail: `the database has the migration ${name}, which this version does not know`,
+      hint: 'A newer Rekey has migrated it: start that version, or restore the backup that was taken before the upgrade. Nothing was changed.',
+    })),
   ]
-  return sayings.map((detail) => ({
-    check: 'migrations',
-    detail,
-    hint: 'Run "rekey migrate" of the newest version.',
-  }))
 }

@@ -14,7 +14,7 @@ import {
   withDatabase,
   type DatabaseUrls,
 } from '#store/bootstrap.ts'
-import { migrate, MigrationRefused, readMigrations } from '#store/migrate.ts'
+import { migrate, MigrationRefused, pendingMigrations, readMigrations } from '#store/migrate.ts'
 import { apply, diagnose, drift } from '#test/support/prisma-engine.ts'
 
 const server = inject('database')
@@ -165,6 +165,21 @@ describe('what Prisma’s engine has begun', () => {
     ])
     await expect(ours(urls)).rejects.toThrow(/20261123000200_vault failed earlier/)
   })
+})
+
+test('what is pending is told to any role, and nothing is changed', async () => {
+  const urls = await freshDatabase()
+  const all = (await readMigrations()).map((file) => file.name)
+  expect(await pendingMigrations({ migrationUrl: urls.app })).toEqual(all)
+  await ours(urls)
+  expect(await pendingMigrations({ migrationUrl: urls.app })).toEqual([])
+  const folder = await folderWith((path) => addMigration(path, '20991231000000_next', 'SELECT 1;'))
+  const next = { migrationUrl: urls.app, folder: folder.url }
+  expect(await pendingMigrations(next)).toEqual(['20991231000000_next'])
+  expect(await pendingMigrations(next)).toEqual(['20991231000000_next'])
+  await ours(urls, folder.url)
+  await expect(pendingMigrations({ migrationUrl: urls.app })).rejects.toThrow(/newer/)
+  await folder.remove()
 })
 
 describe('ours refuses', () => {

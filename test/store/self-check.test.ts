@@ -105,7 +105,7 @@ describe('finds', () => {
       /_vault was not applied/,
     ],
     'a migration that it does not know': [
-      'migrations',
+      'schema.newer',
       "INSERT INTO public._prisma_migrations (id, checksum, migration_name, finished_at) VALUES ('x', 'x', '2099_future', now())",
       /2099_future, which this version does not know/,
     ],
@@ -149,6 +149,28 @@ describe('finds', () => {
     ).filter((finding) => finding.check === 'kek.ours')
     expect(found?.detail).toContain(db.keyring.kekId)
     expect(found?.detail).toContain('0000000000000000')
+  })
+
+  test('a schema that is newer, and what else is wrong with it', async () => {
+    await write(db, (tx) => tx.writeSealed.insert(new Secret('x'), 'test'))
+    await db.sql(`INSERT INTO public._prisma_migrations (id, checksum, finished_at, migration_name, applied_steps_count)
+      VALUES ('later', repeat('0', 64), now(), '20991231000000_future', 1)`)
+    try {
+      const [newer, ...others] = await selfCheck(db.database, {
+        ...db.keyring,
+        kekId: '0000000000000000',
+      })
+      expect(newer).toMatchObject({
+        check: 'schema.newer',
+        detail:
+          'the database has the migration 20991231000000_future, which this version does not know',
+        hint: expect.stringContaining('start that version'),
+      })
+      // A process that goes on during an upgrade is still told the rest.
+      expect(others.map(({ check }) => check)).toContain('kek.ours')
+    } finally {
+      await db.sql("DELETE FROM public._prisma_migrations WHERE id = 'later'")
+    }
   })
 
   test('another pepper than the one that fingerprints were made with', async () => {
