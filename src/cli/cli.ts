@@ -13,6 +13,7 @@ import { addCancel } from './commands/cancel.ts'
 import { addCompletion } from './commands/completion.ts'
 import { addDescribe } from './commands/describe.ts'
 import { addDiff } from './commands/diff.ts'
+import { addDoctor } from './commands/doctor.ts'
 import { addExplain } from './commands/explain.ts'
 import { addFreeze } from './commands/freeze.ts'
 import { addGet } from './commands/get.ts'
@@ -36,7 +37,7 @@ import { makeShell } from './shell.ts'
 /** Headings of `--help`, in the order of a day's work. */
 const verbs = {
   'Policies as files:': [addValidate, addDiff, addApply, addExplain],
-  'See:': [addGet, addDescribe, addSchedule, addLogs, addWhoami],
+  'See:': [addGet, addDescribe, addSchedule, addLogs, addDoctor, addWhoami],
   'Rotate:': [
     addRotate,
     addApprove,

@@ -301,7 +301,7 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
   },
   'freeze.active': {
     why: 'Somebody froze these keys: nothing that writes at a provider begins until it is over. Undo always may.',
-    todo: 'Wait, or thaw: `rekey freeze off`. `GET /v1/freeze` says who froze them and why.',
+    todo: 'Wait, or thaw: `rekey freeze clear`. `GET /v1/freeze` says who froze them and why.',
     example: { detail: 'All keys are frozen until 4 January: change freeze.' },
   },
   'recovery.active': {

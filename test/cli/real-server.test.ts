@@ -194,6 +194,24 @@ test('a rotation is rolled back by its id typed out, and cannot be cancelled any
   expect(ended.stdout).toContain('rotation.rolledBack')
 })
 
+test('doctor looks at everything, and says by its exit whether something failed', async () => {
+  const shell = await terminal()
+  const { exit, stdout } = await shell.run('doctor')
+  expect(stdout).toMatch(/^CHECK +STATE +DETAIL +NEXT\nserver +ok +ready/)
+  expect(stdout).toMatch(/\nrecovery +ok +not in recovery mode/)
+  expect(stdout).toMatch(/\nconnection\/vault +(ok|warn) /)
+  expect(exit).toBe(/ fail /.test(stdout) ? 1 : 0)
+  const as = await shell.run('doctor', '-o', 'json')
+  expect(JSON.parse(as.stdout).items[0]).toEqual({
+    check: 'server',
+    state: 'ok',
+    detail: 'ready',
+    next: '',
+  })
+  expect(await shell.run('doctor', '--accept-restore')).toMatchObject({ exit: 2 })
+  expect((await shell.run('doctor', '--accept-restore', '--reason', 'test')).exit).toBe(5)
+})
+
 test('the other verbs: whoami, schedule, freeze, lists, checks', async () => {
   const shell = await terminal()
   expect((await shell.run('whoami')).stdout).toMatch(/roles +admin/)

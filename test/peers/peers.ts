@@ -12,6 +12,7 @@ import {
   readFileSync,
   rmSync,
 } from 'node:fs'
+import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -153,10 +154,14 @@ function findSchemathesis(): string | null {
   return readFileSync(installed, 'utf8') === readFileSync(fuzzerPins, 'utf8') ? binary : null
 }
 
+/** The first that runs: a version manager puts names on PATH that only say which version to choose. */
 const python = (): string | null =>
-  ['python3.14', 'python3.13', 'python3.12', 'python3.11', 'python3']
+  ['python3', 'python3.14', 'python3.13', 'python3.12', 'python3.11']
     .map((name) => which(name))
-    .find((path) => path !== null) ?? null
+    .find((path) => path !== null && isNewEnough(path)) ?? null
+
+const isNewEnough = (binary: string): boolean =>
+  spawnSync(binary, ['-c', 'import sys; sys.exit(sys.version_info < (3, 11))']).status === 0
 
 /** A virtual environment of its own, from wheels whose hashes are pinned. */
 async function makeSchemathesis(say: (line: string) => void): Promise<void> {

@@ -115,7 +115,7 @@ describe('a restored database', () => {
     for (const table of manifest.tables) {
       const only =
         table.name === 'audit.event'
-          ? `action NOT IN ('installation.restored')`
+          ? `(facets).action NOT IN ('installation.restored')`
           : table.name === 'app.installation' || table.name === 'app.recovery'
             ? 'false'
             : 'true'
@@ -196,7 +196,7 @@ describe('a restored database', () => {
     expect(await hear()).toEqual(['key.overdue'])
     const [row] = await withClient(urls.superuser, async (db) => {
       const { rows } = await db.query<{ last: boolean; own: boolean }>(`
-        SELECT action = 'key.overdue' AS last, txid::text::numeric > 9000000000 AS own FROM audit.event
+        SELECT (facets).action = 'key.overdue' AS last, txid::text::numeric > 9000000000 AS own FROM audit.event
         ORDER BY txid DESC, id DESC LIMIT 1`)
       return rows
     })

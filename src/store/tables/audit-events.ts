@@ -44,9 +44,9 @@ export const auditReads = (db: Db): Reads['audit'] => ({
     // The newest are looked at, by the index of keys: a key that is read all day must not make this slow.
     const rows = await db.$queryRaw<UseRow[]>`
       WITH looked AS (
-        SELECT id, action, body::jsonb AS body FROM audit.event
-        WHERE key_name = ${key.name} AND action IN ('key.valueRead', 'key.used')
-          AND outcome = 'succeeded' AND id >= ${firstIdOf(since)}::uuid
+        SELECT id, (facets).action AS action, body::jsonb AS body FROM audit.event
+        WHERE (facets).key_name = ${key.name} AND (facets).action IN ('key.valueRead', 'key.used')
+          AND (facets).outcome = 'succeeded' AND id >= ${firstIdOf(since)}::uuid
         ORDER BY id DESC LIMIT ${mostUses}
       ), use AS (
         SELECT body #>> '{actor,name}' AS actor,

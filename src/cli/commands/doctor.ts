@@ -1,0 +1,231 @@
+// `rekey doctor`: what is wrong with an installation, as far as its API can tell, and what to run next.
+// It only asks. With `--accept-restore` an admin says that what a recovery found at the providers is the truth.
+
+import type { Command } from 'commander'
+import type { Json, JsonObject } from '#domain/json.ts'
+import type { Client } from '../client.ts'
+import { isFailure, Leave, usage } from '../failure.ts'
+import { show, withOutput } from '../output.ts'
+import { at, numberAt, objectAt, objectsAt, textAt } from '../read-json.ts'
+import { segment } from '../segment.ts'
+import type { Run, Shell } from '../shell.ts'
+import { table } from '../table.ts'
+import { resolveTarget } from '../target.ts'
+
+interface Options {
+  readonly acceptRestore?: true
+  readonly unreachable?: true
+  readonly reason?: string
+  readonly dryRun?: true
+}
+
+type State = 'ok' | 'warn' | 'fail' | 'unknown'
+interface Line {
+  readonly check: string
+  readonly state: State
+  readonly detail: string
+  readonly next: string
+}
+
+export const addDoctor = (program: Command, shell: Shell): void => {
+  const command = withOutput(program.command('doctor'))
+    .summary('look for what is wrong, and say what to do')
+    .description(
+      'Look at the server, a recovery, stalled rotations, overdue keys, dead letters, and the rights of each connection. Exit 1 when something failed.',
+    )
+    .option('--accept-restore', 'end recovery mode: what was found at the providers is the truth')
+    .option('--unreachable', 'with --accept-restore: go on without keys whose provider is away')
+    .option('--reason <text>', 'with --accept-restore: why; kept in the audit log')
+    .option('--dry-run', 'with --accept-restore: check everything and change nothing')
+  command.action((options: Options) =>
+    shell.act(command, { doing: 'look at the installation' }, (run) =>
+      options.acceptRestore ? acceptRestore(run, options) : examine(run),
+    ),
+  )
+}
+
+const examine = async (run: Run): Promise<void> => {
+  const client = await run.client()
+  const found: Line[] = []
+  for (const [check, ask] of Object.entries(questions)) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other: a sick server is not pressed
+    found.push(...(await answered(check, () => ask(client, run))))
+  }
+  await show(run, {
+    json: { items: found.map((line) => ({ ...line })) },
+    names: found.filter(({ state }) => state !== 'ok').map(({ check }) => check),
+    text: () =>
+      table(
+        [
+          { title: 'CHECK', text: ({ check }: Line) => check },
+          { title: 'STATE', text: ({ state }) => state },
+          { title: 'DETAIL', text: ({ detail }) => detail },
+          { title: 'NEXT', text: ({ next }) => next || '–' },
+        ],
+        found,
+        run.io.clock.now(),
+      ),
+  })
+  if (found.some(({ state }) => state === 'fail')) throw new Leave('failed')
+}
+
+/** A question that may not be asked, or has no answer, says so in its line; the others go on. */
+const answered = async (
+  check: string,
+  ask: () => Promise<readonly Line[]>,
+): Promise<readonly Line[]> => {
+  try {
+    return await ask()
+  } catch (error) {
+    if (!isFailure(error) || error.info.exit === 'unreachable' || error.info.exit === 'interrupted')
+      throw error
+    const refused = error.info.exit === 'rights'
+    return [line(check, refused ? 'unknown' : 'fail', error.info.detail ?? error.info.title, '')]
+  }
+}
+
+const line = (check: string, state: State, detail: string, next = ''): Line => ({
+  check,
+  state,
+  detail,
+  next,
+})
+
+const questions: Readonly<Record<string, (client: Client, run: Run) => Promise<readonly Line[]>>> =
+  {
+    server: async (client, run) => {
+      // First with the token: whether it is there at all, and lets us in, is said as everywhere.
+      await client.send({ method: 'GET', path: '/v1/me' })
+      // A server that is not ready says which of its checks failed with a 503, which is no refusal here.
+      const { url } = await resolveTarget(run.io)
+      const reply = await run.io.fetch(new URL('/readyz', url))
+      const body = (await reply.json()) as Json
+      const ready = at(body, 'ready') === true
+      const parts = objectsAt(body, 'checks').map((one) => {
+        const detail = textAt(one, 'detail')
+        const state = at(one, 'ready') !== true ? 'fail' : detail === '' ? 'ok' : 'warn'
+        return line(`server ${textAt(one, 'name')}`, state, detail || 'ready')
+      })
+      return [line('server', ready ? 'ok' : 'fail', ready ? 'ready' : 'not ready'), ...parts]
+    },
+    recovery: async (client) => {
+      const { body } = await client.send({ method: 'GET', path: '/v1/recovery' })
+      if (at(body, 'active') !== true) return [line('recovery', 'ok', 'not in recovery mode')]
+      const keys = Object.entries(objectAt(body, 'keys')).filter(([, count]) => count !== 0)
+      const next = 'rekey doctor --accept-restore --reason …'
+      const all = keys.map(([state, count]) => `${String(count)} ${state}`).join(', ')
+      const lines = [
+        line(
+          'recovery',
+          'fail',
+          `${textAt(body, 'recovery', 'detail')}; keys: ${all || 'none'}`,
+          next,
+        ),
+      ]
+      for await (const one of client.list('/v1/recovery/keys')) {
+        const state = textAt(one, 'state')
+        if (state === 'equal') continue
+        const key = textAt(one, 'key')
+        const detail = `${state}: ${textAt(one, 'detail')}`
+        lines.push(line(`recovery key/${key}`, 'warn', detail, `rekey describe key/${key}`))
+      }
+      return lines
+    },
+    rotations: async (client) =>
+      each(
+        client,
+        ['/v1/rotations', { phase: 'stalled' }],
+        'rotations',
+        'none is stalled',
+        (one) => {
+          const id = `rotation/${textAt(one, 'id')}`
+          const why = textAt(one, 'waitingFor', 'text') || 'stalled'
+          return line(id, 'fail', `key/${textAt(one, 'key')}: ${why}`, `rekey describe ${id}`)
+        },
+      ),
+    keys: async (client) =>
+      each(client, ['/v1/keys', { overdue: 'true' }], 'keys', 'none is overdue', (one) => {
+        const key = `key/${textAt(one, 'name')}`
+        return line(key, 'warn', 'older than its policy allows', `rekey describe ${key}`)
+      }),
+    sinks: async (client) => {
+      const lines: Line[] = []
+      for await (const sink of client.list('/v1/sinks')) {
+        const name = textAt(sink, 'name')
+        const path = `/v1/sinks/${segment(name)}/deadLetters`
+        const { body } = await client.send({ method: 'GET', path, query: { limit: '1' } })
+        const dead = objectsAt(body, 'items').length > 0
+        lines.push(
+          line(
+            `sink/${name}`,
+            dead ? 'warn' : 'ok',
+            dead ? 'has dead letters' : 'has no dead letters',
+          ),
+        )
+      }
+      return lines
+    },
+    connections: async (client) => {
+      const lines: Line[] = []
+      for await (const one of client.list('/v1/connections')) {
+        const name = textAt(one, 'name')
+        lines.push(...(await answered(`connection/${name}`, () => rightsOf(client, name))))
+      }
+      return lines
+    },
+  }
+
+const each = async (
+  client: Client,
+  [path, query]: readonly [string, Readonly<Record<string, string>>],
+  check: string,
+  fine: string,
+  tell: (one: JsonObject) => Line,
+): Promise<readonly Line[]> => {
+  const lines: Line[] = []
+  for await (const one of client.list(path, query)) lines.push(tell(one))
+  return lines.length > 0 ? lines : [line(check, 'ok', fine)]
+}
+
+/** Only what is not as it should be, or one line that all is. */
+const rightsOf = async (client: Client, name: string): Promise<readonly Line[]> => {
+  const path = `/v1/connections/${segment(name)}/checks`
+  const { body } = await client.send({ method: 'POST', path })
+  const items = objectsAt(body, 'items')
+  const lines = items.flatMap((item) => {
+    const outcome = textAt(item, 'outcome')
+    if (outcome === 'ok') return []
+    const state = outcome === 'missing' ? 'fail' : 'warn'
+    const detail = `${textAt(item, 'name')} ${outcome}: ${textAt(item, 'detail')}`
+    return [line(`connection/${name}`, state, detail, textAt(item, 'hint'))]
+  })
+  const good = line(
+    `connection/${name}`,
+    'ok',
+    `all ${items.length} rights and facts are as they should be`,
+  )
+  return lines.length > 0 ? lines : [good]
+}
+
+const acceptRestore = async (run: Run, options: Options): Promise<void> => {
+  if (options.reason === undefined) throw usage('--accept-restore needs --reason <text>')
+  const client = await run.client()
+  const { body } = await client.send({
+    method: 'POST',
+    path: '/v1/recovery/acceptance',
+    body: { reason: options.reason, ...(options.unreachable ? { unreachable: true } : {}) },
+    dryRun: options.dryRun === true,
+  })
+  const left = objectsAt(body, 'left')
+  await show(run, {
+    json: body,
+    names: left.map((one) => `key/${textAt(one, 'key')}`),
+    text: () =>
+      [
+        options.dryRun ? 'recovery mode would end' : 'recovery mode has ended',
+        `${numberAt(body, 'keys', 'adopted') ?? 0} keys taken over`,
+        ...left.map((one) => `left: key/${textAt(one, 'key')}: ${textAt(one, 'detail')}`),
+        '',
+      ].join('\n'),
+  })
+}
