@@ -50,7 +50,7 @@ test('the code of the last release runs on the schema of this one, but for what 
   const contracts = files
     .filter((file) => file.name > last)
     .flatMap(({ sql }) =>
-      [...sql.matchAll(/^-- contract: (\S+): \S.+$/gm)].map((match) => match[1]),
+      [...sql.matchAll(/^-- contract: (.+?): \S.*$/gm)].map((match) => match[1]),
     )
   await withClient(url, async (db) => {
     await db.query('BEGIN')

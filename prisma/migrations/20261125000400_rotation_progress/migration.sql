@@ -1,4 +1,9 @@
 -- What a visit of a phase has come to (tries of each effect, uses that were passed) is a column, so that waiting for it is too.
+-- Nothing but a preview has run on the schema before, and it does not run beside this one.
+-- contract: app.rotation_timer.attempts: progress counts the tries of each effect
+-- contract: app.rotation.passage_at: written by every start of a rotation from here on
+-- contract: app.approval.passage_at: written by every approval from here on
+-- contract: app.approval: one word a person, gate and passage
 SET LOCAL ROLE rekey_owner;
 
 ALTER TABLE app.rotation_timer ADD COLUMN progress jsonb;

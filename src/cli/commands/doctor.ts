@@ -111,9 +111,10 @@ const questions: Readonly<Record<string, (client: Client, run: Run) => Promise<r
     recovery: async (client) => {
       const { body } = await client.send({ method: 'GET', path: '/v1/recovery' })
       if (at(body, 'active') !== true) return [line('recovery', 'ok', 'not in recovery mode')]
-      const keys = Object.entries(objectAt(body, 'keys')).filter(([, count]) => count !== 0)
+      const counts = objectAt(body, 'keys')
+      const keys = Object.keys(counts).filter((state) => numberAt(counts, state) !== 0)
       const next = 'rekey doctor --accept-restore --reason …'
-      const all = keys.map(([state, count]) => `${String(count)} ${state}`).join(', ')
+      const all = keys.map((state) => `${numberAt(counts, state)} ${state}`).join(', ')
       const lines = [
         line(
           'recovery',
