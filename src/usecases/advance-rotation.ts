@@ -139,11 +139,21 @@ const attempt = async (
   }
 }
 
-/** A stalled rotation does nothing by itself, also not about what is under way. */
+/** Phases without an effect under way: nothing was sent yet, or (stalled) nothing is done by itself, also not about that. */
+const idle: ReadonlySet<OpenPhase> = new Set([
+  'planned',
+  'awaitingApproval',
+  'preflight',
+  'stalled',
+])
+
 const act = async (run: Run, rotation: Rotation, phase: OpenPhase): Promise<Step> => {
-  const intents = await run.ledger.read((db) => db.intents.of(rotation.id))
-  const open = phase === 'stalled' ? undefined : intents.find((intent) => !intent.closed)
-  return open ? resolveEffect(run, rotation, open) : phaseHandlers[phase](run, rotation)
+  if (!idle.has(phase)) {
+    const intents = await run.ledger.read((db) => db.intents.of(rotation.id))
+    const open = intents.find((intent) => !intent.closed)
+    if (open) return resolveEffect(run, rotation, open)
+  }
+  return phaseHandlers[phase](run, rotation)
 }
 
 const raiseEpoch = async (run: Run, rotation: Rotation): Promise<void> => {

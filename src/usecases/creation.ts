@@ -1,6 +1,7 @@
 // The creation of an object at the provider, as the files beside this one share it: its intent, its events, its refusals, and
 // how it is given up. The protocol stands in create-object.ts.
 
+import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Key } from '#domain/key.ts'
@@ -80,6 +81,28 @@ export const registeredEvent = (
   outcome,
   reason,
 })
+
+/** The object may be there and cannot be said to work: the intent stays open, and says why. */
+export const tellUnknown = async (
+  { ledger }: Pick<RegisterKeyDeps, 'ledger'>,
+  actor: Actor,
+  { key, intent }: Creation,
+  told: { readonly detail: string; readonly result?: JsonObject },
+): Promise<void> => {
+  const { detail } = told
+  await ledger.commit(actor, async (tx) => {
+    await tx.holdKeys([key.id])
+    const open = await tx.writeIntent.settle({ ...intent, outcome: 'unknown', ...told })
+    return {
+      value: null,
+      audit: [
+        open
+          ? effectEvent(key, intent, 'unknown', detail)
+          : registeredEvent(key, 'unknown', 'another request knows the outcome'),
+      ],
+    }
+  })
+}
 
 /** A connection that cannot be opened has sent nothing: the fate of an earlier request stays as it was. */
 export const opened = (deps: RegisterKeyDeps, { place }: Creation): Promise<Session> =>

@@ -7,6 +7,7 @@ import type { Key } from '#domain/key.ts'
 import type { Committed, Ledger, LedgerEvent, Tx } from '#domain/ports.ts'
 import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
 import { lockPolicies } from './assign-policies.ts'
+import { buryKey } from './bury-key.ts'
 import { giveUpCreation } from './creation.ts'
 import { toldKey } from './registration.ts'
 import { everything, holdSeen } from './rights.ts'
@@ -44,16 +45,7 @@ export const removeKey = async (
   await mustBeIdle(tx, key.id, name)
   const now = await tx.now()
   const givenUp = await giveUpCreation(tx, key, now)
-  const gone = {
-    ...key,
-    policy: null,
-    policySelectedAt: null,
-    deletedAt: now,
-    updatedAt: now,
-    revision: key.revision + 1,
-  }
-  mustHold(await tx.writeKey.update(gone, key.revision))
-  await tx.writeSchedule.delete(key.id)
+  await buryKey(tx, key, now)
   for (const version of await tx.versions.of(key.id)) {
     if (version.sealedId === null) continue
     // oxlint-disable-next-line no-await-in-loop -- one connection

@@ -6,13 +6,21 @@ import type { Key, Version } from '#domain/key.ts'
 import type { Committed, Tx } from '#domain/ports.ts'
 import type { Material, Minted } from '#domain/provider.ts'
 import type { Intent } from '#domain/rotation.ts'
-import { type Creation, effectEvent, isPast, opened, pending, registeredEvent } from './creation.ts'
+import { buryKey } from './bury-key.ts'
+import {
+  type Creation,
+  effectEvent,
+  isPast,
+  opened,
+  pending,
+  registeredEvent,
+  tellUnknown,
+} from './creation.ts'
 import { firstVersion } from './insert-key.ts'
 import { asking } from './provider-failures.ts'
 import { callMs, type Proof, proveVersion } from './prove-version.ts'
 import { addressOf, type RegisterKeyDeps } from './registration.ts'
 import { reschedule } from './reschedule.ts'
-import { mustHold } from './written.ts'
 
 type Deps = RegisterKeyDeps
 
@@ -77,24 +85,7 @@ const prove = async (deps: Deps, actor: Actor, creation: Creation, to: string): 
   } catch (error) {
     if (!isRekeyError(error)) throw error
     const detail = `it was made, and could not be proven: ${error.message}`
-    await deps.ledger.commit(actor, async (tx) => {
-      await tx.holdKeys([key.id])
-      const told = {
-        ...intent,
-        outcome: 'unknown',
-        result: { providerVersion: to },
-        detail,
-      } as const
-      const open = await tx.writeIntent.settle(told)
-      return {
-        value: null,
-        audit: [
-          open
-            ? effectEvent(key, intent, 'unknown', detail)
-            : registeredEvent(key, 'unknown', 'another request knows the outcome'),
-        ],
-      }
-    })
+    await tellUnknown(deps, actor, creation, { detail, result: { providerVersion: to } })
     throw new RekeyError(error.code, {
       detail: `The object was made, and could not be proven: ${error.message}`,
       hint: 'Repeat the same request once it works, or delete the key: what was made stays at the provider.',
@@ -156,18 +147,7 @@ export const withdrawKey = async (
     }
     if (intent.sealedId !== null) await tx.writeSealed.erase(intent.sealedId)
     const present = await tx.keys.byId(key.id)
-    if (present) {
-      const gone = {
-        ...present,
-        policy: null,
-        policySelectedAt: null,
-        deletedAt: now,
-        updatedAt: now,
-        revision: present.revision + 1,
-      }
-      mustHold(await tx.writeKey.update(gone, present.revision))
-    }
-    await tx.writeSchedule.delete(key.id)
+    if (present) await buryKey(tx, present, now)
     return {
       value: null,
       audit: [effectEvent(key, intent, 'failed', reason), registeredEvent(key, 'failed', reason)],

@@ -15,8 +15,8 @@ import {
   notAfter,
   opened,
   pending,
-  registeredEvent,
   takenByAnother,
+  tellUnknown,
 } from './creation.ts'
 import { finishCreation, withdrawKey } from './finish-creation.ts'
 import { asking, asRekeyError } from './provider-failures.ts'
@@ -51,7 +51,7 @@ export const sendCreation = async (
       const unless = earlier && { stillArrives: earlier }
       return withdrawKey(deps, actor, creation, error.message, asRekeyError(error), unless)
     }
-    await tellUnknown(deps, actor, creation, error.message)
+    await tellUnknown(deps, actor, creation, { detail: error.message })
     return probeCreation(deps, actor, creation, { resend: false })
   }
   return finishCreation(deps, actor, creation, minted)
@@ -71,26 +71,6 @@ const orderOf = async (deps: Deps, { key, intent }: Creation): Promise<MintOrder
     generate: (generate ?? {}) as JsonObject,
     material,
   }
-}
-
-const tellUnknown = async (
-  deps: Deps,
-  actor: Actor,
-  { key, intent }: Creation,
-  detail: string,
-): Promise<void> => {
-  await deps.ledger.commit(actor, async (tx) => {
-    await tx.holdKeys([key.id])
-    const open = await tx.writeIntent.settle({ ...intent, outcome: 'unknown', detail })
-    return {
-      value: null,
-      audit: [
-        open
-          ? effectEvent(key, intent, 'unknown', detail)
-          : registeredEvent(key, 'unknown', 'another request knows the outcome'),
-      ],
-    }
-  })
 }
 
 const looks = 3
