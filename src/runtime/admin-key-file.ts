@@ -1,8 +1,9 @@
 // `<data>/admin-key`: written beside its place and renamed, so that a reader sees the old token or the new one.
 
-import { open, readFile, rename, rm } from 'node:fs/promises'
+import { readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Secret } from '#domain/secret.ts'
+import { writeNew } from './write-new.ts'
 
 export const adminKeyFile = (dataDir: string) => {
   const path = join(dataDir, 'admin-key')
@@ -18,15 +19,9 @@ export const adminKeyFile = (dataDir: string) => {
     },
     write: async (token: Secret<string>): Promise<void> => {
       const beside = `${path}.new`
-      // What a crash left: opening with `wx` makes sure that the mode is ours and that no link is followed.
+      // What a crash left.
       await rm(beside, { force: true })
-      const file = await open(beside, 'wx', 0o600)
-      try {
-        await file.writeFile(`${token.reveal()}\n`)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
+      await writeNew(beside, `${token.reveal()}\n`)
       await rename(beside, path)
     },
   }

@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import { createTarDecoder, createTarPacker } from 'modern-tar'
@@ -14,6 +14,7 @@ import {
   manifestName,
   mostPartBytes,
 } from '#domain/backup.ts'
+import { writeNew } from './write-new.ts'
 
 /** Refuses to write over anything. */
 export const openBackupSink = async (to: string): Promise<BackupSink> => {
@@ -57,15 +58,7 @@ export const openBackupSource = async (from: string): Promise<BackupSource> => {
 const directorySink = async (path: string, draft: string): Promise<BackupSink> => {
   await mkdir(draft, { mode: 0o700 })
   return {
-    put: async (name, bytes) => {
-      const file = await open(join(draft, name), 'wx', 0o600)
-      try {
-        await file.writeFile(bytes)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-    },
+    put: (name, bytes) => writeNew(join(draft, name), bytes),
     commit: () => rename(draft, path),
     discard: () => rm(draft, { recursive: true, force: true }),
   }

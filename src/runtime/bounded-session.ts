@@ -4,8 +4,9 @@
 // Whatever such a call still brings is dropped: of a write nobody knows then whether it had its effect, which is what
 // `unknown` says, and what probes are for.
 
-import { type SessionOperation, sessionOperations } from '#domain/metrics.ts'
+import type { SessionOperation } from '#domain/metrics.ts'
 import { ProviderError, type Session } from '#domain/provider.ts'
+import { aroundSession } from './around-session.ts'
 
 const graceMs = 250
 const writes: ReadonlySet<SessionOperation> = new Set([
@@ -17,19 +18,14 @@ const writes: ReadonlySet<SessionOperation> = new Set([
   'retire',
 ])
 
-export const boundedSession = (session: Session): Session => {
-  const methods = sessionOperations.map((operation) => [
-    operation,
-    (...args: readonly unknown[]) =>
-      inTime(
-        operation,
-        async () => Reflect.apply(session[operation], session, args),
-        args.map(signalOf).find((signal) => signal !== null),
-      ),
-  ])
-  // Built from the list of a session's methods, each passed on as it is.
-  return { ...Object.fromEntries(methods), close: () => session.close() } as Session
-}
+export const boundedSession = (session: Session): Session =>
+  aroundSession(session, (operation, call, args) =>
+    inTime(
+      operation,
+      call,
+      args.map(signalOf).find((signal) => signal !== null),
+    ),
+  )
 
 const inTime = (
   operation: SessionOperation,

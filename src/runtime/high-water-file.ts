@@ -1,9 +1,10 @@
 // `<data>/high-water.json`: what this machine remembers of the log, outside of the database. See usecases/watch-high-water.ts.
 
-import { open, readFile, rename, rm } from 'node:fs/promises'
+import { readFile, rename, rm } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { HighWater } from '#domain/recovery.ts'
+import { writeNew } from './write-new.ts'
 
 export const highWaterFile = (dataDir: string) => {
   const path = join(dataDir, 'high-water.json')
@@ -43,18 +44,14 @@ export const highWaterFile = (dataDir: string) => {
 const replace = async (path: string, text: string): Promise<void> => {
   // Processes that share the directory do not write into each other's draft.
   const draft = `${path}.${randomBytes(6).toString('hex')}`
-  const file = await open(draft, 'wx', 0o600)
   try {
-    await file.writeFile(text, 'utf8')
-    // Without it a power cut could leave an empty file under the name.
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(draft, path).catch(async (error: unknown) => {
+    await writeNew(draft, text)
+    await rename(draft, path)
+  } catch (error) {
+    // A disk that is full is tried again and again: drafts must not fill it further.
     await rm(draft, { force: true })
     throw error
-  })
+  }
 }
 
 const parse = (text: string, path: string): HighWater => {

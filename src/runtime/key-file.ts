@@ -3,6 +3,7 @@
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
+import { writeNew } from './write-new.ts'
 
 export interface KeyFileForm {
   /** For messages: `key-encryption key`, `writer key`. */
@@ -18,14 +19,8 @@ export const readOrMakeKeyFile = async (path: string, form: KeyFileForm): Promis
   if (there !== null) return there
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const draft = `${path}.${randomBytes(6).toString('hex')}`
-  const file = await open(draft, 'wx', 0o600)
-  try {
-    await file.writeFile(form.make(), 'utf8')
-    // A key that is lost after something was sealed with it loses that too.
-    await file.sync()
-  } finally {
-    await file.close()
-  }
+  // On the disk before it is used: a key that is lost after something was sealed with it loses that too.
+  await writeNew(draft, form.make())
   // `link` fails where another process was first; a crash before it leaves a draft that nothing reads.
   await link(draft, path).catch((e: NodeJS.ErrnoException) => {
     if (e.code !== 'EEXIST') throw e

@@ -2,10 +2,11 @@
 
 import type { Connection } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
-import { type SessionOperation, sessionOperations } from '#domain/metrics.ts'
+import type { SessionOperation } from '#domain/metrics.ts'
 import type { Sessions } from '#domain/ports.ts'
 import { ProviderError, type Session } from '#domain/provider.ts'
 import { inSpan, type Telemetry } from '#domain/telemetry.ts'
+import { aroundSession } from './around-session.ts'
 
 /** Milliseconds on the monotonic clock. */
 type Stopwatch = () => number
@@ -78,13 +79,7 @@ const observe = (
       kindOf,
     )
   }
-  const methods = sessionOperations.map((operation) => [
-    operation,
-    (...args: readonly unknown[]) =>
-      timed(operation, async () => Reflect.apply(session[operation], session, args)),
-  ])
-  // Built from the list of a session's methods, each passed on as it is.
-  return { ...Object.fromEntries(methods), close: () => session.close() } as Session
+  return aroundSession(session, timed)
 }
 
 const kindOf = (error: unknown): string => {

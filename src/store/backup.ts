@@ -188,4 +188,5 @@ export const logDigest = async (db: pg.Client): Promise<Manifest['log']> => {
 
 const place = (n: number, width = 3): string => String(n).padStart(width, '0')
 
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+export const sha256 = (bytes: Uint8Array): string =>
+  createHash('sha256').update(bytes).digest('hex')

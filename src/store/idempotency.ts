@@ -12,8 +12,7 @@
 
 import type { Begun, Idempotency, IdempotencyClaim, StoredReply } from '#domain/ports.ts'
 import type { Database, Db } from './database.ts'
-import { isUnavailable } from './sql-state.ts'
-import { RekeyError } from '#domain/errors.ts'
+import { orUnavailable } from './sql-state.ts'
 
 /** Longer than any request may take: a handler's transactions and its calls to providers end within it. */
 export const idempotencyLeaseMs = 120_000
@@ -29,7 +28,7 @@ interface Row {
 
 export const createIdempotency = ({ client: db }: Database): Idempotency => ({
   begin: (slot, requestHash) =>
-    translated(async (): Promise<Begun> => {
+    orUnavailable(async (): Promise<Begun> => {
       // One statement claims a free slot or takes over an expired one, so that of two requests one runs.
       const claimed = await db.$queryRaw<{ readonly claimed_at: Date }[]>`
         INSERT INTO app.idempotency AS i (principal, method, path, key, request_hash, state, created_at, expires_at)
@@ -53,7 +52,7 @@ export const createIdempotency = ({ client: db }: Database): Idempotency => ({
     }),
 
   finish: (claim, status, reply) =>
-    translated(async () => {
+    orUnavailable(async () => {
       const response = reply === null ? null : JSON.stringify(reply)
       await db.$executeRaw`
         UPDATE app.idempotency
@@ -64,7 +63,7 @@ export const createIdempotency = ({ client: db }: Database): Idempotency => ({
     }),
 
   release: (claim) =>
-    translated(async () => {
+    orUnavailable(async () => {
       const freed = await db.$executeRaw`
         DELETE FROM app.idempotency
         WHERE principal = ${claim.principal} AND method = ${claim.method} AND path = ${claim.path} AND key = ${claim.key}
@@ -73,7 +72,7 @@ export const createIdempotency = ({ client: db }: Database): Idempotency => ({
     }),
 
   purge: (limit) =>
-    translated(
+    orUnavailable(
       () => db.$executeRaw`
         DELETE FROM app.idempotency WHERE ctid IN (
           SELECT ctid FROM app.idempotency WHERE expires_at <= app.now() ORDER BY expires_at LIMIT ${limit}
@@ -96,16 +95,4 @@ const told = (row: Row, requestHash: string): Begun => {
   if (row.state === 'running') return { state: 'running' }
   if (row.status === null) return { state: row.recent ? 'running' : 'lost' }
   return row.response === null ? { state: 'secret' } : { state: 'replay', reply: row.response }
-}
-
-const translated = async <T>(work: () => Promise<T>): Promise<T> => {
-  try {
-    return await work()
-  } catch (e) {
-    if (!isUnavailable(e)) throw e
-    throw new RekeyError('service.unavailable', {
-      detail: 'The database cannot be reached',
-      cause: e,
-    })
-  }
 }

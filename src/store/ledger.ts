@@ -28,6 +28,7 @@ import {
   isConflict,
   isDeadSession,
   isUnavailable,
+  orUnavailable,
   rk,
   sqlState,
 } from './sql-state.ts'
@@ -57,18 +58,7 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
   }
   return {
     note,
-    read: async (work) => {
-      try {
-        return await work(reads)
-      } catch (e) {
-        throw isUnavailable(e)
-          ? new RekeyError('service.unavailable', {
-              detail: 'The database cannot be reached',
-              cause: e,
-            })
-          : e
-      }
-    },
+    read: (work) => orUnavailable(() => work(reads)),
     commit: async (actor, work) => {
       const { outcome, receipts } = await transact(deps, (db) => perform(db, deps, actor, work))
       if (outcome.wake !== undefined && outcome.wake.length > 0) await deps.bell.ring(outcome.wake)

@@ -8,7 +8,6 @@
 //
 // The installation remembers that it was restored: its first start is in recovery mode, wherever that is.
 
-import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
@@ -24,12 +23,13 @@ import {
   readManifest,
 } from '#domain/backup.ts'
 import type { Clock, Ids, LedgerEvent } from '#domain/ports.ts'
-import { logDigest } from './backup.ts'
+import { logDigest, sha256 } from './backup.ts'
 import { inOneTransaction, roleNames, withClient } from './bootstrap.ts'
 import { keepLogOrder } from './log-order.ts'
 import { migrate, type MigrateOptions, type Migrated, readMigrations } from './migrate.ts'
 import { tablesInOrder } from './table-shapes.ts'
 import { signedEvent } from './write-events.ts'
+import { enrolment } from './writer-keys.ts'
 
 export interface RestoreBackup extends Pick<MigrateOptions, 'superuserUrl' | 'migrationUrl'> {
   readonly source: BackupSource
@@ -42,11 +42,11 @@ export interface RestoreBackup extends Pick<MigrateOptions, 'superuserUrl' | 'mi
 
 /** Reads all of it once. Throws BackupRefused where a part is missing, unknown or another than it was. */
 export const verifyBackup = async (source: BackupSource): Promise<Manifest> => {
-  const found = new Map<string, { readonly bytes: number; readonly sha256: string }>()
+  const found = new Map<string, string>()
   let manifest: Manifest | null = null
   for await (const { name, bytes } of source.parts()) {
     if (name === manifestName) manifest = readManifest(Buffer.from(bytes).toString('utf8'))
-    else found.set(name, { bytes: bytes.byteLength, sha256: sha256(bytes) })
+    else found.set(name, sha256(bytes))
   }
   if (manifest === null) {
     throw new BackupRefused(
@@ -66,15 +66,12 @@ export const verifyBackup = async (source: BackupSource): Promise<Manifest> => {
   return manifest
 }
 
-const damageOf = (
-  manifest: Manifest,
-  found: ReadonlyMap<string, { readonly bytes: number; readonly sha256: string }>,
-): string | null => {
+const damageOf = (manifest: Manifest, found: ReadonlyMap<string, string>): string | null => {
   const expected = manifest.tables.flatMap((table) => table.parts)
   for (const part of expected) {
     const there = found.get(part.name)
     if (there === undefined) return `the part ${part.name} is missing`
-    if (there.sha256 !== part.sha256) return `the part ${part.name} is not what the manifest says`
+    if (there !== part.sha256) return `the part ${part.name} is not what the manifest says`
   }
   const unknown = [...found.keys()].find((name) => !expected.some((part) => part.name === name))
   return unknown === undefined ? null : `the part ${unknown} is not in the manifest`
@@ -267,14 +264,7 @@ const remember = async (db: pg.Client, options: RestoreBackup): Promise<void> =>
       'INSERT INTO audit.writer_key (kid, public_key) VALUES ($1, $2) ON CONFLICT DO NOTHING',
       [kid, Buffer.from(writer.publicKey)],
     )
-    if (rowCount === 1) {
-      events.push({
-        action: 'audit.writerEnrolled',
-        target: { id: kid.toString('hex'), name: kid.toString('hex') },
-        outcome: 'succeeded',
-        after: { publicKey: Buffer.from(writer.publicKey).toString('base64') },
-      })
-    }
+    if (rowCount === 1) events.push(enrolment(writer))
     for (const event of events) {
       const signed = signedEvent(options, systemActor('system', 'restore'), event)
       await db.query(
@@ -284,5 +274,3 @@ const remember = async (db: pg.Client, options: RestoreBackup): Promise<void> =>
     }
   })
 }
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')

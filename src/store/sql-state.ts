@@ -46,6 +46,17 @@ export const violatedIndex = (e: unknown): string | null => {
 export const isConflict = (e: unknown): boolean =>
   prismaCode(e) === 'P2034' || ['40001', '40P01'].includes(sqlState(e) ?? '')
 
+/** Says in our words that the database could not be reached: whoever waits for it can tell. */
+export const orUnavailable = async <T>(work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work()
+  } catch (e) {
+    if (!isUnavailable(e)) throw e
+    const detail = 'The database cannot be reached'
+    throw new RekeyError('service.unavailable', { detail, cause: e })
+  }
+}
+
 /** Whether the database could not be reached, was too slow, or went away in the middle. */
 export const isUnavailable = (e: unknown): boolean => {
   const prisma = prismaCode(e)

@@ -1,29 +1,20 @@
 // Leases, due times and the observed clock, all on the database's clock: workers on machines whose clocks differ agree.
 
-import { RekeyError } from '#domain/errors.ts'
 import type { Timers } from '#domain/ports.ts'
 import type { Database } from './database.ts'
 import { Prisma } from './generated/client.ts'
 import { databaseNow } from './reads.ts'
-import { isUnavailable } from './sql-state.ts'
+import { orUnavailable } from './sql-state.ts'
 import { patchSql } from './tables/rotation-timers.ts'
 import { isUuid } from './tables/translate.ts'
 
 export const createTimers = ({ client }: Database): Timers => translated(timersOf(client))
 
-/** A database that cannot be reached is said so in our words, as the ledger does: whoever waits for it can tell. */
 const translated = (timers: Timers): Timers => {
   const say =
     <A extends readonly unknown[], T>(work: (...args: A) => Promise<T>) =>
-    async (...args: A): Promise<T> => {
-      try {
-        return await work(...args)
-      } catch (e) {
-        if (!isUnavailable(e)) throw e
-        const detail = 'The database cannot be reached'
-        throw new RekeyError('service.unavailable', { detail, cause: e })
-      }
-    }
+    (...args: A): Promise<T> =>
+      orUnavailable(() => work(...args))
   return {
     now: say(timers.now),
     claim: say(timers.claim),

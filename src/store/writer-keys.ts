@@ -23,17 +23,20 @@ export const enrolWriter = async (
       await assertOurs(db, writer)
       return false
     }
-    const kid = Buffer.from(writer.kid).toString('hex')
-    await writeEvents(db, deps, actor, [
-      {
-        action: 'audit.writerEnrolled',
-        target: { id: kid, name: kid },
-        outcome: 'succeeded',
-        after: { publicKey: Buffer.from(writer.publicKey).toString('base64') },
-      },
-    ])
+    await writeEvents(db, deps, actor, [enrolment(writer)])
     return true
   })
+}
+
+/** What is told of it. */
+export const enrolment = (writer: Writer): LedgerEvent => {
+  const kid = Buffer.from(writer.kid).toString('hex')
+  return {
+    action: 'audit.writerEnrolled',
+    target: { id: kid, name: kid },
+    outcome: 'succeeded',
+    after: { publicKey: Buffer.from(writer.publicKey).toString('base64') },
+  }
 }
 
 /** One event in a transaction of its own, where there is no ledger: of commands that work on the database itself. Returns its id. */

@@ -169,12 +169,10 @@ async function makeSchemathesis(say: (line: string) => void): Promise<void> {
   rmSync(fuzzerDir, { recursive: true, force: true })
   const made = await makeVenv(say)
   if (made.code !== 0) {
-    const env = { DEBIAN_FRONTEND: 'noninteractive' }
     const packages = ['install', '-y', '--no-install-recommends', 'python3', 'python3-venv']
     if (!isRoot() || which('apt-get') === null)
       throw new Error(`python3 -m venv ended with ${made.code}:\n${made.tail}`)
-    await runCommand('apt-get', ['update'], { env, say, what: 'schemathesis: apt-get update' })
-    await runCommand('apt-get', packages, { env, say, what: 'schemathesis: apt-get install' })
+    await aptGet(packages, { say, what: 'schemathesis' })
     const again = await makeVenv(say)
     if (again.code !== 0)
       throw new Error(`python3 -m venv ended with ${again.code}:\n${again.tail}`)

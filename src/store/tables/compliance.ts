@@ -1,6 +1,6 @@
 // Compliance as one query: the verdict of each key is an expression over the rows that the planner keeps.
 
-import { verdictNames, type ComplianceGroup, type Verdict } from '#domain/compliance.ts'
+import type { ComplianceGroup, Verdict } from '#domain/compliance.ts'
 import type { Reads } from '#domain/ports.ts'
 import type { Db } from '../database.ts'
 import { Prisma } from '../generated/client.ts'
@@ -97,7 +97,6 @@ const countsOf = (rows: readonly GroupRow[]): Readonly<Record<Verdict, number>> 
     Verdict,
     number
   >
-  for (const verdict of verdictNames)
-    counts[verdict] = rows.find((row) => row.verdict === verdict)?.keys ?? 0
+  for (const { verdict, keys } of rows) counts[verdict] = keys
   return counts
 }

@@ -13,7 +13,8 @@ import { from, isUuid, json, jsonOrNull, paged, take, word } from './translate.t
 
 export const recoveryReads = (db: Db): Reads['recovery'] => ({
   installation: async () => {
-    const row = await db.installation.findUnique({ where: { id: true } })
+    // Not `findUnique`: see tables/freeze.ts.
+    const row = await db.installation.findFirst()
     if (row === null) return null
     const { installationId, incarnation, cluster, pepperId, createdAt, updatedAt } = row
     const restoredFrom = from<RestoredFrom | null>(row.restoredFrom)
