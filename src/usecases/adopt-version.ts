@@ -20,6 +20,7 @@ import { addressOf } from './registration.ts'
 import { holdSeen, mustSee } from './rights.ts'
 import { carrier } from './rotation-scene.ts'
 import { makeStartRetirement, type StartDeps } from './start-rotation.ts'
+import { carriersIn } from './version-changes.ts'
 
 export interface AdoptVersionDeps extends StartDeps {
   readonly sessions: Pick<Sessions, 'open'>
@@ -109,8 +110,7 @@ const look = async (
   if (there.current) throw inUse('It is what readers get now.')
   if (!primary) throw inUse('The key has no version that it hands out: this may be the last one.')
   const { preImage } = await asking(() => session.prepare(object, carrier(primary), call()))
-  const { carriers } = preImage
-  if (Array.isArray(carriers) && carriers.includes(providerVersion))
+  if (carriersIn(preImage).includes(providerVersion))
     throw inUse('It holds the value of the primary version.')
   const material = await asking(() =>
     readable(() => session.readMaterial(object, providerVersion, call())),

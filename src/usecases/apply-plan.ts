@@ -100,7 +100,8 @@ const commitPlan = (
       if (plan.appliedAt) return { value: { plan, connections: [] }, audit: [applied] }
       const order = orderOf(plan)
       const done = await carryOut(deps)(tx, actor, order)
-      if (hashOf(deps.hashJson, order, done) !== plan.hash) throw stale(plan, done)
+      const items = itemsOf(done)
+      if (hashOf(deps.hashJson, order, done, items) !== plan.hash) throw stale(plan, items)
       mustBeAllowed(needsOf(done), plan.allow)
       await mustBeApproved(tx, plan, done)
       const at = await tx.now()
@@ -130,8 +131,7 @@ const orderOf = ({ owner, prune, allow, documents }: Plan): Order => ({
 })
 
 /** Which of its items are no longer what was shown. */
-const stale = (plan: Plan, done: CarriedOut): RekeyError => {
-  const now = itemsOf(done)
+const stale = (plan: Plan, now: Plan['items']): RekeyError => {
   const key = ({ kind, name }: Plan['items'][number]) => `${kind} ${name}`
   const shown = new Map(plan.items.map((item) => [key(item), item]))
   const present = new Map(now.map((item) => [key(item), item]))

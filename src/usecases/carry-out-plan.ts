@@ -93,7 +93,7 @@ export const carryOut =
     await eachChange(hand, looksOf(deletions, 'Key'), dropKey)
     hand.faults.settle()
 
-    const { reassigned, warnings } = await settleKeys(hand, order)
+    const { reassigned, warnings, demands } = await settleKeys(hand, order)
     const newKeys = await lookAtNewKeys(hand, keys, unfinished)
     await eachChange(hand, looksOf(deletions, 'Consumer'), dropConsumer)
     await eachChange(hand, looksOf(deletions, 'Connection'), dropConnection)
@@ -104,7 +104,7 @@ export const carryOut =
       warnings,
       newKeys,
       keys: await tx.keys.count(),
-      demands: [...demandsOf(actor, reassigned.moves), ...leaving],
+      demands: [...demands, ...leaving],
       events: hand.events,
       connections: hand.connections,
     }
@@ -278,10 +278,11 @@ const settleKeys = async (hand: Hand, order: Order) => {
       warnings.set(look.subject.name, [...write.warnings, ...suit])
     })
   }
-  for (const { look, before, after } of hand.keys) {
-    if (sameJson(before.labels, after.labels)) continue
+  const relabelled = hand.keys.filter(({ before, after }) => !sameJson(before.labels, after.labels))
+  const policies = relabelled.length === 0 ? [] : await tx.policies.all()
+  for (const { look, after } of relabelled) {
     // oxlint-disable-next-line no-await-in-loop -- one connection
-    await faults.attempt(look.subject, () => movedMustSuit(tx, deps.providers, after))
+    await faults.attempt(look.subject, () => movedMustSuit(tx, deps.providers, after, policies))
   }
   // Policies that this plan does not write, and that keys come under.
   const written = new Set(hand.policies.map(({ look }) => look.subject.name))
@@ -289,8 +290,9 @@ const settleKeys = async (hand: Hand, order: Order) => {
     reassigned.below.filter(({ policy }) => !written.has(policy)),
     () => '',
   )
-  hand.events.push(...settledEvents(hand, reassigned))
-  return { reassigned, warnings }
+  const demands = demandsOf(hand.actor, reassigned.moves)
+  hand.events.push(...settledEvents(hand, reassigned, demands))
+  return { reassigned, warnings, demands }
 }
 
 const isOf =
@@ -298,8 +300,11 @@ const isOf =
   ({ policy }: { readonly policy: string }): boolean =>
     policy === name
 
-const settledEvents = (hand: Hand, reassigned: Reassignment): readonly LedgerEvent[] => {
-  const demands = demandsOf(hand.actor, reassigned.moves)
+const settledEvents = (
+  hand: Hand,
+  reassigned: Reassignment,
+  demands: readonly Demand[],
+): readonly LedgerEvent[] => {
   const demandsOn = (name: string) =>
     demands.filter(({ policy, to }) => policy === name || to === name)
   return [

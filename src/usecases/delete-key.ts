@@ -10,7 +10,7 @@ import { lockPolicies } from './assign-policies.ts'
 import { buryKey } from './bury-key.ts'
 import { giveUpCreation } from './creation.ts'
 import { toldKey } from './registration.ts'
-import { everything, holdSeen } from './rights.ts'
+import { holdSeen } from './rights.ts'
 import { demandsOfLeaving, mustNeedNoApproval } from './weakening.ts'
 import { mustHold } from './written.ts'
 
@@ -74,10 +74,7 @@ const mustBeIdle = async (tx: Tx, keyId: string, name: string): Promise<void> =>
       hint: 'Let it end, cancel it or roll it back first.',
     })
   }
-  const connections = await everything((after) => tx.connections.list({ limit: 200, after }))
-  const users = connections.filter(
-    ({ credential }) => credential.from === 'key' && credential.key === name,
-  )
+  const users = await tx.connections.withCredentialOf(name)
   if (users.length > 0) {
     throw new RekeyError('key.busy', {
       detail: `It is the credential of ${users.map((connection) => connection.name).join(', ')}.`,

@@ -45,9 +45,10 @@ export const makePlan =
       const needs = needsOf(done)
       mustBeAllowed(needs, allow)
       const now = await tx.now()
+      const items = itemsOf(done)
       const plan: Plan = {
         id: deps.ids.next(),
-        hash: hashOf(deps.hashJson, order, done),
+        hash: hashOf(deps.hashJson, order, done, items),
         owner,
         prune,
         allow,
@@ -57,7 +58,7 @@ export const makePlan =
           value,
           at: { ...place('/metadata/name'), detail: '' },
         })),
-        items: itemsOf(done),
+        items,
         needs,
         approvals: approvalsOf(done.demands),
         scope: actor.scope,

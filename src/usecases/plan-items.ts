@@ -177,18 +177,22 @@ export const approvalsOf = (demands: readonly Demand[]): readonly ApprovalNeed[]
   )
 
 /** The same plan over the same world has the same hash, whoever makes it and whenever. */
-export const hashOf = (hashJson: HashJson, order: Order, done: CarriedOut): string =>
+export const hashOf = (
+  hashJson: HashJson,
+  order: Order,
+  done: CarriedOut,
+  items: readonly PlanItem[],
+): string =>
   hashJson({
     owner: order.owner,
     prune: order.prune,
     allow: order.allow.toSorted(),
-    items: digestsOf(done),
+    items: digestsOf(done, items),
   })
 
 /** Of each item what must be the same when it is applied; effects that depend on the hour are not. */
-export const digestsOf = (done: CarriedOut): readonly Json[] => {
-  const items = itemsOf(done)
-  return done.looks.map((look, i) => {
+const digestsOf = (done: CarriedOut, items: readonly PlanItem[]): readonly Json[] =>
+  done.looks.map((look, i) => {
     const item = items[i]
     const assigned = done.reassigned.policies.get(look.subject.name)
     const policy = look.subject.kind === 'RotationPolicy' && assigned
@@ -198,4 +202,3 @@ export const digestsOf = (done: CarriedOut): readonly Json[] => {
       keys: policy ? [assigned.gained.digest, assigned.lost.digest] : null,
     } as unknown as Json
   })
-}

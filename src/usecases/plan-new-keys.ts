@@ -5,6 +5,7 @@ import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Registration } from '#domain/key-schema.ts'
 import type { Reads, Tx } from '#domain/ports.ts'
+import { openCreation } from './creation.ts'
 import { policyBook } from './assign-policies.ts'
 import { chooseForNewKey } from './insert-key.ts'
 import { type Faults, referenceOf } from './plan-faults.ts'
@@ -28,7 +29,7 @@ export const unfinishedOf = async (
   const names = new Set<string>()
   for (const { id, name } of keys.filter((key) => !begun.has(key.id))) {
     // oxlint-disable-next-line no-await-in-loop -- few keys have no primary
-    if ((await db.intents.ofCreation(id)).some((intent) => !intent.closed)) names.add(name)
+    if (await openCreation(db, id)) names.add(name)
   }
   return names
 }

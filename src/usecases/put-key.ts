@@ -2,7 +2,7 @@
 // the scope is asked before and after, the grant again where labels change, and overlap of policies under the lock.
 
 import type { Actor } from '#domain/actor.ts'
-import type { ManagedBy } from '#domain/connection.ts'
+import type { ManagedBy, Policy } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Key } from '#domain/key.ts'
@@ -42,7 +42,8 @@ export const putKey =
       const assigned = await reassign(tx, { policies: [], moved }, await tx.now())
       mustObeyFloors(assigned.below, () => '/labels')
       const resource = assigned.moved.get(after.id)?.key ?? after
-      if (!sameJson(before.labels, resource.labels)) await movedMustSuit(tx, providers, resource)
+      if (!sameJson(before.labels, resource.labels))
+        await movedMustSuit(tx, providers, resource, await tx.policies.all())
       const demands = demandsOf(actor, assigned.moves)
       const observed = before.observe === null && resource.observe !== null
       mustNeedNoApproval(demands, { at: observed ? '/observe' : '/labels', written: null })
@@ -53,10 +54,14 @@ export const putKey =
     })
 
 /** By the state at the end: whatever policies select the key now. */
-export const movedMustSuit = async (db: Reads, providers: Providers, key: Key): Promise<void> => {
+export const movedMustSuit = async (
+  db: Reads,
+  providers: Providers,
+  key: Key,
+  policies: readonly Policy[],
+): Promise<void> => {
   const connection = await db.connections.get(key.connection)
-  if (connection)
-    keyMustSuit(await db.policies.all(), key, findType(providers, connection, key.type))
+  if (connection) keyMustSuit(policies, key, findType(providers, connection, key.type))
 }
 
 export interface KeyWrite {

@@ -1,11 +1,12 @@
 // A plan as it stands: who approved it, and what became of its new keys.
 
-import type { Actor, Scope } from '#domain/actor.ts'
+import type { Actor } from '#domain/actor.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Registration } from '#domain/key-schema.ts'
 import { type ApprovalNeed, type Plan, type PlanApproval, type PlanItem } from '#domain/plan.ts'
 import type { Ledger, Reads } from '#domain/ports.ts'
-import { liesWithin, notFound } from './rights.ts'
+import { scopeWithin } from './create-api-key.ts'
+import { notFound } from './rights.ts'
 import { sameJson } from './written.ts'
 
 export interface SeenPlan {
@@ -25,19 +26,8 @@ export const getPlan =
 
 /** The plan of a scope is there for its author, and for those whose scope is as wide. */
 export const mustSeePlan = (actor: Actor, plan: Plan | null, id: string): Plan => {
-  if (plan && (plan.author.id === actor.id || reaches(actor.scope, plan.scope))) return plan
+  if (plan && (plan.author.id === actor.id || scopeWithin(plan.scope, actor.scope))) return plan
   throw notFound('plan', id)
-}
-
-const reaches = (scope: Scope | null, other: Scope | null): boolean => {
-  if (scope === null) return true
-  if (other === null) return false
-  if (scope.connections && !other.connections?.every((name) => scope.connections?.includes(name)))
-    return false
-  return liesWithin(
-    { matchLabels: other.matchLabels ?? {} },
-    { matchLabels: scope.matchLabels ?? {} },
-  )
 }
 
 /** The keys that it registers, in its order. */
