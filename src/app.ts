@@ -2,7 +2,6 @@
 // Everything is made here once and handed down; nothing looks anything up.
 
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
 import { makeWriter } from '#audit/writer.ts'
@@ -54,7 +53,7 @@ import { makeReconcileKeys } from '#usecases/reconcile-keys.ts'
 import { makeWatchHighWater } from '#usecases/watch-high-water.ts'
 import { openDoorbell } from '#worker/doorbell.ts'
 import { type RunningWorker, startWorker } from '#worker/worker.ts'
-import type { Config } from './config.ts'
+import { type Config, keyFiles } from './config.ts'
 import { framesOf, nameOf, openMetrics, openObservability } from './observability.ts'
 
 export const version: string = JSON.parse(
@@ -109,10 +108,7 @@ export const startApp = async ({
   const instance = `${roles.worker ? 'worker' : 'api'}-${ids.next()}`
   const observability = await openObservability(config, { version, instance, roles })
   const { log, meter, tracer, onFault } = observability
-  const keyring = await openKeyring({
-    kekFile: config.kekFile,
-    pepperFile: join(config.dataDir, 'pepper'),
-  })
+  const keyring = await openKeyring(keyFiles(config))
   const writer = makeWriter(await openWriterKey(config.writerKeyFile))
   const database = openDatabase({ url: databaseUrl, poolSize })
   const closers: (() => Promise<unknown>)[] = [() => observability.close(), () => database.close()]

@@ -1,7 +1,7 @@
 // `rekey backup` and `rekey restore`: they work on the database itself, as it is or before there is one, so they are roles
 // and not verbs that ask a server. See src/store/backup.ts and src/store/restore.ts.
 
-import { access, mkdir } from 'node:fs/promises'
+import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeWriter } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
@@ -21,7 +21,7 @@ import { type RestoreBackup, restoreBackup, verifyBackup } from '#store/restore.
 import { type Finding, selfCheck } from '#store/self-check.ts'
 import { enrolWriter, noteAlone } from '#store/writer-keys.ts'
 import { version } from './app.ts'
-import type { Config } from './config.ts'
+import { type Config, keyFiles } from './config.ts'
 import { migrationUrls, required, runningDatabase } from './roles.ts'
 import { skipSamples } from './samples.ts'
 
@@ -152,11 +152,6 @@ const mustHaveKeys = async (config: Config, manifest: Manifest): Promise<void> =
   }
 }
 
-const keyFiles = (config: Config) => ({
-  kekFile: config.kekFile,
-  pepperFile: join(config.dataDir, 'pepper'),
-})
-
 /** The rights, the guards and the keys, as every start asks them. */
 const mustBeSound = async (config: Config, appUrl: string): Promise<void> => {
   const database = openDatabase({ url: appUrl, poolSize: 2 })
@@ -176,7 +171,6 @@ const withEmbedded = async <T>(
   say: Say,
   work: (urls: DatabaseUrls) => Promise<T>,
 ): Promise<T> => {
-  await mkdir(config.dataDir, { recursive: true, mode: 0o700 })
   const startedAt = systemClock.now().toISOString()
   const held = await holdDirectory(config.dataDir, {
     pid: process.pid,

@@ -94,6 +94,12 @@ const secretNames: ReadonlySet<string> = new Set([
 ])
 const free = ['REKEY_CREDENTIAL_', 'REKEY_TEST_']
 
+/** Keys of the installation: in no backup. */
+export const keyFiles = ({ kekFile, dataDir }: Pick<Config, 'kekFile' | 'dataDir'>) => ({
+  kekFile,
+  pepperFile: join(dataDir, 'pepper'),
+})
+
 export class ConfigError extends Error {
   readonly problems: readonly string[]
 

@@ -2,6 +2,7 @@
 // repeated, so that Ctrl-C, a lost reply or a crash of the server leave nothing that the same command does not finish.
 
 import type { JsonObject } from '#domain/json.ts'
+import { plain } from './human.ts'
 import type { Client } from './client.ts'
 import { confirmByName } from './confirm.ts'
 import { Failure, interrupted, usage } from './failure.ts'
@@ -53,7 +54,7 @@ export const mustNotWait = (plan: JsonObject): void => {
     code: 'cli.awaitsApproval',
     exit: 'stillWaiting',
     title: 'The plan needs an approval first',
-    detail: `${needed.map((need) => textAt(need, 'text')).join(' ')} Somebody else must agree.`,
+    detail: `${plain(needed.map((need) => textAt(need, 'text')).join(' '))} Somebody else must agree.`,
     changed: 'nothing',
     next: [`rekey approve ${reference}     (somebody else)`, `rekey apply ${reference}`],
     problem: { plan },
@@ -97,7 +98,7 @@ export const mustBeDone = (applied: JsonObject): void => {
     title: `${open} key${open === 1 ? ' is' : 's are'} not registered yet, the rest is applied`,
     errors: refused.map((item) => ({
       pointer: itemReference(item),
-      detail: `${textAt(item, 'problem', 'detail')} [${textAt(item, 'problem', 'code')}]`,
+      detail: plain(`${textAt(item, 'problem', 'detail')} [${textAt(item, 'problem', 'code')}]`),
     })),
     changed: 'everything but these keys',
     next: [`rekey apply ${reference}     (once the cause is gone)`],

@@ -33,6 +33,8 @@ export interface Request {
   readonly idempotencyKey?: string
   readonly dryRun?: boolean
   readonly accept?: string
+  /** A status that is an answer too, and no refusal. */
+  readonly also?: number
 }
 
 export type Query = Readonly<Record<string, string | readonly string[] | undefined>>
@@ -132,7 +134,7 @@ const exchange = async (deps: Deps, request: Request): Promise<Response> => {
       await deps.io.clock.pause(250 * 2 ** attempt, deps.signal)
       continue
     }
-    if (response.ok) return response
+    if (response.ok || response.status === request.also) return response
     const failure = await refusal(deps, request, response)
     const wait =
       last || (request.method !== 'GET' && request.method !== 'POST')

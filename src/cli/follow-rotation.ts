@@ -9,6 +9,7 @@ import { objectAt, textAt } from './read-json.ts'
 import { rotationBell } from './rotation-bell.ts'
 import type { StreamEvent } from './server-events.ts'
 import type { Run } from './shell.ts'
+import { ended } from './rotation-text.ts'
 
 export interface Following {
   readonly id: string
@@ -21,8 +22,6 @@ export interface Following {
   /** Called with every event of its stream, from the first on. */
   readonly onEvent: (event: StreamEvent) => void
 }
-
-const ended = new Set(['completed', 'cancelled', 'rolledBack', 'abandoned'])
 
 /** The last state. Throws when it ended otherwise than completed, stalled, or was still waiting at the timeout. */
 export const followRotation = async (run: Run, following: Following): Promise<JsonObject> => {

@@ -64,7 +64,7 @@ export const openLive = (pane: Pane, clock: CliIo['clock'], frame: Frame): Live 
 export const rowsOf = (line: string, { columns }: Size): number =>
   Math.max(1, Math.ceil(getWidth(stripVTControlCharacters(line)) / columns))
 
-const rowsOfAll = (lines: readonly string[], size: Size): number =>
+export const rowsOfAll = (lines: readonly string[], size: Size): number =>
   lines.reduce((sum, line) => sum + rowsOf(line, size), 0)
 
 /** Back to where the lines began. A terminal that was made narrower has wrapped them anew. Row by row: to clear the whole

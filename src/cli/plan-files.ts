@@ -4,15 +4,13 @@
 import type { Command } from 'commander'
 import type { Issue } from '#domain/issue.ts'
 import type { JsonObject } from '#domain/json.ts'
+import type { Allowance } from '#domain/plan.ts'
 import type { Client } from './client.ts'
 import { type Checked, checkSources, excerpts, readSources } from './documents.ts'
 import { isFailure, usage } from './failure.ts'
 import { flagOf } from './plan-text.ts'
 import { objectAt, objectsAt, textAt } from './read-json.ts'
 import type { Run } from './shell.ts'
-
-export const allowances = ['massRotation', 'policyDeletion', 'ownerChange'] as const
-export type Allowance = (typeof allowances)[number]
 
 export interface FileOptions {
   readonly file?: readonly string[]

@@ -3,7 +3,7 @@
 import type { Json, JsonObject } from '#domain/json.ts'
 import { plain } from './human.ts'
 import type { Paint } from './paint.ts'
-import { at, objectAt, objectsAt, textAt } from './read-json.ts'
+import { at, objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
 
 const signs = { create: '+', update: '~', delete: '-', unchanged: '=' } as const
 
@@ -87,7 +87,7 @@ const asks = (plan: JsonObject, paint: Paint): readonly string[] => [
   }),
   ...objectsAt(objectAt(plan, 'approvals'), 'needed').map((need) => {
     const count = textAt(need, 'required')
-    const who = (Array.isArray(need['roles']) ? need['roles'] : []).map((role) => textAt(role))
+    const who = textsAt(need, 'roles')
     const whom = `${count} approval${count === '1' ? '' : 's'} by ${who.join(' or ')}`
     return `${paint('yellow', `needs ${plain(whom)}:`)} ${plain(textAt(need, 'text'))}\n`
   }),

@@ -56,15 +56,3 @@ export const labelsText = (value: Json | undefined): string =>
     .map(([label, text]) => `${label}=${textAt(text)}`)
     .toSorted()
     .join(',')
-
-/** Equality of JSON values; the order of members does not count, that of items does. */
-export const sameJson = (a: Json | undefined, b: Json | undefined): boolean => {
-  if (isList(a) && isList(b)) {
-    return a.length === b.length && a.every((item, i) => sameJson(item, b[i]))
-  }
-  if (isObject(a) && isObject(b)) {
-    const members = new Set([...Object.keys(a), ...Object.keys(b)])
-    return [...members].every((member) => sameJson(at(a, member), at(b, member)))
-  }
-  return a === b
-}

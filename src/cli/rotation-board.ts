@@ -4,11 +4,11 @@
 import type { JsonObject } from '#domain/json.ts'
 import { plain, relative, span } from './human.ts'
 import type { Size } from './io.ts'
-import { rowsOf } from './live.ts'
+import { rowsOfAll } from './live.ts'
 import { adviceFor } from './next-command.ts'
 import type { Paint } from './paint.ts'
 import { objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
-import { detailOf, stepText, versions } from './rotation-text.ts'
+import { detailOf, ended, stepText, versions } from './rotation-text.ts'
 import type { StreamEvent } from './server-events.ts'
 
 export interface Board {
@@ -23,7 +23,6 @@ interface Stay {
   readonly from: number
 }
 
-const ends = new Set(['completed', 'cancelled', 'rolledBack', 'abandoned'])
 const bad = new Set(['stalled', 'rollingBack', 'rolledBack', 'abandoned', 'cancelled'])
 
 export const makeBoard = (paint: Paint): Board => {
@@ -55,7 +54,7 @@ export const makeBoard = (paint: Paint): Board => {
       const passed = passedLines(path(), now, paint)
       const left = leftLines(rotation, path(), paint)
       const foot = footLines(rotation, now, paint)
-      const hint = ends.has(textAt(rotation, 'phase'))
+      const hint = ended.has(textAt(rotation, 'phase'))
         ? []
         : [paint('dim', 'Ctrl-C leaves it: it goes on at the server')]
       // From all that there is to say down to what matters, for terminals of few rows.
@@ -65,9 +64,7 @@ export const makeBoard = (paint: Paint): Board => {
         [...head, ...passed, ...foot],
         [...head, ...passed.slice(-1), ...foot],
       ]
-      const rows = (lines: readonly string[]): number =>
-        lines.reduce((sum, line) => sum + rowsOf(line, size), 0)
-      return frames.find((lines) => rows(lines) < size.rows) ?? frames.at(-1) ?? []
+      return frames.find((lines) => rowsOfAll(lines, size) < size.rows) ?? frames.at(-1) ?? []
     },
   }
 }
@@ -91,8 +88,8 @@ const passedLines = (path: readonly Stay[], now: Date, paint: Paint): readonly s
   path.map(({ phase, from }, i) => {
     const next = path[i + 1]
     const ms = Math.max(0, (next?.from ?? now.getTime()) - from)
-    const over = next !== undefined || ends.has(phase)
-    const took = ends.has(phase) || Number.isNaN(ms) ? '' : span(ms)
+    const over = next !== undefined || ended.has(phase)
+    const took = ended.has(phase) || Number.isNaN(ms) ? '' : span(ms)
     const colour = bad.has(phase) ? 'red' : over ? 'green' : 'bold'
     return paint(colour, row(bad.has(phase) ? '!' : over ? '✓' : '▸', phase, took))
   })

@@ -5,6 +5,9 @@ import { plain, stamp } from './human.ts'
 import { at, objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
 import { version } from './kinds.ts'
 
+/** Phases that end. One that this command does not know goes on. */
+export const ended = new Set(['completed', 'cancelled', 'rolledBack', 'abandoned'])
+
 /** `rotation/ID  key/payments-db  v3 → v4  overlapping` */
 export const rotationLine = (rotation: JsonObject): string =>
   plain(

@@ -7,7 +7,7 @@ import type { JsonObject } from '#domain/json.ts'
 import { openPhases } from '#domain/rotation-machine.ts'
 import type { Client, Query } from './client.ts'
 import { interrupted, isFailure, usage } from './failure.ts'
-import { stamp } from './human.ts'
+import { plain, stamp } from './human.ts'
 import type { Size } from './io.ts'
 import { kinds } from './kinds.ts'
 import { rowsOf } from './live.ts'
@@ -106,7 +106,7 @@ const lineOf = ({ format, io }: Run, rotation: JsonObject): string => {
   if (format === 'json') return `${JSON.stringify(rotation)}\n`
   if (format === 'name') return `rotation/${textAt(rotation, 'id')}\n`
   const waits = waitingText(rotation)
-  return `${stamp(io.clock.now()).slice(11)}  ${rotationLine(rotation)}${waits === '' ? '' : `  ${waits}`}\n`
+  return `${stamp(io.clock.now()).slice(11)}  ${rotationLine(rotation)}${waits === '' ? '' : `  ${plain(waits)}`}\n`
 }
 
 /** What can be left out on a narrow terminal, first to last. */

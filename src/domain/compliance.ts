@@ -37,8 +37,12 @@ export interface KeyCompliance {
   readonly openRotation: string | null
 }
 
+/** How many keys it is of. */
+export const keysIn = ({ counts }: Pick<GroupCompliance, 'counts'>): number =>
+  verdictNames.reduce((sum, verdict) => sum + counts[verdict], 0)
+
 /** Of all keys, how many are compliant: a whole number, rounded down, so that 100 means all. */
-export const percentOf = ({ counts }: Pick<GroupCompliance, 'counts'>): number => {
-  const all = verdictNames.reduce((sum, verdict) => sum + counts[verdict], 0)
-  return all === 0 ? 100 : Math.floor((counts.compliant * 100) / all)
+export const percentOf = (group: Pick<GroupCompliance, 'counts'>): number => {
+  const all = keysIn(group)
+  return all === 0 ? 100 : Math.floor((group.counts.compliant * 100) / all)
 }

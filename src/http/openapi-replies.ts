@@ -211,9 +211,15 @@ const problemReply = (
   status: number,
   codes: readonly ErrorCode[],
   refer: Surroundings['refer'],
+): Schema => refusal(usualHeaders(route, status, codes), codes, refer)
+
+const refusal = (
+  names: readonly HeaderName[],
+  codes: readonly ErrorCode[],
+  refer: Surroundings['refer'],
 ): Schema => ({
   description: codes.map((code) => `\`${code}\`: ${errors[code].title}`).join('\n\n'),
-  headers: referHeaders(usualHeaders(route, status, codes)),
+  headers: referHeaders(names),
   content: {
     [problemMediaType]: {
       schema: refer(problemSchema),
@@ -242,15 +248,7 @@ export const sharedComponents = (): Schema => ({
 })
 
 /** Of every path, for methods that it does not have: no operation could document it. */
-export const methodRefusal = (refer: Surroundings['refer']): Schema => ({
-  description: `\`request.method\`: ${errors['request.method'].title}`,
-  headers: referHeaders(['X-Request-Id', 'Allow']),
-  content: {
-    [problemMediaType]: {
-      schema: refer(problemSchema),
-      examples: { 'request.method': { $ref: '#/components/examples/request.method' } },
-    },
-  },
-})
+export const methodRefusal = (refer: Surroundings['refer']): Schema =>
+  refusal(['X-Request-Id', 'Allow'], ['request.method'], refer)
 
 const phrases: Readonly<Record<number, string>> = { 200: 'Done', 201: 'Created', 202: 'Accepted' }

@@ -50,7 +50,7 @@ export type Problem = Omit<Static<typeof problemSchema>, 'code'> & { readonly co
 
 export const problemOf = (
   error: RekeyError,
-  at: { readonly instance: string; readonly requestId: string },
+  at: { readonly instance?: string; readonly requestId: string },
 ): Problem => ({
   // First, so that no member of a code's own can pose as one of the standard ones.
   ...error.extra,
@@ -58,7 +58,7 @@ export const problemOf = (
   title: errors[error.code].title,
   status: errors[error.code].status,
   detail: error.message,
-  instance: at.instance,
+  ...(at.instance === undefined ? {} : { instance: at.instance }),
   code: error.code,
   requestId: at.requestId,
   ...(error.places.length === 0 ? {} : { errors: error.places.map((place) => ({ ...place })) }),

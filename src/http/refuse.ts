@@ -66,14 +66,9 @@ export const answerClientError =
     const code = clientErrors[error.code ?? ''] ?? 'request.invalid'
     const { title, status, retry } = errors[code]
     const requestId = nextId()
-    const text = JSON.stringify({
-      type: `/problems/${code}`,
-      title,
-      status,
-      detail: `${title}.`,
-      code,
-      requestId,
-    })
+    // No path was read yet.
+    const problem = problemOf(new RekeyError(code, { detail: `${title}.` }), { requestId })
+    const text = JSON.stringify(problem)
     const lines = [
       `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
       `Content-Type: ${problemMediaType}`,

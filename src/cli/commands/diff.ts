@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { Leave, usage } from '../failure.ts'
 import { show, withOutput } from '../output.ts'
 import { paintFor } from '../paint.ts'
-import { type FileOptions, planFiles, withFiles } from '../plan-files.ts'
+import { allowedBy, type FileOptions, planFiles, withFiles } from '../plan-files.ts'
 import { isChange, itemReference, planText } from '../plan-text.ts'
 import { objectsAt } from '../read-json.ts'
 import type { Run, Shell } from '../shell.ts'
@@ -31,11 +31,7 @@ export const addDiff = (program: Command, shell: Shell): void => {
 const diff = async (run: Run, options: Options): Promise<void> => {
   if (options.file === undefined) throw usage('say which files (-f)')
   // Nothing is done, so nothing needs to be meant: what applying would need is shown.
-  const allow = [
-    'massRotation' as const,
-    'policyDeletion' as const,
-    ...(options.allowOwnerChange ? (['ownerChange'] as const) : []),
-  ]
+  const allow = allowedBy({ ...options, allowMassRotation: true, allowPolicyDeletion: true })
   const { plan } = await planFiles(run, options, { allow, dryRun: true })
   const changes = objectsAt(plan, 'items').filter(isChange)
   await show(run, {

@@ -2,15 +2,15 @@
 // It only asks. With `--accept-restore` an admin says that what a recovery found at the providers is the truth.
 
 import type { Command } from 'commander'
-import type { Json, JsonObject } from '#domain/json.ts'
+import type { JsonObject } from '#domain/json.ts'
 import type { Client } from '../client.ts'
 import { isFailure, Leave, usage } from '../failure.ts'
+import { plain } from '../human.ts'
 import { show, withOutput } from '../output.ts'
 import { at, numberAt, objectAt, objectsAt, textAt } from '../read-json.ts'
 import { segment } from '../segment.ts'
 import type { Run, Shell } from '../shell.ts'
 import { table } from '../table.ts'
-import { resolveTarget } from '../target.ts'
 
 interface Options {
   readonly acceptRestore?: true
@@ -49,7 +49,7 @@ const examine = async (run: Run): Promise<void> => {
   const found: Line[] = []
   for (const [check, ask] of Object.entries(questions)) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other: a sick server is not pressed
-    found.push(...(await answered(check, () => ask(client, run))))
+    found.push(...(await answered(check, () => ask(client))))
   }
   await show(run, {
     json: { items: found.map((line) => ({ ...line })) },
@@ -91,90 +91,79 @@ const line = (check: string, state: State, detail: string, next = ''): Line => (
   next,
 })
 
-const questions: Readonly<Record<string, (client: Client, run: Run) => Promise<readonly Line[]>>> =
-  {
-    server: async (client, run) => {
-      // First with the token: whether it is there at all, and lets us in, is said as everywhere.
-      await client.send({ method: 'GET', path: '/v1/me' })
-      // A server that is not ready says which of its checks failed with a 503, which is no refusal here.
-      const { url } = await resolveTarget(run.io)
-      const reply = await run.io.fetch(new URL('/readyz', url))
-      const body = (await reply.json()) as Json
-      const ready = at(body, 'ready') === true
-      const parts = objectsAt(body, 'checks').map((one) => {
-        const detail = textAt(one, 'detail')
-        const state = at(one, 'ready') !== true ? 'fail' : detail === '' ? 'ok' : 'warn'
-        return line(`server ${textAt(one, 'name')}`, state, detail || 'ready')
-      })
-      return [line('server', ready ? 'ok' : 'fail', ready ? 'ready' : 'not ready'), ...parts]
-    },
-    recovery: async (client) => {
-      const { body } = await client.send({ method: 'GET', path: '/v1/recovery' })
-      if (at(body, 'active') !== true) return [line('recovery', 'ok', 'not in recovery mode')]
-      const counts = objectAt(body, 'keys')
-      const keys = Object.keys(counts).filter((state) => numberAt(counts, state) !== 0)
-      const next = 'rekey doctor --accept-restore --reason …'
-      const all = keys.map((state) => `${numberAt(counts, state)} ${state}`).join(', ')
-      const lines = [
-        line(
-          'recovery',
-          'fail',
-          `${textAt(body, 'recovery', 'detail')}; keys: ${all || 'none'}`,
-          next,
-        ),
-      ]
-      for await (const one of client.list('/v1/recovery/keys')) {
-        const state = textAt(one, 'state')
-        if (state === 'equal') continue
-        const key = textAt(one, 'key')
-        const detail = `${state}: ${textAt(one, 'detail')}`
-        lines.push(line(`recovery key/${key}`, 'warn', detail, `rekey describe key/${key}`))
-      }
-      return lines
-    },
-    rotations: async (client) =>
-      each(
-        client,
-        ['/v1/rotations', { phase: 'stalled' }],
-        'rotations',
-        'none is stalled',
-        (one) => {
-          const id = `rotation/${textAt(one, 'id')}`
-          const why = textAt(one, 'waitingFor', 'text') || 'stalled'
-          return line(id, 'fail', `key/${textAt(one, 'key')}: ${why}`, `rekey describe ${id}`)
-        },
+const questions: Readonly<Record<string, (client: Client) => Promise<readonly Line[]>>> = {
+  server: async (client) => {
+    // A server that is not ready says which of its checks failed with a 503.
+    const { body } = await client.send({ method: 'GET', path: '/readyz', also: 503 })
+    const ready = at(body, 'ready') === true
+    const parts = objectsAt(body, 'checks').map((one) => {
+      const detail = textAt(one, 'detail')
+      const state = at(one, 'ready') !== true ? 'fail' : detail === '' ? 'ok' : 'warn'
+      return line(`server ${textAt(one, 'name')}`, state, detail || 'ready')
+    })
+    return [line('server', ready ? 'ok' : 'fail', ready ? 'ready' : 'not ready'), ...parts]
+  },
+  recovery: async (client) => {
+    const { body } = await client.send({ method: 'GET', path: '/v1/recovery' })
+    if (at(body, 'active') !== true) return [line('recovery', 'ok', 'not in recovery mode')]
+    const counts = objectAt(body, 'keys')
+    const keys = Object.keys(counts).filter((state) => numberAt(counts, state) !== 0)
+    const next = 'rekey doctor --accept-restore --reason …'
+    const all = keys.map((state) => `${numberAt(counts, state)} ${state}`).join(', ')
+    const lines = [
+      line(
+        'recovery',
+        'fail',
+        `${textAt(body, 'recovery', 'detail')}; keys: ${all || 'none'}`,
+        next,
       ),
-    keys: async (client) =>
-      each(client, ['/v1/keys', { overdue: 'true' }], 'keys', 'none is overdue', (one) => {
-        const key = `key/${textAt(one, 'name')}`
-        return line(key, 'warn', 'older than its policy allows', `rekey describe ${key}`)
-      }),
-    sinks: async (client) => {
-      const lines: Line[] = []
-      for await (const sink of client.list('/v1/sinks')) {
-        const name = textAt(sink, 'name')
-        const path = `/v1/sinks/${segment(name)}/deadLetters`
-        const { body } = await client.send({ method: 'GET', path, query: { limit: '1' } })
-        const dead = objectsAt(body, 'items').length > 0
-        lines.push(
-          line(
-            `sink/${name}`,
-            dead ? 'warn' : 'ok',
-            dead ? 'has dead letters' : 'has no dead letters',
-          ),
-        )
-      }
-      return lines
-    },
-    connections: async (client) => {
-      const lines: Line[] = []
-      for await (const one of client.list('/v1/connections')) {
-        const name = textAt(one, 'name')
-        lines.push(...(await answered(`connection/${name}`, () => rightsOf(client, name))))
-      }
-      return lines
-    },
-  }
+    ]
+    for await (const one of client.list('/v1/recovery/keys')) {
+      const state = textAt(one, 'state')
+      if (state === 'equal') continue
+      const key = textAt(one, 'key')
+      const detail = `${state}: ${textAt(one, 'detail')}`
+      lines.push(line(`recovery key/${key}`, 'warn', detail, `rekey describe key/${key}`))
+    }
+    return lines
+  },
+  rotations: async (client) =>
+    each(client, ['/v1/rotations', { phase: 'stalled' }], 'rotations', 'none is stalled', (one) => {
+      const id = `rotation/${textAt(one, 'id')}`
+      const why = textAt(one, 'waitingFor', 'text') || 'stalled'
+      return line(id, 'fail', `key/${textAt(one, 'key')}: ${why}`, `rekey describe ${id}`)
+    }),
+  keys: async (client) =>
+    each(client, ['/v1/keys', { overdue: 'true' }], 'keys', 'none is overdue', (one) => {
+      const key = `key/${textAt(one, 'name')}`
+      return line(key, 'warn', 'older than its policy allows', `rekey describe ${key}`)
+    }),
+  sinks: async (client) => {
+    const lines: Line[] = []
+    for await (const sink of client.list('/v1/sinks')) {
+      const name = textAt(sink, 'name')
+      const path = `/v1/sinks/${segment(name)}/deadLetters`
+      const { body } = await client.send({ method: 'GET', path, query: { limit: '1' } })
+      const dead = objectsAt(body, 'items').length > 0
+      lines.push(
+        line(
+          `sink/${name}`,
+          dead ? 'warn' : 'ok',
+          dead ? 'has dead letters' : 'has no dead letters',
+        ),
+      )
+    }
+    return lines
+  },
+  connections: async (client) => {
+    const lines: Line[] = []
+    for await (const one of client.list('/v1/connections')) {
+      const name = textAt(one, 'name')
+      lines.push(...(await answered(`connection/${name}`, () => rightsOf(client, name))))
+    }
+    return lines
+  },
+}
 
 const each = async (
   client: Client,
@@ -225,7 +214,7 @@ const acceptRestore = async (run: Run, options: Options): Promise<void> => {
       [
         options.dryRun ? 'recovery mode would end' : 'recovery mode has ended',
         `${numberAt(body, 'keys', 'adopted') ?? 0} keys taken over`,
-        ...left.map((one) => `left: key/${textAt(one, 'key')}: ${textAt(one, 'detail')}`),
+        ...left.map((one) => plain(`left: key/${textAt(one, 'key')}: ${textAt(one, 'detail')}`)),
         '',
       ].join('\n'),
   })

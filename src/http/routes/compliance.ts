@@ -7,6 +7,7 @@ import {
   type ComplianceGroup,
   type GroupCompliance,
   type KeyCompliance,
+  keysIn,
   percentOf,
   verdictNames,
 } from '#domain/compliance.ts'
@@ -58,7 +59,7 @@ const keySchema = strict({
 
 const presentGroup = (found: GroupCompliance) => ({
   group: found.group,
-  keys: verdictNames.reduce((sum, verdict) => sum + found.counts[verdict], 0),
+  keys: keysIn(found),
   percent: percentOf(found),
   ...found.counts,
 })

@@ -55,11 +55,13 @@ export const documentRoutes = (others: readonly Route[], about: About): readonly
     }),
   ]
   const all = [...others, ...own]
-  // A few hundred kilobytes that never change: written once.
+  // A few hundred kilobytes that never change: made once.
+  let document: ReturnType<typeof openapiOf> | undefined
+  const made = () => (document ??= openapiOf(all, about))
   let text: string | undefined
-  const openapi = () => (text ??= JSON.stringify(openapiOf(all, about)))
+  const openapi = () => (text ??= JSON.stringify(made()))
   let html: string | undefined
-  const docs = () => (html ??= docsPage(openapiOf(all, about)))
+  const docs = () => (html ??= docsPage(made()))
   return own
 }
 
@@ -68,13 +70,12 @@ interface SchemaFile {
   readonly schema: object
 }
 
-/** `RotationPolicy` is at `/schemas/policy.v1.json`: the last word of the kind, lower-case, names the file. `document` is for
+/** `RotationPolicy` is at `/schemas/policy.v1.json`: the noun of the kind names the file. `document` is for
  *  files that hold several kinds: whichever the `kind` of each says. */
 const schemaFiles: ReadonlyMap<string, SchemaFile> = (() => {
-  const kinds = Object.entries(documentKinds).map(([kind, { schema }]) => {
-    const name = (/[A-Z][a-z]*$/.exec(kind)?.[0] ?? kind).toLowerCase()
-    return [name, { title: kind, schema: recordOf(withoutIds(schema)) }] as const
-  })
+  const kinds = Object.entries(documentKinds).map(
+    ([title, { noun, schema }]) => [noun, { title, schema: recordOf(withoutIds(schema)) }] as const,
+  )
   const every = { anyOf: kinds.map(([, { title, schema }]) => ({ title, ...schema })) }
   return new Map<string, SchemaFile>([...kinds, ['document', { title: 'Document', schema: every }]])
 })()

@@ -1,7 +1,6 @@
 // Bytes in JSON.
 
 import { Type } from 'typebox'
-import { RekeyError } from '#domain/errors.ts'
 import type { Secret } from '#domain/secret.ts'
 
 /** RFC 4648 §4, with padding, and nothing in the bits that the padding leaves over. */
@@ -13,18 +12,6 @@ export const base64Schema = (maxLength: number) =>
     contentEncoding: 'base64',
     description: 'base64 with padding',
   })
-
-/** Strict base64 (RFC 4648 §4, with padding): what Buffer would skip silently is refused. */
-export const fromBase64 = (text: string, pointer: string): Uint8Array => {
-  const bytes = Buffer.from(text, 'base64')
-  if (bytes.toString('base64') !== text) {
-    throw new RekeyError('request.invalid', {
-      detail: 'The input is not base64.',
-      errors: [{ pointer, detail: 'must be base64 with padding' }],
-    })
-  }
-  return new Uint8Array(bytes)
-}
 
 /** Opened here, where it leaves. Text as text, other bytes as base64. */
 export const shownValue = (

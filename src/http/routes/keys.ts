@@ -17,7 +17,7 @@ import type { Tally } from '#usecases/tally.ts'
 import { operateKey, readValue } from '#usecases/use-key.ts'
 import { type Route, route } from '../route.ts'
 import { listOf, momentSchema, nameParams, nullable, strict } from '../schemas.ts'
-import { base64Schema, fromBase64, shownValue } from './encoding.ts'
+import { base64Schema, shownValue } from './encoding.ts'
 import {
   deletedBody,
   deletedSchema,
@@ -463,7 +463,7 @@ const operation = (
     examples: [{ params: { name: exampleKey }, body: { input: 'b3JkZXIgNDcxMQ==' } }],
     errors: [...atProvider, 'request.impossible'],
     handler: async ({ ledger, actor, params: { name }, body }) => {
-      const input = fromBase64(body.input, '/input')
+      const input = new Uint8Array(Buffer.from(body.input, 'base64'))
       const more = body.version === undefined ? {} : { version: body.version }
       const used = await operateKey({ ...deps, ledger })(actor, {
         name,

@@ -211,11 +211,7 @@ export const planRoutes = (deps: PlanRoutesDeps): readonly Route[] => [
     description:
       '`documents` is a list of documents, of files as `{file, text}`, or of both; or the text of a YAML stream. As `application/yaml` the body is the stream, and `owner`, `prune` and `allow` are query parameters. `prune` deletes what the owner has beside the documents. `allow` names what is refused unless it is meant: to make more than 10 keys or more than 20 % of all due at once, to delete a policy that applies to keys, to take a resource over from another owner. Nothing is changed before the plan is applied.',
     access: ['operator'],
-    query: strict({
-      owner: Type.Optional(nameSchema),
-      prune: Type.Optional(Type.Boolean()),
-      allow: Type.Optional(Type.Array(Type.Enum([...allowances]), { uniqueItems: true })),
-    }),
+    query: strict({ ...planFields, owner: Type.Optional(nameSchema) }),
     body: strict({
       ...planFields,
       documents: Type.Union([
