@@ -28,6 +28,16 @@ export interface Metric {
 /** What a label says whose value is in no list. */
 export const otherValue = 'other'
 
+/** What a worker does over and over, each on its own timer. */
+export const workerTimers = [
+  'queue',
+  'sweep',
+  'heartbeat',
+  'sinks',
+  'recovery',
+  'housekeeping',
+] as const
+
 export const sessionOperations = [
   'check',
   'inventory',
@@ -178,7 +188,7 @@ export const metrics = {
     kind: 'counter',
     of: 'process',
     help: 'Runs of the timers of a worker that failed and were tried again.',
-    labels: { where: ['queue', 'sweep', 'heartbeat', 'sinks', 'housekeeping', 'step'] },
+    labels: { where: [...workerTimers, 'step'] },
   },
 
   // ── What the database holds ──

@@ -6,7 +6,7 @@ import { formatDuration } from '#domain/duration.ts'
 import { isRekeyError } from '#domain/errors.ts'
 import type { Key } from '#domain/key.ts'
 import { matchesLabels } from '#domain/names.ts'
-import { type ResolvedPolicy, resolvePolicy } from '#domain/policy.ts'
+import { type ResolvedPolicy, resolveStored } from '#domain/policy.ts'
 import type { Reads } from '#domain/ports.ts'
 import { consumersOfKey } from './consumers-of-key.ts'
 import { getKeyUsage, type KeyUsage, type KeyUsageDeps } from './key-usage.ts'
@@ -52,7 +52,7 @@ export const getBlastRadius =
     const declared = await deps.ledger.read(async (db) => {
       const { key } = usage
       const policy = key.policy === null ? null : await db.policies.get(key.policy)
-      const resolved = policy && resolvePolicy(policy.spec)
+      const resolved = policy && resolveStored(policy)
       return [
         ...(await consumerEdges(db, actor, key, resolved)),
         ...(await connectionEdges(db, actor, key)),

@@ -29,7 +29,7 @@ import {
   tightened,
   warning,
 } from '#domain/plan-effects.ts'
-import { resolvePolicy } from '#domain/policy.ts'
+import { resolveStored } from '#domain/policy.ts'
 import type { PolicySpec } from '#domain/policy-schema.ts'
 import { weakenings } from '#domain/policy-strength.ts'
 import type { HashJson } from '#domain/ports.ts'
@@ -112,7 +112,7 @@ const effectsOfPolicy = (look: Look, { reassigned, newKeys, warnings, demands }:
 
 const specIn = (document: Look['document'] | undefined) =>
   // The document has passed its kind's schema, now or when it was written.
-  document ? resolvePolicy(document['spec'] as unknown as PolicySpec) : null
+  document ? resolveStored({ spec: document['spec'] as unknown as PolicySpec }) : null
 
 const asEffect = (demand: Demand): Effect => ({
   type: 'loosened',

@@ -84,8 +84,9 @@ const passOver = async (
   return ids.length
 }
 
-/** Nothing can be written at all: this is about no key. */
-const isDown = (error: unknown): boolean => error instanceof RekeyError && error.status === 503
+/** Nothing can be written at all, or nothing may begin: this is about no key. */
+const isDown = (error: unknown): boolean =>
+  error instanceof RekeyError && (error.status === 503 || error.code === 'recovery.active')
 
 interface Pass extends Answers {
   readonly held: readonly string[]

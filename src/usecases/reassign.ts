@@ -229,9 +229,11 @@ async function* affectedKeys(
     )
     if (found.length > 0) yield found
   }
-  const ids = [...moved.keys()]
+  // In one order, whatever that of the rows: what is told of them is part of a plan's hash.
+  const ids = [...moved.keys()].toSorted()
   for (let at = 0; at < ids.length; at += batchSize) {
-    yield await db.keys.byIds(ids.slice(at, at + batchSize))
+    const keys = await db.keys.byIds(ids.slice(at, at + batchSize))
+    yield keys.toSorted((a, b) => (a.id < b.id ? -1 : 1))
   }
 }
 

@@ -21,6 +21,7 @@ import {
 import { finishCreation, withdrawKey } from './finish-creation.ts'
 import { asking, asRekeyError } from './provider-failures.ts'
 import { callMs } from './prove-version.ts'
+import { mustWriteProviders } from './recovery-mode.ts'
 import { addressOf, type RegisterKeyDeps } from './registration.ts'
 
 type Deps = RegisterKeyDeps
@@ -131,6 +132,7 @@ const sendAgain = async (deps: Deps, actor: Actor, creation: Creation): Promise<
 const renew = async (deps: Deps, actor: Actor, creation: Creation): Promise<Creation> => {
   const { key, intent, place } = creation
   const { value } = await deps.ledger.commit(actor, async (tx) => {
+    await mustWriteProviders(tx)
     await tx.holdKeys([key.id])
     const renewed = { ...intent, sentNotAfter: notAfter(place, await tx.now()) }
     if (!(await tx.writeIntent.settle(renewed))) throw pending('Another request ended it.')
@@ -147,6 +149,7 @@ const nextAttempt = async (deps: Deps, actor: Actor, creation: Creation): Promis
   const eventId = deps.ids.next()
   const detail = 'absent later than it could arrive'
   const { value } = await deps.ledger.commit(actor, async (tx) => {
+    await mustWriteProviders(tx)
     await tx.holdKeys([key.id])
     const now = await tx.now()
     if (!isPast(intent.sentNotAfter, place, now)) {

@@ -55,7 +55,11 @@ export const makeWatchHighWater = (deps: WatchDeps): HighWaterWatch => {
       row: await db.recovery.installation(),
     }))
     // The mark stays as it is: it is what says so again, if the same backup is restored once more.
-    if (open) return
+    if (open) {
+      // Accepting it writes down where the database is now: what was known before it is asked anew.
+      cluster = null
+      return
+    }
     mark ??= await file.read()
     cluster ??= await whereabouts.cluster()
     const place = { cluster, pepperId: deps.pepperId }

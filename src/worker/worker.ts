@@ -3,6 +3,7 @@
 //
 // A process whose clock is off by more than 30 s from the database's takes no work: its deadlines could not be trusted.
 
+import type { workerTimers } from '#domain/metrics.ts'
 import type { Meter } from '#domain/metrics.ts'
 import type { Clock, Timers } from '#domain/ports.ts'
 import { answerDoorbell, type Doorbell, type QueuePlace } from './doorbell.ts'
@@ -42,7 +43,7 @@ export interface WorkerOptions {
   readonly onError: (where: WorkerTimer, error: unknown) => void
 }
 
-export type WorkerTimer = 'queue' | 'sweep' | 'heartbeat' | 'sinks' | 'recovery' | 'housekeeping'
+export type WorkerTimer = (typeof workerTimers)[number]
 
 export interface RunningWorker {
   /** Why it takes no work now; null when it does. */
