@@ -213,10 +213,11 @@ const accessTable = (operations: readonly Route[]): string => {
       ? []
       : [
           table(
-            ['operation', ...roles],
+            ['operation', ...roles, 'with a scope'],
             named.map((route) => [
               operation(route),
               ...roles.map((role) => (mayEnter(route, role) ? 'yes' : '·')),
+              route.unscoped ? 'never' : 'as far as it reaches',
             ]),
           ),
         ]),

@@ -76,6 +76,12 @@ const enterBy =
         hint: 'An admin makes a token with it: POST /v1/api-keys.',
       })
     }
+    if (route.unscoped && entry.actor.scope !== null) {
+      throw new RekeyError('auth.denied', {
+        detail: 'This belongs to the whole installation, and the token is limited to a scope.',
+        hint: 'Use a token without a scope.',
+      })
+    }
   }
 
 const challenge = {

@@ -97,7 +97,8 @@ const describe = (route: Route): string => {
       : allowed === 'any token'
         ? 'Any valid token.'
         : `Roles: ${roleList(allowed).join(', ')}.`
-  return [route.description, rights].filter((part) => part !== undefined).join('\n\n')
+  const reach = route.unscoped ? 'Not with a scope.' : undefined
+  return [route.description, rights, reach].filter((part) => part !== undefined).join('\n\n')
 }
 
 const bodyContent = (route: Route, schema: unknown): Schema => {

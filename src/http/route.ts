@@ -128,6 +128,8 @@ export interface RouteSpec<
   R extends ReplySchemas,
 > extends Described {
   readonly access: Access
+  /** For what belongs to the whole installation and knows no labels: a token with a scope does not get in. */
+  readonly unscoped?: true
   readonly params?: P
   readonly query?: Q
   readonly body?: B
@@ -168,6 +170,7 @@ export interface ExampleRequest {
 /** A route with its types forgotten: what a list of routes holds. */
 export interface Route extends Described {
   readonly access: Access | 'public'
+  readonly unscoped: boolean
   readonly params: TSchema | null
   readonly query: TSchema | null
   readonly body: TSchema | null
@@ -215,6 +218,7 @@ export const route = <
   return {
     ...described(spec),
     access: spec.access,
+    unscoped: spec.unscoped ?? false,
     params: spec.params ?? null,
     query: spec.query ?? null,
     body: spec.body ?? null,
@@ -312,6 +316,7 @@ const described = (spec: Described) => ({
 
 const reading = (spec: Described) => ({
   ...described(spec),
+  unscoped: false,
   query: null,
   body: null,
   shownBody: null,

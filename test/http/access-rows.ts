@@ -47,6 +47,8 @@ const labelled = ({ team }: Side) => ({ team })
 const reason = { reason: 'a test of access' }
 const at = (url: (side: Side) => string) => (side: Side) => ({ url: url(side) })
 const about = (path: string, body: unknown = {}) => ({ url: `${path}?dryRun=all`, body })
+/** What belongs to the whole installation: no token with a scope gets in. */
+const unscoped = { inside: 403 } as const
 const input = Buffer.from('x').toString('base64')
 
 const operates = (path: string): Row => ({
@@ -304,37 +306,42 @@ export const rows: Readonly<Record<string, Row>> = {
     outside: 404,
   },
 
-  listSinks: { who: [], call: at(() => '/v1/sinks'), ok: 200 },
-  getSink: { who: [], call: at(({ sink }) => `/v1/sinks/${sink}`), ok: 200 },
+  listSinks: { who: [], call: at(() => '/v1/sinks'), ok: 200, ...unscoped },
+  getSink: { who: [], call: at(({ sink }) => `/v1/sinks/${sink}`), ok: 200, ...unscoped },
   putSink: {
     who: [],
     method: 'PUT',
     call: ({ sink }) =>
       about(`/v1/sinks/${sink}`, { type: 'webhook', url: 'https://sink.example.com/x' }),
     ok: 200,
+    ...unscoped,
   },
   deleteSink: {
     who: [],
     method: 'DELETE',
     call: ({ sink }) => about(`/v1/sinks/${sink}`),
     ok: 200,
+    ...unscoped,
   },
   testSink: {
     who: [],
     method: 'POST',
     call: ({ sink }) => about(`/v1/sinks/${sink}/tests`),
     ok: 200,
+    ...unscoped,
   },
   listDeadLetters: {
     who: [],
     call: at(({ sink }) => `/v1/sinks/${sink}/deadLetters`),
     ok: 200,
+    ...unscoped,
   },
   replayDeadLetters: {
     who: [],
     method: 'POST',
     call: ({ sink }) => about(`/v1/sinks/${sink}/deadLetters`, {}),
     ok: 200,
+    ...unscoped,
   },
 
   getFreeze: { who: readers, call: at(() => '/v1/freeze'), ok: 200 },
@@ -363,8 +370,7 @@ export const rows: Readonly<Record<string, Row>> = {
     method: 'PUT',
     call: () => about('/v1/floors', { items: [] }),
     ok: 200,
-    // Floors hold for the whole installation.
-    inside: 403,
+    ...unscoped,
   },
 
   listSchedule: { who: readers, call: at(() => '/v1/schedule'), ok: 200, list: true },

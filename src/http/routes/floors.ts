@@ -93,6 +93,7 @@ export const floorRoutes = (): readonly Route[] => [
     description:
       'Each names labels, and policy fields as bounds. Rotations that are planned from now on obey them, whatever their policy says; `status.overruled` lists the policies that say less. Writing such a policy, or bringing a key under one, is refused from now on.',
     access: ['admin'],
+    unscoped: true,
     body: strict({ items, ...ignored }),
     replies: { 200: floorsSchema },
     examples: [

@@ -132,6 +132,7 @@ export const recoveryRoutes = (deps: RecoveryRoutesDeps): readonly Route[] => [
     description:
       'Needs an admin. Keys that are `adopt` take over what their providers serve; rotations that the recovery stalled go on where their key is what the database says; what cannot be taken over is named in `left`.',
     access: ['admin'],
+    unscoped: true,
     body: strict({
       reason: Type.String({ minLength: 1, maxLength: 500, pattern: freeTextPattern }),
       unreachable: Type.Optional(Type.Boolean()),

@@ -52,6 +52,7 @@ export const sinkDeliveryRoutes = (deps: SinkDeliveryDeps): readonly Route[] => 
     summary: 'Send a test event',
     description: 'Sends a real, signed event of type `rekey.test` once and reports the answer.',
     access: ['admin'],
+    unscoped: true,
     params: nameParams,
     replies: { 200: testSchema },
     errors: ['resource.notFound', 'request.impossible'],
@@ -67,6 +68,7 @@ export const sinkDeliveryRoutes = (deps: SinkDeliveryDeps): readonly Route[] => 
     tag: 'sinks',
     summary: 'List what a sink was not told',
     access: ['admin'],
+    unscoped: true,
     params: nameParams,
     list: true,
     replies: { 200: listOf(deadLetterSchema) },
@@ -83,6 +85,7 @@ export const sinkDeliveryRoutes = (deps: SinkDeliveryDeps): readonly Route[] => 
     tag: 'sinks',
     summary: 'Send dead letters again',
     access: ['admin'],
+    unscoped: true,
     params: nameParams,
     body: replaySchema,
     replies: {

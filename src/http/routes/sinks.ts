@@ -54,6 +54,7 @@ export const sinkRoutes = (deps: SinkRoutesDeps): readonly Route[] => [
     tag: 'sinks',
     summary: 'List sinks',
     access: ['admin'],
+    unscoped: true,
     list: true,
     replies: { 200: listOf(sinkSchema) },
     handler: async ({ ledger, page, pageReply }) => ({
@@ -68,6 +69,7 @@ export const sinkRoutes = (deps: SinkRoutesDeps): readonly Route[] => [
     tag: 'sinks',
     summary: 'One sink',
     access: ['admin'],
+    unscoped: true,
     params: nameParams,
     replies: { 200: sinkSchema },
     handler: async ({ ledger, params: { name } }) => {
@@ -85,6 +87,7 @@ export const sinkRoutes = (deps: SinkRoutesDeps): readonly Route[] => [
     description:
       'The secret is sealed on arrival and never returned; left out, the stored one stays as long as the url does.',
     access: ['admin'],
+    unscoped: true,
     params: nameParams,
     body: putBody(sinkFields),
     replies: { 200: sinkSchema, 201: sinkSchema },
@@ -122,6 +125,7 @@ export const sinkRoutes = (deps: SinkRoutesDeps): readonly Route[] => [
     tag: 'sinks',
     summary: 'Delete a sink',
     access: ['admin'],
+    unscoped: true,
     params: nameParams,
     replies: { 200: deletedSchema },
     handler: async ({ ledger, actor, params: { name }, precondition }) => {
