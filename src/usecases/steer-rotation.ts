@@ -137,9 +137,11 @@ const acknowledgeable = async (
   if (!rotation || !key || !(bound || inScope(actor, key))) throw notFound('rotation', id)
   if (!bound && !hasRole(actor, 'operator'))
     throw new RekeyError('auth.denied', { detail: 'the role operator is missing' })
-  if (!(await tx.consumers.get(consumer))) throw notFound('consumer', consumer)
-  const known = rotation.plan.consumers.includes(consumer) || key.consumers.includes(consumer)
-  if (bound && !known) throw notFound('rotation', id)
+  // Whom the plan froze it waits for, whatever became of the record: removing a consumer must neither shorten the list nor
+  // leave a gate that nobody can open.
+  const frozen = rotation.plan.consumers.includes(consumer)
+  if (!frozen && !(await tx.consumers.get(consumer))) throw notFound('consumer', consumer)
+  if (bound && !frozen && !key.consumers.includes(consumer)) throw notFound('rotation', id)
   if (!isOpen(rotation.phase)) throw wrongPhase(rotation, 'acknowledged')
   return rotation
 }
