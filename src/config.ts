@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { Secret } from '#domain/secret.ts'
 import { suggest } from '#domain/suggest.ts'
+import { allowFault } from '#runtime/egress.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -156,6 +157,12 @@ export const loadConfig = (env: Env = process.env): Config => {
       .map((item) => item.trim())
       .filter((item) => item !== '')
 
+  const egressAllow = list('REKEY_EGRESS_ALLOW')
+  for (const entry of egressAllow) {
+    const fault = allowFault(entry)
+    if (fault !== null) problems.push(`REKEY_EGRESS_ALLOW: "${entry}" ${fault}`)
+  }
+
   const dataDir = resolve(read('REKEY_DATA_DIR') ?? '.rekey')
   const level = read('REKEY_LOG_LEVEL') ?? 'info'
   const logLevel = logLevels.find((known) => known === level)
@@ -182,7 +189,7 @@ export const loadConfig = (env: Env = process.env): Config => {
     defaultCredentials: flag('REKEY_DEFAULT_CREDENTIALS', false),
     publishDir: read('REKEY_PUBLISH_DIR'),
     pkcs11Modules: list('REKEY_PKCS11_MODULES'),
-    egressAllow: list('REKEY_EGRESS_ALLOW'),
+    egressAllow,
     tls: cert !== null && key !== null ? { cert, key } : null,
     trustedProxy: read('REKEY_TRUSTED_PROXY'),
     rateLimit: integer('REKEY_RATE_LIMIT', 600, 1, 1_000_000),

@@ -209,6 +209,22 @@ const expandV6 = (address: string): readonly number[] => {
   return [...left, ...middle, ...right].map((group) => Number.parseInt(group, 16))
 }
 
+/** Why an entry of REKEY_EGRESS_ALLOW means nothing, or null. A typing error must not open less, or more, than was meant. */
+export const allowFault = (entry: string): string | null => {
+  const [net = '', prefix, ...more] = entry.split('/')
+  const family = isIP(net)
+  if (family === 0) {
+    return /^(?:\*\.)?[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/i.test(entry) && !/^[0-9.]+$/.test(entry)
+      ? null
+      : 'is neither an address, a network, a host name nor *.suffix'
+  }
+  if (more.length > 0 || net.includes('%')) return 'is no network'
+  if (prefix === undefined) return null
+  return /^(?:0|[1-9][0-9]{0,2})$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128)
+    ? null
+    : 'has no such prefix'
+}
+
 const parseAllow = (
   entries: readonly string[],
 ): ((hostname: string, address: string) => boolean) => {
