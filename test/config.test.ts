@@ -68,3 +68,23 @@ test('a command is not kept from running by variables that others are meant by',
   ).toEqual({ inherited: null, tracing: null })
   expect(loadCommandTracing({ TRACEPARENT: 'x' }).inherited).toBe('x')
 })
+
+test('an entry of REKEY_EGRESS_ALLOW that means nothing stops the start, and says which', () => {
+  const allowed =
+    '10.0.0.0/8, fd00::/8, ::1, 127.0.0.1, sink.example.com, *.corp.example, localhost'
+  expect(loadConfig({ REKEY_EGRESS_ALLOW: allowed }).egressAllow).toHaveLength(7)
+  const faults = {
+    '10.0.0.0/33': 'has no such prefix',
+    'fd00::/129': 'has no such prefix',
+    '10.0.0.0/8/8': 'is no network',
+    '10.0.0.0/': 'has no such prefix',
+    '10.0.0': 'is neither an address, a network, a host name nor *.suffix',
+    '*': 'is neither an address, a network, a host name nor *.suffix',
+    'https://sink.example.com': 'is neither an address, a network, a host name nor *.suffix',
+    'sink.*.example': 'is neither an address, a network, a host name nor *.suffix',
+  }
+  for (const [entry, fault] of Object.entries(faults))
+    expect(problemsOf({ REKEY_EGRESS_ALLOW: `10.0.0.1,${entry}` })).toEqual([
+      `REKEY_EGRESS_ALLOW: "${entry}" ${fault}`,
+    ])
+})

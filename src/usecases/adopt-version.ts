@@ -7,17 +7,18 @@
 // The provider is only read; version and rotation are written in one transaction: a crash leaves both or none.
 
 import type { Actor } from '#domain/actor.ts'
+import type { Connection } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Receipt } from '#domain/audit.ts'
 import type { Key, Version } from '#domain/key.ts'
-import type { Clock, LedgerEvent, Sessions, Tx } from '#domain/ports.ts'
+import type { Clock, LedgerEvent, Reads, Sessions, Tx } from '#domain/ports.ts'
 import type { KeyType, Material, ProviderVersion, Session } from '#domain/provider.ts'
 import { mustBeMade } from './creation.ts'
 import { openRotation } from './plan-rotation.ts'
 import { asking } from './provider-failures.ts'
 import { callMs, fingerprintOf, readable } from './prove-version.ts'
 import { addressOf } from './registration.ts'
-import { holdSeen, mustSee } from './rights.ts'
+import { holdSeen, mustBeGranted, mustSee } from './rights.ts'
 import { carrier } from './rotation-scene.ts'
 import { makeStartRetirement, type StartDeps } from './start-rotation.ts'
 import { carriersIn } from './version-changes.ts'
@@ -45,11 +46,10 @@ export const adoptVersion =
       await mustBeMade(db, found)
       return {
         key: found,
-        connection: await db.connections.get(found.connection),
+        connection: await grantedTo(db, actor, found),
         primary: await db.versions.primary(found.id),
       }
     })
-    if (!connection) throw new RangeError(`the key ${key.id} has lost its connection`)
     mustKeepOldOnes(deps.types.get(key.type), key.type)
     const session = await asking(() => deps.sessions.open(connection))
     const seen = await look(deps.clock, session, { key, primary, providerVersion })
@@ -57,6 +57,7 @@ export const adoptVersion =
     const { value, receipts } = await deps.ledger.commit(actor, async (tx) => {
       const held = await holdSeen(tx, actor, name)
       if (held.id !== key.id) throw inUse('The key was registered anew at this moment.')
+      await grantedTo(tx, actor, held)
       if (await tx.rotations.openOf(key.id)) {
         throw new RekeyError('rotation.inProgress', {
           hint: 'Adopt the version when the rotation has ended.',
@@ -72,6 +73,14 @@ export const adoptVersion =
     })
     return { ...value, receipts }
   }
+
+/** A grant that was taken back since the key was registered lets nobody bring more under management. */
+const grantedTo = async (db: Reads, actor: Actor, key: Key): Promise<Connection> => {
+  const connection = await db.connections.get(key.connection)
+  if (!connection) throw new RangeError(`the key ${key.id} has lost its connection`)
+  mustBeGranted(actor, connection, key.labels, key.objectId, '/providerVersion')
+  return connection
+}
 
 const mustKeepOldOnes = (type: KeyType | undefined, name: string): void => {
   const why =

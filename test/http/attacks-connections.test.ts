@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { makeByHand } from '../support/by-hand.ts'
 import { openApi, type Answer, type Api } from '../support/http.ts'
 
 const planted = 'hvs.PLANTED-SECRET'
@@ -163,13 +164,17 @@ describe('a credential by its name', () => {
     ['that is a link', { from: 'file', path: 'link' }, '/credential/path'],
     ['that lies behind a link', { from: 'file', path: 'sub/linked/secret' }, '/credential/path'],
     ['that is a directory', { from: 'file', path: 'sub' }, '/credential/path'],
-    ['with a zero byte', { from: 'file', path: 'token\u0000.txt' }, '/credential/path'],
     ['of the host itself', { from: 'default' }, '/credential/from'],
     ['of a key that does not allow it', { from: 'key', key: 'nobodys' }, '/credential/key'],
   ])('%s is refused', async (_what, credential, pointer) => {
     const answer = await put('named', vault(credential, 'https://attacker.example.com'))
     expect([answer.status, answer.json.errors?.[0]?.pointer]).toEqual([422, pointer])
     expect((await api.call('GET', '/v1/connections/named')).status).toBe(404)
+  })
+
+  test('with a zero byte is no name', async () => {
+    const answer = await put('named', vault({ from: 'file', path: 'token\u0000.txt' }))
+    expect(told(answer)).toEqual([400, 'request.invalid', '/credential/path'])
   })
 
   test('of a key needs usableBy on that key; taking it back ends it', async () => {
@@ -247,18 +252,19 @@ describe('the external id', () => {
 })
 
 describe('a grant', () => {
+  let shared: Awaited<ReturnType<typeof listening>>
   beforeAll(async () => {
-    await put('shared', {
-      ...vault({ from: 'none' }),
-      grants: [
-        { matchLabels: { team: 'a' }, refs: ['vault:https://vault.example.com/secret/team-a/*'] },
-      ],
-    })
+    shared = await listening(() => ({ status: 403 }))
+    const refs = [`vault.kv2.secret:${new URL(shared.url).host}/secret/team-a/*`]
+    const grants = [{ matchLabels: { team: 'a' }, refs }]
+    const credential = { from: 'value', value: planted }
+    const made = await put('shared', { ...vault(credential, shared.url), grants })
+    expect(made.status).toBe(201)
   })
   const key = (ref: object, more: object = {}) => ({
     name: 'grabbed',
     connection: 'shared',
-    type: 'vault.kv2',
+    type: 'vault.kv2.secret',
     ref,
     purpose: 'p',
     owner: 'o',
@@ -291,6 +297,27 @@ describe('a grant', () => {
         '/ref',
       ])
     }
+    expect(shared.hits).toEqual([])
+  })
+
+  test('lets an operator as far as the provider with what it covers', async () => {
+    const ref = { mount: 'secret', path: 'team-a/db', field: 'p' }
+    expect(told(await register(key(ref)))[1]).not.toBe('connection.notGranted')
+    expect(shared.hits.length).toBeGreaterThan(0)
+  })
+
+  test('that was taken back keeps an operator from adopting more of the object', async () => {
+    await api.house.connection('lent', { grants: [{ matchLabels: { team: 'a' }, refs: ['*'] }] })
+    const { value } = await api.house.register('lent', {
+      connection: 'lent',
+      labels: { team: 'a' },
+    })
+    const providerVersion = await makeByHand(api.house.vault, value.id, 'old')
+    await replace('lent', { provider: 'local' })
+    const adopt = (token: string) =>
+      api.call('POST', '/v1/keys/lent/versions', { token, body: { providerVersion } })
+    expect(told(await adopt(operator))).toEqual([403, 'connection.notGranted', '/providerVersion'])
+    expect((await adopt(api.adminToken)).status).toBe(201)
   })
 
   test.each([
@@ -314,7 +341,7 @@ describe('a grant', () => {
       {
         name: 'out',
         connection: 'shared',
-        type: 'vault.kv2',
+        type: 'vault.kv2.secret',
         ref: { mount: 'secret', path: 'team-a/db', field: 'password' },
       },
     ],
@@ -344,7 +371,7 @@ describe('a grant', () => {
               {
                 name: 'out',
                 connection: 'shared',
-                type: 'vault.kv2',
+                type: 'vault.kv2.secret',
                 ref: { mount: 'secret', path: 'team-b/db', field: 'password' },
               },
             ],

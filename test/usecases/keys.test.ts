@@ -252,7 +252,7 @@ describe('adopting a version', () => {
   test('a foreign version becomes an old one, and a rotation that only retires it is open', async () => {
     const { value: key } = await house.register('adopting')
     const made = await makeByHand(house.vault, key.id, 'old')
-    const adopted = await house.adopt('adopting', made, operator)
+    const adopted = await house.adopt('adopting', made)
     expect(adopted.version).toMatchObject({ version: 2, state: 'active', primary: false })
     const rotation = await house.ledger.read((db) => db.rotations.get(adopted.rotationId))
     expect(rotation).toMatchObject({ phase: 'planned', fromVersion: 2, plan: { retireOnly: true } })

@@ -381,6 +381,7 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
     errors: [
       ...atProvider,
       'resource.exists',
+      'connection.notGranted',
       'key.busy',
       'key.versionInUse',
       'rotation.inProgress',
