@@ -242,6 +242,16 @@ export const openEngine = async (options: EngineOptions = {}) => {
         }
       })
     },
+    async thaw(): Promise<void> {
+      await ledger.commit(admin, async (tx) => {
+        await tx.writeFreeze.delete(1)
+        const target = { id: 'freeze', name: 'freeze' }
+        return {
+          value: null,
+          audit: [{ action: 'freeze.deleted', target, outcome: 'succeeded' }],
+        }
+      })
+    },
     async rotate(key: string): Promise<string> {
       return (await start(admin, { key, reason: 'a test' })).value.id
     },

@@ -6,6 +6,7 @@ import { ProviderError } from '#domain/provider.ts'
 import { admin, type Engine, openEngine } from '#test/support/engine.ts'
 import { forever, makeStandIns } from '#test/support/faults.ts'
 import { makeShelf, type ShelfType } from '#test/support/shelf.ts'
+import { answerWith, startWebhookReceiver } from '#test/support/webhook-receiver.ts'
 
 const delayMs = 10 * 60_000
 const shelf = makeShelf({ consistency: { delayMs, confirmations: 3 } })
@@ -123,6 +124,39 @@ test('an effect is absent when it was looked for as often as the type asks, with
   expect(await engine.waitsFor(id)).toMatchObject({ gate: 'probe' })
   expect((await engine.until(id, 'end', 3 * 3_600_000, 30_000)).phase).toBe('completed')
   expect([before, sent]).toEqual([3, 2])
+})
+
+describe('an application that is asked by a webhook', () => {
+  const asked = async (name: string, statuses: readonly number[]) => {
+    const receiver = await startWebhookReceiver()
+    try {
+      receiver.answer((response, request) =>
+        answerWith(statuses[receiver.received.length - 1] ?? 204)(response, request),
+      )
+      await engine.key(name, { labels: { set: name } })
+      await engine.policy(name, {
+        selector: { matchLabels: { set: name } },
+        verify: [{ type: 'webhook', url: receiver.url }],
+        retry: { attempts: 3, initial: '1s', max: '1s' },
+      })
+      const { phase } = await engine.until(await engine.rotate(name), 'end')
+      return [phase, receiver.received.length]
+    } finally {
+      await receiver.close()
+    }
+  }
+
+  test('and is not ready yet is asked again', async () => {
+    expect(await asked('not-ready', [503, 429])).toEqual(['completed', 3])
+  })
+
+  test('and says no ends the rotation at once', async () => {
+    expect(await asked('says-no', [400])).toEqual(['rolledBack', 1])
+  })
+
+  test('and is never ready ends it after the tries of the policy', async () => {
+    expect(await asked('never-ready', [503, 503, 503, 503])).toEqual(['rolledBack', 3])
+  })
 })
 
 describe('before a rotation is completed', () => {
