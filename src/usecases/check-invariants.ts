@@ -1,0 +1,232 @@
+// Looks whether what must be so of a key is so (domain/invariants.ts), in our records and, where sessions are given, at its
+// provider. It only reads, and never opens a door: material is unsealed to see that it can be, and forgotten.
+//
+// The engine goes on meanwhile. Records are therefore read twice, before and after the provider was asked; a key that moved
+// between them is looked at again, and told as `busy` when it never holds still.
+
+import type { Connection } from '#domain/connection.ts'
+import {
+  breachesOf,
+  type Breach,
+  type KeyFacts,
+  type RotationFacts,
+  type Witness,
+} from '#domain/invariants.ts'
+import type { Key, Version } from '#domain/key.ts'
+import type {
+  Clock,
+  Keyring,
+  Page,
+  Reads,
+  Sessions,
+  StoredEvent,
+  Ledger,
+  Timers,
+} from '#domain/ports.ts'
+import { type KeyType, ProviderError } from '#domain/provider.ts'
+import { isOpen, openPhases } from '#domain/rotation-machine.ts'
+import type { Rotation } from '#domain/rotation.ts'
+import { callMs } from './prove-version.ts'
+import { addressOf } from './registration.ts'
+import { carriersIn } from './version-changes.ts'
+
+export interface CheckInvariantsDeps {
+  readonly ledger: Pick<Ledger, 'read'>
+  readonly timers: Pick<Timers, 'now'>
+  readonly keyring: Pick<Keyring, 'fingerprint'>
+  readonly types: ReadonlyMap<string, KeyType>
+  readonly clock: Clock
+  /** Without them only the records are looked at. */
+  readonly sessions?: Pick<Sessions, 'open'>
+}
+
+export interface KeyCheck {
+  readonly key: string
+  readonly breaches: readonly Breach[]
+  /** Why nothing, or not everything, could be said of it. */
+  readonly unknown: string | null
+}
+
+/** Rotations of a key that are looked at, the newest ones. */
+const lastRotations = 20
+const mostEvents = 5_000
+const looks = 4
+const betweenLooksMs = 250
+
+/** One page of the keys of an installation, by id. */
+export const makeCheckInvariants =
+  (deps: CheckInvariantsDeps) =>
+  async (
+    page: Page,
+  ): Promise<{ readonly items: readonly KeyCheck[]; readonly next: string | null }> => {
+    const { items, next } = await deps.ledger.read((db) => db.keys.batch({}, page))
+    const checks: KeyCheck[] = []
+    for (const key of items) {
+      // oxlint-disable-next-line no-await-in-loop -- a provider's rate limit is not ours to spend
+      checks.push(await checkKey(deps, key))
+    }
+    return { items: checks, next }
+  }
+
+export const checkKey = async (deps: CheckInvariantsDeps, key: Key): Promise<KeyCheck> => {
+  const { facts, unknown } = await lookAtKey(deps, key)
+  return { key: key.name, breaches: facts ? breachesOf(facts) : [], unknown }
+}
+
+/** All that the check goes by; null where there was none that holds together. */
+export const lookAtKey = async (
+  deps: CheckInvariantsDeps,
+  key: Key,
+): Promise<{ readonly facts: KeyFacts | null; readonly unknown: string | null }> => {
+  const type = deps.types.get(key.type)
+  if (!type) return { facts: null, unknown: `there is no type ${key.type} any more` }
+  for (let look = 0; look < looks; look++) {
+    // oxlint-disable-next-line no-await-in-loop -- one look after the other
+    const before = await recordsOf(deps, key)
+    // oxlint-disable-next-line no-await-in-loop -- see above
+    const { witness, unknown } = await ask(deps, key, before)
+    // oxlint-disable-next-line no-await-in-loop -- see above
+    const after = await recordsOf(deps, key)
+    if (still(before) === still(after))
+      return { facts: { key, traits: type.traits, ...after, provider: witness }, unknown }
+    // oxlint-disable-next-line no-await-in-loop -- see above
+    await deps.clock.pause(betweenLooksMs)
+  }
+  return { facts: null, unknown: 'busy: it changed at every look' }
+}
+
+type Records = Omit<KeyFacts, 'key' | 'traits' | 'provider'> & {
+  readonly connection: Connection | null
+}
+
+/** What two looks must agree on: time goes on, and leases are renewed, without anything having happened. */
+const still = ({ versions, rotations, connection }: Records): string =>
+  JSON.stringify([versions, connection, rotations.map(({ timer: _timer, ...rest }) => rest)])
+
+const recordsOf = async (deps: CheckInvariantsDeps, key: Key): Promise<Records> => {
+  const now = await deps.timers.now()
+  return deps.ledger.read(async (db) => {
+    const versions = await db.versions.of(key.id)
+    const { items } = await db.rotations.list(
+      { keyId: key.id },
+      { limit: lastRotations, after: null },
+    )
+    const rotations: RotationFacts[] = []
+    for (const rotation of items) {
+      // oxlint-disable-next-line no-await-in-loop -- one connection
+      rotations.push(await factsOf(db, rotation))
+    }
+    return {
+      now,
+      connection: await db.connections.get(key.connection),
+      versions,
+      rotations,
+      sealed: await sealedOf(db, deps.keyring, versions),
+      group: await groupOf(db, items),
+    }
+  })
+}
+
+const factsOf = async (db: Reads, rotation: Rotation): Promise<RotationFacts> => ({
+  rotation,
+  timer: await db.timers.get(rotation.id),
+  intents: await db.intents.of(rotation.id),
+  approvals: await db.approvals.of(rotation.id),
+  acknowledgements:
+    rotation.toVersion === null
+      ? []
+      : await db.acknowledgements.of(rotation.keyId, rotation.toVersion),
+  events: await eventsOf(db, rotation.id),
+})
+
+const eventsOf = async (db: Reads, rotationId: string): Promise<readonly StoredEvent[]> => {
+  const events: StoredEvent[] = []
+  for (let last: string | null = null; events.length < mostEvents;) {
+    // oxlint-disable-next-line no-await-in-loop -- page after page
+    const more: readonly StoredEvent[] = await db.audit.after(rotationId, last, 1_000)
+    events.push(...more)
+    last = more.at(-1)?.body.id ?? null
+    if (more.length < 1_000) break
+  }
+  return events
+}
+
+const sealedOf = async (
+  db: Reads,
+  keyring: Pick<Keyring, 'fingerprint'>,
+  versions: readonly Version[],
+): Promise<KeyFacts['sealed']> => {
+  const found = new Map<number, 'opens' | 'gone' | 'shut' | 'another value'>()
+  for (const { version, sealedId, fingerprint } of versions) {
+    if (sealedId === null) continue
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- one connection
+      const material = await db.sealed.open(sealedId)
+      const same =
+        material && fingerprint && Buffer.compare(keyring.fingerprint(material), fingerprint) === 0
+      found.set(
+        version,
+        material === null ? 'gone' : same || !fingerprint ? 'opens' : 'another value',
+      )
+    } catch {
+      // Sealed with a key that this installation no longer has, or changed since.
+      found.set(version, 'shut')
+    }
+  }
+  return found
+}
+
+/** Only where more are under way than the open rotation's own plan allows are the others asked what theirs allow. */
+const groupOf = async (db: Reads, rotations: readonly Rotation[]): Promise<KeyFacts['group']> => {
+  const open = rotations.find(({ phase }) => isOpen(phase))
+  if (!open) return null
+  const { id, max } = open.plan.group
+  const { running } = await db.rotations.group(id)
+  if (running <= max || open.policy === null) return { running, max }
+  const phase = openPhases.filter((one) => one !== 'planned' && one !== 'awaitingApproval')
+  const { items } = await db.rotations.list(
+    { policy: open.policy, phase },
+    { limit: 200, after: null },
+  )
+  const others = items.filter(({ plan }) => plan.group.id === id).map(({ plan }) => plan.group.max)
+  return { running, max: Math.max(max, ...others) }
+}
+
+const ask = async (
+  { sessions, clock }: CheckInvariantsDeps,
+  key: Key,
+  { connection, versions }: Records,
+): Promise<{ readonly witness: Witness | null; readonly unknown: string | null }> => {
+  if (!sessions) return { witness: null, unknown: null }
+  if (!connection) return { witness: null, unknown: 'its connection does not exist' }
+  const call = () => ({ signal: clock.deadline(callMs) })
+  const object = addressOf(key)
+  try {
+    const session = await sessions.open(connection)
+    const described = await session.describe(object, call())
+    const current = described.versions.find((version) => version.current)
+    const primary = versions.find((version) => version.primary)
+    const carrier = primary?.providerVersions.at(-1)
+    const beside =
+      current && carrier !== undefined && !primary?.providerVersions.includes(current.id)
+    const carriers = beside ? await besides(() => session.prepare(object, carrier, call())) : []
+    return { witness: { versions: described.versions, carriers }, unknown: null }
+  } catch (error) {
+    if (error instanceof ProviderError && error.kind === 'notFound')
+      return { witness: { versions: [], carriers: [] }, unknown: null }
+    const why = error instanceof Error ? error.message : 'it failed'
+    return { witness: null, unknown: `the provider could not be asked: ${why}` }
+  }
+}
+
+/** `prepare` refuses where another value stands in the primary's place. */
+const besides = async (
+  prepare: () => Promise<{ readonly preImage: Parameters<typeof carriersIn>[0] }>,
+): Promise<readonly string[]> => {
+  try {
+    return carriersIn((await prepare()).preImage)
+  } catch (error) {
+    if (error instanceof ProviderError && !error.retryable) return []
+    throw error
+  }
+}
