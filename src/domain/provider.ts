@@ -25,7 +25,7 @@ export interface TypeTraits {
   readonly exactlyOnce: 'token' | 'cas' | 'chosenId' | 'probe'
   readonly attribution: 'exact' | 'goalMet'
   readonly usage: { readonly source: string; readonly lagMs: number } | null
-  /** How long after its deadline a request may still take effect. */
+  /** How long after its deadline a request may still take effect, unless the connection's settings say (`lateEffectIn`). */
   readonly lateEffectMs: number
   /** A new version is proven by `confirmations` uses in a row, spread over `delayMs`. */
   readonly consistency: { readonly delayMs: number; readonly confirmations: number }
@@ -63,11 +63,19 @@ export interface KeyType {
     readonly ref: JsonObject
     readonly keyName: string
   }) => string
+  /** `traits.lateEffectMs` of a connection with these settings, where they decide it. */
+  readonly lateEffectIn?: (settings: JsonObject) => number
   /** The least rights for each thing that Rekey does with this type, as the provider's own policy document. */
   readonly leastPrivilege: (ref: JsonObject) => Readonly<Record<string, Json>>
   /** Makes new material from `generate` parameters; there iff `traits.material` is `ours`. `random(n)` gives n random bytes. */
   readonly generate?: (params: JsonObject, random: (bytes: number) => Uint8Array) => Material
 }
+
+/** How long after its deadline a request to an object of the type, over a connection with these settings, may have its effect. */
+export const lateEffectOf = (
+  type: KeyType,
+  { settings }: { readonly settings: JsonObject },
+): number => type.lateEffectIn?.(settings) ?? type.traits.lateEffectMs
 
 export interface Provider {
   readonly id: string

@@ -6,7 +6,7 @@ import { RekeyError } from '#domain/errors.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Key } from '#domain/key.ts'
 import type { LedgerEvent, Reads, Tx } from '#domain/ports.ts'
-import type { Minted, Session } from '#domain/provider.ts'
+import { lateEffectOf, type Minted, type Session } from '#domain/provider.ts'
 import type { Intent } from '#domain/rotation.ts'
 import { asking } from './provider-failures.ts'
 import { callMs } from './prove-version.ts'
@@ -50,7 +50,7 @@ export const intentOf = (
 
 /** Of a request whose deadline began before `now`, on the database's clock. */
 export const notAfter = (place: Place, now: Date): Date =>
-  new Date(now.getTime() + callMs + place.type.traits.lateEffectMs)
+  new Date(now.getTime() + callMs + lateEffectOf(place.type, place.connection))
 
 /** Whether requests that end at `sentNotAfter` are over, and a look would have found what they did. */
 export const isPast = (sentNotAfter: Date, { type }: Place, now: Date): boolean =>

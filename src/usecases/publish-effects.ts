@@ -1,7 +1,7 @@
 // Publish targets: the new value is written to places that applications read, and undo gives each back what it held.
 
 import type { JsonObject } from '#domain/json.ts'
-import { type Material, type MintOrder, ProviderError } from '#domain/provider.ts'
+import { lateEffectOf, type Material, type MintOrder, ProviderError } from '#domain/provider.ts'
 import type { Intent, PublishTarget, Rotation } from '#domain/rotation.ts'
 import type { Run } from './rotation-engine.ts'
 import { call, probeOf, providerVersionOf, sentOf } from './rotation-effects.ts'
@@ -21,7 +21,7 @@ export const distribute = async (
     effect: 'distribute',
     target: target.name,
     object: { id: at.objectId, name: rotation.keyName },
-    lateEffectMs: at.type.traits.lateEffectMs,
+    lateEffectMs: lateEffectOf(at.type, at.connection),
     consistency: at.type.traits.consistency,
     begin: async () => {
       if (!source.to) throw new RangeError('nothing was minted')
@@ -150,7 +150,7 @@ export const restoreTarget = async (
   }
   return {
     ...common,
-    lateEffectMs: at.type.traits.lateEffectMs,
+    lateEffectMs: lateEffectOf(at.type, at.connection),
     consistency: at.type.traits.consistency,
     begin: async () => {
       const { preImage } = await at.session.prepare(at.object, ours, call(run))

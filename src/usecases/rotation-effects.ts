@@ -3,7 +3,7 @@
 
 import type { JsonObject } from '#domain/json.ts'
 import type { LedgerEvent } from '#domain/ports.ts'
-import type { Material, MintOrder, Probe } from '#domain/provider.ts'
+import { lateEffectOf, type Material, type MintOrder, type Probe } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
 import type { Change, Run } from './rotation-engine.ts'
@@ -17,14 +17,14 @@ export const call = (run: Run) => ({ signal: run.clock.deadline(10_000) })
 /** The new version. Material of ours is made here and sealed with the intent, so that a repeat sends the same. */
 export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> => {
   const scene = await sceneOf(run, rotation)
-  const { session, object, type, from } = scene
+  const { session, object, connection, type, from } = scene
   const order = (intent: Intent, material: Material | null) =>
     mintOrder(scene, rotation, intent, material)
   return {
     effect: 'mint',
     target: null,
     object: { id: objectIdOf(rotation), name: rotation.keyName },
-    lateEffectMs: type.traits.lateEffectMs,
+    lateEffectMs: lateEffectOf(type, connection),
     consistency: type.traits.consistency,
     begin: async () => {
       const { preImage } = await session.prepare(object, from && carrier(from), call(run))
@@ -91,7 +91,7 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
 
 /** The provider's own pointer, by compare-and-swap; the same transaction that records it makes new primary here. */
 export const promoteAtProvider = async (run: Run, rotation: Rotation): Promise<EffectSpec> => {
-  const { session, object, type, from, to } = await sceneOf(run, rotation)
+  const { session, object, connection, type, from, to } = await sceneOf(run, rotation)
   if (!to) throw new RangeError('nothing was minted')
   const order = (intent: Intent) => ({
     object,
@@ -103,7 +103,7 @@ export const promoteAtProvider = async (run: Run, rotation: Rotation): Promise<E
     effect: 'promote',
     target: null,
     object: { id: objectIdOf(rotation), name: rotation.keyName },
-    lateEffectMs: type.traits.lateEffectMs,
+    lateEffectMs: lateEffectOf(type, connection),
     consistency: type.traits.consistency,
     begin: async () => ({ preImage: { from: from && carrier(from), to: carrier(to) } }),
     send: async (intent, _material, at) => ({ result: await session.promote(order(intent), at) }),

@@ -1,7 +1,7 @@
 // Undo of handing out: the old version is current at the provider and primary here again. From then on both are valid.
 
 import type { LedgerEvent } from '#domain/ports.ts'
-import type { Material } from '#domain/provider.ts'
+import { lateEffectOf, type Material } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
 import type { Run } from './rotation-engine.ts'
 import { call, objectIdOf, probeOf, providerVersionOf, sentOf } from './rotation-effects.ts'
@@ -22,12 +22,12 @@ const versionsOf = ({ from, to }: Scene) => {
   return { from, to }
 }
 
-const commonOf = (rotation: Rotation, { type }: Scene) =>
+const commonOf = (rotation: Rotation, { type, connection }: Scene) =>
   ({
     effect: 'swapBack',
     target: null,
     object: { id: objectIdOf(rotation), name: rotation.keyName },
-    lateEffectMs: type.traits.lateEffectMs,
+    lateEffectMs: lateEffectOf(type, connection),
     consistency: type.traits.consistency,
   }) as const
 

@@ -1,7 +1,7 @@
 // Effects with set semantics: a provider version is switched off, on again, or removed. Doing one again changes nothing.
 
 import type { Version } from '#domain/key.ts'
-import { type Call, type Probe, ProviderError } from '#domain/provider.ts'
+import { type Call, lateEffectOf, type Probe, ProviderError } from '#domain/provider.ts'
 import type { Effect, Intent, Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
 import type { Run } from './rotation-engine.ts'
@@ -89,7 +89,7 @@ export const removeNew = (
 export const setState = (
   run: Run,
   rotation: Rotation,
-  { session, object, type }: Pick<Scene, 'session' | 'object' | 'type'>,
+  { session, object, connection, type }: Pick<Scene, 'session' | 'object' | 'connection' | 'type'>,
   effect: Switch,
   providerVersion: string,
   how: 'disable' | 'destroy',
@@ -105,7 +105,7 @@ export const setState = (
     effect,
     target: providerVersion,
     object: { id: objectIdOf(rotation), name: rotation.keyName },
-    lateEffectMs: type.traits.lateEffectMs,
+    lateEffectMs: lateEffectOf(type, connection),
     consistency: type.traits.consistency,
     begin: async () => ({
       preImage: { state: await session.stateOf(object, providerVersion, call(run)) },

@@ -12,7 +12,7 @@ import pg from 'pg'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Phase } from '#domain/rotation-machine.ts'
-import { startVault, type VaultPeer } from '#test/peers/vault.ts'
+import { maxRequestDuration, startVault, type VaultPeer } from '#test/peers/vault.ts'
 import {
   type Fault,
   type FaultProxy,
@@ -119,7 +119,7 @@ peer('vault').describe('kill -9 while keys of a Vault rotate', () => {
     await rekey.ask('PUT', '/v1/connections/built-in', { provider: 'local' })
     await rekey.ask('PUT', '/v1/connections/vault', {
       provider: 'vault',
-      settings: { address: proxy.address, auth: { method: 'token' } },
+      settings: { address: proxy.address, maxRequestDuration, auth: { method: 'token' } },
       credential: { from: 'value', value: vault.token },
     })
     for (const each of all) await arrange(each)

@@ -1,6 +1,6 @@
 // A real HashiCorp Vault in dev mode: in memory, unsealed, TLS off, on loopback. Effects are counted in its own audit log.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { peers } from './peers.ts'
@@ -36,6 +36,10 @@ interface VaultReply {
   readonly auth: Readonly<Record<string, unknown>>
 }
 
+/** Vault itself gives up a request after this long: what it was sent and lost can be sent again so soon. Connections to it say
+ *  the same in `maxRequestDuration`. */
+export const maxRequestDuration = '5s'
+
 /** Mounted: `secret/` (kv version 2), `transit/`, `auth/approle/`. */
 export const startVault = async (
   at: { readonly port?: number; readonly dir?: string } = {},
@@ -46,11 +50,13 @@ export const startVault = async (
   const dir = at.dir ?? mkdtempSync(join(tmpdir(), 'rekey-vault-'))
   const token = 'root-of-the-test-vault'
   const address = `http://127.0.0.1:${port}`
+  const config = join(dir, 'vault.hcl')
+  writeFileSync(config, `default_max_request_duration = "${maxRequestDuration}"\n`)
   const server = startProcess(
     binary,
     [
       ...['server', '-dev', `-dev-root-token-id=${token}`, `-dev-listen-address=127.0.0.1:${port}`],
-      ...['-dev-no-store-token', '-log-level=warn'],
+      ...['-dev-no-store-token', '-log-level=warn', `-config=${config}`],
     ],
     // Variables of a developer's own Vault must not reach the peer.
     { HOME: dir, VAULT_ADDR: undefined, VAULT_TOKEN: undefined, VAULT_NAMESPACE: undefined },

@@ -5,7 +5,7 @@ import type { Rotation } from '#domain/rotation.ts'
 import { isOpen, type Phase } from '#domain/rotation-machine.ts'
 import { keyTypes } from '#providers/registry.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
-import { startVault } from '#test/peers/vault.ts'
+import { maxRequestDuration, startVault } from '#test/peers/vault.ts'
 import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { startFaultProxy } from './fault-proxy.ts'
 import { openApi } from './http.ts'
@@ -42,7 +42,7 @@ export const openVaultStage = async () => {
   await house.connection('vault')
   await house.connection('kv', {
     provider: 'vault',
-    settings: { address: proxy.address, auth: { method: 'token' } },
+    settings: { address: proxy.address, maxRequestDuration, auth: { method: 'token' } },
     credential: { from: 'value', value: peer.token },
   })
 
@@ -89,10 +89,10 @@ export const openVaultStage = async () => {
         ...spec,
       }),
     /** Registers what is at `secret/<path>`; its label `key` is its name. */
-    kv: async (name: string, path: string, field = 'password') =>
+    kv: async (name: string, path: string, field = 'password', connection = 'kv') =>
       (
         await house.register(name, {
-          connection: 'kv',
+          connection,
           type: 'vault.kv2.secret',
           ref: { mount: 'secret', path, field },
           labels: { key: name },

@@ -1,6 +1,6 @@
 // Rotations of what a real HashiCorp Vault holds: what readers get, what stays readable, what undo brings back.
 
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { actorOf } from '#test/support/house.ts'
 import { peer } from '#test/support/peers.ts'
 import { openVaultStage, type VaultStage } from '#test/support/vault-stage.ts'
@@ -282,6 +282,59 @@ peer('vault').describe('rotations at a real Vault', () => {
       expect((await stage.until(await stage.rotate('again'), 'end')).phase).toBe('completed')
       expect(await stage.get('of-again')).toEqual({ token: await valueOf('again', version) })
     }
+  })
+
+  describe('a write that Vault has no trace of is sent again when it cannot arrive any more', () => {
+    // 12 s for the request itself, then as long as Vault may work on it without a caller.
+    const lostOn = async (name: string, connection: string) => {
+      await stage.put(name, { password: 'old' })
+      await stage.kv(name, name, 'password', connection)
+      await stage.policy(name, { retire: 'keep' })
+      stage.proxy.inject({ method: 'POST', path: dataOf(name) }, { kind: 'cutBefore' })
+      const id = await stage.rotate(name)
+      expect((await stage.until(id, 'end')).phase).toBe('completed')
+      const [lost, again] = (await stage.intents(id)).filter(({ effect }) => effect === 'mint')
+      expect([lost?.outcome, again?.outcome]).toEqual(['failed', 'succeeded'])
+      const after = (at?: Date) => (at?.getTime() ?? 0) - (lost?.startedAt.getTime() ?? 0)
+      return { lateAfter: after(lost?.sentNotAfter), againAfter: after(again?.startedAt) }
+    }
+    const dataOf = (name: string) => new RegExp(`^/v1/secret/data/${name}$`)
+
+    test('as this Vault says and the connection repeats', async () => {
+      const { data } = await stage.peer.api('GET', 'sys/config/state/sanitized')
+      // Nanoseconds.
+      expect(data['default_max_request_duration']).toBe(5e9)
+      const { lateAfter, againAfter } = await lostOn('short', 'kv')
+      expect(lateAfter).toBe(17_000)
+      expect(againAfter).toBeGreaterThan(17_000)
+      expect(againAfter).toBeLessThan(30_000)
+    })
+
+    test('after 90 s where the connection says nothing', async () => {
+      await stage.house.connection('untold', {
+        provider: 'vault',
+        settings: { address: stage.proxy.address, auth: { method: 'token' } },
+        credential: { from: 'value', value: stage.peer.token },
+      })
+      const { lateAfter, againAfter } = await lostOn('long', 'untold')
+      expect(lateAfter).toBe(102_000)
+      expect(againAfter).toBeGreaterThan(102_000)
+    })
+
+    test.each(['0s', '90', 'soon'])('%s is no duration that a Vault can have', async (text) => {
+      const settings = {
+        address: stage.proxy.address,
+        maxRequestDuration: text,
+        auth: { method: 'token' },
+      }
+      const error: unknown = await stage.house
+        .connection('odd', { provider: 'vault', settings, credential: { from: 'none' } })
+        .catch((thrown: unknown) => thrown)
+      expect(error).toMatchObject({
+        code: 'request.invalid',
+        places: [expect.objectContaining({ pointer: '/settings/maxRequestDuration' })],
+      })
+    })
   })
 
   test('transit: one new version, old data stays readable, the old version is deactivated', async () => {

@@ -9,11 +9,11 @@ import { objectIdOf } from './object-id.ts'
 import { kv2RefSchema, readKv2Ref, readTransitRef, transitRefSchema } from './refs.ts'
 import { hclByName, sessionRights } from './rights.ts'
 import { connect } from './session.ts'
-import { credentialSchema, readSettings, settingsSchema } from './settings.ts'
+import { credentialSchema, maxRequestMs, readSettings, settingsSchema } from './settings.ts'
 import { transitInventoryRights, transitRights } from './transit-rights.ts'
 
-// A request may wait in Vault for at most default_max_request_duration, 90 s, whoever has given up on it.
-const lateEffectMs = 90_000
+// Of a connection that does not say `maxRequestDuration`.
+const lateEffectMs = maxRequestMs({})
 
 // One node answers its own writes at once; behind a load balancer a standby may lag by moments.
 const consistency = { delayMs: 1_000, confirmations: 2 }
@@ -64,6 +64,7 @@ const kv2: KeyType = {
   type: 'vault.kv2.secret',
   title: 'Secret in Vault KV version 2',
   traits: kv2Traits,
+  lateEffectIn: maxRequestMs,
   refSchema: kv2RefSchema,
   generateSchema: generateSecretSchema,
   objectId: ({ settings, ref }) => objectIdOf('vault.kv2.secret', settings, ref),
@@ -78,6 +79,7 @@ const transit: KeyType = {
   type: 'vault.transit.key',
   title: 'Key in Vault transit',
   traits: transitTraits,
+  lateEffectIn: maxRequestMs,
   refSchema: transitRefSchema,
   generateSchema: Type.Object({}, { additionalProperties: false }),
   objectId: ({ settings, ref }) => objectIdOf('vault.transit.key', settings, ref),

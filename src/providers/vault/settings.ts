@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { durationPattern, isDuration, parseDuration } from '#domain/duration.ts'
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError } from '#domain/provider.ts'
 
@@ -24,6 +25,18 @@ export const settingsSchema = Type.Object(
         minLength: 1,
         maxLength: 1024,
       }),
+    ),
+    maxRequestDuration: Type.Optional(
+      Type.Refine(
+        Type.String({
+          description:
+            'How long Vault may work on a request whose caller is gone: its max_request_duration. 90s, as Vault has it, unless told. Never shorter than that of any listener.',
+          pattern: durationPattern,
+          examples: ['90s'],
+        }),
+        (value) => !isDuration(value) || parseDuration(value) >= 1_000,
+        () => 'is at least 1s',
+      ),
     ),
     auth: Type.Object(
       {
@@ -61,6 +74,13 @@ export const credentialSchema = Type.Union([
     { additionalProperties: false },
   ),
 ])
+
+/** Vault's own default_max_request_duration. */
+const defaultMaxRequestMs = 90_000
+
+/** A request may wait or work in Vault for this long, whoever has given up on it. */
+export const maxRequestMs = ({ maxRequestDuration: told }: JsonObject): number =>
+  typeof told === 'string' && isDuration(told) ? parseDuration(told) : defaultMaxRequestMs
 
 /** Settings that the schema has accepted. */
 export const readSettings = (settings: JsonObject): VaultSettings => {
