@@ -1,6 +1,7 @@
 // Policies are authority (9-security.md 2 to 4): a policy decides when keys rotate and to where their new values go. So its
 // selector must lie within its author's scope, and each publish target needs a grant at the target's connection for the
-// labels that the selector demands of every key, since those are all that is sure about keys that are yet to come.
+// labels that the selector demands of every key, since those are all that is sure about keys that are yet to come. An admin
+// needs it too: the policy publishes for years, and is stopped by taking the grant back (publish-effects.ts).
 
 import type { Actor } from '#domain/actor.ts'
 import type { Policy } from '#domain/connection.ts'
@@ -11,7 +12,7 @@ import type { Reads } from '#domain/ports.ts'
 import { checkShape } from './check-shape.ts'
 import type { PolicyInput } from './policy-body.ts'
 import { findType, objectIdOf, type Providers } from './registration.ts'
-import { liesWithin, mustBeGranted, mustStayInScope } from './rights.ts'
+import { liesWithin, mustHaveGrant, mustStayInScope } from './rights.ts'
 import { sameJson } from './written.ts'
 
 export const mustBeAllowed = async (
@@ -35,7 +36,7 @@ export const mustBeAllowed = async (
   for (const [i, target] of (spec.publish ?? []).entries()) {
     const known = sameKeys && (before.spec.publish ?? []).some((old) => sameJson(old, target))
     // oxlint-disable-next-line no-await-in-loop -- few targets, one connection
-    await mustReachTarget(db, providers, actor, {
+    await mustReachTarget(db, providers, {
       target,
       selector,
       pointer: `${at}/publish/${i}`,
@@ -67,7 +68,6 @@ interface Target {
 const mustReachTarget = async (
   db: Reads,
   providers: Providers,
-  actor: Actor,
   { target, selector, pointer, known }: Target,
 ): Promise<void> => {
   const connection = await db.connections.get(target.connection ?? '')
@@ -96,7 +96,7 @@ const mustReachTarget = async (
     },
     `${pointer}/ref`,
   )
-  mustBeGranted(actor, connection, selector.matchLabels ?? {}, objectId, `${pointer}/ref`)
+  mustHaveGrant(connection, selector.matchLabels ?? {}, objectId, `${pointer}/ref`)
   if (await db.keys.byObject(objectId)) {
     throw new RekeyError('key.objectTaken', {
       detail: 'The object is managed by a key: publishing there would write over its versions.',

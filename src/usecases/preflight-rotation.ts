@@ -1,10 +1,11 @@
 // Preflight: in the window, held by nothing, and then reads only: reachable, rights, the present version works, nobody
-// else's version appeared, undo is possible.
+// else's version appeared, undo is possible, the grants cover what is published.
 
 import type { LedgerEvent } from '#domain/ports.ts'
 import { ProviderError, type Session } from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { inWindow } from '#domain/windows.ts'
+import { refusalToPublish } from './publish-effects.ts'
 import { call } from './rotation-effects.ts'
 import { move, type Run, stall, type Step } from './rotation-engine.ts'
 import { fail } from './rotation-failure.ts'
@@ -21,6 +22,7 @@ export const preflight = async (run: Run, rotation: Rotation): Promise<Step> => 
   const hold = await holdsOf(run, rotation)
   if (hold) return waitHeld(run, rotation, hold)
   try {
+    await mustBeLetPublish(run, rotation)
     return await look(run, rotation, await sceneOf(run, rotation))
   } catch (error) {
     if (!(error instanceof ProviderError)) throw error
@@ -41,6 +43,16 @@ const outsideOfWindow = async (run: Run, rotation: Rotation): Promise<Step | nul
     afterMs: Math.min(window.opensAt.getTime() - now.getTime(), longestWaitMs),
     until: window.opensAt,
   })
+}
+
+/** Before anything is minted: a grant that was taken back is told here, and not by undoing. */
+const mustBeLetPublish = async (run: Run, rotation: Rotation): Promise<void> => {
+  const { publish } = rotation.plan
+  const refusals = await run.ledger.read((db) =>
+    Promise.all(publish.map((to) => refusalToPublish(db, run.world.types, rotation, to))),
+  )
+  const first = refusals.find((refusal) => refusal !== null)
+  if (first) throw first
 }
 
 const look = async (

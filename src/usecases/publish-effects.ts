@@ -1,13 +1,28 @@
-// Publish targets: the new value is written to places that applications read, and undo gives each back what it held.
+// Publish targets: the new value is written to places that applications read, and undo gives each back what it held. The
+// grants of the target's connection are asked before each write and once more as it is committed: an admin who takes one
+// back stops the policy there. To undo needs none: what we wrote never stays because of a right that ended.
 
+import type { Connection } from '#domain/connection.ts'
 import type { JsonObject } from '#domain/json.ts'
-import { lateEffectOf, type Material, type MintOrder, ProviderError } from '#domain/provider.ts'
+import type { Key } from '#domain/key.ts'
+import type { Reads } from '#domain/ports.ts'
+import {
+  type KeyType,
+  lateEffectOf,
+  type Material,
+  type MintOrder,
+  ProviderError,
+} from '#domain/provider.ts'
 import type { Intent, PublishTarget, Rotation } from '#domain/rotation.ts'
+import { grants } from './rights.ts'
 import type { Run } from './rotation-engine.ts'
 import { call, probeOf, providerVersionOf, sentOf } from './rotation-effects.ts'
 import { carrier, openSession, type Scene, sceneOf } from './rotation-scene.ts'
 import type { EffectSpec } from './run-effect.ts'
 import { setState } from './switch-effects.ts'
+
+type PublishReads = Pick<Reads, 'connections' | 'keys'>
+type Types = Run['world']['types']
 
 /** A publish target gets the new value. What it held is read and sealed with the intent, for undo. */
 export const distribute = async (
@@ -23,6 +38,7 @@ export const distribute = async (
     object: { id: at.objectId, name: rotation.keyName },
     lateEffectMs: lateEffectOf(at.type, at.connection),
     consistency: at.type.traits.consistency,
+    permitted: (db) => refusalToPublish(db, run.world.types, rotation, target),
     begin: async () => {
       if (!source.to) throw new RangeError('nothing was minted')
       const material = source.to.sealedId
@@ -47,17 +63,21 @@ export const distribute = async (
   }
 }
 
-interface TargetScene extends Scene {
+interface Place {
+  readonly key: Key
+  readonly connection: Connection
+  readonly type: KeyType
   readonly objectId: string
 }
 
-export const targetOf = async (
-  run: Run,
+const placeOf = async (
+  db: PublishReads,
+  types: Types,
   rotation: Rotation,
   target: PublishTarget,
-): Promise<TargetScene> => {
-  const connection = await run.ledger.read((db) => db.connections.get(target.connection))
-  const type = run.world.types.get(target.type)
+): Promise<Place> => {
+  const connection = await db.connections.get(target.connection)
+  const type = types.get(target.type)
   if (!connection || !type) {
     throw new ProviderError(
       'precondition',
@@ -65,27 +85,45 @@ export const targetOf = async (
       `publish target ${target.name} has no connection or type any more`,
     )
   }
-  const key = await run.ledger.read((db) => db.keys.byId(rotation.keyId))
+  const key = await db.keys.byId(rotation.keyId)
   if (!key) throw new RangeError('the key is gone')
-  const object = {
-    type: target.type,
-    ref: target.ref,
-    keyId: rotation.keyId,
-    keyName: rotation.keyName,
-  }
+  const { settings } = connection
+  const objectId = type.objectId({ settings, ref: target.ref, keyName: rotation.keyName })
+  return { key, connection, type, objectId }
+}
+
+/** Why the value may not be written there now, or null: by the key's labels and the connection's grants of this moment. */
+export const refusalToPublish = async (
+  db: PublishReads,
+  types: Types,
+  rotation: Rotation,
+  target: PublishTarget,
+): Promise<ProviderError | null> => {
+  const { key, connection, objectId } = await placeOf(db, types, rotation, target)
+  if (grants(connection, key.labels, objectId)) return null
+  return new ProviderError(
+    'forbidden',
+    'none',
+    `the connection "${connection.name}" does not let keys with these labels be published to ${target.name}`,
+    { hint: `an admin adds a grant to the connection "${connection.name}"` },
+  )
+}
+
+interface TargetScene extends Scene, Place {}
+
+export const targetOf = async (
+  run: Run,
+  rotation: Rotation,
+  target: PublishTarget,
+): Promise<TargetScene> => {
+  const place = await run.ledger.read((db) => placeOf(db, run.world.types, rotation, target))
+  const { type, ref } = target
   return {
-    key,
-    connection,
-    type,
-    object,
-    session: await openSession(run, connection),
+    ...place,
+    object: { type, ref, keyId: rotation.keyId, keyName: rotation.keyName },
+    session: await openSession(run, place.connection),
     from: null,
     to: null,
-    objectId: type.objectId({
-      settings: connection.settings,
-      ref: target.ref,
-      keyName: rotation.keyName,
-    }),
   }
 }
 

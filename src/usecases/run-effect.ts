@@ -11,7 +11,7 @@
 // never answered by doing the thing again.
 
 import type { JsonObject } from '#domain/json.ts'
-import type { LedgerEvent, Tx } from '#domain/ports.ts'
+import type { LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import { type Call, type Material, type Probe, ProviderError } from '#domain/provider.ts'
 import type { Effect, Intent, Rotation } from '#domain/rotation.ts'
 import { effectHoldIn, type Hold } from './rotation-holds.ts'
@@ -45,6 +45,9 @@ export interface EffectSpec {
   /** `anytime`: landing late, or twice, changes nothing that Rekey answers for, so that nothing is waited for. */
   readonly lateEffectMs: number | 'anytime'
   readonly consistency: { readonly delayMs: number; readonly confirmations: number }
+  /** Why it may not be sent now, or null: a right that is not the provider's to refuse. Asked before `begin` and again in the
+   *  transaction that commits the intent. */
+  readonly permitted?: (db: Reads) => Promise<ProviderError | null>
   /** Reads only. New material is sealed with the intent; a `sealedId` names what is sealed already. */
   readonly begin: () => Promise<{
     readonly preImage: JsonObject
@@ -90,6 +93,7 @@ export const runEffect = async (
   if (held) return waitHeld(run, rotation, held)
   let prepared: Awaited<ReturnType<EffectSpec['begin']>>
   try {
+    await run.ledger.read((db) => mustBePermitted(spec, db))
     prepared = await spec.begin()
   } catch (error) {
     return refused(run, rotation, nameOf(spec), asProviderError(error))
@@ -106,8 +110,15 @@ export const runEffect = async (
     return await send(run, rotation, spec, intent, call, prepared.material !== undefined)
   } catch (error) {
     if (error instanceof Held) return waitHeld(run, rotation, error.hold)
+    // Not permitted any more; what became of the request itself is never thrown.
+    if (error instanceof ProviderError) return refused(run, rotation, nameOf(spec), error)
     throw error
   }
+}
+
+const mustBePermitted = async (spec: EffectSpec, db: Reads): Promise<void> => {
+  const refusal = await spec.permitted?.(db)
+  if (refusal) throw refusal
 }
 
 class Held extends Error {
@@ -137,6 +148,7 @@ const commitIntent = async (
     // Asked once more where the answer counts: whatever was set while the provider was read holds this write too.
     const held = await effectHoldIn(tx, rotation, now)
     if (held) throw new Held(held)
+    await mustBePermitted(spec, tx)
     const before = (await tx.intents.of(rotation.id)).filter(
       ({ phase, target }) => phase === rotation.phase && target === spec.target,
     )

@@ -62,6 +62,7 @@ peer('vault').describe('planted secrets', () => {
     provider: 'vault',
     settings: { address: proxy.address, auth: { method: 'token' } },
     credential: { from: 'value', value: token },
+    grants: [{ matchLabels: {}, refs: ['*'] }],
   })
   /** A provider that says back all that it was sent, and more. */
   const echo = (): string => JSON.stringify({ errors: Object.values(secrets) })

@@ -104,6 +104,37 @@ describe('a label', () => {
     expect((await send('POST', '/v1/keys', mine, born)).status).toBe(403)
   })
 
+  test('of one’s own things stays in the scope, for an admin with a scope too', async () => {
+    const chief = await api.token(['admin'], { scope })
+    const out = ['auth.denied', '/labels']
+    for (const labels of [{}, { team: 'b' }]) {
+      // oxlint-disable-next-line no-await-in-loop -- one server
+      const key = await send('PUT', '/v1/keys/mine', chief, await keyWith('mine', labels))
+      expect(told(key)).toEqual([403, ...out])
+      // oxlint-disable-next-line no-await-in-loop -- one server
+      const consumer = await create('/v1/consumers/gone', chief, { owner: 'o', labels })
+      expect(told(consumer)).toEqual([403, ...out])
+      const connection = { provider: 'local', labels }
+      // oxlint-disable-next-line no-await-in-loop -- one server
+      expect(told(await create('/v1/connections/gone', chief, connection))).toEqual([403, ...out])
+    }
+    const theirs = await send(
+      'PUT',
+      '/v1/keys/theirs',
+      chief,
+      await keyWith('theirs', { team: 'a' }),
+    )
+    expect(theirs.status).toBe(404)
+  })
+
+  test('of a key at a connection beyond the scope is none: the key is not made', async () => {
+    await api.house.connection('elsewhere', { grants: [{ matchLabels: {}, refs: ['*'] }] })
+    const narrow = await api.token(['operator'], { scope: { connections: ['vault'] } })
+    const born = { ...(await keyWith('mine', {})), name: 'born', create: true }
+    const away = await send('POST', '/v1/keys', narrow, { ...born, connection: 'elsewhere' })
+    expect(told(away)).toEqual([403, 'auth.denied', '/labels'])
+  })
+
   test('is not changed by way of a plan either', async () => {
     const plan = async (name: string, labels: object) => {
       const document = documentOf('Key', await keyWith(name, labels))

@@ -33,6 +33,10 @@ beforeAll(async () => {
       REKEY_CREDENTIAL_VAULT_HOSTS: 'vault.example.com',
       REKEY_KEK_FILE: '/etc/kek',
       HOME: '/root',
+      // So that their names alone keep these from being sent.
+      REKEY_CREDENTIAL_VAULT_HOSTS_HOSTS: 'attacker.example.com',
+      REKEY_KEK_FILE_HOSTS: 'attacker.example.com',
+      HOME_HOSTS: 'attacker.example.com',
     },
   })
   operator = await api.token(['operator'])

@@ -122,7 +122,7 @@ export const openEngine = async (options: EngineOptions = {}) => {
         provider,
         settings: {},
         credential: { from: 'none' },
-        grants: [],
+        grants: [{ matchLabels: {}, refs: ['*'] }],
         labels: {},
         managedBy: null,
         revision: 1,

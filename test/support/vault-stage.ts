@@ -44,6 +44,7 @@ export const openVaultStage = async () => {
     provider: 'vault',
     settings: { address: proxy.address, maxRequestDuration, auth: { method: 'token' } },
     credential: { from: 'value', value: peer.token },
+    grants: [{ matchLabels: {}, refs: ['*'] }],
   })
 
   const rotation = async (id: string): Promise<Rotation> => {

@@ -337,11 +337,16 @@ describe('authority', () => {
     ).toBe('connection.notGranted')
   })
 
-  test('an admin’s target is not carried to other keys by an operator’s edit', async () => {
+  test('an admin needs it too: what publishes by itself is stopped by taking the grant back', async () => {
+    const bank = { ...select('bank'), manual: true, publish: publish('bank/db') }
+    expect(await codeOf(house.policy('pub-4', bank))).toBe('connection.notGranted')
+  })
+
+  test('a target is not carried to other keys by an edit', async () => {
     const base = {
-      selector: { matchLabels: { app: 'bank', y: '1' } },
+      selector: { matchLabels: { app: 'shop', y: '1' } },
       manual: true,
-      publish: publish('bank/db'),
+      publish: publish('shop/db'),
     }
     await house.policy('carried', base)
     expect(

@@ -9,7 +9,8 @@ let house: House
 beforeAll(async () => {
   house = await openHouse({ providers: [vaultLike] })
   await house.connection('vault')
-  await house.connection('stores', { provider: 'storeLike' })
+  const grants = [{ matchLabels: {}, refs: ['*'] }]
+  await house.connection('stores', { provider: 'storeLike', grants })
 })
 afterAll(() => house.shut())
 
