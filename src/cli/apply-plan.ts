@@ -11,14 +11,6 @@ import { isChange, itemReference, planText } from './plan-text.ts'
 import { objectAt, objectsAt, textAt } from './read-json.ts'
 import type { Run } from './shell.ts'
 
-const id = /^plan\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
-
-export const planIdOf = (reference: string): string => {
-  const [, found] = id.exec(reference) ?? []
-  if (found === undefined) throw usage(`this takes plan/ID, not ${reference}`)
-  return found
-}
-
 /** On stderr, since what follows on stdout is the outcome. */
 export const showPlan = (run: Run, plan: JsonObject): void => {
   if (run.format === 'json') return
@@ -31,7 +23,7 @@ export const confirmPlan = async (run: Run, plan: JsonObject, yes: boolean): Pro
   if (yes || changes.length === 0) return
   if (!run.io.interactive || run.format === 'json') {
     throw usage('this asks before it changes anything, and there is no terminal to ask on', {
-      hint: 'look at it with rekey diff, then add --yes',
+      hint: 'look at it with --dry-run, then add --yes',
     })
   }
   const gone = changes.filter((item) => textAt(item, 'action') === 'delete').length

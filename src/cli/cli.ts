@@ -17,6 +17,7 @@ import { addDoctor } from './commands/doctor.ts'
 import { addExplain } from './commands/explain.ts'
 import { addFreeze } from './commands/freeze.ts'
 import { addGet } from './commands/get.ts'
+import { addImport } from './commands/import.ts'
 import { addLogs } from './commands/logs.ts'
 import { addOverride } from './commands/override.ts'
 import { addResume } from './commands/resume.ts'
@@ -36,7 +37,7 @@ import { makeShell } from './shell.ts'
 
 /** Headings of `--help`, in the order of a day's work. */
 const verbs = {
-  'Policies as files:': [addValidate, addDiff, addApply, addExplain],
+  'Policies as files:': [addValidate, addDiff, addApply, addImport, addExplain],
   'See:': [addGet, addDescribe, addSchedule, addLogs, addDoctor, addWhoami],
   'Rotate:': [
     addRotate,

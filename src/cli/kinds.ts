@@ -2,17 +2,24 @@
 
 import type { JsonObject } from '#domain/json.ts'
 import { specOf } from '#domain/resource-document.ts'
-import { age, moment, orDash } from './human.ts'
-import { at, labelsText, listAt, textAt, textsAt } from './read-json.ts'
-import { kindNames, type Plural } from './reference.ts'
+import type { FilterName } from './get-filters.ts'
+import { age, moment, orDash, stamp } from './human.ts'
+import { at, labelsText, listAt, numberAt, objectsAt, textAt, textsAt } from './read-json.ts'
+import type { Plural } from './reference.ts'
 import type { Column } from './table.ts'
 
 export interface KindView {
   readonly path: string
-  /** Whether one of them can be read by itself. */
-  readonly single: boolean
-  /** Query parameters beside `limit` and `cursor`. */
-  readonly filters: readonly string[]
+  /** How one of them is read: by a path of its own, from the list, or not at all. */
+  readonly one: 'path' | 'list' | 'none'
+  /** `key/payments-db` */
+  readonly reference: (item: JsonObject) => string
+  /** Options that narrow it. */
+  readonly filters: readonly FilterName[]
+  /** Of a list without end: how many, the newest, where no limit is said. */
+  readonly most?: number
+  /** It is one reply, without pages. */
+  readonly whole?: true
   /** Where `-l` is answered: by the server, by reading all, or not at all. */
   readonly labels: 'server' | 'here' | 'none'
   readonly columns: readonly Column<JsonObject>[]
@@ -36,12 +43,10 @@ const listed =
     orDash(textsAt(item, ...path).join(','))
 const labels: Text = (item) => orDash(labelsText(at(item, 'labels')))
 
-const identifier = (kind: Plural, item: JsonObject): string =>
-  kind === 'rotations' || kind === 'api-keys' ? textAt(item, 'id') : textAt(item, 'name')
-
-/** `key/payments-db` */
-export const referenceOf = (kind: Plural, item: JsonObject): string =>
-  `${kindNames[kind]}/${identifier(kind, item)}`
+const named =
+  (kind: string, by: 'name' | 'id' = 'name') =>
+  (item: JsonObject): string =>
+    `${kind}/${textAt(item, by)}`
 
 export const version = (number: string): string => (number === '' ? '–' : `v${number}`)
 
@@ -76,10 +81,34 @@ const waiting: Text = (item) => {
   return gate === '' ? '–' : missing === '' ? gate : `${gate} (${missing})`
 }
 
+/** `+2 ~1 -1`; a plan that is read by itself has its items instead. */
+const planChanges: Text = (item) => {
+  const items = objectsAt(item, 'items')
+  const count = (action: string): number =>
+    numberAt(item, 'changes', action) ??
+    items.filter((one) => textAt(one, 'action') === action).length
+  return `+${count('create')} ~${count('update')} -${count('delete')}`
+}
+
+const planNeeds = (item: JsonObject): string => {
+  const required = objectsAt(item, 'approvals', 'needed').map(
+    (need) => numberAt(need, 'required') ?? 0,
+  )
+  const most = Math.max(0, ...required)
+  const given = listAt(item, 'approvals', 'given').length
+  return most === 0 ? '' : `${given} of ${most} approvals`
+}
+
+const stamped = (text: string): string => {
+  const instant = new Date(text)
+  return Number.isNaN(instant.getTime()) ? orDash(text) : stamp(instant)
+}
+
 export const kinds: Readonly<Record<Plural, KindView>> = {
   policies: {
     path: '/v1/policies',
-    single: true,
+    one: 'path',
+    reference: named('policy'),
     filters: [],
     labels: 'here',
     columns: [
@@ -95,7 +124,8 @@ export const kinds: Readonly<Record<Plural, KindView>> = {
   },
   keys: {
     path: '/v1/keys',
-    single: true,
+    one: 'path',
+    reference: named('key'),
     filters: ['connection', 'type', 'policy', 'overdue'],
     labels: 'server',
     columns: [
@@ -115,7 +145,8 @@ export const kinds: Readonly<Record<Plural, KindView>> = {
   },
   rotations: {
     path: '/v1/rotations',
-    single: true,
+    one: 'path',
+    reference: named('rotation', 'id'),
     filters: ['key', 'policy', 'phase', 'trigger'],
     labels: 'none',
     columns: [
@@ -136,7 +167,8 @@ export const kinds: Readonly<Record<Plural, KindView>> = {
   },
   connections: {
     path: '/v1/connections',
-    single: true,
+    one: 'path',
+    reference: named('connection'),
     filters: [],
     labels: 'here',
     columns: [
@@ -150,7 +182,8 @@ export const kinds: Readonly<Record<Plural, KindView>> = {
   },
   consumers: {
     path: '/v1/consumers',
-    single: true,
+    one: 'path',
+    reference: named('consumer'),
     filters: [],
     labels: 'here',
     columns: [
@@ -163,7 +196,8 @@ export const kinds: Readonly<Record<Plural, KindView>> = {
   },
   sinks: {
     path: '/v1/sinks',
-    single: true,
+    one: 'path',
+    reference: named('sink'),
     filters: [],
     labels: 'none',
     columns: [
@@ -176,7 +210,8 @@ export const kinds: Readonly<Record<Plural, KindView>> = {
   },
   'api-keys': {
     path: '/v1/api-keys',
-    single: false,
+    one: 'list',
+    reference: named('api-key', 'id'),
     filters: [],
     labels: 'none',
     columns: [
@@ -189,6 +224,110 @@ export const kinds: Readonly<Record<Plural, KindView>> = {
       wide('CONSUMER', field('consumer')),
       wide('SCOPE', (item) => labelsText(at(item, 'scope', 'matchLabels'))),
       wide('CREATED', when('createdAt')),
+    ],
+  },
+  plans: {
+    path: '/v1/plans',
+    one: 'path',
+    reference: named('plan', 'id'),
+    filters: ['state'],
+    labels: 'none',
+    columns: [
+      column('ID', field('id')),
+      column('OWNER', field('owner')),
+      column('STATE', field('state')),
+      column('CHANGES', planChanges),
+      column('NEEDS', (item) => orDash(planNeeds(item))),
+      column('AUTHOR', field('author', 'name')),
+      column('AGE', (item, now) => age(textAt(item, 'createdAt'), now)),
+      wide('APPROVED-BY', (item) =>
+        orDash(
+          objectsAt(item, 'approvals', 'given')
+            .map((one) => textAt(one, 'principal'))
+            .join(','),
+        ),
+      ),
+      wide('APPLIED', when('appliedAt')),
+      wide('APPLIED-BY', field('appliedBy')),
+      wide('HASH', field('hash')),
+    ],
+  },
+  providers: {
+    path: '/v1/providers',
+    one: 'list',
+    reference: named('provider', 'id'),
+    filters: [],
+    labels: 'none',
+    columns: [
+      column('ID', field('id')),
+      column('TITLE', field('title')),
+      column('TYPES', (item) =>
+        objectsAt(item, 'types')
+          .map((type) => textAt(type, 'type'))
+          .join(','),
+      ),
+    ],
+  },
+  'audit-events': {
+    path: '/v1/audit/events',
+    one: 'none',
+    reference: named('audit-event', 'id'),
+    filters: ['key', 'rotation', 'actor', 'action', 'outcome', 'since', 'until'],
+    most: 100,
+    labels: 'none',
+    columns: [
+      column('AT', (item) => stamped(textAt(item, 'at'))),
+      column('ACTION', field('action')),
+      column(
+        'TARGET',
+        (item) =>
+          `${textAt(item, 'target', 'kind')}/${textAt(item, 'target', 'name') || textAt(item, 'target', 'id')}`,
+      ),
+      column('OUTCOME', field('outcome')),
+      column('ACTOR', field('actor', 'name')),
+      column('REASON', field('reason')),
+      wide('REQUEST', field('requestId')),
+      wide('CORRELATION', field('correlationId')),
+      wide('LEAF-HASH', field('receipt', 'leafHash')),
+      wide('ID', field('id')),
+    ],
+  },
+  compliance: {
+    path: '/v1/compliance',
+    one: 'none',
+    reference: (item) => textAt(item, 'group'),
+    filters: ['by', 'policy'],
+    whole: true,
+    labels: 'server',
+    columns: [
+      column('GROUP', field('group')),
+      column('KEYS', field('keys')),
+      column('PERCENT', field('percent')),
+      column('COMPLIANT', field('compliant')),
+      column('OVERDUE', field('overdue')),
+      column('STALLED', field('stalled')),
+      column('UNRULED', field('unruled')),
+    ],
+  },
+  'compliance-keys': {
+    path: '/v1/compliance/keys',
+    one: 'none',
+    reference: (item) => `key/${textAt(item, 'key')}`,
+    filters: ['policy'],
+    labels: 'server',
+    columns: [
+      column('KEY', field('key')),
+      column('VERDICT', field('verdict')),
+      column('POLICY', field('policy')),
+      column('OWNER', field('owner')),
+      column('ACTIVATED', when('activatedAt')),
+      column('OVERDUE-SINCE', when('overdueSince')),
+      column('NEXT', when('nextRotationAt')),
+      wide('ENVIRONMENT', field('environment')),
+      wide('CONNECTION', field('connection')),
+      wide('TYPE', field('type')),
+      wide('ROTATION', field('openRotation')),
+      wide('LABELS', labels),
     ],
   },
 }

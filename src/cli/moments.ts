@@ -18,6 +18,12 @@ export const momentOf = (text: string, now: Date, option: string): Date => {
   return moment
 }
 
+/** The same, with durations counted back from now. */
+export const momentBefore = (text: string, now: Date, option: string): Date => {
+  const ms = durationOf(text)
+  return ms === null ? momentOf(text, now, option) : new Date(now.getTime() - ms)
+}
+
 /** Milliseconds of `90s 15m 72h 90d`, or null. */
 export const durationOf = (text: string): number | null => {
   const [, count, unit] = /^(0|[1-9]\d{0,8})([smhd])$/.exec(text) ?? []

@@ -69,18 +69,19 @@ export const planFiles = async (
     ...(options.owner === undefined ? {} : { owner: options.owner }),
   }
   return {
-    plan: await send(client, body, checked, dryRun),
+    plan: await makePlan(client, body, dryRun, checked),
     fileOf: new Map(
       checked.documents.map(({ kind, name, file }) => [`${kind} ${name}`, file.name]),
     ),
   }
 }
 
-const send = async (
+/** What the server refuses is told with the flag that would allow it, and shown in the files that it stands in. */
+export const makePlan = async (
   client: Client,
   body: JsonObject,
-  { files, documents }: Checked,
   dryRun: boolean,
+  { files, documents }: Pick<Checked, 'files' | 'documents'> = { files: [], documents: [] },
 ): Promise<JsonObject> => {
   try {
     return objectAt((await client.send({ method: 'POST', path: '/v1/plans', body, dryRun })).body)

@@ -12,7 +12,15 @@ export const kindNames = {
   consumers: 'consumer',
   sinks: 'sink',
   'api-keys': 'api-key',
+  plans: 'plan',
+  providers: 'provider',
+  'audit-events': 'audit-event',
+  compliance: 'group',
+  'compliance-keys': 'key-compliance',
 } as const
+
+/** Those whose things have an id and no name. */
+const byId: ReadonlySet<Plural> = new Set(['rotations', 'api-keys', 'plans', 'audit-events'])
 
 export type Plural = keyof typeof kindNames
 export type Kind = (typeof kindNames)[Plural]
@@ -35,10 +43,10 @@ export const parseReference = (text: string): Reference => {
   const kind = kindOf(slash < 0 ? text : text.slice(0, slash))
   if (slash < 0) return { kind, name: null }
   const called = text.slice(slash + 1)
-  const byId = kind === 'rotations' || kind === 'api-keys'
-  if (!(byId ? id : name).test(called)) {
-    throw usage(`"${called}" is not ${byId ? 'an id' : 'a name'} of a ${kindNames[kind]}`, {
-      hint: byId
+  const hasId = byId.has(kind)
+  if (!(hasId ? id : name).test(called)) {
+    throw usage(`"${called}" is not ${hasId ? 'an id' : 'a name'} of a ${kindNames[kind]}`, {
+      hint: hasId
         ? `see \`rekey get ${kind} -o name\``
         : 'a name is at most 63 lower-case letters, digits and inner hyphens',
     })
@@ -55,7 +63,7 @@ export const listing = (text: string): readonly string[] => {
 
 /** For verbs that act on one thing of one kind. */
 export const nameOf = (text: string, kind: Kind): string => {
-  const example = `${kind}/${kind === 'rotation' ? 'ID' : 'NAME'}`
+  const example = `${kind}/${kind === 'rotation' || kind === 'plan' ? 'ID' : 'NAME'}`
   if (!text.includes('/')) {
     throw usage(`"${text}" names no kind`, { hint: `write ${kind}/${text}` })
   }

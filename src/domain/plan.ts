@@ -102,6 +102,21 @@ export interface Plan {
   readonly finishedAt: Date | null
 }
 
+/** How far it has come: open, then applying while some of its new keys are not registered yet, then applied. */
+export const planStates = ['open', 'applying', 'applied'] as const
+export type PlanState = (typeof planStates)[number]
+
+/** A plan in a list: what it does as numbers. */
+export interface ListedPlan extends Omit<Plan, 'documents' | 'items'> {
+  readonly changes: Readonly<Record<PlanAction, number>>
+}
+
+export const planStateOf = ({
+  appliedAt,
+  finishedAt,
+}: Pick<Plan, 'appliedAt' | 'finishedAt'>): PlanState =>
+  finishedAt ? 'applied' : appliedAt ? 'applying' : 'open'
+
 export interface PlanApproval {
   readonly planId: string
   readonly principalId: string

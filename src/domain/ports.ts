@@ -8,7 +8,7 @@ import type { Json, JsonObject } from './json.ts'
 import type { Floors } from './floor.ts'
 import type { Key, Version } from './key.ts'
 import type { Labels } from './names.ts'
-import type { Plan, PlanApproval } from './plan.ts'
+import type { ListedPlan, Plan, PlanApproval, PlanState } from './plan.ts'
 import type { Session } from './provider.ts'
 import type { Finding, FindingState, Installation, MarkedEvent, Recovery } from './recovery.ts'
 import type {
@@ -116,6 +116,9 @@ export interface Reads {
   }
   readonly plans: {
     get(id: string): Promise<Plan | null>
+    /** Newest first. */
+    list(state: PlanState | null, page: Page): Promise<Paged<ListedPlan>>
+    approvalsOf(planIds: readonly string[]): Promise<readonly PlanApproval[]>
     /** Oldest first. */
     approvals(planId: string): Promise<readonly PlanApproval[]>
   }

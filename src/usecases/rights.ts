@@ -4,6 +4,7 @@
 import { hasRole, inScope, type Actor, type Scope } from '#domain/actor.ts'
 import type { Connection } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
+import { globMatches } from '#domain/glob.ts'
 import type { Key } from '#domain/key.ts'
 import type { Labels } from '#domain/names.ts'
 import type { Reads, Tx } from '#domain/ports.ts'
@@ -162,33 +163,6 @@ export const mustHaveGrant = (
     hint: `An admin adds a grant to the connection "${connection.name}".`,
     errors: [{ pointer, detail: 'no grant of the connection covers it' }],
   })
-}
-
-/** `*` stands for any text (also across `/`, as in AWS policies), `?` for one character; all else is literal. Linear in practice:
- *  only the last star is ever moved. */
-export const globMatches = (glob: string, text: string): boolean => {
-  let g = 0
-  let t = 0
-  let star = -1
-  let mark = 0
-  while (t < text.length) {
-    if (glob[g] === '*') {
-      star = g
-      mark = t
-      g += 1
-    } else if (glob[g] === '?' || glob[g] === text[t]) {
-      g += 1
-      t += 1
-    } else if (star >= 0) {
-      g = star + 1
-      mark += 1
-      t = mark
-    } else {
-      return false
-    }
-  }
-  while (glob[g] === '*') g += 1
-  return g === glob.length
 }
 
 /** Whether everything that the first could ever choose lies in the second: a policy may not reach beyond its author's scope. */

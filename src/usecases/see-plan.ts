@@ -3,8 +3,15 @@
 import type { Actor } from '#domain/actor.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Registration } from '#domain/key-schema.ts'
-import { type ApprovalNeed, type Plan, type PlanApproval, type PlanItem } from '#domain/plan.ts'
-import type { Ledger, Reads } from '#domain/ports.ts'
+import type {
+  ApprovalNeed,
+  ListedPlan,
+  Plan,
+  PlanApproval,
+  PlanItem,
+  PlanState,
+} from '#domain/plan.ts'
+import type { Ledger, Page, Paged, Reads } from '#domain/ports.ts'
 import { scopeWithin } from './create-api-key.ts'
 import { notFound } from './rights.ts'
 import { sameJson } from './written.ts'
@@ -24,11 +31,36 @@ export const getPlan =
       return { plan, given: await db.plans.approvals(id), pending: await pendingOf(db, plan) }
     })
 
+export interface PlanInList {
+  readonly plan: ListedPlan
+  readonly given: readonly PlanApproval[]
+}
+
+/** As far as the scope sees them; a page of it may hold fewer than `limit`. */
+export const listPlans =
+  ({ ledger }: { readonly ledger: Pick<Ledger, 'read'> }) =>
+  (actor: Actor, state: PlanState | null, page: Page): Promise<Paged<PlanInList>> =>
+    ledger.read(async (db) => {
+      const found = await db.plans.list(state, page)
+      const plans = found.items.filter((plan) => maySeePlan(actor, plan))
+      const given = await db.plans.approvalsOf(plans.map(({ id }) => id))
+      return {
+        items: plans.map((plan) => ({
+          plan,
+          given: given.filter(({ planId }) => planId === plan.id),
+        })),
+        next: found.next,
+      }
+    })
+
 /** The plan of a scope is there for its author, and for those whose scope is as wide. */
 export const mustSeePlan = (actor: Actor, plan: Plan | null, id: string): Plan => {
-  if (plan && (plan.author.id === actor.id || scopeWithin(plan.scope, actor.scope))) return plan
+  if (plan && maySeePlan(actor, plan)) return plan
   throw notFound('plan', id)
 }
+
+const maySeePlan = (actor: Actor, { author, scope }: Pick<Plan, 'author' | 'scope'>): boolean =>
+  author.id === actor.id || scopeWithin(scope, actor.scope)
 
 /** The keys that it registers, in its order. */
 export const newKeysOf = ({ items, documents }: Plan): readonly Registration[] => {

@@ -267,6 +267,7 @@ export const rows: Readonly<Record<string, Row>> = {
     ok: 200,
     outside: 404,
   },
+  listPlans: { who: readers, call: at(() => '/v1/plans'), ok: 200, list: true },
   getPlan: { who: readers, call: at(({ plan }) => `/v1/plans/${plan.id}`), ok: 200, outside: 404 },
   applyPlan: {
     who: ['operator'],

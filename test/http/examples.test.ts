@@ -127,6 +127,7 @@ const story: readonly Step[] = [
   ['getPolicy'],
   ['listPolicyRevisions'],
   ['makePlan', async () => ({ token: await api.token(['operator']) })],
+  ['listPlans'],
   ['getPlan', async () => ({ params: { id: (await lastPlan()).id } })],
   [
     'approvePlan',

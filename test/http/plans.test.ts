@@ -295,3 +295,31 @@ test('an applied plan shows what it did', async () => {
   expect(json).toMatchObject({ state: 'applied', appliedBy: expect.any(String) })
   expect(json.items.map((i: { outcome: string }) => i.outcome)).toEqual(['done', 'done'])
 })
+
+test('plans are listed newest first, by state, each with what it changes, and within a scope', async () => {
+  const first = await post({ documents: [consumerOf(`a-${app}`), consumerOf(`b-${app}`)] })
+  const second = await post({ owner: 'a', documents: [consumerOf(`c-${app}`)] })
+  await api.call('POST', `/v1/plans/${first.json.id}/apply`, { body: { hash: first.json.hash } })
+  const ids = async (query: string, more = {}) =>
+    (await api.call('GET', `/v1/plans?limit=200${query}`, more)).json.items.map(
+      ({ id }: { id: string }) => id,
+    )
+  expect((await ids('')).slice(0, 2)).toEqual([second.json.id, first.json.id])
+  expect((await ids('&state=applied'))[0]).toBe(first.json.id)
+  expect((await ids('&state=open'))[0]).toBe(second.json.id)
+  expect(await ids('&state=applying')).not.toContain(first.json.id)
+  const { json } = await api.call('GET', '/v1/plans?state=applied&limit=1')
+  expect(json.items[0]).toMatchObject({
+    changes: { create: 2, update: 0, delete: 0, unchanged: 0 },
+    state: 'applied',
+    author: { name: expect.any(String) },
+  })
+  expect(json.items[0]).not.toHaveProperty('items')
+  const token = await api.token(['operator'], { scope: { matchLabels: { team: 'x' } } })
+  expect(await ids('', { token })).toEqual([])
+  const mine = await api.call('POST', '/v1/plans', {
+    token,
+    body: { documents: [consumerOf(`d-${app}`, {}, { team: 'x' })] },
+  })
+  expect(await ids('', { token })).toEqual([mine.json.id])
+})

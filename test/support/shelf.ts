@@ -156,8 +156,16 @@ export const makeShelf = (change: Partial<TypeTraits> = {}): Shelf => {
     async check() {
       return [{ name: 'reachable', outcome: 'ok', detail: 'it is in this process' }]
     },
-    async inventory() {
-      return { items: [], next: null }
+    // A place does not know what type of thing stands there: it is listed once.
+    async inventory(type) {
+      const paths = type === 'shelf.value' ? [...places.keys()] : []
+      const items = paths.map((path) => ({
+        type,
+        ref: { path },
+        objectId: `shelf:${path}`,
+        facts: {},
+      }))
+      return { items, next: null }
     },
     async describe(object) {
       const { rows } = at(object)

@@ -8,6 +8,7 @@ import { show, withOutput } from '../output.ts'
 import { allowedBy, type FileOptions, planFiles, withAllowances, withFiles } from '../plan-files.ts'
 import { isChange, itemReference, planText } from '../plan-text.ts'
 import { objectAt, objectsAt, textAt } from '../read-json.ts'
+import { nameOf } from '../reference.ts'
 import type { Run, Shell } from '../shell.ts'
 import { lines } from '../table.ts'
 import { paintFor } from '../paint.ts'
@@ -48,7 +49,7 @@ const apply = async (run: Run, reference: string | undefined, options: Options):
   const { plan, fileOf } =
     reference === undefined
       ? await planFiles(run, options, { allow: allowedBy(options), dryRun })
-      : { plan: await planNamed(run, steps.planIdOf(reference)), fileOf: new Map<string, string>() }
+      : { plan: await planNamed(run, nameOf(reference, 'plan')), fileOf: new Map<string, string>() }
   if (dryRun) return showDry(run, plan)
   steps.showPlan(run, plan)
   if (reference === undefined) steps.mustNotWait(plan)

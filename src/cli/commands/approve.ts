@@ -54,9 +54,9 @@ const approve = async (run: Run, reference: string, options: Options): Promise<v
 }
 
 const approvePlan = async (run: Run, reference: string, options: Options): Promise<void> => {
-  const { planIdOf, showPlan } = await import('../apply-plan.ts')
+  const { showPlan } = await import('../apply-plan.ts')
   const client = await run.client()
-  const path = `/v1/plans/${planIdOf(reference)}`
+  const path = `/v1/plans/${nameOf(reference, 'plan')}`
   const dryRun = options.dryRun === true
   const plan = objectAt((await client.send({ method: 'GET', path })).body)
   const shown = textAt(plan, 'hash')

@@ -4,7 +4,7 @@
 // not at all: a completion that hangs or complains is worse than none.
 
 import { Argument, type Command, type Option } from 'commander'
-import { kinds, referenceOf } from '../kinds.ts'
+import { kinds } from '../kinds.ts'
 import { kindNames, type Plural } from '../reference.ts'
 import type { Run, Shell } from '../shell.ts'
 
@@ -120,7 +120,9 @@ const argumentsOf = async (
   )
   const slash = current.indexOf('/')
   if (slash < 0) {
-    const singles = wanted.map((plural) => `${kindNames[plural]}/`)
+    const singles = wanted.flatMap((plural) =>
+      kinds[plural].one === 'none' ? [] : [`${kindNames[plural]}/`],
+    )
     return command.name() === 'get' ? [...wanted, ...singles] : singles
   }
   const kind = wanted.find((plural) => kindNames[plural] === current.slice(0, slash))
@@ -132,7 +134,7 @@ const namesOf = async (run: Run, kind: Plural): Promise<readonly string[]> => {
   const asking = async (): Promise<void> => {
     const client = await run.client()
     for await (const item of client.list(kinds[kind].path)) {
-      found.push(referenceOf(kind, item))
+      found.push(kinds[kind].reference(item))
       if (found.length >= 1_000) return
     }
   }

@@ -29,13 +29,14 @@ const describers: Readonly<Partial<Record<Plural, () => Promise<Describer>>>> = 
   connections: async () => (await others()).describeConnection,
   consumers: async () => (await others()).describeConsumer,
   sinks: async () => (await others()).describeSink,
+  plans: async () => (await import('../describe-plan.ts')).describePlan,
 }
 
 export const addDescribe = (program: Command, shell: Shell): void => {
   const command = withOutput(program.command('describe'))
     .argument(
       '<what>',
-      'key/NAME, rotation/ID, policy/NAME, connection/NAME, consumer/NAME or sink/NAME',
+      'key/NAME, rotation/ID, policy/NAME, connection/NAME, consumer/NAME, sink/NAME or plan/ID',
     )
     .summary('show one thing, why it is not moving, and what to do next')
     .description(

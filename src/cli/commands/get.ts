@@ -7,31 +7,25 @@ import { documentOf } from '#domain/resource-document.ts'
 import type { Client, Query } from '../client.ts'
 import { segment } from '../segment.ts'
 import { Failure, usage } from '../failure.ts'
-import { kinds, referenceOf, type KindView } from '../kinds.ts'
+import {
+  type FilterOptions,
+  filters,
+  limitOf,
+  type Question,
+  questionOf,
+  refuseFilters,
+} from '../get-filters.ts'
+import { kinds, type KindView } from '../kinds.ts'
 import { show, withOutput } from '../output.ts'
-import { objectAt, textAt } from '../read-json.ts'
+import { objectAt, objectsAt, textAt } from '../read-json.ts'
 import { kindNames, listing, parseReference, type Plural } from '../reference.ts'
-import { isSelected, parseSelector, type Wanted } from '../selector.ts'
+import { isSelected } from '../selector.ts'
 import type { Run, Shell } from '../shell.ts'
 import { table } from '../table.ts'
 
-interface Options {
-  readonly selector?: string
-  readonly limit?: string
+interface Options extends FilterOptions {
   readonly watch?: true
-  readonly [filter: string]: string | boolean | undefined
 }
-
-/** Each option, and the query parameter of the same name. */
-const filters = {
-  connection: ['--connection <name>', 'keys of this connection'],
-  type: ['--type <type>', 'keys of this type'],
-  policy: ['--policy <name>', 'keys or rotations of this policy'],
-  overdue: ['--overdue', 'keys past their maxAge'],
-  key: ['--key <name>', 'rotations of this key'],
-  phase: ['--phase <phases>', 'rotations in these phases, several with commas'],
-  trigger: ['--trigger <trigger>', 'rotations that this started'],
-} as const
 
 /** What files may hold: as YAML these are printed so that they can be applied again. */
 const fileKinds: Partial<Readonly<Record<Plural, DocumentKind>>> = {
@@ -45,11 +39,13 @@ export const addGet = (program: Command, shell: Shell): void => {
   const command = withOutput(program.command('get'))
     .argument('<what...>', `a kind (${Object.keys(kinds).join(', ')}) or KIND/NAME`)
     .summary('list what there is')
-    .description('List things of a kind, or show the ones named. All pages are followed.')
+    .description(
+      'List things of a kind, or show the ones named. All pages are followed; of audit events the newest 100 are shown where no --limit says more.',
+    )
     .option('-l, --selector <labels>', 'only with these labels: team=payments,env=prod')
     .option('--limit <count>', 'at most this many')
     .option('-w, --watch', 'of rotations: show them as they go on')
-  for (const [flags, description] of Object.values(filters)) command.option(flags, description)
+  for (const { flags, about } of Object.values(filters)) command.option(flags, about)
   command.action((what: readonly string[], options: Options) =>
     shell.act(
       command,
@@ -70,12 +66,12 @@ const get = async (run: Run, what: readonly string[], options: Options): Promise
   if (references.some((reference) => reference.kind !== kind)) throw usage('one kind at a time')
   const whole = references.some((reference) => reference.name === null)
   if (whole && references.length > 1) throw usage(`either ${kind}, or ${kindNames[kind]}/NAME…`)
-  const question = questionOf(kind, options)
+  const question = questionOf(kind, options, run.io.clock.now())
   if (!whole) refuseFilters(options)
   if (options.watch === true) return watch(run, kind, question, references, options)
   const client = await run.client()
   const items = whole
-    ? await listed(client, kinds[kind], question, limitOf(options))
+    ? await listed(run, client, kinds[kind], question, limitOf(options))
     : await named(
         client,
         kind,
@@ -101,7 +97,7 @@ const watch = async (
     return watchRotation(run, { id, timeoutMs: null, steps: true, changed: 'nothing', from: null })
   }
   const { watchRotations } = await import('../watch-rotations.ts')
-  return watchRotations(run, { query, limit: limitOf(options) })
+  return watchRotations(run, { query, limit: limitOf(options) ?? Infinity })
 }
 
 const present = (
@@ -110,7 +106,7 @@ const present = (
   items: readonly JsonObject[],
   whole: boolean,
 ): Promise<void> => {
-  const { columns } = kinds[kind]
+  const { columns, reference } = kinds[kind]
   const fileKind = fileKinds[kind]
   const shownColumns =
     run.format === 'wide' ? columns : columns.filter((column) => column.wide !== true)
@@ -118,7 +114,7 @@ const present = (
   const json: Json = whole || items.length !== 1 ? { items } : (items[0] ?? null)
   return show(run, {
     json,
-    names: items.map((item) => referenceOf(kind, item)),
+    names: items.map(reference),
     text: () => (items.length === 0 ? '' : table(shownColumns, items, run.io.clock.now())),
     ...(fileKind === undefined || items.length === 0
       ? {}
@@ -126,69 +122,33 @@ const present = (
   })
 }
 
-interface Question {
-  readonly query: Query
-  readonly labels: Wanted
-  readonly here: boolean
-}
-
-const questionOf = (kind: Plural, options: Options): Question => {
-  const view = kinds[kind]
-  for (const name of Object.keys(filters)) {
-    if (options[name] !== undefined && !view.filters.includes(name)) {
-      const takers = Object.entries(kinds).flatMap(([plural, { filters: own }]) =>
-        own.includes(name) ? [plural] : [],
-      )
-      throw usage(`--${name} does not filter ${kind}`, {
-        hint: `it filters ${takers.join(' and ')}`,
-      })
-    }
-  }
-  const labels = parseSelector(options.selector ?? '')
-  if (labels.length > 0 && view.labels === 'none')
-    throw usage(`${kind} have no labels to select by`)
-  const query = Object.fromEntries(
-    view.filters.flatMap((name) =>
-      options[name] === undefined ? [] : [[name, valueOf(name, String(options[name]))]],
-    ),
-  )
-  return view.labels === 'server'
-    ? {
-        query: { ...query, label: labels.map(({ key, value }) => `${key}=${value}`) },
-        labels: [],
-        here: false,
-      }
-    : { query, labels, here: true }
-}
-
-const valueOf = (name: string, text: string): string | readonly string[] =>
-  name === 'phase' ? text.split(',').filter((phase) => phase !== '') : text
-
-const refuseFilters = (options: Options): void => {
-  const given = ['selector', 'limit', ...Object.keys(filters)].find(
-    (name) => options[name] !== undefined,
-  )
-  if (given !== undefined) throw usage(`--${given} filters a list, not a thing that is named`)
-}
-
-const limitOf = ({ limit }: Options): number => {
-  if (limit === undefined) return Infinity
-  if (!/^[1-9]\d{0,8}$/.test(limit)) throw usage('--limit takes a positive number')
-  return Number(limit)
-}
-
 const listed = async (
+  run: Run,
   client: Client,
   view: KindView,
   { query, labels }: Question,
-  limit: number,
+  wanted: number | null,
 ): Promise<JsonObject[]> => {
+  const limit = wanted ?? view.most ?? Infinity
   const items: JsonObject[] = []
-  for await (const item of client.list(view.path, query)) {
+  for await (const item of itemsOf(client, view, query)) {
+    if (items.length >= limit) {
+      run.talk(`there are more: the newest ${limit} are shown; see --limit`)
+      break
+    }
     if (isSelected(item, labels)) items.push(item)
-    if (items.length >= limit) break
+    if (items.length === wanted) break
   }
   return items
+}
+
+async function* itemsOf(
+  client: Client,
+  { path, whole }: KindView,
+  query: Query,
+): AsyncGenerator<JsonObject> {
+  if (whole !== true) return yield* client.list(path, query)
+  yield* objectsAt((await client.send({ method: 'GET', path, query })).body, 'items')
 }
 
 const named = async (
@@ -197,14 +157,16 @@ const named = async (
   names: readonly string[],
 ): Promise<JsonObject[]> => {
   const view = kinds[kind]
-  if (view.single) {
+  if (view.one === 'none')
+    throw usage(`${kind} are listed, not named`, { hint: `rekey get ${kind}` })
+  if (view.one === 'path') {
     const replies = await Promise.all(
       names.map((name) => client.send({ method: 'GET', path: `${view.path}/${segment(name)}` })),
     )
     return replies.map(({ body }) => objectAt(body))
   }
   const found = new Map<string, JsonObject>()
-  for await (const item of client.list(view.path)) found.set(textAt(item, 'id'), item)
+  for await (const item of itemsOf(client, view, {})) found.set(textAt(item, 'id'), item)
   return names.map((name) => {
     const item = found.get(name)
     if (item !== undefined) return item

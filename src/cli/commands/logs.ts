@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import type { JsonObject } from '#domain/json.ts'
 import type { Client, Query } from '../client.ts'
 import { interrupted, isFailure, usage } from '../failure.ts'
-import { momentOf, durationOf } from '../moments.ts'
+import { momentBefore } from '../moments.ts'
 import { eventLine } from '../event-line.ts'
 import { withOutput } from '../output.ts'
 import { textAt } from '../read-json.ts'
@@ -139,7 +139,7 @@ const filterOf = (run: Run, options: Options): Query => {
   const rotation = options.rotation === undefined ? undefined : rotationOf(options.rotation)
   const key = options.key === undefined ? undefined : nameOf(prefixed(options.key, 'key'), 'key')
   const dayAgo = rotation === undefined ? new Date(now.getTime() - 86_400_000) : undefined
-  const from = options.since === undefined ? dayAgo : back(options.since, now, '--since')
+  const from = options.since === undefined ? dayAgo : momentBefore(options.since, now, '--since')
   return {
     rotation,
     key,
@@ -147,7 +147,10 @@ const filterOf = (run: Run, options: Options): Query => {
     action: options.action,
     outcome: options.outcome,
     from: from?.toISOString(),
-    to: options.until === undefined ? undefined : back(options.until, now, '--until').toISOString(),
+    to:
+      options.until === undefined
+        ? undefined
+        : momentBefore(options.until, now, '--until').toISOString(),
   }
 }
 
@@ -163,8 +166,3 @@ const isOnlyRotation = (options: Options): options is Options & { readonly rotat
 /** Both `ID` and `rotation/ID`, as other verbs have it. */
 const prefixed = (text: string, kind: string): string =>
   text.includes('/') ? text : `${kind}/${text}`
-
-const back = (text: string, now: Date, option: string): Date => {
-  const ms = durationOf(text)
-  return ms === null ? momentOf(text, now, option) : new Date(now.getTime() - ms)
-}

@@ -10,17 +10,21 @@ import {
   allowances,
   effectTypes,
   type FieldChange,
+  type Plan,
   planActions,
+  type PlanApproval,
   type PlanItem,
+  planStateOf,
+  planStates,
 } from '#domain/plan.ts'
 import type { Sessions } from '#domain/ports.ts'
 import type { Source } from '#domain/validate-document.ts'
 import { applyPlan, type ApplyPlanDeps } from '#usecases/apply-plan.ts'
 import { approvePlan } from '#usecases/approve-plan.ts'
 import { makePlan } from '#usecases/make-plan.ts'
-import { getPlan, makesKey, type SeenPlan } from '#usecases/see-plan.ts'
+import { getPlan, listPlans, makesKey, type SeenPlan } from '#usecases/see-plan.ts'
 import { type Route, route } from '../route.ts'
-import { idParams, idSchema, momentSchema, nullable, strict } from '../schemas.ts'
+import { idParams, idSchema, listOf, momentSchema, nullable, strict } from '../schemas.ts'
 
 export interface PlanRoutesDeps extends Omit<ApplyPlanDeps, 'ledger' | 'sessions'> {
   readonly sessions: Sessions
@@ -79,62 +83,65 @@ const needSchema = strict({
   text: sentence('14 of 60 keys become due at once: more than 10.'),
 })
 
+const approvalsSchema = strict({
+  needed: Type.Array(
+    strict({
+      required: Type.Integer(),
+      roles: Type.Array(Type.Enum([...roles])),
+      text: sentence('What guards 14 keys becomes weaker: soak: 1h → 0s.'),
+    }),
+    { description: 'as its author would need them; whoever applies it is asked anew' },
+  ),
+  given: Type.Array(strict({ principal: Type.String(), at: momentSchema })),
+})
+
+const headFields = {
+  id: idSchema,
+  hash: Type.String({
+    description: 'stands for what it does; apply and approve by it',
+    examples: ['9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'],
+  }),
+  owner: nullable(Type.String()),
+  prune: Type.Boolean(),
+  allow: Type.Array(Type.Enum([...allowances])),
+  state: Type.Enum([...planStates], {
+    description: 'applying: all is done but some of its new keys; apply it again to go on',
+  }),
+  needs: Type.Array(needSchema, { description: 'what of `allow` it makes use of' }),
+  approvals: approvalsSchema,
+  author: strict({ id: Type.String(), name: Type.String() }),
+  createdAt: momentSchema,
+  appliedAt: nullable(momentSchema),
+  appliedBy: nullable(Type.String({ examples: ['ada'] })),
+  finishedAt: nullable(momentSchema),
+}
+
 const planSchema = strict(
   {
-    id: idSchema,
-    hash: Type.String({
-      description: 'stands for what it does; apply and approve by it',
-      examples: ['9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'],
-    }),
-    owner: nullable(Type.String()),
-    prune: Type.Boolean(),
-    allow: Type.Array(Type.Enum([...allowances])),
-    state: Type.Enum(['open', 'applying', 'applied'], {
-      description: 'applying: all is done but some of its new keys; apply it again to go on',
-    }),
+    ...headFields,
     items: Type.Array(itemSchema, {
       description: 'in the order in which they are done; deletions last',
     }),
-    needs: Type.Array(needSchema, { description: 'what of `allow` it makes use of' }),
-    approvals: strict({
-      needed: Type.Array(
-        strict({
-          required: Type.Integer(),
-          roles: Type.Array(Type.Enum([...roles])),
-          text: sentence('What guards 14 keys becomes weaker: soak: 1h → 0s.'),
-        }),
-        { description: 'as its author would need them; whoever applies it is asked anew' },
-      ),
-      given: Type.Array(strict({ principal: Type.String(), at: momentSchema })),
-    }),
-    author: strict({ id: Type.String(), name: Type.String() }),
-    createdAt: momentSchema,
-    appliedAt: nullable(momentSchema),
-    appliedBy: nullable(Type.String({ examples: ['ada'] })),
-    finishedAt: nullable(momentSchema),
   },
   { $id: 'Plan' },
 )
 
-const present = (
-  { plan, given, pending }: SeenPlan,
-  refused: ReadonlyMap<string, RekeyError> = new Map(),
+const count = Type.Integer({ minimum: 0, examples: [2] })
+const listedSchema = strict({
+  ...headFields,
+  changes: strict({ create: count, update: count, delete: count, unchanged: count }),
+})
+
+const head = (
+  plan: Omit<Plan, 'documents' | 'items'>,
+  given: readonly Pick<PlanApproval, 'principalName' | 'at'>[],
 ) => ({
   id: plan.id,
   hash: plan.hash,
   owner: plan.owner,
   prune: plan.prune,
   allow: plan.allow,
-  state: plan.finishedAt
-    ? ('applied' as const)
-    : plan.appliedAt
-      ? ('applying' as const)
-      : ('open' as const),
-  items: plan.items.map((item) => ({
-    ...item,
-    diff: item.diff.map((change): FieldChange => ({ ...change })),
-    ...(plan.appliedAt ? outcomeOf(item, pending, refused) : {}),
-  })),
+  state: planStateOf(plan),
   needs: plan.needs,
   approvals: {
     needed: plan.approvals,
@@ -148,6 +155,18 @@ const present = (
   appliedAt: plan.appliedAt?.toISOString() ?? null,
   appliedBy: plan.appliedBy,
   finishedAt: plan.finishedAt?.toISOString() ?? null,
+})
+
+const present = (
+  { plan, given, pending }: SeenPlan,
+  refused: ReadonlyMap<string, RekeyError> = new Map(),
+) => ({
+  ...head(plan, given),
+  items: plan.items.map((item) => ({
+    ...item,
+    diff: item.diff.map((change): FieldChange => ({ ...change })),
+    ...(plan.appliedAt ? outcomeOf(item, pending, refused) : {}),
+  })),
 })
 
 const outcomeOf = (
@@ -253,6 +272,26 @@ export const planRoutes = (deps: PlanRoutesDeps): readonly Route[] => [
         receipts,
       }
     },
+  }),
+  route({
+    method: 'GET',
+    path: '/v1/plans',
+    operationId: 'listPlans',
+    tag: 'plans',
+    summary: 'Plans, newest first: what each changes, in numbers',
+    description:
+      'With a scope, a page may hold fewer than `limit`. One that nobody applied is forgotten after 30 days.',
+    access: [...readers],
+    list: true,
+    query: strict({ state: Type.Optional(Type.Enum([...planStates])) }),
+    replies: { 200: listOf(listedSchema) },
+    handler: async ({ ledger, actor, query: { state = null }, page, pageReply }) => ({
+      status: 200,
+      body: pageReply(await listPlans({ ledger })(actor, state, page), ({ plan, given }) => ({
+        ...head(plan, given),
+        changes: plan.changes,
+      })),
+    }),
   }),
   route({
     method: 'GET',

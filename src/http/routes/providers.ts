@@ -5,7 +5,7 @@ import type { Json, JsonObject } from '#domain/json.ts'
 import type { KeyType, Provider } from '#domain/provider.ts'
 import { propertiesOf, withoutIds } from '../input.ts'
 import { route, type Route } from '../route.ts'
-import { nullable, strict } from '../schemas.ts'
+import { listOf, nullable, strict } from '../schemas.ts'
 
 const anything = Type.Object({}, { additionalProperties: true })
 
@@ -42,11 +42,16 @@ export const providerRoutes = ({
       tag: 'providers',
       summary: 'Providers, their key types, and the least rights that each needs',
       access: 'authenticated',
-      replies: { 200: strict({ items: Type.Array(providerSchema), nextCursor: Type.Null() }) },
-      handler: async () => ({
-        status: 200,
-        body: { items: [...providers.values()].map(present), nextCursor: null },
-      }),
+      list: true,
+      replies: { 200: listOf(providerSchema) },
+      handler: async ({ page, pageReply }) => {
+        const sorted = [...providers.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1))
+        const { after } = page
+        const rest = sorted.filter(({ id }) => after === null || id > after)
+        const items = rest.slice(0, page.limit)
+        const next = rest.length > items.length ? (items.at(-1)?.id ?? null) : null
+        return { status: 200, body: pageReply({ items, next }, present) }
+      },
     }),
   ]
 }
