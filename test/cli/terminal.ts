@@ -35,7 +35,11 @@ export interface TerminalOptions {
   readonly env?: Readonly<Record<string, string>>
   /** What the person types, question by question; none: nobody is there. */
   readonly answers?: readonly (string | null)[]
+  /** What the person types to every question. */
+  readonly always?: string
   readonly input?: string
+  /** A new one where not said. */
+  readonly cwd?: string
   readonly fetch?: typeof globalThis.fetch
   readonly colours?: boolean
   /** One that can be drawn on. */
@@ -46,7 +50,7 @@ export interface TerminalOptions {
 const hurry = 20
 
 export const openTerminal = async (options: TerminalOptions = {}): Promise<Terminal> => {
-  const cwd = await mkdtemp(join(tmpdir(), 'rekey-cli-'))
+  const cwd = options.cwd ?? (await mkdtemp(join(tmpdir(), 'rekey-cli-')))
   const start = (...argv: readonly string[]): Started => {
     const out: string[] = []
     const err: string[] = []
@@ -60,10 +64,10 @@ export const openTerminal = async (options: TerminalOptions = {}): Promise<Termi
       cwd,
       stdout: { isTerminal, write: (text) => void out.push(text), size },
       stderr: { isTerminal, write: (text) => void err.push(text), size },
-      interactive: options.answers !== undefined,
+      interactive: options.answers !== undefined || options.always !== undefined,
       ask: async (question) => {
         questions.push(question)
-        const answer = answers.shift()
+        const answer = answers.length > 0 ? answers.shift() : options.always
         if (answer === undefined) throw new Error(`nobody answers: ${question}`)
         return answer
       },

@@ -6,12 +6,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import { buildCli } from '#cli/cli.ts'
-import { processIo } from '#cli/environment.ts'
-import { systemClock } from '#runtime/clock.ts'
-import { makeIds } from '#runtime/ids.ts'
 import { alertsFile, alertTestsFile, panels, root, rules } from '#test/support/monitoring.ts'
 import { peer } from '#test/support/peers.ts'
+import { wrongCommands } from '#test/support/rekey-words.ts'
 import { peers } from '#test/peers/peers.ts'
 
 const alerts = rules.filter((rule) => rule.alert !== undefined)
@@ -57,7 +54,7 @@ describe.each(runbooks)('the runbook %s', (runbook) => {
   })
 
   test('names only commands that there are', () => {
-    const unknown = commandsIn(textOf(runbook)).flatMap(wrong)
+    const unknown = commandsIn(textOf(runbook)).flatMap(wrongCommands)
     expect(unknown).toEqual([])
   })
 
@@ -72,31 +69,10 @@ describe.each(runbooks)('the runbook %s', (runbook) => {
 const commandsIn = (text: string): readonly string[] =>
   [...text.matchAll(/(?:^|`)(rekey [a-z][^`\n#]*)/gm)].map((match) => match[1]?.trim() ?? '')
 
-const program = buildCli(
-  processIo({
-    clock: systemClock,
-    ids: makeIds(systemClock),
-    trace: { traceparent: () => null, span: (_name, work) => work() },
-  }),
-)
-const roles = ['up', 'api', 'worker', 'migrate']
-
-const wrong = (line: string): readonly string[] => {
-  const words = line.match(/"[^"]*"|\S+/g)?.slice(1) ?? []
-  const [verb = '', second = ''] = words
-  if (roles.includes(verb)) return []
-  const outer = program.commands.find((command) => command.name() === verb)
-  const command = outer?.commands.find((inner) => inner.name() === second) ?? outer
-  if (command === undefined) return [line]
-  const known = command.options.flatMap(({ long, short }) => [long, short])
-  const flags = words.filter((word) => /^--?[a-z]/.test(word)).map((word) => word.split('=')[0])
-  return flags.every((flag) => known.includes(flag)) ? [] : [line]
-}
-
 test('the commands of runbooks are looked at: a wrong one is seen', () => {
-  expect(wrong('rekey get rotations --phase stalled')).toEqual([])
+  expect(wrongCommands('rekey get rotations --phase stalled')).toEqual([])
   for (const line of ['rekey gett rotations', 'rekey get rotations --fase x'])
-    expect(wrong(line)).toEqual([line])
+    expect(wrongCommands(line)).toEqual([line])
   expect(runbooks.flatMap((runbook) => commandsIn(textOf(runbook))).length).toBeGreaterThan(20)
 })
 

@@ -61,7 +61,10 @@ export interface RekeyProcess {
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const startMs = 60_000
 
-export const openRekey = async (): Promise<RekeyProcess> => {
+/** `more`: variables of the process beside its own. */
+export const openRekey = async (
+  more: Readonly<Record<string, string>> = {},
+): Promise<RekeyProcess> => {
   const dir = await mkdtemp(join(tmpdir(), 'rekey-process-'))
   // The user that PostgreSQL runs as must get through.
   await chmod(dir, 0o711)
@@ -77,6 +80,7 @@ export const openRekey = async (): Promise<RekeyProcess> => {
     REKEY_SAMPLES: 'off',
     REKEY_RATE_LIMIT: '1000000',
     REKEY_LOG_LEVEL: 'warn',
+    ...more,
   }
   let child: ChildProcess | null = null
   let gone: Promise<void> = Promise.resolve()

@@ -1,0 +1,248 @@
+// README and everything in docs/, done as their readers do: each file is written, each command typed at a shell, in order,
+// against `rekey up` as it is started on an empty machine; output that is shown must come out. A command that a test cannot
+// run stands in a table with what is run instead, so that a new command is either run or decided about.
+
+import { cpSync, globSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { freePort } from '#test/peers/start-process.ts'
+import { which } from '#test/peers/run-command.ts'
+import { peers } from '#test/peers/peers.ts'
+import { startVault, type VaultPeer } from '#test/peers/vault.ts'
+import { openGuideShell, type GuideShell } from '#test/support/guide-shell.ts'
+import { mentionsOf, root, sectionsOf, type Piece } from '#test/support/guide.ts'
+import { peer } from '#test/support/peers.ts'
+import { openRekey, type RekeyProcess } from '#test/support/rekey-process.ts'
+import { wrongCommands } from '#test/support/rekey-words.ts'
+
+const guides = ['README.md', ...globSync('docs/**/*.md', { cwd: root }).toSorted()].filter(
+  (guide) => sectionsOf(guide).some(({ pieces }) => pieces.some(({ is }) => is === 'command')),
+)
+
+/** Not run here: by their beginning, where the same is run, and what stands there. */
+const elsewhere: readonly (readonly [begins: string, file: string, text: string])[] = [
+  ['npm ci && npm start', '.ci/run', 'npm ci'],
+  ["pkill -9 -f 'src/main.ts up'", 'test/faults/kill-local.test.ts', 'rekey.kill('],
+  ['npm start', 'test/support/rekey-process.ts', "[main, 'up']"],
+  ['npm run peers && npm test', '.ci/run', 'npm run peers'],
+  ['npm run check', '.ci/run', 'npm run check'],
+  ['npm run docs', 'test/house/docs.test.ts', 'pages'],
+  ['.ci/run', '.ci/run', 'npm test'],
+  [
+    'rekey restore --from',
+    'test/faults/restore.test.ts',
+    "rekey.rekey('restore', '--from', backup)",
+  ],
+  [
+    'OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 rekey worker',
+    'test/e2e/observability.test.ts',
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+  ],
+]
+
+/** What a house where all is well answers otherwise than the one of the guide's reader. */
+const whereAllIsWell: Readonly<Record<string, number>> = {
+  // No request was answered with 500.
+  'curl -s 127.0.0.1:7401/metrics | grep -E "^rekey_http_request_duration_seconds_count.*status=\\"5"': 1,
+  // Nothing was restored.
+  'rekey doctor --accept-restore --reason "restored Tuesday\'s backup; looked at all keys"': 5,
+  'curl -s -X POST -H "Authorization: Bearer $REKEY_TOKEN" -H \'Content-Type: application/json\' -d \'{"reason": "…"}\' $REKEY_URL/v1/recovery/acceptance': 22,
+}
+
+/** Programs that are not everywhere: their commands are left out without them. */
+const programs = ['psql', 'timedatectl'].filter((name) => which(name) === null)
+const isLeftOut = (command: string): boolean =>
+  programs.some((name) => command.startsWith(name)) || command.startsWith('timedatectl')
+
+let vault: VaultPeer | null = null
+let rekey: RekeyProcess
+let metricsPort: number
+
+beforeAll(async () => {
+  if (peers.vault.find() !== null) vault = await startVault()
+  metricsPort = await freePort()
+  const role = vault && (await roleOf(vault))
+  rekey = await openRekey({
+    REKEY_SAMPLES: 'on',
+    REKEY_METRICS_PORT: String(metricsPort),
+    ...(role && {
+      REKEY_CREDENTIAL_VAULT_PROD: JSON.stringify(role),
+      REKEY_CREDENTIAL_VAULT_PROD_HOSTS: '127.0.0.1',
+    }),
+  })
+  await rekey.start()
+  await rekey.ask('PUT', '/v1/sinks/pager', {
+    type: 'webhook',
+    url: 'https://hooks.example.com',
+    secret: `whsec_${Buffer.alloc(24, 7).toString('base64')}`,
+  })
+})
+afterAll(async () => {
+  await rekey.stop()
+  await vault?.stop()
+})
+
+/** The process has its credential from its start on; the guide makes the same role again. */
+const roleOf = async ({ api }: VaultPeer) => {
+  await api('POST', 'auth/approle/role/rekey', { token_policies: 'rekey' })
+  const id = await api('GET', 'auth/approle/role/rekey/role-id')
+  const secret = await api('POST', 'auth/approle/role/rekey/secret-id')
+  // What the reader of the tutorial has not enabled yet.
+  await api('DELETE', 'sys/mounts/transit')
+  // What the reader of how-to/vault.md has.
+  await api('POST', 'secret/data/app/db', { data: { user: 'app', password: 'first' } })
+  return { roleId: id.data['role_id'], secretId: secret.data['secret_id'] }
+}
+
+/** The reader's own addresses and names in place of the guide's. */
+const filled = async (text: string, key: string): Promise<string> => {
+  const { host, port } = new URL(rekey.url)
+  const names: readonly (readonly [string | RegExp, string])[] = [
+    ['127.0.0.1:7400', host],
+    ['127.0.0.1:7401', `127.0.0.1:${metricsPort}`],
+    ['/backups/', `${rekey.dir}/`],
+    [/(\bkey\/|--key )NAME/g, '$1sample-api-token'],
+    ['connection/NAME', 'connection/built-in'],
+    ['policy/POLICY', 'policy/every-minute'],
+    [/\bsinks?\/NAME/g, port === '' ? '' : 'sinks/pager'],
+    ...(vault === null
+      ? []
+      : ([
+          [/https?:\/\/(?:127\.0\.0\.1|vault\.example\.com):8200/g, vault.address],
+          ['VAULT_TOKEN=root', `VAULT_TOKEN=${vault.token}`],
+          ['"value": "root"', `"value": "${vault.token}"`],
+        ] as const)),
+  ]
+  const named = names.reduce((so, [from, to]) => so.replaceAll(from, to), text)
+  if (!/\bID\b/.test(named)) return named
+  const [newest] = await rekey.list(`/v1/rotations?key=${key}`)
+  return named.replaceAll(/\bID\b/g, newest?.id)
+}
+
+const roomFor = (guide: string, shell: GuideShell): void => {
+  symlinkSync(rekey.dir, join(shell.cwd, '.rekey'))
+  if (['README.md', 'docs/tutorial.md'].includes(guide))
+    cpSync(join(root, 'policies'), join(shell.cwd, 'policies'), { recursive: true })
+  mkdirSync(join(shell.cwd, 'tmp'))
+}
+
+const isOfVault = (piece: Piece): boolean =>
+  piece.is === 'command' && /^(?:vault |.*vault-(?:dev|prod))/m.test(piece.text)
+
+describe.each(guides)('%s', (guide) => {
+  let shell: GuideShell
+  let key = 'sample-api-token'
+  let printed = ''
+
+  beforeAll(async () => {
+    const token = readFileSync(join(rekey.dir, 'admin-key'), 'utf8').trim()
+    const run = JSON.parse(readFileSync(join(rekey.dir, 'run.json'), 'utf8'))
+    shell = await openGuideShell({
+      env: {
+        REKEY_URL: rekey.url,
+        REKEY_TOKEN: token,
+        REKEY_DATA_DIR: rekey.dir,
+        REKEY_DATABASE_URL: run.database.roles.app,
+        REKEY_MIGRATION_DATABASE_URL: run.database.roles.migration,
+        ...(vault === null ? {} : { VAULT_ADDR: vault.address, VAULT_TOKEN: vault.token }),
+      },
+      ...(vault === null ? {} : { programs: { vault: peers.vault.find() ?? '' } }),
+    })
+    roomFor(guide, shell)
+  })
+  afterAll(async () => {
+    await shell.close()
+    // Two guides register the same object.
+    await rekey.call('DELETE', '/v1/keys/app-db-password', undefined, { 'if-match': '*' })
+  })
+
+  const take = async (piece: Piece): Promise<void> => {
+    if (piece.is === 'file') return shell.file(piece.name, await filled(piece.text, key))
+    if (piece.is === 'output') {
+      for (const line of piece.lines) expect(printed).toContain(line)
+      return
+    }
+    const { text, exit } = piece
+    const plain = text.replace(/ {2,}#.*$/m, '')
+    if (elsewhere.some(([begins]) => text.startsWith(begins)) || isLeftOut(text)) return
+    key = / rotate key\/(\S+)/.exec(text)?.[1] ?? key
+    const expected = whereAllIsWell[plain] ?? exit
+    const command = await filled(text, key)
+    let typed = await shell.type(command)
+    // The sample rotates by itself, every minute; and a rotation may move between a look and a word.
+    for (let n = 0; n < 50 && /rotation\.inProgress|at this very moment/.test(typed.stderr); n++)
+      typed = await shell.type(`sleep 1; ${command}`) // oxlint-disable-line no-await-in-loop -- until it is free
+    expect([
+      command,
+      typed.exit,
+      typed.exit === expected ? '' : typed.stderr + typed.stdout,
+    ]).toEqual([command, expected, ''])
+    if (expected !== 22) expect(typed.refused).toEqual([])
+    printed = typed.stdout
+  }
+
+  const sections = sectionsOf(guide)
+  const needsVault = sections.findIndex(({ pieces }) => pieces.some(isOfVault))
+  const before = needsVault < 0 ? sections : sections.slice(0, needsVault)
+  const tell = (section: (typeof sections)[number]): void =>
+    test(section.title, async () => {
+      for (const piece of section.pieces) await take(piece) // oxlint-disable-line no-await-in-loop -- as it is read
+    })
+  before.forEach(tell)
+  if (needsVault >= 0)
+    peer('vault').describe('with a Vault', () => sections.slice(needsVault).forEach(tell))
+})
+
+test('what is run elsewhere is run there, and stands in some guide', () => {
+  const commands = guides.flatMap((guide) =>
+    sectionsOf(guide).flatMap(({ pieces }) =>
+      pieces.flatMap((piece) => (piece.is === 'command' ? [piece.text] : [])),
+    ),
+  )
+  for (const [begins, file, text] of elsewhere) {
+    expect(readFileSync(join(root, file), 'utf8'), begins).toContain(text)
+    expect(
+      commands.some((command) => command.startsWith(begins)),
+      begins,
+    ).toBe(true)
+  }
+  for (const command of Object.keys(whereAllIsWell))
+    expect(commands.map((one) => one.replace(/ {2,}#.*$/m, ''))).toContain(command)
+})
+
+test('a block says what it is: nothing that could be a command is left unread', () => {
+  const bare = globSync(['README.md', 'docs/**/*.md'], { cwd: root }).filter((guide) => {
+    const fences = readFileSync(join(root, guide), 'utf8').match(/^```.*$/gm) ?? []
+    return fences.some((fence, n) => n % 2 === 0 && !/^```[a-z]+$/.test(fence))
+  })
+  expect(bare).toEqual([])
+})
+
+test.each([...guides, 'CHANGELOG.md'])('commands that %s only mentions are there', (guide) => {
+  expect(mentionsOf(guide).flatMap(wrongCommands)).toEqual([])
+})
+
+test('the script for CI shows on a branch and applies on main', async () => {
+  const guide = 'docs/how-to/policies-as-code.md'
+  const files = sectionsOf(guide).flatMap(({ pieces }) =>
+    pieces.flatMap((piece) => (piece.is === 'file' ? [piece] : [])),
+  )
+  const shell = await openGuideShell({
+    env: { REKEY_URL: rekey.url, REKEY_TOKEN_FILE: join(rekey.dir, 'admin-key') },
+  })
+  // As the guide leaves it, with a change.
+  for (const { name, text } of files)
+    shell.file(
+      name,
+      text.replaceAll('payments-monthly', 'payments-nightly').replace('soak: 1h', 'soak: 2h'),
+    )
+  const run = async (branch: string) => {
+    const { exit, stdout, stderr } = await shell.type(`BRANCH=${branch} sh ci.sh`)
+    expect([exit, exit === 0 ? '' : stderr]).toEqual([0, ''])
+    return stdout
+  }
+  expect(await run('some-branch')).toContain('soak is tightened from 1h to 2h')
+  expect(await run('main')).toMatch(/policy\/payments-nightly +changed/)
+  expect(await run('some-branch')).toContain('nothing changes')
+  await shell.close()
+})
