@@ -48,6 +48,7 @@ export const createOutbox = ({ client: db }: Database): Outbox => ({
       WHERE sink = ${sink} AND event_id = (
         SELECT event_id FROM app.sink_delivery
         WHERE sink = ${sink} AND state = 'pending' AND next_at <= app.now()
+          AND NOT EXISTS (SELECT FROM app.sink_cursor c WHERE c.sink = ${sink} AND c.held_until > app.now())
         ORDER BY next_at, event_id LIMIT 1 FOR UPDATE SKIP LOCKED)
       RETURNING event_id::text AS "eventId", attempts`
     const row = rows[0]
@@ -73,9 +74,8 @@ export const createOutbox = ({ client: db }: Database): Outbox => ({
 
   async hold(sink, ms) {
     await db.$executeRaw`
-      UPDATE app.sink_delivery
-      SET next_at = greatest(next_at, app.now() + make_interval(secs => ${ms / 1000}::float8))
-      WHERE sink = ${sink} AND state = 'pending'`
+      UPDATE app.sink_cursor SET held_until = app.now() + make_interval(secs => ${ms / 1000}::float8)
+      WHERE sink = ${sink}`
   },
 
   bury: (sink, error) => db.$executeRaw`

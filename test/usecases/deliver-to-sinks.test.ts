@@ -206,12 +206,15 @@ test('Retry-After silences the whole sink, not only the message', async () => {
   await happens()
   await happens()
   await untilReceived(1)
+  await settled()
   receiver.answer(answerWith(200))
+  // What happens during the silence waits for its end too.
+  await happens()
   await db.clock.advance(300_000)
   await settled()
   expect(receiver.received).toHaveLength(1)
   await db.clock.advance(301_000)
-  await untilReceived(3)
+  await untilReceived(4)
 })
 
 test('410 switches the sink off, on the record, and what is open becomes dead letters', async () => {
