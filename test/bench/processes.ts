@@ -2,9 +2,16 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+/** Those of `npm start`. */
+const flags = String(
+  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).scripts.start,
+)
+  .split(' ')
+  .filter((word) => word.startsWith('--'))
 
 export interface Running {
   readonly pid: number
@@ -17,7 +24,7 @@ export const startRole = async (
   env: Readonly<Record<string, string>>,
   ready: string,
 ): Promise<Running> => {
-  const child = spawn(process.execPath, [main, role], {
+  const child = spawn(process.execPath, [...flags, main, role], {
     env: {
       PATH: process.env['PATH'] ?? '',
       REKEY_LOG_LEVEL: 'warn',
