@@ -193,7 +193,8 @@ describe('a restored database', () => {
       target: { id: 'k', name: 'k' },
       outcome: 'failed',
     })
-    expect(await hear()).toEqual(['key.overdue'])
+    // Transactions of other files hold up what may be told for a moment.
+    await expect.poll(hear, { timeout: 20_000 }).toEqual(['key.overdue'])
     const [row] = await withClient(urls.superuser, async (db) => {
       const { rows } = await db.query<{ last: boolean; own: boolean }>(`
         SELECT (facets).action = 'key.overdue' AS last, txid::text::numeric > 9000000000 AS own FROM audit.event
