@@ -78,7 +78,7 @@ export const isUnavailable = (e: unknown): boolean => {
     return true
   return (
     e instanceof Error &&
-    /connection error|Connection terminated|timeout exceeded when trying to connect|not queryable|ECONNRE|Can't reach database|Server has closed the connection/i.test(
+    /connection error|Connection terminated|timeout exceeded when trying to connect|not queryable|ECONNRE|EPIPE|Can't reach database|Server has closed the connection/i.test(
       e.message,
     )
   )
@@ -88,7 +88,8 @@ export const isUnavailable = (e: unknown): boolean => {
 export const isDeadSession = (e: unknown): boolean =>
   sqlState(e) === '57P01' ||
   member(adapterCause(e), 'kind') === 'ConnectionClosed' ||
-  (e instanceof Error && /connection error|Connection terminated|not queryable/i.test(e.message))
+  (e instanceof Error &&
+    /connection error|Connection terminated|not queryable|ECONNRESET|EPIPE/i.test(e.message))
 
 /** A unique violation that a caller brought about, as the error that the caller sees; null for all else. */
 export const callersFault = (e: unknown): RekeyError | null => {

