@@ -116,12 +116,18 @@ const untilReceived = async (count: number, to = receiver): Promise<void> => {
   expect(to.received).toHaveLength(count)
 }
 
-/** Long enough for everything that is committed to be passed. */
+/** Until every sink was asked about everything that is committed, and once more. */
 const settled = async (): Promise<void> => {
-  for (let i = 0; i < 10; i++) {
+  for (let i = 0; i < 1_000; i++) {
     await pass() // oxlint-disable-line no-await-in-loop -- a poll
-    await systemClock.pause(30) // oxlint-disable-line no-await-in-loop
+    // oxlint-disable-next-line no-await-in-loop
+    const left = await db.sql(`
+      SELECT FROM audit.event e, app.sink_cursor c
+      WHERE (e.txid, e.id) > (c.after_txid::text::xid8, c.after_id) LIMIT 1`)
+    if (left.length === 0) break
+    await systemClock.pause(20) // oxlint-disable-line no-await-in-loop
   }
+  await pass()
 }
 
 const idsOf = (to = receiver) => to.received.map(({ headers }) => String(headers['webhook-id']))
