@@ -34,8 +34,6 @@ const root = join(import.meta.dirname, '..', '..')
 const peersDir = join(root, '.peers')
 const vaultBinary = join(peersDir, 'bin', 'vault')
 const promtoolBinary = join(peersDir, 'bin', 'promtool')
-const fuzzerDir = join(peersDir, 'schemathesis')
-const fuzzerPins = join(import.meta.dirname, 'schemathesis', 'requirements.txt')
 
 const goFolders = ['/usr/local/go/bin', '/usr/lib/go/bin']
 const isRoot = (): boolean => process.getuid?.() === 0
@@ -70,15 +68,8 @@ export const peers = {
         : { can: true, by: 'apt-get download prometheus, unpacked' },
     make: makePromtool,
   },
-  schemathesis: {
-    title: 'Schemathesis 4.32.5',
-    find: () => findSchemathesis(),
-    means: () =>
-      python() === null && !(isRoot() && which('apt-get') !== null)
-        ? { can: false, why: 'Python 3.11 or newer is not installed' }
-        : { can: true, by: 'pip install into .peers/schemathesis (half a minute)' },
-    make: makeSchemathesis,
-  },
+  schemathesis: { title: 'Schemathesis 4.32.5', ...pythonPackages('schemathesis') },
+  croniter: { title: 'croniter on zoneinfo', ...pythonPackages('croniter', 'python') },
 } as const satisfies Record<string, Peer>
 
 export type PeerName = keyof typeof peers
@@ -146,12 +137,38 @@ async function aptGet(
   if (again.code !== 0) throw new Error(`apt-get ended with ${again.code}:\n${again.tail}`)
 }
 
-/** The one that our pins describe: a copy of them lies beside it. */
-function findSchemathesis(): string | null {
-  const binary = join(fuzzerDir, 'bin', 'schemathesis')
-  const installed = join(fuzzerDir, 'requirements.txt')
-  if (!isExecutable(binary) || !existsSync(installed)) return null
-  return readFileSync(installed, 'utf8') === readFileSync(fuzzerPins, 'utf8') ? binary : null
+/** A virtual environment of its own, from wheels whose hashes are pinned. The one that is there counts while a copy of the pins
+ *  that it was made from lies beside it. */
+function pythonPackages(name: string, program = name): Pick<Peer, 'find' | 'means' | 'make'> {
+  const folder = join(peersDir, name)
+  const pins = join(import.meta.dirname, name, 'requirements.txt')
+  const made = join(folder, 'requirements.txt')
+  const binary = join(folder, 'bin', program)
+  return {
+    find: () =>
+      isExecutable(binary) &&
+      existsSync(made) &&
+      readFileSync(made, 'utf8') === readFileSync(pins, 'utf8')
+        ? binary
+        : null,
+    means: () =>
+      python() === null && !(isRoot() && which('apt-get') !== null)
+        ? { can: false, why: 'Python 3.11 or newer is not installed' }
+        : { can: true, by: `pip install into .peers/${name} (half a minute)` },
+    make: async (say) => {
+      mkdirSync(peersDir, { recursive: true })
+      rmSync(folder, { recursive: true, force: true })
+      await makeVenv(name, folder, say)
+      const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check']
+      const ran = await runCommand(
+        join(folder, 'bin', 'python'),
+        [...pip, '--require-hashes', '--only-binary', ':all:', '-r', pins],
+        { say, what: `${name}: pip install` },
+      )
+      if (ran.code !== 0) throw new Error(`pip install ended with ${ran.code}:\n${ran.tail}`)
+      copyFileSync(pins, made)
+    },
+  }
 }
 
 /** The first that runs: a version manager puts names on PATH that only say which version to choose. */
@@ -163,35 +180,24 @@ const python = (): string | null =>
 const isNewEnough = (binary: string): boolean =>
   spawnSync(binary, ['-c', 'import sys; sys.exit(sys.version_info < (3, 11))']).status === 0
 
-/** A virtual environment of its own, from wheels whose hashes are pinned. */
-async function makeSchemathesis(say: (line: string) => void): Promise<void> {
-  mkdirSync(peersDir, { recursive: true })
-  rmSync(fuzzerDir, { recursive: true, force: true })
-  const made = await makeVenv(say)
-  if (made.code !== 0) {
-    const packages = ['install', '-y', '--no-install-recommends', 'python3', 'python3-venv']
-    if (!isRoot() || which('apt-get') === null)
-      throw new Error(`python3 -m venv ended with ${made.code}:\n${made.tail}`)
-    await aptGet(packages, { say, what: 'schemathesis' })
-    const again = await makeVenv(say)
-    if (again.code !== 0)
-      throw new Error(`python3 -m venv ended with ${again.code}:\n${again.tail}`)
+async function makeVenv(name: string, folder: string, say: (line: string) => void): Promise<void> {
+  const attempt = async (): Promise<Ran> => {
+    const binary = python()
+    return binary === null
+      ? { code: 127, tail: 'there is no python3' }
+      : runCommand(binary, ['-m', 'venv', folder], { say, what: `${name}: venv` })
   }
-  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check']
-  const ran = await runCommand(
-    join(fuzzerDir, 'bin', 'python'),
-    [...pip, '--require-hashes', '--only-binary', ':all:', '-r', fuzzerPins],
-    { say, what: 'schemathesis: pip install' },
-  )
-  if (ran.code !== 0) throw new Error(`pip install ended with ${ran.code}:\n${ran.tail}`)
-  copyFileSync(fuzzerPins, join(fuzzerDir, 'requirements.txt'))
-}
-
-const makeVenv = async (say: (line: string) => void): Promise<Ran> => {
-  const binary = python()
-  return binary === null
-    ? { code: 127, tail: 'there is no python3' }
-    : runCommand(binary, ['-m', 'venv', fuzzerDir], { say, what: 'schemathesis: venv' })
+  const first = await attempt()
+  if (first.code === 0) return
+  const why = ({ code, tail }: Ran): Error =>
+    new Error(`python3 -m venv ended with ${code}:\n${tail}`)
+  if (!isRoot() || which('apt-get') === null) throw why(first)
+  await aptGet(['install', '-y', '--no-install-recommends', 'python3', 'python3-venv'], {
+    say,
+    what: name,
+  })
+  const again = await attempt()
+  if (again.code !== 0) throw why(again)
 }
 
 function embeddedPostgres(): string | null {
