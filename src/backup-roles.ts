@@ -5,10 +5,11 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeWriter } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
-import { BackupRefused, type Manifest } from '#domain/backup.ts'
+import { BackupRefused, type BackupSink, type BackupSource, type Manifest } from '#domain/backup.ts'
 import type { LedgerEvent } from '#domain/ports.ts'
 import { openBackupSink, openBackupSource } from '#runtime/backup-files.ts'
 import { systemClock } from '#runtime/clock.ts'
+import { endOnSignal, Interrupted } from '#runtime/end-on-signal.ts'
 import { startEmbeddedPostgres } from '#runtime/embedded-postgres.ts'
 import { makeIds } from '#runtime/ids.ts'
 import { keyringIds, openKeyring } from '#runtime/keyring.ts'
@@ -30,38 +31,56 @@ type Say = (line: string) => void
 const ids = makeIds(systemClock)
 
 /** Returns what it took. The intent is in the backup itself, the outcome only in the database. */
-export const backupRole = async (config: Config, to: string, say: Say): Promise<Manifest> => {
-  const url = config.databaseUrl?.reveal() ?? (await runningDatabase(config))
-  if (url !== undefined) return backup(config, url, to, say)
-  await access(join(config.dataDir, 'postgres', 'PG_VERSION')).catch(() =>
-    required(undefined, 'REKEY_DATABASE_URL', `there is no database in ${config.dataDir} either`),
-  )
-  return withEmbedded(config, say, (urls) => backup(config, urls.app, to, say))
+export const backupRole = (config: Config, to: string, say: Say): Promise<Manifest> =>
+  endOnSignal(say, async (mustGoOn) => {
+    const work = { config, say, mustGoOn }
+    const url = config.databaseUrl?.reveal() ?? (await runningDatabase(config))
+    if (url !== undefined) return backup(work, url, to)
+    await access(join(config.dataDir, 'postgres', 'PG_VERSION')).catch(() =>
+      required(undefined, 'REKEY_DATABASE_URL', `there is no database in ${config.dataDir} either`),
+    )
+    return withEmbedded(work, (urls) => backup(work, urls.app, to))
+  })
+
+interface Work {
+  readonly config: Config
+  readonly say: Say
+  /** Throws where the process was told to end. Asked before each part of a backup, and with each line that is said. */
+  readonly mustGoOn: () => void
 }
 
-const backup = async (config: Config, url: string, to: string, say: Say): Promise<Manifest> => {
-  const sink = await openBackupSink(to)
-  const onSignal = (): void =>
-    void sink
-      .discard()
-      .catch(() => undefined)
-      .finally(() => process.exit(130))
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+const sayWhile =
+  ({ say, mustGoOn }: Work): Say =>
+  (line) => {
+    mustGoOn()
+    say(line)
+  }
+
+const backup = async (work: Work, url: string, to: string): Promise<Manifest> => {
+  const { config, mustGoOn } = work
+  const file = await openBackupSink(to)
+  const sink: BackupSink = {
+    ...file,
+    put: async (name, bytes) => {
+      mustGoOn()
+      await file.put(name, bytes)
+    },
+  }
   const database = openDatabase({ url, poolSize: 2 })
   try {
     const record = await recorder(config, database)
     const began = await record({ outcome: 'intent' })
     try {
-      const manifest = await takeBackup({ url, sink, version, onProgress: say })
+      const manifest = await takeBackup({ url, sink, version, onProgress: sayWhile(work) })
       await record({ outcome: 'succeeded', causationId: began, after: told(manifest) })
       return manifest
     } catch (error) {
-      const reason = error instanceof BackupRefused ? error.message : nameOf(error)
+      const ours = error instanceof BackupRefused || error instanceof Interrupted
+      const reason = ours ? error.message : nameOf(error)
       await record({ outcome: 'failed', causationId: began, reason }).catch(() => undefined)
       throw error
     }
   } finally {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
     await sink.discard().catch(() => undefined)
     await database.close()
   }
@@ -89,8 +108,20 @@ const recorder = async (config: Config, database: Database) => {
 }
 
 /** Into an empty database: the one of REKEY_MIGRATION_DATABASE_URL, or a new one in the data directory. */
-export const restoreRole = async (config: Config, from: string, say: Say): Promise<Manifest> => {
-  const source = await openBackupSource(from)
+export const restoreRole = (config: Config, from: string, say: Say): Promise<Manifest> =>
+  endOnSignal(say, (mustGoOn) => restore({ config, say, mustGoOn }, from))
+
+const restore = async (work: Work, from: string): Promise<Manifest> => {
+  const { config, say, mustGoOn } = work
+  const file = await openBackupSource(from)
+  const source: BackupSource = {
+    parts: async function* () {
+      for await (const part of file.parts()) {
+        mustGoOn()
+        yield part
+      }
+    },
+  }
   say('comparing every part with its checksum')
   const manifest = await verifyBackup(source)
   say(`a backup of ${manifest.createdAt}, ${manifest.log.events} events in its log`)
@@ -107,7 +138,7 @@ export const restoreRole = async (config: Config, from: string, say: Say): Promi
       writer,
       ids,
       clock: systemClock,
-      onProgress: say,
+      onProgress: sayWhile(work),
     })
     if (!guards) say('the guards of the audit log were not raised: that needs a superuser')
     if (appUrl !== null) await mustBeSound(config, appUrl)
@@ -124,7 +155,7 @@ export const restoreRole = async (config: Config, from: string, say: Say): Promi
       'the connection string of a superuser, or of rekey_migrate with the owner roles granted to it',
     )
   }
-  await withEmbedded(config, say, ({ migration, superuser, app }) =>
+  await withEmbedded(work, ({ migration, superuser, app }) =>
     load({ migrationUrl: migration, superuserUrl: superuser }, app),
   )
   // The samples of a first start have no place among what was restored.
@@ -166,11 +197,8 @@ const mustBeSound = async (config: Config, appUrl: string): Promise<void> => {
 const sentence = (findings: readonly Finding[]): string =>
   `it is restored, and the database is not as it must be: ${findings.map(({ check, detail }) => `${check}: ${detail}`).join('; ')}`
 
-const withEmbedded = async <T>(
-  config: Config,
-  say: Say,
-  work: (urls: DatabaseUrls) => Promise<T>,
-): Promise<T> => {
+const withEmbedded = async <T>(work: Work, use: (urls: DatabaseUrls) => Promise<T>): Promise<T> => {
+  const { config, mustGoOn } = work
   const startedAt = systemClock.now().toISOString()
   const held = await holdDirectory(config.dataDir, {
     pid: process.pid,
@@ -179,9 +207,11 @@ const withEmbedded = async <T>(
     database: null,
   })
   try {
-    const server = await startEmbeddedPostgres({ dataDir: config.dataDir, progress: say })
+    const progress = sayWhile(work)
+    const server = await startEmbeddedPostgres({ dataDir: config.dataDir, progress })
     try {
-      return await work(await bootstrap({ superuserUrl: server.superuserUrl }))
+      mustGoOn()
+      return await use(await bootstrap({ superuserUrl: server.superuserUrl }))
     } finally {
       await server.stop()
     }

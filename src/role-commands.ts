@@ -1,7 +1,7 @@
 // The commands that need the database, and what their refusals are to a script. Each role is loaded only when it is asked for.
 
 import type { Command } from 'commander'
-import { Failure, usage } from '#cli/failure.ts'
+import { Failure, interrupted, usage } from '#cli/failure.ts'
 import type { ExitName } from '#cli/exit-codes.ts'
 import { BackupRefused, type RefusedBackup } from '#domain/backup.ts'
 import { StartRefused } from '#domain/start-refused.ts'
@@ -113,6 +113,7 @@ const exits: Readonly<Record<RefusedBackup, ExitName>> = {
   damaged: 'integrity',
   notBackup: 'notFound',
   newer: 'conflict',
+  older: 'conflict',
   notEmpty: 'conflict',
   keys: 'conflict',
 }
@@ -134,6 +135,7 @@ const toFailure = (error: unknown, title: string): unknown => {
       changed: 'nothing',
     })
   }
+  if (error.name === 'Interrupted') return interrupted({ title, detail: error.message })
   if (error.name === 'MigrationRefused')
     return new Failure({
       code: 'migrate.refused',

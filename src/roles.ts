@@ -10,7 +10,7 @@ import { startEmbeddedPostgres } from '#runtime/embedded-postgres.ts'
 import { holdDirectory, type HeldDirectory } from '#runtime/run-file.ts'
 import { sha256 } from '#runtime/sha256.ts'
 import { bootstrap, type DatabaseUrls, isSuperuser } from '#store/bootstrap.ts'
-import { migrate, pendingMigrations } from '#store/migrate.ts'
+import { migrate, type Migrated, pendingMigrations } from '#store/migrate.ts'
 import { ensureAdminKey, resetAdminKey } from '#usecases/admin-key.ts'
 import { type App, type House, startApp } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
@@ -99,16 +99,19 @@ export const migrateRole = async (config: Config, say: Say): Promise<void> => {
     'REKEY_MIGRATION_DATABASE_URL',
     'the connection string of a superuser, or of rekey_migrate with the owner roles granted to it',
   )
-  const { applied, guards } = await migrate({
-    ...(await migrationUrls(migrationUrl)),
-    onProgress: say,
-  })
+  const { applied } = await migrateOutside(migrationUrl, say)
   say(
     applied.length === 0
       ? 'nothing to apply'
       : `applied ${applied.length} migration${applied.length === 1 ? '' : 's'}`,
   )
-  if (!guards) say('the guards of the audit log were not raised: that needs a superuser')
+}
+
+/** A database of somebody else's. */
+const migrateOutside = async (url: string, say: Say): Promise<Migrated> => {
+  const migrated = await migrate({ ...(await migrationUrls(url)), onProgress: say })
+  if (!migrated.guards) say('the guards of the audit log were not raised: that needs a superuser')
+  return migrated
 }
 
 export const resetAdminKeyRole = async (config: Config, say: Say): Promise<void> => {
@@ -148,7 +151,7 @@ export const migrationUrls = async (
 const openPlace = async (config: Config, say: Say): Promise<Place> => {
   if (config.databaseUrl) {
     if (config.migrationDatabaseUrl) {
-      await migrate({ migrationUrl: config.migrationDatabaseUrl.reveal(), onProgress: say })
+      await migrateOutside(config.migrationDatabaseUrl.reveal(), say)
     }
     return { databaseUrl: config.databaseUrl.reveal(), urls: null, close: async () => {} }
   }

@@ -77,6 +77,7 @@ export type RefusedBackup =
   | 'damaged' // it is not what its manifest says
   | 'notBackup' // there is no backup there, or it is not complete
   | 'newer' // it was taken from a newer schema
+  | 'older' // the schema is from before there were backups
   | 'notEmpty' // the database holds something
   | 'keys' // the keys that it was sealed under are not here
 

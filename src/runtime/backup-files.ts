@@ -97,12 +97,26 @@ const tarSink = async (path: string, draft: string): Promise<BackupSink> => {
 }
 
 async function* directoryParts(path: string): ReturnType<BackupSource['parts']> {
-  const names = (await readdir(path)).toSorted()
-  for (const name of names) {
-    const file = join(path, name)
-    const { size } = await stat(file) // oxlint-disable-line no-await-in-loop -- in order
-    yield { name, bytes: size > mostOf(name) ? tooLarge(name) : await readFile(file) } // oxlint-disable-line no-await-in-loop -- in order
+  const names = await readdir(path).catch((error: unknown) => unreadable(path, error))
+  for (const name of names.toSorted()) yield { name, bytes: await partAt(join(path, name)) } // oxlint-disable-line no-await-in-loop -- in order
+}
+
+const partAt = async (file: string): Promise<Uint8Array> => {
+  const name = basename(file)
+  try {
+    return (await stat(file)).size > mostOf(name) ? tooLarge(name) : await readFile(file)
+  } catch (error) {
+    return unreadable(file, error)
   }
+}
+
+const unreadable = (path: string, error: unknown): never => {
+  if (error instanceof BackupRefused) throw error
+  throw new BackupRefused(
+    'notBackup',
+    `${path} cannot be read as a backup (${codeOf(error)})`,
+    'Is the copy complete? Compare it with the original.',
+  )
 }
 
 async function* tarParts(path: string): ReturnType<BackupSource['parts']> {
@@ -116,12 +130,7 @@ async function* tarParts(path: string): ReturnType<BackupSource['parts']> {
       yield { name: header.name, bytes: new Uint8Array(await new Response(body).arrayBuffer()) }
     }
   } catch (error) {
-    if (error instanceof BackupRefused) throw error
-    throw new BackupRefused(
-      'notBackup',
-      `${path} cannot be read as a backup (${codeOf(error)})`,
-      'Is the copy complete? Compare it with the original.',
-    )
+    unreadable(path, error)
   } finally {
     file.destroy()
   }

@@ -7,7 +7,13 @@ import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import type pg from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
-import { type BackupSink, type Manifest, manifestName, mostPartBytes } from '#domain/backup.ts'
+import {
+  BackupRefused,
+  type BackupSink,
+  type Manifest,
+  manifestName,
+  mostPartBytes,
+} from '#domain/backup.ts'
 import { withClient } from './bootstrap.ts'
 import { tablesInOrder, type TableShape } from './table-shapes.ts'
 
@@ -31,6 +37,7 @@ export const takeBackup = async ({
     const manifest = await withClient(url, async (db) => {
       await db.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
       await db.query(textForm)
+      await mustBeRestorable(db)
       const facts = await readFacts(db)
       const tables: Manifest['tables'] = []
       for (const [n, shape] of (await tablesInOrder(db)).entries()) {
@@ -110,6 +117,22 @@ const inParts = (size: number): Transform => {
   })
 }
 
+/** A restore migrates an empty database as far as the backup was, then makes the months of its log and notes where it came
+ *  from. A schema without a place for that gives a backup that nobody could restore. */
+const mustBeRestorable = async (db: pg.Client): Promise<void> => {
+  const { rows } = await db.query<{ able: boolean }>(`
+    SELECT to_regprocedure('audit.make_partition(timestamp)') IS NOT NULL AND EXISTS (
+      SELECT FROM pg_attribute
+      WHERE attrelid = to_regclass('app.installation') AND attname = 'restored_from' AND NOT attisdropped
+    ) AS able`)
+  if (rows[0]?.able === true) return
+  throw new BackupRefused(
+    'older',
+    'the schema of the database is older than backups are: it could not be restored',
+    'Run `rekey migrate` with this version first. For a copy of the state before it, use pg_dump.',
+  )
+}
+
 const readFacts = async (
   db: pg.Client,
 ): Promise<Omit<Manifest, 'format' | 'version' | 'tables'>> => {
@@ -120,14 +143,14 @@ const readFacts = async (
     if (row === undefined) throw new Error('the database did not answer')
     return row
   }
-  const there = await one<{ installation: boolean }>(
-    "SELECT to_regclass('app.installation') IS NOT NULL AS installation",
+  const [installation] = await rows<{
+    id: string
+    incarnation: string
+    cluster: string
+    pepper: string
+  }>(
+    'SELECT installation_id AS id, incarnation, cluster, pepper_id AS pepper FROM app.installation',
   )
-  const [installation] = there.installation
-    ? await rows<{ id: string; incarnation: string; cluster: string; pepper: string }>(
-        'SELECT installation_id AS id, incarnation, cluster, pepper_id AS pepper FROM app.installation',
-      )
-    : []
   const [highWater] = await rows<{ id: string; leafHash: string; at: string }>(`
     SELECT id, encode(leaf_hash, 'hex') AS "leafHash", ${moment('recorded_at')} AS at
     FROM audit.event ORDER BY txid DESC, id DESC LIMIT 1`)

@@ -186,20 +186,19 @@ const findPending = (files: readonly File[], rows: readonly Row[]): readonly Fil
 
 const applyOne = async (db: pg.Client, file: File, say: (line: string) => void): Promise<void> => {
   say(`applying ${file.name}`)
-  await db.query('BEGIN')
   try {
-    const startedAt = (await db.query<{ at: Date }>('SELECT clock_timestamp() AS at')).rows[0]?.at
-    // One simple-protocol message: bodies with $$ and ; stay whole.
-    await db.query(file.sql)
-    await db.query('RESET ROLE')
-    await db.query(
-      `INSERT INTO public._prisma_migrations (id, checksum, started_at, finished_at, migration_name, logs, rolled_back_at, applied_steps_count)
-       VALUES (gen_random_uuid(), $1, $2, clock_timestamp(), $3, NULL, NULL, 1)`,
-      [file.checksum, startedAt, file.name],
-    )
-    await db.query('COMMIT')
+    await inOneTransaction(db, async () => {
+      const startedAt = (await db.query<{ at: Date }>('SELECT clock_timestamp() AS at')).rows[0]?.at
+      // One simple-protocol message: bodies with $$ and ; stay whole.
+      await db.query(file.sql)
+      await db.query('RESET ROLE')
+      await db.query(
+        `INSERT INTO public._prisma_migrations (id, checksum, started_at, finished_at, migration_name, logs, rolled_back_at, applied_steps_count)
+         VALUES (gen_random_uuid(), $1, $2, clock_timestamp(), $3, NULL, NULL, 1)`,
+        [file.checksum, startedAt, file.name],
+      )
+    })
   } catch (e) {
-    await db.query('ROLLBACK')
     throw new Error(
       `migration ${file.name} failed and left nothing behind: ${e instanceof Error ? e.message : 'unknown'}`,
       { cause: e },

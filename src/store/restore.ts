@@ -154,9 +154,14 @@ const load = async (db: pg.Client, options: RestoreBackup): Promise<void> => {
   })
   await mustFit(db, manifest)
   const parts = source.parts()[Symbol.asyncIterator]()
-  for (const table of manifest.tables) {
-    await as(db, table.name, () => copyIn(db, table, parts))
-    onProgress(`${table.name}: ${table.rows} rows`)
+  try {
+    for (const table of manifest.tables) {
+      await as(db, table.name, () => copyIn(db, table, parts))
+      onProgress(`${table.name}: ${table.rows} rows`)
+    }
+  } finally {
+    // Whether all were taken or one failed: a file is held open for it.
+    await parts.return?.()
   }
   for (const { name, last, called } of manifest.sequences)
     await as(db, name, () => db.query('SELECT setval($1::regclass, $2, $3)', [name, last, called]))

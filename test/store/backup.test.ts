@@ -1,9 +1,10 @@
 // A backup and its restore on real databases: what comes back, what does not get in, what a failure leaves.
 
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
@@ -15,7 +16,7 @@ import { takeBackup } from '#store/backup.ts'
 import { prepareDatabase, raiseGuards, withClient, withDatabase } from '#store/bootstrap.ts'
 import { openDatabase } from '#store/database.ts'
 import { createLedger } from '#store/ledger.ts'
-import { migrate } from '#store/migrate.ts'
+import { migrate, readMigrations } from '#store/migrate.ts'
 import { createOutbox } from '#store/outbox.ts'
 import { restoreBackup, verifyBackup } from '#store/restore.ts'
 import { selfCheck } from '#store/self-check.ts'
@@ -193,8 +194,17 @@ describe('a restored database', () => {
       target: { id: 'k', name: 'k' },
       outcome: 'failed',
     })
-    // Transactions of other files hold up what may be told for a moment.
-    await expect.poll(hear, { timeout: 20_000 }).toEqual(['key.overdue'])
+    // A transaction of another database of this server may hold it back for a moment.
+    const heard: string[] = []
+    await expect
+      .poll(
+        async () => {
+          heard.push(...(await hear()))
+          return heard
+        },
+        { timeout: 20_000 },
+      )
+      .toEqual(['key.overdue'])
     const [row] = await withClient(urls.superuser, async (db) => {
       const { rows } = await db.query<{ last: boolean; own: boolean }>(`
         SELECT (facets).action = 'key.overdue' AS last, txid::text::numeric > 9000000000 AS own FROM audit.event
@@ -408,6 +418,53 @@ test('a restore that dies in the middle leaves no row, and the next one works', 
   await restoreInto(superuser, taken)
 })
 
+test('a restore lets go of the file, however it ends', async () => {
+  const { superuser } = await emptyDatabase()
+  let closed = false
+  const changing = restoreBackup({
+    migrationUrl: superuser,
+    source: {
+      parts: async function* () {
+        try {
+          for await (const { name, bytes } of taken.source.parts())
+            yield { name, bytes: name.startsWith('003.') ? flip(bytes) : bytes }
+        } finally {
+          closed = true
+        }
+      },
+    },
+    manifest: await verifyBackup(taken.source),
+    writer: house.writer,
+    ids: house.ids,
+    clock: systemClock,
+    onProgress: () => undefined,
+  })
+  await expect(changing).rejects.toMatchObject({ why: 'damaged' })
+  expect(closed).toBe(true)
+})
+
+test('a database from before there were backups is told to migrate, not backed up into what nobody can restore', async () => {
+  const { superuser } = await emptyDatabase()
+  const folder = await mkdtemp(join(tmpdir(), 'rekey-older-'))
+  try {
+    for (const { name } of (await readMigrations()).filter((one) => one.name < '20261125000700')) {
+      const from = new URL(`../../prisma/migrations/${name}`, import.meta.url)
+      await cp(from, join(folder, name), { recursive: true })
+      const { sink, state } = memoryBackup()
+      const older = async () =>
+        takeBackup({ url: superuser, sink, version: '0.0.0', onProgress: () => undefined })
+      await migrate({ migrationUrl: superuser, folder: pathToFileURL(`${folder}/`) })
+      await expect(older()).rejects.toMatchObject({
+        why: 'older',
+        hint: expect.stringContaining('rekey migrate'),
+      })
+      expect(state()).toBe('discarded')
+    }
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
 test('a backup that fails leaves nothing', async () => {
   const full = memoryBackup(async (name) => {
     if (name.startsWith('005.')) throw new Error('ENOSPC')
@@ -480,6 +537,15 @@ describe('on disk', () => {
     await expect(openBackupSource(join(dir, 'nowhere'))).rejects.toMatchObject({ why: 'notBackup' })
     await expect(openBackupSink(join(path, 'below-a-file'))).rejects.toMatchObject({
       why: 'target',
+    })
+  })
+
+  test('a directory with something else in it is refused in words', async () => {
+    const path = await write('mixed')
+    await mkdir(join(path, '000.folder'))
+    await expect(verifyBackup(await openBackupSource(path))).rejects.toMatchObject({
+      why: 'notBackup',
+      message: expect.stringContaining('EISDIR'),
     })
   })
 })
