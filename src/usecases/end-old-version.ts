@@ -16,7 +16,7 @@ import { carrier, materialOf, type Scene, sceneOf } from './rotation-scene.ts'
 import { timerOf, waitForGate } from './rotation-wait.ts'
 import { asProviderError, runEffect } from './run-effect.ts'
 import { notYet, setOld } from './switch-effects.ts'
-import { advanceVersion, present, retireVersion } from './version-changes.ts'
+import { advanceVersion, carriersIn, present, retireVersion } from './version-changes.ts'
 
 const intentsOf = (run: Run, rotation: Rotation): Promise<readonly Intent[]> =>
   run.ledger.read((db) => db.intents.of(rotation.id))
@@ -131,7 +131,7 @@ export const retiring = async (run: Run, rotation: Rotation): Promise<Step> => {
 /** Asked right before the first effect that takes an active old version away (I2, I10): the new one is what is handed out,
  *  nobody has put something else in its place, and the consumers' gates are open still. */
 const mayEnd = async (run: Run, rotation: Rotation, scene: Scene): Promise<Step | null> => {
-  const { session, object, to } = scene
+  const { to } = scene
   const from = oldOf(scene)
   const intents = await intentsOf(run, rotation)
   const begun =
@@ -140,16 +140,36 @@ const mayEnd = async (run: Run, rotation: Rotation, scene: Scene): Promise<Step 
   if (from.state !== 'active' || begun) return null
   if (from.primary) return stall(run, rotation, 'the old version is the one that is handed out')
   if (to && !to.primary) return stall(run, rotation, 'the new version is not handed out')
-  if (to) {
-    try {
-      await session.prepare(object, carrier(to), call(run))
-    } catch (error) {
-      return refused(run, rotation, 'the look at the new version', asProviderError(error))
-    }
+  try {
+    const why = await servedStill(run, rotation, scene, from)
+    if (why !== null) return await stall(run, rotation, why)
+  } catch (error) {
+    return refused(run, rotation, 'the look at what readers get', asProviderError(error))
   }
   const closed = await consumerGates(run, rotation, await overriddenGates(run, rotation))
   if (!closed) return null
   return 'step' in closed ? closed.step : waitForGate(run, rotation, closed.shut)
+}
+
+/** Why the old version may not be taken away from those who read at the provider: it is what they get, or holds the value of
+ *  what is handed out. Throws where somebody put something else in the place of that. An adopted version (I15) has no new
+ *  one: it is held against the primary, as it was when it was adopted. */
+const servedStill = async (
+  run: Run,
+  rotation: Rotation,
+  { session, object, to }: Scene,
+  from: Version,
+): Promise<string | null> => {
+  const served = to ?? (await run.ledger.read((db) => db.versions.primary(rotation.keyId)))
+  if (!served) return 'the key hands out no other version'
+  const isOld = (id: string): boolean => from.providerVersions.includes(id)
+  const { versions } = await session.describe(object, call(run))
+  if (versions.some(({ id, current }) => current && isOld(id)))
+    return `version ${from.version} is what readers at the provider get now`
+  const { preImage } = await session.prepare(object, carrier(served), call(run))
+  return carriersIn(preImage).some(isOld)
+    ? `version ${from.version} holds the value of version ${served.version}, which is handed out`
+    : null
 }
 
 const oldOf = ({ from }: Scene): Version => {

@@ -257,7 +257,7 @@ export const openEngine = async (options: EngineOptions = {}) => {
     },
     /** Adopts a version that somebody made beside Rekey; the id of the rotation that retires it. */
     async retire(key: string, providerVersion: string): Promise<string> {
-      const adopt = adoptVersion({ ledger, ids, types: keyTypes, hashJson, sessions, clock })
+      const adopt = adoptVersion({ ledger, ids, types, hashJson, sessions, clock })
       return (await adopt(admin, { name: key, providerVersion })).rotationId
     },
     rotation: async (id: string): Promise<Rotation> => {

@@ -1,9 +1,10 @@
 // What must be so at the very moment when an old version is switched off, however long the rotation was held before it.
 
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { ProviderError, type Session } from '#domain/provider.ts'
 import type { PolicySpec } from '#domain/policy.ts'
 import { admin, type Engine, openEngine, person } from '#test/support/engine.ts'
+import { makeByHand } from '#test/support/by-hand.ts'
 import { makeStandIns } from '#test/support/faults.ts'
 import { makeShelf } from '#test/support/shelf.ts'
 
@@ -157,6 +158,63 @@ test('of several provider versions that carry the old value each must be quiet, 
     'disabled',
     'disabled',
   ])
+})
+
+describe('what readers at the provider get by now is not switched off', () => {
+  test('an adopted version that somebody made current during the overlap', async () => {
+    const key = await arrange('adopted', { overlap: { min: '10m' } })
+    const foreign = await makeByHand(engine.vault, key.id, 'by hand')
+    const id = await engine.retire('adopted', foreign)
+    await engine.until(id, ['overlapping'])
+    await engine.vault.move(key.id, 1, Number(foreign))
+    const stalled = await engine.until(id, ['stalled'], 20 * minute, minute)
+    expect(stalled).toMatchObject({ stalledIn: 'suspending' })
+    expect(stalled.stalledReason).toContain('is what readers at the provider get now')
+    expect(await vaultStates(key.id)).toEqual(['enabled', 'enabled'])
+
+    await engine.vault.move(key.id, Number(foreign), 1)
+    await engine.steer.resume(admin, id, { reason: 'put back' })
+    expect((await engine.until(id, 'end')).phase).toBe('completed')
+    expect(await vaultStates(key.id)).toEqual(['enabled', 'disabled'])
+  })
+
+  test('an adopted version of which the current one is a copy by now', async () => {
+    const key = await onShelf('copied', { overlap: { min: '10m' } })
+    shelf.put('copied', 'by hand')
+    shelf.put('copied', shelf.row('copied', '1').value)
+    standIns.put((session) => ({
+      describe: async (object, call) => {
+        const { versions, facts } = await session.describe(object, call)
+        return { versions: versions.map((one) => ({ ...one, current: one.id === '1' })), facts }
+      },
+    }))
+    const id = await engine.retire('copied', '2')
+    await engine.until(id, ['overlapping'])
+    standIns.put((session) => ({
+      prepare: async (object, current, call) => {
+        const { preImage, risks } = await session.prepare(object, current, call)
+        return { preImage: { ...preImage, carriers: ['2'] }, risks }
+      },
+    }))
+    const stalled = await engine.until(id, ['stalled'], 20 * minute, minute)
+    expect(stalled.stalledReason).toContain('holds the value of version 1')
+    expect(shelf.rows('copied').map(({ state }) => state)).toEqual([
+      'enabled',
+      'enabled',
+      'enabled',
+    ])
+    expect(key.id).toBe(stalled.keyId)
+  })
+
+  test('an old version to which somebody moved the pointer back', async () => {
+    const key = await arrange('pointed-back', { overlap: { min: '10m' } })
+    const id = await engine.rotate('pointed-back')
+    await engine.until(id, ['overlapping'])
+    await engine.vault.move(key.id, 2, 1)
+    const stalled = await engine.until(id, ['stalled'], 20 * minute, minute)
+    expect(stalled.stalledReason).toContain('version 1 is what readers at the provider get now')
+    expect(await vaultStates(key.id)).toEqual(['enabled', 'enabled'])
+  })
 })
 
 test('late acknowledgements are told at half of their time, also while overlap.min still runs', async () => {
