@@ -22,7 +22,7 @@ import { resolveEffect } from './resolve-effect.ts'
 import { type EngineDeps, Fenced, type Run, type Step, write } from './rotation-engine.ts'
 import { phaseHandlers } from './rotation-phases.ts'
 import { faulted, refused } from './rotation-retries.ts'
-import { isOurDatabase } from './rotation-scene.ts'
+import { intentsOf, isOurDatabase } from './rotation-scene.ts'
 
 export interface WorkerIdentity {
   /** Names the process in the audit log; each run adds its own name to it for its lease. */
@@ -149,7 +149,7 @@ const idle: ReadonlySet<OpenPhase> = new Set([
 
 const act = async (run: Run, rotation: Rotation, phase: OpenPhase): Promise<Step> => {
   if (!idle.has(phase)) {
-    const intents = await run.ledger.read((db) => db.intents.of(rotation.id))
+    const intents = await intentsOf(run, rotation)
     const open = intents.find((intent) => !intent.closed)
     if (open) return resolveEffect(run, rotation, open)
   }

@@ -8,7 +8,7 @@ import type { Rotation } from '#domain/rotation.ts'
 import { call, mintOrder } from './rotation-effects.ts'
 import { move, type Run, stall, type Step } from './rotation-engine.ts'
 import { absentDetail } from './record-effect.ts'
-import { carrier, type Scene, sceneOf } from './rotation-scene.ts'
+import { carrier, type Scene } from './rotation-scene.ts'
 import { materialIn, runEffect } from './run-effect.ts'
 import { lastSwitch, removeNew } from './switch-effects.ts'
 import { adoptCarriers, carriersIn, present } from './version-changes.ts'
@@ -16,9 +16,9 @@ import { adoptCarriers, carriersIn, present } from './version-changes.ts'
 export const complete = async (
   run: Run,
   rotation: Rotation,
+  scene: Scene,
   also: (tx: Tx, next: Rotation) => Promise<readonly LedgerEvent[]> = async () => [],
 ): Promise<Step> => {
-  const scene = await sceneOf(run, rotation)
   const { to, session, object } = scene
   if (!to) return move(run, rotation, 'completed', { also })
   const orphan = await lateMint(run, rotation, scene)

@@ -22,11 +22,11 @@ export const specOf = async (run: Run, rotation: Rotation, intent: Intent): Prom
     case 'promote':
       return promoteAtProvider(run, rotation)
     case 'swapBack':
-      return swapBack(run, rotation)
+      return swapBack(run, rotation, await sceneOf(run, rotation))
     case 'suspend':
     case 'reinstate':
     case 'retire':
-      return setOld(run, rotation, effect, named(intent))
+      return setOld(run, rotation, await sceneOf(run, rotation), effect, named(intent))
     case 'removeNew':
       return removeNew(run, rotation, await sceneOf(run, rotation), named(intent))
     case 'notify':

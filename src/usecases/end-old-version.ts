@@ -12,14 +12,11 @@ import { call } from './rotation-effects.ts'
 import { move, type Run, stall, type Step } from './rotation-engine.ts'
 import { observedIn, overriddenGates, timeGate } from './rotation-gates.ts'
 import { refused } from './rotation-retries.ts'
-import { carrier, materialOf, type Scene, sceneOf } from './rotation-scene.ts'
+import { carrier, intentsOf, materialOf, type Scene, sceneOf } from './rotation-scene.ts'
 import { timerOf, waitForGate } from './rotation-wait.ts'
 import { asProviderError, runEffect } from './run-effect.ts'
 import { notYet, setOld } from './switch-effects.ts'
 import { advanceVersion, carriersIn, present, retireVersion } from './version-changes.ts'
-
-const intentsOf = (run: Run, rotation: Rotation): Promise<readonly Intent[]> =>
-  run.ledger.read((db) => db.intents.of(rotation.id))
 
 /** Each of the provider's versions that carry the old one; the last one moves the rotation. */
 export const suspending = async (run: Run, rotation: Rotation): Promise<Step> => {
@@ -27,7 +24,7 @@ export const suspending = async (run: Run, rotation: Rotation): Promise<Step> =>
   const from = oldOf(scene)
   const [first] = notYet(await intentsOf(run, rotation), from, 'suspend')
   if (first !== undefined) {
-    const effect = await setOld(run, rotation, 'suspend', first)
+    const effect = setOld(run, rotation, scene, 'suspend', first)
     return runEffect(run, rotation, effect, () => mayEnd(run, rotation, scene))
   }
   // It was off when the rotation stalled, and is.
@@ -44,7 +41,7 @@ export const soaking = async (run: Run, rotation: Rotation): Promise<Step> => {
   const scene = await sceneOf(run, rotation)
   const from = oldOf(scene)
   const because = reasonToEnable(await intentsOf(run, rotation), rotation)
-  if (because !== null) return enableOld(run, rotation, from, because)
+  if (because !== null) return enableOld(run, rotation, scene, because)
   const soak = timeGate('soak', await observedIn(run, rotation), rotation.plan.policy.soakMs)
   const timer = await timerOf(run, rotation.id)
   // Tried when the soak begins and when it ends, never in between: a canary must not look like an attack.
@@ -57,7 +54,7 @@ export const soaking = async (run: Run, rotation: Rotation): Promise<Step> => {
     }
     if (accepted !== null) {
       const reason = `the old version is still accepted although it was switched off: ${accepted}`
-      return enableOld(run, rotation, from, reason)
+      return enableOld(run, rotation, scene, reason)
     }
   }
   return soak
@@ -78,13 +75,13 @@ const reasonToEnable = (intents: readonly Intent[], rotation: Rotation): string 
 const enableOld = async (
   run: Run,
   rotation: Rotation,
-  from: Version,
+  scene: Scene,
   because: string,
 ): Promise<Step> => {
-  const [first] = notYet(await intentsOf(run, rotation), from, 'reinstate')
+  const [first] = notYet(await intentsOf(run, rotation), oldOf(scene), 'reinstate')
   return first === undefined
     ? stall(run, rotation, because)
-    : runEffect(run, rotation, await setOld(run, rotation, 'reinstate', first, because))
+    : runEffect(run, rotation, setOld(run, rotation, scene, 'reinstate', first, because))
 }
 
 const acceptedStill = async (
@@ -110,7 +107,7 @@ export const retiring = async (run: Run, rotation: Rotation): Promise<Step> => {
   const scene = await sceneOf(run, rotation)
   const { from } = scene
   if (!from || from.state === 'deactivated' || from.state === 'destroyed')
-    return complete(run, rotation)
+    return complete(run, rotation, scene)
   const { retire } = rotation.plan.policy
   const { slot } = rotation.plan.traits
   const untouched =
@@ -120,10 +117,10 @@ export const retiring = async (run: Run, rotation: Rotation): Promise<Step> => {
     slot === 'internal'
   const [first] = untouched ? [] : notYet(await intentsOf(run, rotation), from, 'retire')
   if (first !== undefined) {
-    const effect = await setOld(run, rotation, 'retire', first)
+    const effect = setOld(run, rotation, scene, 'retire', first)
     return runEffect(run, rotation, effect, () => mayEnd(run, rotation, scene))
   }
-  return complete(run, rotation, async (tx, ended) =>
+  return complete(run, rotation, scene, async (tx, ended) =>
     retireVersion(tx, ended, await present(tx, from.keyId, from.version)),
   )
 }

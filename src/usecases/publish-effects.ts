@@ -17,7 +17,7 @@ import type { Intent, PublishTarget, Rotation } from '#domain/rotation.ts'
 import { grants } from './rights.ts'
 import type { Run } from './rotation-engine.ts'
 import { call, probeOf, providerVersionOf, sentOf } from './rotation-effects.ts'
-import { carrier, openSession, type Scene, sceneOf } from './rotation-scene.ts'
+import { carrier, intentsOf, openSession, type Scene, sceneOf } from './rotation-scene.ts'
 import type { EffectSpec } from './run-effect.ts'
 import { setState } from './switch-effects.ts'
 
@@ -170,7 +170,7 @@ export const restoreTarget = async (
   rotation: Rotation,
   target: PublishTarget,
 ): Promise<EffectSpec> => {
-  const intents = await run.ledger.read((db) => db.intents.of(rotation.id))
+  const intents = await intentsOf(run, rotation)
   const written = writtenTo(intents, target.name)
   if (!written) throw new RangeError(`nothing was written to ${target.name}`)
   const at = await targetOf(run, rotation, target)

@@ -12,6 +12,7 @@ import type { SinkAnswer } from '#domain/ports.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { isConsumerOf } from './consumers-of-key.ts'
 import type { Run, Step } from './rotation-engine.ts'
+import { intentsOf } from './rotation-scene.ts'
 import { type EffectSpec, runEffect } from './run-effect.ts'
 
 /** Pauses between the tries of one telling. */
@@ -20,7 +21,7 @@ const pausesMs = [500, 2_000] as const
 /** The next telling that is due, as a step; null when all were told. */
 export const reloadConsumers = async (run: Run, rotation: Rotation): Promise<Step | null> => {
   if (rotation.promotedAt === null) return null
-  const intents = await run.ledger.read((db) => db.intents.of(rotation.id))
+  const intents = await intentsOf(run, rotation)
   const told = new Set(
     intents
       .filter(({ effect, outcome }) => effect === 'notify' && outcome === 'succeeded')

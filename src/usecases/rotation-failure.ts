@@ -4,6 +4,7 @@ import type { Ledger } from '#domain/ports.ts'
 import { machine, mayGo, undoSteps } from '#domain/rotation-machine.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { move, type Run, stall, type Step } from './rotation-engine.ts'
+import { intentsOf } from './rotation-scene.ts'
 
 /** A phase without an edge of its own stalls, or where nothing was done yet is cancelled. */
 export const fail = (run: Run, rotation: Rotation, reason: string): Promise<Step> => {
@@ -30,6 +31,6 @@ export const mayHaveMinted = async (
   rotation: Rotation,
 ): Promise<boolean> => {
   if (rotation.toVersion !== null) return true
-  const intents = await run.ledger.read((db) => db.intents.of(rotation.id))
+  const intents = await intentsOf(run, rotation)
   return intents.some((intent) => intent.effect === 'mint' && !intent.closed)
 }

@@ -11,6 +11,7 @@ import { preflight } from './preflight-rotation.ts'
 import { distribute, writtenTo } from './publish-effects.ts'
 import { mint, promoteAtProvider, promoted } from './rotation-effects.ts'
 import { move, type Run, type Step } from './rotation-engine.ts'
+import { intentsOf, sceneOf } from './rotation-scene.ts'
 import { waitFor } from './rotation-wait.ts'
 import { runEffect } from './run-effect.ts'
 import { rollBack } from './undo-steps.ts'
@@ -25,7 +26,7 @@ const minting: PhaseHandler = async (run, rotation) =>
   runEffect(run, rotation, await mint(run, rotation))
 
 const distributing: PhaseHandler = async (run, rotation) => {
-  const intents = await run.ledger.read((db) => db.intents.of(rotation.id))
+  const intents = await intentsOf(run, rotation)
   const target = rotation.plan.publish.find(({ name }) => !writtenTo(intents, name))
   return target
     ? runEffect(run, rotation, await distribute(run, rotation, target))
@@ -34,7 +35,7 @@ const distributing: PhaseHandler = async (run, rotation) => {
 
 /** The provider's pointer first (where it has one), then one transaction makes new primary and puts old in overlap. */
 const promoting: PhaseHandler = async (run, rotation) => {
-  if (rotation.promotedAt !== null) return complete(run, rotation)
+  if (rotation.promotedAt !== null) return complete(run, rotation, await sceneOf(run, rotation))
   if (rotation.plan.traits.staging === 'native') {
     return runEffect(run, rotation, await promoteAtProvider(run, rotation))
   }

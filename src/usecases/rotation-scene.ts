@@ -3,8 +3,9 @@
 import type { Connection } from '#domain/connection.ts'
 import { isRekeyError, RekeyError } from '#domain/errors.ts'
 import type { Key, Version } from '#domain/key.ts'
+import type { Ledger } from '#domain/ports.ts'
 import { type KeyType, type ObjectAddress, ProviderError, type Session } from '#domain/provider.ts'
-import type { Rotation } from '#domain/rotation.ts'
+import type { Intent, Rotation } from '#domain/rotation.ts'
 import type { Run } from './rotation-engine.ts'
 
 export interface Scene {
@@ -67,6 +68,12 @@ export const openSession = async (
 /** The database cannot be reached or written to: nothing is known to be wrong, and it passes by itself. */
 export const isOurDatabase = (error: unknown): boolean =>
   isRekeyError(error, 'audit.unavailable') || isRekeyError(error, 'service.unavailable')
+
+/** In the order in which they began. */
+export const intentsOf = (
+  run: { readonly ledger: Pick<Ledger, 'read'> },
+  { id }: Pick<Rotation, 'id'>,
+): Promise<readonly Intent[]> => run.ledger.read((db) => db.intents.of(id))
 
 /** The provider's version that carries a version's material now. */
 export const carrier = (version: Version): string => {

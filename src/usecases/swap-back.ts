@@ -5,17 +5,15 @@ import { lateEffectOf, type Material } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
 import type { Run } from './rotation-engine.ts'
 import { call, objectIdOf, probeOf, providerVersionOf, sentOf } from './rotation-effects.ts'
-import { carrier, type Scene, sceneOf } from './rotation-scene.ts'
+import { carrier, intentsOf, type Scene } from './rotation-scene.ts'
 import type { EffectSpec } from './run-effect.ts'
 import { adoptCarriers, present, serveOld } from './version-changes.ts'
 
 /** As the type undoes: its pointer is moved back, or the old value is written once more as the newest version. */
-export const swapBack = async (run: Run, rotation: Rotation): Promise<EffectSpec> => {
-  const scene = await sceneOf(run, rotation)
-  return scene.type.traits.undo === 'pointer'
+export const swapBack = (run: Run, rotation: Rotation, scene: Scene): EffectSpec =>
+  scene.type.traits.undo === 'pointer'
     ? movePointerBack(rotation, scene)
     : rollForward(run, rotation, scene)
-}
 
 const versionsOf = ({ from, to }: Scene) => {
   if (!from || !to) throw new RangeError('there is nothing to swap')
@@ -93,7 +91,7 @@ const rollForward = (run: Run, rotation: Rotation, scene: Scene): EffectSpec => 
 
 /** What the old version held, sealed before the new one was made. */
 const keptByMint = async (run: Run, rotation: Rotation): Promise<string | null> => {
-  const intents = await run.ledger.read((db) => db.intents.of(rotation.id))
+  const intents = await intentsOf(run, rotation)
   const minted = intents.find(
     (intent) => intent.effect === 'mint' && intent.outcome === 'succeeded',
   )

@@ -6,7 +6,7 @@ import type { Effect, Intent, Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
 import type { Run } from './rotation-engine.ts'
 import { call, objectIdOf } from './rotation-effects.ts'
-import { type Scene, sceneOf } from './rotation-scene.ts'
+import type { Scene } from './rotation-scene.ts'
 import type { EffectSpec, Sent } from './run-effect.ts'
 import { advanceVersion, present, retireVersion } from './version-changes.ts'
 
@@ -35,14 +35,14 @@ export const lastSwitch = (intents: readonly Intent[], providerVersion: string):
 
 /** One of the provider's versions that carry the old one; the last of them changes the version, and with it the phase.
  *  A `because` stalls the rotation once all of them are on again. */
-export const setOld = async (
+export const setOld = (
   run: Run,
   rotation: Rotation,
+  scene: Scene,
   effect: Exclude<Switch, 'removeNew'>,
   providerVersion: string,
   because?: string,
-): Promise<EffectSpec> => {
-  const scene = await sceneOf(run, rotation)
+): EffectSpec => {
   const { from } = scene
   if (!from) throw new RangeError('there is no old version')
   const how = rotation.plan.policy.retire === 'destroy' ? 'destroy' : 'disable'

@@ -17,7 +17,7 @@ import { restoreTarget, writtenTo } from './publish-effects.ts'
 import { call } from './rotation-effects.ts'
 import { move, type Run, stall, type Step } from './rotation-engine.ts'
 import { overriddenGates, usageGate } from './rotation-gates.ts'
-import { carrier, type Scene, sceneOf } from './rotation-scene.ts'
+import { carrier, intentsOf, type Scene, sceneOf } from './rotation-scene.ts'
 import { waitFor, waitForGate } from './rotation-wait.ts'
 import { runEffect } from './run-effect.ts'
 import { swapBack } from './swap-back.ts'
@@ -47,17 +47,15 @@ const stepDone = (
   })
 }
 
-const intentsOf = (run: Run, rotation: Rotation) =>
-  run.ledger.read((db) => db.intents.of(rotation.id))
-
 /** Sent also where no switching off is on record: what is on stays on, and a request that was given up may have landed. */
 const reinstateOld: UndoHandler = async (run, rotation) => {
-  const { from } = await sceneOf(run, rotation)
+  const scene = await sceneOf(run, rotation)
+  const { from } = scene
   if (from?.state !== 'suspended' && from?.state !== 'active') return stepDone(run, rotation)
   const [first] = notYet(await intentsOf(run, rotation), from, 'reinstate')
   return first === undefined
     ? stepDone(run, rotation)
-    : runEffect(run, rotation, await setOld(run, rotation, 'reinstate', first))
+    : runEffect(run, rotation, setOld(run, rotation, scene, 'reinstate', first))
 }
 
 const swapBackStep: UndoHandler = async (run, rotation) => {
@@ -75,7 +73,7 @@ const swapBackStep: UndoHandler = async (run, rotation) => {
   if (done || !(await isAtProvider(run, rotation, scene, type.traits.undo))) {
     return stepDone(run, rotation, { also: async (tx) => (await serveOld(tx, rotation), []) })
   }
-  return runEffect(run, rotation, await swapBack(run, rotation))
+  return runEffect(run, rotation, swapBack(run, rotation, scene))
 }
 
 /** Whether something must be written for the old version to be current. */
