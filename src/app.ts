@@ -65,6 +65,11 @@ export interface AppOptions {
   /** Connection string of the app role. */
   readonly databaseUrl: string
   readonly roles: { readonly api: boolean; readonly worker: boolean }
+  /** Its name in the database and the log; its own, new at every start. */
+  readonly instance?: string
+  /** A process of the same installation that is known to be dead: what it was doing is taken over at once, not only when
+   *  its leases expire. */
+  readonly successorOf?: string
   /** Runs once everything is made and before anything serves: samples, the admin key. */
   readonly prepare?: (house: House) => Promise<void>
 }
@@ -100,12 +105,13 @@ export const startApp = async ({
   databaseUrl,
   roles,
   prepare,
+  ...known
 }: AppOptions): Promise<App> => {
   if (roles.api)
     checkBind({ host: config.host, tls: config.tls !== null, trustedProxy: config.trustedProxy })
   const clock = systemClock
   const ids = makeIds(clock)
-  const instance = `${roles.worker ? 'worker' : 'api'}-${ids.next()}`
+  const instance = known.instance ?? `${roles.worker ? 'worker' : 'api'}-${ids.next()}`
   const observability = await openObservability(config, { version, instance, roles })
   const { log, meter, tracer, onFault } = observability
   const keyring = await openKeyring(keyFiles(config))
@@ -188,6 +194,7 @@ export const startApp = async ({
 
     let worker: RunningWorker | null = null
     if (roles.worker) {
+      if (known.successorOf) await timers.expireOf(known.successorOf)
       const plan = { types: keyTypes, hashJson }
       const advance = makeAdvanceRotation(
         {

@@ -202,6 +202,7 @@ const withEmbedded = async <T>(work: Work, use: (urls: DatabaseUrls) => Promise<
   const startedAt = systemClock.now().toISOString()
   const held = await holdDirectory(config.dataDir, {
     pid: process.pid,
+    instance: '',
     url: '',
     startedAt,
     database: null,

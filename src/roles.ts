@@ -7,6 +7,7 @@ import type { JsonObject } from '#domain/json.ts'
 import { adminKeyFile } from '#runtime/admin-key-file.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { startEmbeddedPostgres } from '#runtime/embedded-postgres.ts'
+import { makeIds } from '#runtime/ids.ts'
 import { holdDirectory, type HeldDirectory } from '#runtime/run-file.ts'
 import { sha256 } from '#runtime/sha256.ts'
 import { bootstrap, type DatabaseUrls, isSuperuser } from '#store/bootstrap.ts'
@@ -28,7 +29,8 @@ interface Place {
 
 export const up = async (config: Config, say: Say): Promise<void> => {
   const started = systemClock.now().toISOString()
-  const run = { pid: process.pid, url: '', startedAt: started, database: null }
+  const instance = `worker-${makeIds(systemClock).next()}`
+  const run = { pid: process.pid, instance, url: '', startedAt: started, database: null }
   const held = await holdDirectory(config.dataDir, run)
   let place: Place | null = null
   let app: App | null = null
@@ -47,6 +49,9 @@ export const up = async (config: Config, say: Say): Promise<void> => {
       config,
       databaseUrl,
       roles: { api: true, worker: true },
+      instance,
+      // Its leases keep others off for 20 s. No fence hangs on them: whoever takes over raises the epoch and probes first.
+      ...(held.died?.instance ? { successorOf: held.died.instance } : {}),
       prepare: async (house) => {
         firstKey = (await ensureAdminKey(adminKey(config, house))).made
         if (

@@ -543,6 +543,8 @@ export interface Timers {
   heartbeat(owners: readonly string[], ttlMs: number): Promise<number>
   /** Lets our lease expire now, in our hands: whoever claims it next takes over. */
   expire(rotationId: string, owner: string): Promise<void>
+  /** The same for every lease of a process that is known to be dead: its runs can neither send nor write any more. */
+  expireOf(instance: string): Promise<void>
   /** Gives the lease back, if it is still ours, and sets what is given; an earlier due time that was set meanwhile stays. */
   release(rotationId: string, owner: string, patch: TimerPatch): Promise<void>
   /** Rotations that are due and not leased, and those whose holder let its lease expire; oldest first. */

@@ -10,6 +10,8 @@ import type { JsonObject } from '#domain/json.ts'
 
 export interface RunInfo {
   readonly pid: number
+  /** What the process is called in the database and the log; empty where it has no name there. */
+  readonly instance: string
   readonly url: string
   /** RFC 3339. */
   readonly startedAt: string
@@ -17,6 +19,8 @@ export interface RunInfo {
 }
 
 export interface HeldDirectory {
+  /** Whoever held it before, and died without letting go. */
+  readonly died: RunInfo | null
   /** Replaces what the file says, in one step. */
   tell(info: RunInfo): Promise<void>
   release(): Promise<void>
@@ -41,12 +45,14 @@ export const holdDirectory = async (directory: string, info: RunInfo): Promise<H
   const write = (next: RunInfo): Promise<void> =>
     writeFile(mine, `${JSON.stringify(next, null, 2)}\n`, { mode: 0o600 })
   await write(info)
+  let died: RunInfo | null
   try {
-    await takeName(directory, path, mine)
+    died = await takeName(directory, path, mine)
   } finally {
     await rm(mine, { force: true })
   }
   return {
+    died,
     async tell(next) {
       await write(next)
       await rename(mine, path)
@@ -55,13 +61,14 @@ export const holdDirectory = async (directory: string, info: RunInfo): Promise<H
   }
 }
 
-/** `link` fails where the name is taken: of two that start at once, one gets it. */
-const takeName = async (directory: string, path: string, mine: string): Promise<void> => {
+/** `link` fails where the name is taken: of two that start at once, one gets it. Returns the dead holder that it follows. */
+const takeName = async (directory: string, path: string, mine: string): Promise<RunInfo | null> => {
+  let died: RunInfo | null = null
   for (let tries = 0; tries < 3; tries++) {
     try {
       // oxlint-disable-next-line no-await-in-loop -- tried again once the stale file is gone
       await link(mine, path)
-      return
+      return died
     } catch (error) {
       if (!isCode(error, 'EEXIST')) throw error
     }
@@ -69,6 +76,7 @@ const takeName = async (directory: string, path: string, mine: string): Promise<
     const holder = await readHolder(path)
     // oxlint-disable-next-line no-await-in-loop -- see above
     if (holder && (await lives(holder))) throw new DirectoryHeld(directory, holder)
+    died = holder
     // oxlint-disable-next-line no-await-in-loop -- see above
     await unlink(path).catch(() => undefined)
   }
@@ -89,7 +97,13 @@ const readHolder = async (path: string): Promise<RunInfo | null> => {
       const value: unknown = Object.entries(info).find(([key]) => key === name)?.[1]
       return typeof value === 'string' ? value : ''
     }
-    return { pid: Number(info.pid), url: text('url'), startedAt: text('startedAt'), database: null }
+    return {
+      pid: Number(info.pid),
+      instance: text('instance'),
+      url: text('url'),
+      startedAt: text('startedAt'),
+      database: null,
+    }
   } catch {
     return null
   }

@@ -20,6 +20,7 @@ const translated = (timers: Timers): Timers => {
     claim: say(timers.claim),
     heartbeat: say(timers.heartbeat),
     expire: say(timers.expire),
+    expireOf: say(timers.expireOf),
     release: say(timers.release),
     due: say(timers.due),
     observe: say(timers.observe),
@@ -62,6 +63,13 @@ const timersOf = (db: Database['client']): Timers => ({
     await db.$executeRaw`
       UPDATE app.rotation_timer SET lease_until = app.now()
       WHERE rotation_id = ${rotationId}::uuid AND lease_owner = ${owner}`
+  },
+
+  // The owner of a lease is a run: its process, a slash, its own name.
+  expireOf: async (instance) => {
+    await db.$executeRaw`
+      UPDATE app.rotation_timer SET lease_until = app.now()
+      WHERE starts_with(lease_owner, ${`${instance}/`}) AND lease_until > app.now()`
   },
 
   release: async (rotationId, owner, { dueAt, dueNow, ...patch }) => {

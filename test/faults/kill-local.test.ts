@@ -2,7 +2,8 @@
 // whoever encrypts with the keys all the while notices nothing but the restart.
 //
 // The moments come from a seed, which is printed; REKEY_TEST_SEED repeats it. Rotations start one after the other before a
-// kill, so that each kill meets them in many different moments.
+// kill, so that each kill meets them in many different moments. What waits for a person (an approval, the way back, a stall)
+// is there at every kill, and goes on after it.
 
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -16,22 +17,49 @@ const seed = Number(process.env['REKEY_TEST_SEED'] ?? Date.now() % 1_000_000)
 const secrets = Array.from({ length: 5 }, (_, n) => `secret-${n}`)
 const dataKeys = Array.from({ length: 5 }, (_, n) => `data-${n}`)
 const keys = [...secrets, ...dataKeys]
+/** One of each type in each phase that a person ends. */
+const held = ['local.secret', 'local.key'].flatMap((type) =>
+  (['awaitingApproval', 'rollingBack', 'stalled'] as const).map((phase) => ({
+    key: `${type.replace('.', '-')}-${phase.toLowerCase()}`,
+    type,
+    phase,
+  })),
+)
 
 let rekey: RekeyProcess
 let prober: Prober
+let approver: string
 beforeAll(async () => {
   rekey = await openRekey()
   await rekey.start()
   await rekey.ask('PUT', '/v1/connections/built-in', { provider: 'local' })
-  await policy('secrets', { type: 'local.secret' }, 'destroy')
+  const roles = ['approver']
+  approver = (await rekey.ask('POST', '/v1/api-keys', { name: 'boss', type: 'svc', roles })).token
+  await policy('secrets', 'destroy')
   // What a destroyed version made would not open any more.
-  await policy('data-keys', { type: 'local.key' }, 'disable')
-  for (const name of secrets) await register(name, { type: 'local.secret' })
-  const generate = { algorithm: 'aes256' }
-  for (const name of dataKeys) await register(name, { type: 'local.key', generate })
+  await policy('data-keys', 'disable')
+  await policy('awaitingapproval', 'disable', { approval: { required: 1 } })
+  await rekey.ask('PUT', '/v1/consumers/app', { owner: 'team', labels: { uses: 'rollingback' } })
+  await policy('rollingback', 'disable', {
+    consumers: {
+      matchLabels: { uses: 'rollingback' },
+      acknowledgement: { required: 'all', timeout: '1h' },
+    },
+    overlap: { min: '1h' },
+  })
+  await policy('stalled', 'disable', { overlap: { min: '3s' } })
+  const generate = { 'local.key': { generate: { algorithm: 'aes256' } }, 'local.secret': {} }
+  for (const name of secrets) await register(name, 'secrets', { type: 'local.secret' })
+  for (const name of dataKeys)
+    await register(name, 'data-keys', { type: 'local.key', ...generate['local.key'] })
+  for (const { key, type, phase } of held)
+    await register(key, phase.toLowerCase(), {
+      type,
+      ...(type === 'local.key' ? generate[type] : {}),
+    })
   prober = startProber(
     dataKeys.map((name) => throughRekey(rekey, name)),
-    100,
+    200,
   )
 })
 afterAll(async () => {
@@ -46,9 +74,12 @@ test(
   async () => {
     console.info(`kill-local: REKEY_TEST_SEED=${seed}`)
     const random = randomOf(seed)
-    for (const database of [false, true]) await killedRound(random, database)
+    await killedRound(random, false)
+    const waiting = await bringIn()
+    await killedRound(random, true)
+    await goOn(waiting)
 
-    const rotations = await rekey.list('/v1/rotations')
+    const rotations = (await rekey.list('/v1/rotations')).filter(({ key }) => keys.includes(key))
     for (const { id } of rotations) {
       expect(await ended(rekey, id, 60_000)).toMatchObject({ phase: 'completed' })
       await expectOneOutcomeEach(rekey, id)
@@ -70,15 +101,90 @@ test(
         `${count + 1} enabled current`,
       ])
     }
+    for (const { key, phase, id } of waiting) {
+      const rotation = await ended(rekey, id, 60_000)
+      const back = phase === 'rollingBack'
+      expect(rotation, key).toMatchObject({ phase: back ? 'rolledBack' : 'completed' })
+      await expectOneOutcomeEach(rekey, id)
+      expect(atProvider.get(key), key).toHaveLength(2)
+      expect(await versionsOf(rekey, key), key).toEqual(
+        back ? ['1 active primary', '2 destroyed'] : ['1 deactivated', '2 active primary'],
+      )
+    }
     await prober.stop()
     expect(prober.failures()).toEqual([])
     for (const name of dataKeys) expect(prober.uses().get(name), name).toBeGreaterThan(20)
   },
 )
 
+type Waiting = (typeof held)[number] & { readonly id: string }
+
+/** Into the phases that only a person ends, and nothing else does. */
+const bringIn = async (): Promise<readonly Waiting[]> => {
+  const waiting: Waiting[] = []
+  for (const each of held) {
+    const { id } = await rekey.ask('POST', '/v1/rotations', { key: each.key, reason: 'a test' })
+    waiting.push({ ...each, id })
+  }
+  const overlap = ({ phase }: Waiting) => phase !== 'awaitingApproval'
+  await isIn(
+    waiting.map((each) => ({ ...each, phase: overlap(each) ? 'overlapping' : each.phase })),
+  )
+  await pointTo(1)
+  for (const { id, phase } of waiting) {
+    if (phase !== 'rollingBack') continue
+    await acknowledge(id, 2)
+    await rekey.ask('POST', `/v1/rotations/${id}/rollback`, { reason: 'a test' })
+  }
+  await isIn(waiting)
+  return waiting
+}
+
+/** Each is where it was, and goes on when a person says so. */
+const goOn = async (waiting: readonly Waiting[]): Promise<void> => {
+  await isIn(waiting)
+  await pointTo(2)
+  for (const { id, phase } of waiting) {
+    const at = `/v1/rotations/${id}`
+    if (phase === 'rollingBack') await acknowledge(id, 1)
+    if (phase === 'stalled') await rekey.ask('POST', `${at}/resume`, { reason: 'a test' })
+    if (phase !== 'awaitingApproval') continue
+    const { planHash } = await rekey.ask('GET', at)
+    const headers = { authorization: `Bearer ${approver}`, 'idempotency-key': randomUUID() }
+    expect((await rekey.call('POST', `${at}/approvals`, { planHash }, headers)).status).toBe(201)
+  }
+}
+
+const acknowledge = (id: string, version: number) =>
+  rekey.ask('POST', `/v1/rotations/${id}/acknowledgements`, { consumer: 'app', version })
+
+/** Somebody moves the pointers in the vault itself: what readers get there is not switched off. */
+const pointTo = async (version: number): Promise<void> =>
+  withClient(await rekey.databaseUrl(), async (db) => {
+    await db.query(
+      `UPDATE vault.pointer p SET current = $1 FROM app.key k
+       WHERE k.id::text = p.object AND k.labels ->> 'set' = 'stalled'`,
+      [version],
+    )
+  })
+
+const isIn = async (
+  wanted: readonly { readonly id: string; readonly key: string; readonly phase: string }[],
+): Promise<void> => {
+  const want = wanted.map(({ key, phase }) => `${key} ${phase}`)
+  let now: readonly string[] = []
+  for (const end = Date.now() + 60_000; Date.now() < end; await pause(100)) {
+    const rotations = await rekey.list('/v1/rotations')
+    const phases = new Map(rotations.map(({ id, phase }) => [String(id), String(phase)]))
+    now = wanted.map(({ key, id }) => `${key} ${phases.get(id)}`)
+    if (now.every((text, n) => text === want[n])) return
+  }
+  expect(now).toEqual(want)
+}
+
 /** Starts a rotation of every key at a random moment before the kill; a start whose answer is lost is asked for again. */
 const killedRound = async (random: () => number, database: boolean): Promise<void> => {
-  const after = Math.round(2_000 + random() * 2_500)
+  const after = Math.round(1_000 + random() * 2_000)
   const lost: (() => Promise<unknown>)[] = []
   const refused: string[] = []
   const starts = keys.map(async (key) => {
@@ -107,23 +213,24 @@ const killedRound = async (random: () => number, database: boolean): Promise<voi
   await Promise.all(lost.map((send) => send()))
 }
 
-const policy = (name: string, selector: object, retire: string) =>
+const policy = (name: string, retire: string, more: object = {}) =>
   rekey.ask('POST', '/v1/policies', {
     apiVersion: 'rekey.dev/v1',
     kind: 'RotationPolicy',
     metadata: { name },
     spec: {
-      selector,
+      selector: { matchLabels: { set: name } },
       manual: true,
       overlap: { min: '1s' },
       soak: '1s',
       retire,
       retry: { initial: '1s', max: '5s' },
       concurrency: { max: 100 },
+      ...more,
     },
   })
 
-const register = (name: string, more: object) =>
+const register = (name: string, set: string, more: object) =>
   rekey.ask('POST', '/v1/keys', {
     name,
     connection: 'built-in',
@@ -131,6 +238,7 @@ const register = (name: string, more: object) =>
     owner: 'team',
     environment: 'test',
     create: true,
+    labels: { set },
     ...more,
   })
 

@@ -58,6 +58,17 @@ describe('a lease', () => {
     for (const id of ids) expect(await db.timers.claim(id, 'b', 10_000)).toBeNull()
   })
 
+  test('of a process that is known to be dead is due at once, and those of others are not', async () => {
+    const [dead, alike, other] = [await dueRotation(), await dueRotation(), await dueRotation()]
+    await db.timers.claim(dead, 'worker-1/run', 10_000)
+    await db.timers.claim(alike, 'worker-10/run', 10_000)
+    await db.timers.claim(other, 'worker-2/run', 10_000)
+    await db.timers.expireOf('worker-1')
+    expect(await db.timers.due(10)).toEqual([dead])
+    expect(await db.timers.claim(dead, 'worker-3/run', 10_000)).toMatchObject({ takeover: true })
+    expect(await db.timers.heartbeat(['worker-1/run'], 10_000)).toBe(0)
+  })
+
   test('that its holder lets expire at once is due, and a takeover for whoever comes next', async () => {
     const id = await dueRotation()
     await db.timers.claim(id, 'a', 10_000)
