@@ -4,7 +4,7 @@
 import type { JsonObject } from '#domain/json.ts'
 import { plain } from './human.ts'
 import type { Client } from './client.ts'
-import { confirmByName } from './confirm.ts'
+import { confirmByName, confirmYes } from './confirm.ts'
 import { Failure, interrupted, usage } from './failure.ts'
 import { paintFor } from './paint.ts'
 import { isChange, itemReference, planText } from './plan-text.ts'
@@ -31,10 +31,7 @@ export const confirmPlan = async (run: Run, plan: JsonObject, yes: boolean): Pro
     const effect = `${gone} of the owner's resources ${gone === 1 ? 'is' : 'are'} deleted.`
     return confirmByName(run, textAt(plan, 'owner'), effect, undefined)
   }
-  const answer = await run.io.ask('Apply this plan? Type yes')
-  if (answer === null) throw interrupted({ changed: 'nothing' })
-  if (!/^y(?:es)?$/i.test(answer.trim()))
-    throw usage('the answer was not yes', { code: 'cli.notConfirmed', title: 'Not confirmed' })
+  await confirmYes(run, 'Apply this plan?')
 }
 
 /** A plan that others must approve first is not an error: it waits, and so does whoever called. */

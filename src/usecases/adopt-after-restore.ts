@@ -173,11 +173,13 @@ const end = async (
   version: Version,
   state: Exclude<ProviderVersion['state'], 'enabled'>,
 ): Promise<void> => {
-  const steps: readonly VersionState[] =
-    state === 'destroyed' ? ['deactivated', 'destroyed'] : ['deactivated']
-  await advanceVersion(tx, version, steps)
-  if (state === 'destroyed' && version.sealedId !== null)
-    await tx.writeSealed.erase(version.sealedId)
+  if (state === 'disabled') {
+    await advanceVersion(tx, version, ['deactivated'])
+    return
+  }
+  if (version.sealedId !== null) await tx.writeSealed.erase(version.sealedId)
+  const gone = { sealedId: null, materialKnown: false }
+  await advanceVersion(tx, version, ['deactivated', 'destroyed'], gone)
 }
 
 const mustUpdate = async (tx: Tx, row: Version, state: VersionState): Promise<void> => {

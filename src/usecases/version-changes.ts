@@ -8,7 +8,8 @@ import type { Rotation } from '#domain/rotation.ts'
 import { reschedule } from './reschedule.ts'
 import { Fenced } from './rotation-engine.ts'
 
-/** Walks a version along its edges; the time of each state is the transaction's. No version but the primary's pointer changes. */
+/** Walks a version along its edges; the time of each state is the transaction's. The patch is written in any case, also where
+ *  the version is in the last of the states already: a caller that has erased what the row names counts on it. */
 export const advanceVersion = async (
   tx: Tx,
   version: Version,
@@ -31,6 +32,7 @@ export const advanceVersion = async (
     if (!(await tx.writeVersion.update(next, row.state))) throw new Fenced(version.keyId)
     row = next
   }
+  if (row === version && Object.keys(patch).length > 0) await change(tx, { ...version, ...patch })
   return []
 }
 

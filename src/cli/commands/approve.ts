@@ -1,8 +1,10 @@
 // `rekey approve rotation/ID`, or `plan/ID` for a plan of files: of what was seen, by its hash.
 
 import type { Command } from 'commander'
+import type { JsonObject } from '#domain/json.ts'
 import { segment } from '../segment.ts'
-import { interrupted, usage } from '../failure.ts'
+import { confirmYes } from '../confirm.ts'
+import { usage } from '../failure.ts'
 import { plain } from '../human.ts'
 import { show, withOutput } from '../output.ts'
 import { objectAt, textAt } from '../read-json.ts'
@@ -33,43 +35,51 @@ export const addApprove = (program: Command, shell: Shell): void => {
   )
 }
 
-const approve = async (run: Run, reference: string, options: Options): Promise<void> => {
-  if (reference.startsWith('plan/')) return approvePlan(run, reference, options)
-  const id = nameOf(reference, 'rotation')
-  const dryRun = options.dryRun === true
-  const client = await run.client()
-  const path = `/v1/rotations/${segment(id)}`
-  const planHash = options.planHash ?? (await planSeen(run, path, dryRun))
-  const { body } = await client.send({
-    method: 'POST',
-    path: `${path}/approvals`,
-    body: { planHash },
-    dryRun,
-  })
-  await show(run, {
-    json: body,
-    names: [`rotation/${id}`],
-    text: () => `rotation/${id}  ${dryRun ? 'would be approved' : 'approved'}\n`,
-  })
+/** What has a plan to approve. */
+interface Approvable {
+  readonly reference: string
+  readonly path: string
+  /** Of the plan's hash: in the resource, and in what is sent. */
+  readonly field: 'planHash' | 'hash'
+  readonly show: (run: Run, found: JsonObject) => void
+  readonly next: string | null
 }
 
-const approvePlan = async (run: Run, reference: string, options: Options): Promise<void> => {
-  const { showPlan } = await import('../apply-plan.ts')
-  const client = await run.client()
-  const path = `/v1/plans/${nameOf(reference, 'plan')}`
-  const dryRun = options.dryRun === true
-  const plan = objectAt((await client.send({ method: 'GET', path })).body)
-  const shown = textAt(plan, 'hash')
-  if (options.planHash === undefined && !dryRun) {
-    mustAsk(run, shown)
-    showPlan(run, plan)
-    await mustSayYes(run)
+const approvable = async (reference: string): Promise<Approvable> => {
+  if (reference.startsWith('plan/')) {
+    const { showPlan } = await import('../apply-plan.ts')
+    const path = `/v1/plans/${segment(nameOf(reference, 'plan'))}`
+    return { reference, path, field: 'hash', show: showPlan, next: `rekey apply ${reference}` }
   }
-  const hash = options.planHash ?? shown
+  const id = nameOf(reference, 'rotation')
+  return {
+    reference: `rotation/${id}`,
+    path: `/v1/rotations/${segment(id)}`,
+    field: 'planHash',
+    show: showRotation,
+    next: null,
+  }
+}
+
+const showRotation = (run: Run, rotation: JsonObject): void => {
+  const lines = [
+    rotationLine(rotation),
+    `reason: ${textAt(rotation, 'reason')}`,
+    `plan: ${textAt(rotation, 'planHash')}`,
+  ]
+  run.io.stderr.write(lines.map((line) => `${plain(line)}\n`).join(''))
+}
+
+const approve = async (run: Run, given: string, options: Options): Promise<void> => {
+  const of = await approvable(given)
+  const { reference, path, field, next } = of
+  const dryRun = options.dryRun === true
+  const hash = options.planHash ?? (await hashSeen(run, of, dryRun))
+  const client = await run.client()
   const { body } = await client.send({
     method: 'POST',
     path: `${path}/approvals`,
-    body: { hash },
+    body: { [field]: hash },
     dryRun,
   })
   await show(run, {
@@ -77,36 +87,25 @@ const approvePlan = async (run: Run, reference: string, options: Options): Promi
     names: [reference],
     text: () => `${reference}  ${dryRun ? 'would be approved' : 'approved'}\n`,
   })
-  if (!dryRun) run.talk(`next: rekey apply ${reference}`)
+  if (!dryRun && next !== null) run.talk(`next: ${next}`)
 }
 
 /** Shows the plan and asks. Without a terminal the hash must be said: nobody approves what they have not seen. */
-const planSeen = async (run: Run, path: string, dryRun: boolean): Promise<string> => {
+const hashSeen = async (
+  run: Run,
+  { path, field, show: showIt }: Approvable,
+  dryRun: boolean,
+): Promise<string> => {
   const client = await run.client()
-  const rotation = objectAt((await client.send({ method: 'GET', path })).body)
-  const planHash = textAt(rotation, 'planHash')
-  if (dryRun) return planHash
-  mustAsk(run, planHash)
-  const lines = [
-    rotationLine(rotation),
-    `reason: ${textAt(rotation, 'reason')}`,
-    `plan: ${planHash}`,
-  ]
-  run.io.stderr.write(lines.map((line) => `${plain(line)}\n`).join(''))
-  await mustSayYes(run)
-  return planHash
-}
-
-const mustAsk = (run: Run, hash: string): void => {
-  if (run.io.interactive && run.format !== 'json') return
-  throw usage('which plan is approved must be said, and there is no terminal to ask on', {
-    hint: `add --plan-hash ${hash}, if this is the plan that was meant`,
-  })
-}
-
-const mustSayYes = async (run: Run): Promise<void> => {
-  const answer = await run.io.ask('Approve this plan? Type yes')
-  if (answer === null) throw interrupted({ changed: 'nothing' })
-  if (!/^y(?:es)?$/i.test(answer.trim()))
-    throw usage('the answer was not yes', { code: 'cli.notConfirmed', title: 'Not confirmed' })
+  const found = objectAt((await client.send({ method: 'GET', path })).body)
+  const hash = textAt(found, field)
+  if (dryRun) return hash
+  if (!run.io.interactive || run.format === 'json') {
+    throw usage('which plan is approved must be said, and there is no terminal to ask on', {
+      hint: `add --plan-hash ${hash}, if this is the plan that was meant`,
+    })
+  }
+  showIt(run, found)
+  await confirmYes(run, 'Approve this plan?')
+  return hash
 }

@@ -26,15 +26,14 @@ export const takeFieldBack = async (
 ): Promise<boolean> => {
   const metadata = await readMetadata(ask, ref, call)
   if (metadata === null || stateIn(metadata.versions.get(version), now) !== 'enabled') return false
-  const [ours, served] = [
-    await readVersion(ask, ref, version, call),
-    await readVersion(ask, ref, metadata.current, call),
-  ]
+  const ours = await readVersion(ask, ref, version, call)
+  const { current } = metadata
+  const served = current === version ? ours : await readVersion(ask, ref, current, call)
   if (ours.state !== 'enabled' || served.state !== 'enabled') return false
   if (!(ref.field in served.data)) return false
   if (!sameText(textOf(served.data[ref.field]), textOf(ours.data[ref.field]))) return false
   const { [ref.field]: _taken, ...others } = served.data
   if (metadata.versions.size === 1 && Object.keys(others).length === 0) return false
-  await writeVersion(ask, ref, metadata.current, others, call)
+  await writeVersion(ask, ref, current, others, call)
   return true
 }
