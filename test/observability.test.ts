@@ -34,7 +34,11 @@ const open = async (port: number, asked: boolean) => {
       close: async () => undefined,
     },
     {
-      reader: { read: async () => [], release: async () => void (released += 1) },
+      reader: {
+        look: async () => [],
+        read: async () => [],
+        release: async () => void (released += 1),
+      },
       bell: { depth: async () => ({ waiting: 0, active: 0 }) },
       readiness: [],
     },

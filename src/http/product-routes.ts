@@ -12,6 +12,7 @@ import { complianceRoutes } from './routes/compliance.ts'
 import { consumerRoutes } from './routes/consumers.ts'
 import { floorRoutes } from './routes/floors.ts'
 import { freezeRoutes } from './routes/freeze.ts'
+import { type InstallationRoutesDeps, installationRoutes } from './routes/installation.ts'
 import { type KeyRoutesDeps, keyRoutes } from './routes/keys.ts'
 import { keyUsesRoutes } from './routes/key-uses.ts'
 import { meRoutes } from './routes/me.ts'
@@ -28,6 +29,7 @@ export interface ProductRoutesDeps
   extends
     ApiKeyRoutesDeps,
     ConnectionRoutesDeps,
+    InstallationRoutesDeps,
     Omit<KeyRoutesDeps, 'tally'>,
     PlanRoutesDeps,
     RecoveryRoutesDeps,
@@ -57,5 +59,6 @@ export const productRoutes = (deps: ProductRoutesDeps): readonly Route[] => [
   ...scheduleRoutes(deps),
   ...complianceRoutes(deps),
   ...recoveryRoutes(deps),
+  ...installationRoutes(deps),
   ...auditRoutes({ tally: makeTally(deps.clock, 60 * minute) }),
 ]

@@ -9,6 +9,8 @@ import { openPhases } from '#domain/rotation-machine.ts'
 import type { Database } from './database.ts'
 
 export interface InstallationReader {
+  /** Whoever tells it to Prometheus meanwhile. */
+  look(): Promise<readonly InstallationSample[]>
   /** Null where another process tells it. Throws where the database does not answer. */
   read(): Promise<readonly InstallationSample[] | null>
   /** Lets another one tell it from now on. */
@@ -42,13 +44,23 @@ export const createInstallationReader = (
   { client: db }: Database,
   holder: string,
 ): InstallationReader => ({
+  look: () => look(db),
+
   async read() {
     const held = await db.$executeRaw`
       UPDATE app.installation_reader
       SET holder = ${holder}, until = app.now() + ${leaseMs}::double precision * interval '1 millisecond'
       WHERE holder = ${holder} OR until <= app.now()`
-    if (held === 0) return null
-    const rows = await db.$queryRaw<{ readonly facts: Facts }[]>`
+    return held === 0 ? null : look(db)
+  },
+
+  async release() {
+    await db.$executeRaw`UPDATE app.installation_reader SET until = app.now() WHERE holder = ${holder}`
+  },
+})
+
+const look = async (db: Database['client']): Promise<readonly InstallationSample[]> => {
+  const rows = await db.$queryRaw<{ readonly facts: Facts }[]>`
       SELECT jsonb_build_object(
         'now', extract(epoch FROM app.now()),
         'open', (SELECT coalesce(jsonb_object_agg(phase, n), '{}') FROM (
@@ -86,14 +98,9 @@ export const createInstallationReader = (
          FROM app.intent WHERE NOT closed AND (outcome = 'unknown' OR sent_not_after < app.now())) unknown,
         (SELECT count(*) AS n, extract(epoch FROM min(next_at)) AS since
          FROM app.sink_delivery WHERE state = 'pending') pending`
-    const facts = rows[0]?.facts
-    return facts === undefined ? [] : samplesOf(facts)
-  },
-
-  async release() {
-    await db.$executeRaw`UPDATE app.installation_reader SET until = app.now() WHERE holder = ${holder}`
-  },
-})
+  const facts = rows[0]?.facts
+  return facts === undefined ? [] : samplesOf(facts)
+}
 
 const samplesOf = ({ now, open, leases, counts, since }: Facts): readonly InstallationSample[] => [
   ...openPhases.map(

@@ -384,6 +384,8 @@ export const rows: Readonly<Record<string, Row>> = {
   },
   listComplianceKeys: { who: readers, call: at(() => '/v1/compliance/keys'), ok: 200, list: true },
 
+  listChecks: { who: readers, call: at(() => '/v1/checks'), ok: 200 },
+
   getRecovery: { who: readers, call: at(() => '/v1/recovery'), ok: 200 },
   listRecoveryKeys: { who: readers, call: at(() => '/v1/recovery/keys'), ok: 200, list: true },
   acceptRecovery: {

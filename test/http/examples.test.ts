@@ -153,6 +153,7 @@ const story: readonly Step[] = [
   ['deleteFreeze'],
   ['putFloors'],
   ['getFloors'],
+  ['listChecks'],
   ['putSink'],
   ['listSinks'],
   ['getSink'],

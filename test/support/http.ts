@@ -13,6 +13,8 @@ import { buildServer, type ServerConfig, type ServerDeps } from '#http/server.ts
 import { logOptions } from '#runtime/log.ts'
 import { sha256 } from '#runtime/sha256.ts'
 import { every } from '#runtime/ticker.ts'
+import { createInstallationReader } from '#store/installation.ts'
+import { selfCheck } from '#store/self-check.ts'
 import { makeSafeFetch } from '#runtime/safe-fetch.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import { createApiKey } from '#usecases/create-api-key.ts'
@@ -53,8 +55,18 @@ export const productRoutes = (house: House): readonly Route[] => {
   const { timers, outbox, deps } = house
   const webhooks = makeSafeFetch({ egress: deps.egress, kind: 'webhook', insecure: false })
   const send = makeSendToWebhook({ fetch: webhooks.fetch, clock: house.clock })
-  const { whereabouts, keyring } = house
-  return routesOf({ ...deps, sha256, timers, outbox, send, whereabouts, keyring })
+  const { whereabouts, keyring, clock, database } = house
+  const installation = {
+    timers,
+    clock,
+    look: () => createInstallationReader(database, 'test').look(),
+    // The server of the tests does not wait for the disk.
+    faults: async () =>
+      (await selfCheck(database, keyring)).filter(({ check }) => check !== 'server.durable'),
+    depth: async () => ({ waiting: 0, active: 0 }),
+    kekId: keyring.kekId,
+  }
+  return routesOf({ ...deps, sha256, timers, outbox, send, whereabouts, keyring, installation })
 }
 
 export const openApi = async (options: ApiOptions = {}) => {

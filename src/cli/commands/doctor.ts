@@ -31,7 +31,7 @@ export const addDoctor = (program: Command, shell: Shell): void => {
   const command = withOutput(program.command('doctor'))
     .summary('look for what is wrong, and say what to do')
     .description(
-      'Look at the server, a recovery, stalled rotations, overdue keys, dead letters, and the rights of each connection. Exit 1 when something failed.',
+      'Look at the server, its database, clock, keys, log, queue and workers, at a recovery, stalled rotations, overdue keys, dead letters, and the reach and rights of each connection. Exit 1 when something failed.',
     )
     .option('--accept-restore', 'end recovery mode: what was found at the providers is the truth')
     .option('--unreachable', 'with --accept-restore: go on without keys whose provider is away')
@@ -102,6 +102,18 @@ const questions: Readonly<Record<string, (client: Client) => Promise<readonly Li
       return line(`server ${textAt(one, 'name')}`, state, detail || 'ready')
     })
     return [line('server', ready ? 'ok' : 'fail', ready ? 'ready' : 'not ready'), ...parts]
+  },
+  installation: async (client) => {
+    const { body } = await client.send({ method: 'GET', path: '/v1/checks' })
+    return objectsAt(body, 'items').map((one) => {
+      const state = textAt(one, 'state')
+      return line(
+        textAt(one, 'name'),
+        state === 'ok' || state === 'warn' ? state : 'fail',
+        textAt(one, 'detail'),
+        textAt(one, 'hint'),
+      )
+    })
   },
   recovery: async (client) => {
     const { body } = await client.send({ method: 'GET', path: '/v1/recovery' })

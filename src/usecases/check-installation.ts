@@ -1,0 +1,182 @@
+// What an installation says of itself when a person asks whether it is well. Reads only; `rekey doctor` shows it.
+// Each limit is that of the alert whose runbook is named: what pages at night is red here too.
+
+import type { InstallationGauge, InstallationSample } from '#domain/metrics.ts'
+import type { Clock, Timers } from '#domain/ports.ts'
+
+export interface CheckInstallationDeps {
+  readonly timers: Pick<Timers, 'now'>
+  readonly clock: Pick<Clock, 'now'>
+  readonly look: () => Promise<readonly InstallationSample[]>
+  /** What must be so before Rekey serves, and is not: see store/self-check.ts. */
+  readonly faults: () => Promise<readonly InstallationFault[]>
+  /** Throws where the queue cannot be reached. */
+  readonly depth: () => Promise<{ readonly waiting: number; readonly active: number }>
+  readonly kekId: string
+}
+
+export interface InstallationFault {
+  readonly check: string
+  readonly detail: string
+  readonly hint: string
+}
+
+export type CheckState = 'ok' | 'warn' | 'fail'
+
+export interface InstallationCheck {
+  readonly name: string
+  readonly state: CheckState
+  readonly detail: string
+  /** What helps; null where nothing has to. */
+  readonly hint: string | null
+}
+
+/** Seconds that something has been waiting, and from when on that is a fault. */
+interface Lag {
+  readonly gauge: InstallationGauge
+  readonly limitS: number
+  readonly well: string
+  readonly late: (seconds: string) => string
+  readonly runbook: string
+}
+
+export const lags: Readonly<Record<string, Lag>> = {
+  queue: {
+    gauge: 'rekey_queue_lag_seconds',
+    limitS: 60,
+    well: 'no rotation waits for a worker',
+    late: (s) => `a rotation has been due for ${s}, and no worker takes it`,
+    runbook: 'RekeyQueueLag',
+  },
+  planner: {
+    gauge: 'rekey_planner_lag_seconds',
+    limitS: 120,
+    well: 'no key waits to be planned',
+    late: (s) => `a key has been due for ${s}, and nothing is planned`,
+    runbook: 'RekeyPlannerLag',
+  },
+  workers: {
+    gauge: 'rekey_observed_clock_lag_seconds',
+    limitS: 120,
+    well: 'a worker looks after the rotations',
+    late: (s) => `no worker has looked for ${s}`,
+    runbook: 'RekeySweepNotRunning',
+  },
+  intents: {
+    gauge: 'rekey_intent_unknown_oldest_seconds',
+    limitS: 900,
+    well: 'the outcome of every effect is known',
+    late: (s) => `what became of an effect has been unknown for ${s}`,
+    runbook: 'RekeyIntentUnknown',
+  },
+  sinks: {
+    gauge: 'rekey_sink_delivery_lag_seconds',
+    limitS: 600,
+    well: 'nobody waits to be told',
+    late: (s) => `a message to a sink has been waiting for ${s}`,
+    runbook: 'RekeySinkLag',
+  },
+}
+
+/** A process off by more takes no work (worker.ts); the alert comes before. */
+export const skewLimits = { warnMs: 10_000, failMs: 30_000 } as const
+
+/** Throws where the database does not answer. */
+export const checkInstallation = async (
+  deps: CheckInstallationDeps,
+): Promise<readonly InstallationCheck[]> => {
+  const clock = await checkClock(deps)
+  const [faults, samples, queue] = await Promise.all([deps.faults(), deps.look(), checkQueue(deps)])
+  return [
+    { name: 'database', state: 'ok', detail: 'it answers', hint: null },
+    clock,
+    ...aspects.flatMap((aspect) => checkAspect(aspect, faults, deps)),
+    queue,
+    ...Object.entries(lags).map(([name, lag]) => checkLag(name, lag, samples)),
+  ]
+}
+
+const isSchema = ({ check }: InstallationFault): boolean =>
+  check === 'migrations' || check === 'schema.newer'
+const isKey = ({ check }: InstallationFault): boolean =>
+  check === 'kek.ours' || check === 'pepper.ours'
+
+/** What faults are about. */
+interface Aspect {
+  readonly name: string
+  readonly of: (fault: InstallationFault) => boolean
+  readonly well: (deps: CheckInstallationDeps) => string
+}
+
+const aspects: readonly Aspect[] = [
+  { name: 'schema', of: isSchema, well: () => 'every migration is applied' },
+  {
+    name: 'kek',
+    of: isKey,
+    well: ({ kekId }) => `every sealed row names the key-encryption key ${kekId}`,
+  },
+  {
+    name: 'audit',
+    of: (fault) => !isSchema(fault) && !isKey(fault),
+    well: () => 'every guard of the log is awake, and this role cannot pass it',
+  },
+]
+
+const checkAspect = (
+  { name, of, well }: Aspect,
+  faults: readonly InstallationFault[],
+  deps: CheckInstallationDeps,
+): readonly InstallationCheck[] => {
+  const wrong = faults.filter(of)
+  if (wrong.length === 0) return [{ name, state: 'ok', detail: well(deps), hint: null }]
+  // On a newer schema the processes of before go on while an upgrade is rolled out.
+  return wrong.map(({ check, detail, hint }) => ({
+    name: `${name} ${check}`,
+    state: check === 'schema.newer' ? 'warn' : 'fail',
+    detail,
+    hint,
+  }))
+}
+
+const checkClock = async ({ timers, clock }: CheckInstallationDeps): Promise<InstallationCheck> => {
+  const before = clock.now().getTime()
+  const there = (await timers.now()).getTime()
+  const after = clock.now().getTime()
+  // It was read somewhere between the two.
+  const skewMs = Math.max(0, there - after, before - there)
+  const state = skewMs > skewLimits.failMs ? 'fail' : skewMs > skewLimits.warnMs ? 'warn' : 'ok'
+  return {
+    name: 'clock',
+    state,
+    detail: `it differs from the database's by ${secondsOf(skewMs / 1_000)}`,
+    hint: state === 'ok' ? null : 'Synchronise both hosts: docs/runbooks/RekeyClockSkew.md',
+  }
+}
+
+const checkQueue = async ({ depth }: CheckInstallationDeps): Promise<InstallationCheck> => {
+  const name = 'queue reachable'
+  try {
+    const { waiting, active } = await depth()
+    return { name, state: 'ok', detail: `${waiting} waiting, ${active} at work`, hint: null }
+  } catch {
+    return {
+      name,
+      state: 'warn',
+      detail: 'it cannot be reached: rotations go on within a second of their time all the same',
+      hint: 'Look at Redis, or at the connections of PostgreSQL.',
+    }
+  }
+}
+
+const checkLag = (
+  name: string,
+  { gauge, limitS, well, late, runbook }: Lag,
+  samples: readonly InstallationSample[],
+): InstallationCheck => {
+  const seconds = samples.find((sample) => sample.name === gauge)?.value ?? 0
+  if (seconds <= limitS) return { name, state: 'ok', detail: well, hint: null }
+  const hint = `docs/runbooks/${runbook}.md`
+  return { name, state: 'fail', detail: late(secondsOf(seconds)), hint }
+}
+
+const secondsOf = (seconds: number): string => `${Math.round(seconds)} s`

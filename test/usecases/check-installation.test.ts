@@ -1,0 +1,106 @@
+// What an installation says of itself, asked of a database that something was done to.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Secret } from '#domain/secret.ts'
+import { createInstallationReader } from '#store/installation.ts'
+import { selfCheck } from '#store/self-check.ts'
+import {
+  checkInstallation,
+  type CheckInstallationDeps,
+  type InstallationCheck,
+  lags,
+  skewLimits,
+} from '#usecases/check-installation.ts'
+import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
+import { rules } from '#test/support/monitoring.ts'
+import { write } from '../store/records.ts'
+
+let db: TestDatabase
+beforeAll(async () => {
+  db = await openTestDatabase()
+})
+afterAll(() => db.close())
+
+const look = async (
+  over: Partial<CheckInstallationDeps> = {},
+): Promise<ReadonlyMap<string, InstallationCheck>> => {
+  const checks = await checkInstallation({
+    timers: db.timers,
+    clock: db.clock,
+    look: () => createInstallationReader(db.database, 'test').look(),
+    // The server of the tests does not wait for the disk.
+    faults: async () =>
+      (await selfCheck(db.database, db.keyring)).filter(({ check }) => check !== 'server.durable'),
+    depth: async () => ({ waiting: 3, active: 1 }),
+    kekId: db.keyring.kekId,
+    ...over,
+  })
+  return new Map(checks.map((check) => [check.name, check]))
+}
+
+test('one that is well says so, line by line', async () => {
+  const checks = await look()
+  expect([...checks.values()].filter(({ state }) => state !== 'ok')).toEqual([])
+  expect(checks.get('kek')?.detail).toContain(db.keyring.kekId)
+  expect(checks.get('queue reachable')?.detail).toBe('3 waiting, 1 at work')
+})
+
+test.each([
+  [15_000, 'warn'],
+  [-15_000, 'warn'],
+  [45_000, 'fail'],
+] as const)('a clock that is %d ms off is seen: %s', async (ms, state) => {
+  db.clock.turnProcess(ms)
+  const clock = (await look()).get('clock')
+  db.clock.turnProcess(-ms)
+  expect(clock).toMatchObject({ state, hint: expect.stringContaining('RekeyClockSkew') })
+  expect(clock?.detail).toMatch(/ (15|45) s$/)
+})
+
+test('another key-encryption key fails, and names both', async () => {
+  await write(db, (tx) => tx.writeSealed.insert(new Secret('x'), 'sink'))
+  const keyring = { kekId: 'kek:other', pepperId: db.keyring.pepperId }
+  const checks = await look({ faults: () => selfCheck(db.database, keyring) })
+  expect(checks.get('kek kek.ours')).toMatchObject({
+    state: 'fail',
+    detail: expect.stringContaining(db.keyring.kekId),
+    hint: expect.stringContaining('REKEY_KEK_FILE'),
+  })
+  expect(checks.has('kek')).toBe(false)
+})
+
+test('a guard of the log that sleeps fails, and says what helps', async () => {
+  await db.sql('ALTER EVENT TRIGGER rekey_guard DISABLE')
+  const checks = await look()
+  await db.sql('ALTER EVENT TRIGGER rekey_guard ENABLE ALWAYS')
+  expect(checks.get('audit server.guards')).toMatchObject({
+    state: 'fail',
+    hint: expect.stringContaining('rekey migrate'),
+  })
+})
+
+test('a queue that cannot be reached is a warning: it is only a doorbell', async () => {
+  const depth = () => Promise.reject(new Error('ECONNREFUSED redis://:secret@10.0.0.1'))
+  const queue = (await look({ depth })).get('queue reachable')
+  expect(queue?.state).toBe('warn')
+  expect(JSON.stringify(queue)).not.toContain('secret')
+})
+
+test('no worker for longer than the alert waits: it fails, and names the runbook', async () => {
+  await db.clock.advance(200_000)
+  expect((await look()).get('workers')).toMatchObject({
+    state: 'fail',
+    detail: expect.stringMatching(/^no worker has looked for \d+ s$/),
+    hint: 'docs/runbooks/RekeySweepNotRunning.md',
+  })
+})
+
+test('what fails here pages there: each limit is that of the alert whose runbook is named', () => {
+  for (const { gauge, limitS, runbook } of Object.values(lags)) {
+    const alert = rules.find((rule) => rule.alert === runbook)
+    expect(alert?.expr, runbook).toContain(`max(${gauge}) > ${limitS}`)
+  }
+  expect(rules.find((rule) => rule.alert === 'RekeyClockSkew')?.expr).toBe(
+    `max(abs(rekey_clock_skew_seconds)) > ${skewLimits.warnMs / 1_000}`,
+  )
+})
