@@ -14,6 +14,8 @@ import { allRoutes } from '../src/http/server.ts'
 import { exampleProblem } from '../src/http/problem.ts'
 import { repeatable } from '../src/http/routes/problems.ts'
 import { providers } from '../src/providers/registry.ts'
+import { apiPage } from './api-page.ts'
+import { cliPage, commandTable } from './cli-page.ts'
 import { filesPage } from './files-page.ts'
 import { generated, table } from './markdown.ts'
 import { metricsPage } from './metrics-page.ts'
@@ -28,7 +30,10 @@ export const pages: Readonly<Record<string, () => string>> = {
   'docs/reference/access.md': () => accessPage(),
   'docs/reference/metrics.md': () => metricsPage(),
   'docs/reference/files.md': () => filesPage(),
-  'README.md': () => withBlock(read('README.md'), 'phases', phaseTable()),
+  'docs/reference/api.md': () => apiPage(routes()),
+  'docs/reference/cli.md': () => cliPage(),
+  'README.md': () =>
+    withBlock(withBlock(read('README.md'), 'phases', phaseTable()), 'commands', commandTable()),
 }
 
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')

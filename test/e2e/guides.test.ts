@@ -2,17 +2,20 @@
 // against `rekey up` as it is started on an empty machine; output that is shown must come out. A command that a test cannot
 // run stands in a table with what is run instead, so that a new command is either run or decided about.
 
-import { cpSync, globSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { freePort } from '#test/peers/start-process.ts'
 import { which } from '#test/peers/run-command.ts'
-import { peers } from '#test/peers/peers.ts'
-import { startVault, type VaultPeer } from '#test/peers/vault.ts'
-import { openGuideShell, type GuideShell } from '#test/support/guide-shell.ts'
 import { mentionsOf, root, sectionsOf, type Piece } from '#test/support/guide.ts'
+import {
+  openCommon,
+  openProduction,
+  withPolicies,
+  type Common,
+  type Ground,
+} from '#test/support/guide-grounds.ts'
+import { openGuideShell, type GuideShell } from '#test/support/guide-shell.ts'
 import { peer } from '#test/support/peers.ts'
-import { openRekey, type RekeyProcess } from '#test/support/rekey-process.ts'
 import { wrongCommands } from '#test/support/rekey-words.ts'
 
 const guides = ['README.md', ...globSync('docs/**/*.md', { cwd: root }).toSorted()].filter(
@@ -33,6 +36,7 @@ const elsewhere: readonly (readonly [begins: string, file: string, text: string]
     'test/faults/restore.test.ts',
     "rekey.rekey('restore', '--from', backup)",
   ],
+  ['docker compose up --build --wait', 'test/house/compose.test.ts', "'compose', 'config'"],
   [
     'OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 rekey worker',
     'test/e2e/observability.test.ts',
@@ -54,76 +58,17 @@ const programs = ['psql', 'timedatectl'].filter((name) => which(name) === null)
 const isLeftOut = (command: string): boolean =>
   programs.some((name) => command.startsWith(name)) || command.startsWith('timedatectl')
 
-let vault: VaultPeer | null = null
-let rekey: RekeyProcess
-let metricsPort: number
-
+let common: Common
 beforeAll(async () => {
-  if (peers.vault.find() !== null) vault = await startVault()
-  metricsPort = await freePort()
-  const role = vault && (await roleOf(vault))
-  rekey = await openRekey({
-    REKEY_SAMPLES: 'on',
-    REKEY_METRICS_PORT: String(metricsPort),
-    ...(role && {
-      REKEY_CREDENTIAL_VAULT_PROD: JSON.stringify(role),
-      REKEY_CREDENTIAL_VAULT_PROD_HOSTS: '127.0.0.1',
-    }),
-  })
-  await rekey.start()
-  await rekey.ask('PUT', '/v1/sinks/pager', {
-    type: 'webhook',
-    url: 'https://hooks.example.com',
-    secret: `whsec_${Buffer.alloc(24, 7).toString('base64')}`,
-  })
+  common = await openCommon()
 })
-afterAll(async () => {
-  await rekey.stop()
-  await vault?.stop()
-})
+afterAll(() => common.stop())
 
-/** The process has its credential from its start on; the guide makes the same role again. */
-const roleOf = async ({ api }: VaultPeer) => {
-  await api('POST', 'auth/approle/role/rekey', { token_policies: 'rekey' })
-  const id = await api('GET', 'auth/approle/role/rekey/role-id')
-  const secret = await api('POST', 'auth/approle/role/rekey/secret-id')
-  // What the reader of the tutorial has not enabled yet.
-  await api('DELETE', 'sys/mounts/transit')
-  // What the reader of how-to/vault.md has.
-  await api('POST', 'secret/data/app/db', { data: { user: 'app', password: 'first' } })
-  return { roleId: id.data['role_id'], secretId: secret.data['secret_id'] }
-}
-
-/** The reader's own addresses and names in place of the guide's. */
-const filled = async (text: string, key: string): Promise<string> => {
-  const { host, port } = new URL(rekey.url)
-  const names: readonly (readonly [string | RegExp, string])[] = [
-    ['127.0.0.1:7400', host],
-    ['127.0.0.1:7401', `127.0.0.1:${metricsPort}`],
-    ['/backups/', `${rekey.dir}/`],
-    [/(\bkey\/|--key )NAME/g, '$1sample-api-token'],
-    ['connection/NAME', 'connection/built-in'],
-    ['policy/POLICY', 'policy/every-minute'],
-    [/\bsinks?\/NAME/g, port === '' ? '' : 'sinks/pager'],
-    ...(vault === null
-      ? []
-      : ([
-          [/https?:\/\/(?:127\.0\.0\.1|vault\.example\.com):8200/g, vault.address],
-          ['VAULT_TOKEN=root', `VAULT_TOKEN=${vault.token}`],
-          ['"value": "root"', `"value": "${vault.token}"`],
-        ] as const)),
-  ]
-  const named = names.reduce((so, [from, to]) => so.replaceAll(from, to), text)
-  if (!/\bID\b/.test(named)) return named
-  const [newest] = await rekey.list(`/v1/rotations?key=${key}`)
-  return named.replaceAll(/\bID\b/g, newest?.id)
-}
-
-const roomFor = (guide: string, shell: GuideShell): void => {
-  symlinkSync(rekey.dir, join(shell.cwd, '.rekey'))
-  if (['README.md', 'docs/tutorial.md'].includes(guide))
-    cpSync(join(root, 'policies'), join(shell.cwd, 'policies'), { recursive: true })
-  mkdirSync(join(shell.cwd, 'tmp'))
+/** All but these are followed at the same place. */
+const grounds: Readonly<Record<string, () => Promise<Ground>>> = {
+  'README.md': async () => withPolicies(common.ground()),
+  'docs/tutorial.md': async () => withPolicies(common.ground()),
+  'docs/how-to/production.md': openProduction,
 }
 
 const isOfVault = (piece: Piece): boolean =>
@@ -134,30 +79,20 @@ describe.each(guides)('%s', (guide) => {
   let key = 'sample-api-token'
   let printed = ''
 
+  let ground: Ground
+
   beforeAll(async () => {
-    const token = readFileSync(join(rekey.dir, 'admin-key'), 'utf8').trim()
-    const run = JSON.parse(readFileSync(join(rekey.dir, 'run.json'), 'utf8'))
-    shell = await openGuideShell({
-      env: {
-        REKEY_URL: rekey.url,
-        REKEY_TOKEN: token,
-        REKEY_DATA_DIR: rekey.dir,
-        REKEY_DATABASE_URL: run.database.roles.app,
-        REKEY_MIGRATION_DATABASE_URL: run.database.roles.migration,
-        ...(vault === null ? {} : { VAULT_ADDR: vault.address, VAULT_TOKEN: vault.token }),
-      },
-      ...(vault === null ? {} : { programs: { vault: peers.vault.find() ?? '' } }),
-    })
-    roomFor(guide, shell)
+    ground = await (grounds[guide]?.() ?? common.ground())
+    shell = await openGuideShell(ground)
+    ground.furnish(shell.cwd)
   })
   afterAll(async () => {
     await shell.close()
-    // Two guides register the same object.
-    await rekey.call('DELETE', '/v1/keys/app-db-password', undefined, { 'if-match': '*' })
+    await ground.leave()
   })
 
   const take = async (piece: Piece): Promise<void> => {
-    if (piece.is === 'file') return shell.file(piece.name, await filled(piece.text, key))
+    if (piece.is === 'file') return shell.file(piece.name, await ground.filled(piece.text, key))
     if (piece.is === 'output') {
       for (const line of piece.lines) expect(printed).toContain(line)
       return
@@ -167,7 +102,7 @@ describe.each(guides)('%s', (guide) => {
     if (elsewhere.some(([begins]) => text.startsWith(begins)) || isLeftOut(text)) return
     key = / rotate key\/(\S+)/.exec(text)?.[1] ?? key
     const expected = whereAllIsWell[plain] ?? exit
-    const command = await filled(text, key)
+    const command = await ground.filled(text, key)
     let typed = await shell.type(command)
     // The sample rotates by itself, every minute; and a rotation may move between a look and a word.
     for (let n = 0; n < 50 && /rotation\.inProgress|at this very moment/.test(typed.stderr); n++)
@@ -228,7 +163,7 @@ test('the script for CI shows on a branch and applies on main', async () => {
     pieces.flatMap((piece) => (piece.is === 'file' ? [piece] : [])),
   )
   const shell = await openGuideShell({
-    env: { REKEY_URL: rekey.url, REKEY_TOKEN_FILE: join(rekey.dir, 'admin-key') },
+    env: { REKEY_URL: common.rekey.url, REKEY_TOKEN_FILE: join(common.rekey.dir, 'admin-key') },
   })
   // As the guide leaves it, with a change.
   for (const { name, text } of files)

@@ -96,6 +96,8 @@ export const openGuideShell = async ({
       GUIDE_CURL: which('curl') ?? 'curl',
     },
     stdio: ['pipe', 'ignore', 'ignore', 'pipe'],
+    // A group of its own: what a guide leaves running ends with it.
+    detached: true,
   })
   const ended = new Promise<void>((resolve) => shell.on('exit', () => resolve()))
   const answers = createInterface({ input: shell.stdio[3] as NodeJS.ReadableStream })
@@ -121,9 +123,25 @@ export const openGuideShell = async ({
     close: async () => {
       shell.stdin?.end()
       await ended
+      await endGroup(shell.pid ?? 0)
       await commands.close()
       rmSync(dir, { recursive: true, force: true })
     },
+  }
+}
+
+const endGroup = async (group: number): Promise<void> => {
+  for (let n = 0; isThere(group); n++) {
+    if (n % 600 === 0) process.kill(-group, n === 0 ? 'SIGTERM' : 'SIGKILL')
+    await systemClock.pause(50) // oxlint-disable-line no-await-in-loop -- until it is so
+  }
+}
+
+const isThere = (group: number): boolean => {
+  try {
+    return process.kill(-group, 0)
+  } catch {
+    return false
   }
 }
 
