@@ -8,7 +8,7 @@ import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { makePlanRotations } from '#usecases/plan-rotations.ts'
 import { putConsumer } from '#usecases/put-consumer.ts'
 import { openApi, type Answer, type Api } from '../support/http.ts'
-import { admin, openEngine } from '../support/engine.ts'
+import { admin, type Engine, openEngine } from '../support/engine.ts'
 
 let api: Api
 const scope = { matchLabels: { team: 'a' } }
@@ -317,28 +317,39 @@ describe('a policy', () => {
 })
 
 describe('a consumer that is taken from the record', () => {
-  test('is still waited for by the rotation that froze it, and may still speak', async () => {
-    const engine = await openEngine()
-    await engine.consumer('slow', { uses: 'frozen' })
-    await engine.consumer('other', { uses: 'frozen' })
-    await engine.key('frozen')
-    await engine.policy('frozen', {
-      consumers: { matchLabels: { uses: 'frozen' }, acknowledgement: { required: 'all' } },
+  let engine: Engine
+  beforeAll(async () => {
+    engine = await openEngine()
+  })
+  afterAll(() => engine.close())
+
+  /** A rotation that waits for these consumers; what it waits for, after a minute. */
+  const frozen = async (set: string, consumers: readonly string[]) => {
+    for (const consumer of consumers) await engine.consumer(consumer, { uses: set }) // oxlint-disable-line no-await-in-loop -- one database
+    await engine.key(set, { labels: { set } })
+    await engine.policy(set, {
+      selector: { matchLabels: { set } },
+      consumers: { matchLabels: { uses: set }, acknowledgement: { required: 'all' } },
     })
-    const id = await engine.rotate('frozen')
+    const id = await engine.rotate(set)
     await engine.until(id, ['overlapping'])
-    const gate = async () => {
+    const missing = async () => {
       await engine.clock.advance(60_000)
       await engine.drain()
       const waiting = await engine.waitsFor(id)
       return waiting?.gate === 'acknowledgement' ? waiting.missing : null
     }
-    expect(await gate()).toEqual(['other', 'slow'])
+    return { id, missing }
+  }
+
+  test('is still waited for by the rotation that froze it, and may still speak', async () => {
+    const { id, missing } = await frozen('removed', ['other', 'slow'])
+    expect(await missing()).toEqual(['other', 'slow'])
     await deleteConsumer(engine)(admin, {
       name: 'slow',
       precondition: { match: 'any', absent: false },
     })
-    expect(await gate()).toEqual(['other', 'slow'])
+    expect(await missing()).toEqual(['other', 'slow'])
     const acknowledge = (name: string) =>
       engine.steer.acknowledge(
         { ...admin, id: `ack:${name}`, roles: ['consumer'], consumer: name },
@@ -346,33 +357,19 @@ describe('a consumer that is taken from the record', () => {
         { consumer: name, version: 2 },
       )
     await acknowledge('other')
-    expect(await gate()).toEqual(['slow'])
+    expect(await missing()).toEqual(['slow'])
     await acknowledge('slow')
-    expect(await gate()).toBeNull()
-    await engine.close()
+    expect(await missing()).toBeNull()
   })
 
   test('of a label loses it without leaving the list', async () => {
-    const engine = await openEngine()
-    await engine.consumer('slow', { uses: 'frozen' })
-    await engine.key('frozen')
-    await engine.policy('frozen', {
-      consumers: { matchLabels: { uses: 'frozen' }, acknowledgement: { required: 'all' } },
-    })
-    const id = await engine.rotate('frozen')
-    await engine.until(id, ['overlapping'])
+    const { missing } = await frozen('unlabelled', ['moved'])
     await putConsumer({ ledger: engine.ledger, egress: { checkUrl: () => undefined } })(admin, {
-      name: 'slow',
+      name: 'moved',
       body: { owner: 'team', labels: {} },
       precondition: { match: 'any', absent: false },
     })
-    await engine.clock.advance(60_000)
-    await engine.drain()
-    expect(await engine.waitsFor(id)).toMatchObject({
-      gate: 'acknowledgement',
-      missing: ['slow'],
-    })
-    await engine.close()
+    expect(await missing()).toEqual(['moved'])
   })
 })
 

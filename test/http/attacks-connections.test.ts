@@ -40,6 +40,7 @@ beforeAll(async () => {
     },
   })
   operator = await api.token(['operator'])
+  await put('local', { provider: 'local' })
   scopedAdmin = await api.token(['admin'], { scope: { matchLabels: { team: 'a' } } })
 })
 afterAll(async () => {
@@ -182,7 +183,6 @@ describe('a credential by its name', () => {
   })
 
   test('of a key needs usableBy on that key; taking it back ends it', async () => {
-    await put('local', { provider: 'local' })
     await api.house.register('root-token', { connection: 'local' })
     const body = vault({ from: 'key', key: 'root-token' })
     expect(told(await put('by-key', body))).toEqual([422, 'connection.unusable', '/credential/key'])
@@ -453,11 +453,37 @@ describe('an address', () => {
     ['no web address', 'file:///etc/passwd'],
     ['an IPv6 loopback', 'https://[::1]/'],
     ['a private one in IPv6', 'https://[fd12::1]/'],
-  ])('of a sink is not %s', async (_what, url) => {
-    const { status } = await api.call('PUT', '/v1/sinks/inward', {
+  ])('of a sink, of a consumer’s webhook and of a check is not %s', async (_what, url) => {
+    const sink = await api.call('PUT', '/v1/sinks/inward', {
       body: { type: 'webhook', url, secret: whsec },
     })
-    expect([400, 422]).toContain(status)
+    const consumer = await api.call('PUT', '/v1/consumers/inward', {
+      body: { owner: 'o', reload: { webhook: url, secret: whsec } },
+    })
+    const policy = await api.call('PUT', '/v1/policies/inward', {
+      body: {
+        selector: { type: 'local.secret' },
+        manual: true,
+        verify: [{ type: 'webhook', url }],
+      },
+    })
+    for (const { status } of [sink, consumer, policy]) expect([400, 422]).toContain(status)
+  })
+
+  test('in plain http beyond loopback is taken only where it is meant, and the check says so', async () => {
+    const plain = vault({ from: 'none' }, 'http://10.0.0.9:8200')
+    expect(told(await put('plain', plain))[0]).toBe(422)
+    const meant = (address: string) => {
+      const body = vault({ from: 'value', value: planted }, address)
+      return { ...body, settings: { ...body.settings, insecure: true } }
+    }
+    expect((await put('plain', meant(plain.settings.address))).status).toBe(201)
+    const near = await listening(() => ({ status: 403 }))
+    await put('near', meant(near.url))
+    const { json } = await api.call('POST', '/v1/connections/near/checks', { body: {} })
+    expect(json.items).toContainEqual(
+      expect.objectContaining({ name: 'transport', outcome: 'beyondLeast' }),
+    )
   })
 
   test('that a provider redirects to is not visited, and gets no token', async () => {
