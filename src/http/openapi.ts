@@ -46,7 +46,7 @@ export const openapiOf = (routes: readonly Route[], about: About): Schema => {
       title: 'Rekey',
       version: about.version,
       summary: 'Rotate every key on schedule, and revoke any of them without guessing.',
-      description: `${about.perMinute} requests a minute a principal. HEAD is answered wherever GET is; any other method that a path does not name is 405 with \`Allow\`. Unknown query parameters and body fields are 400. Each example works as it stands once those before it were sent; ids, ETags and hashes are what the server gave.`,
+      description: `${about.perMinute} requests a minute a principal. HEAD is answered wherever GET is, but for streams of events; any other method that a path does not name is 405 with \`Allow\`. Unknown query parameters and body fields are 400. Each example works as it stands once those before it were sent; ids, ETags and hashes are what the server gave.`,
     },
     servers: [{ url: '/' }],
     tags: [...new Set(routes.map((route) => route.tag))].toSorted().map((name) => ({ name })),
