@@ -1,14 +1,16 @@
-// `kill -9` in every phase that a key of HashiCorp Vault goes through. Rekey reaches Vault through a proxy that holds the
-// request of a phase, so that the rotation is in that phase when the process group dies; then it starts again.
+// `kill -9` in every phase that a key of HashiCorp Vault goes through, forward, back or stalled. Rekey reaches Vault through
+// a proxy that holds the request of a phase, so that the rotation is in it when the process group dies; then it starts again.
 //
 // A write is met in three ways: it never arrives (held before Vault, dropped at the death), it is done and the answer never
 // arrives, or it arrives after its sender is dead. `planned` is held by a full group, `promoting` (which asks Vault
-// nothing) by a lock on the row of the old version, waiting phases by their time.
+// nothing) by a lock on the row of the old version, waiting phases by their time or by a person. A stall is made by a
+// refusal of the proxy's. Two kills meet all of them, and all rotations are waited for together.
 //
-// A write that Vault has no trace of may still arrive for 90 s (`lateEffectMs`): only then it is sent again. Two kills are
-// therefore taken one after the other, and all rotations are waited for together.
+// A transit key has no `distributing` (its material cannot leave), and passes `rollingBack` only where nothing was made: no
+// request and no time is in it that could be held.
 
 import pg from 'pg'
+import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Phase } from '#domain/rotation-machine.ts'
@@ -36,7 +38,7 @@ interface Case {
     readonly method: string
     readonly path: RegExp
     readonly body?: RegExp
-    readonly fault: Fault['kind'] & ('hold' | 'holdAnswer')
+    readonly fault: Extract<Fault, { kind: 'hold' | 'holdAnswer' | 'status' }>
   }
   /** Let through once the process is dead. */
   readonly late?: boolean
@@ -44,6 +46,10 @@ interface Case {
   readonly spec?: object
   /** Waits in `planned` behind this one, in a group of one. */
   readonly behind?: string
+  /** Where a person turns it round to come into the phase. */
+  readonly turnedIn?: Phase
+  /** What a person says once Rekey is there again. */
+  readonly afterwards?: 'resume' | 'approve'
 }
 
 const kv = (key: string, phase: Phase, more: Partial<Case> = {}): Case => ({
@@ -59,41 +65,88 @@ const transit = (key: string, phase: Phase, more: Partial<Case> = {}): Case => (
   ...more,
 })
 
-const post = (path: string, fault: 'hold' | 'holdAnswer') => ({
+type Held = NonNullable<Case['held']>
+const post = (path: string, fault: 'hold' | 'holdAnswer'): Held => ({
   method: 'POST',
   path: new RegExp(`^/v1/${path}$`),
-  fault,
+  fault: { kind: fault },
 })
-const get = (path: string) => ({
+const get = (path: string): Held => ({
   method: 'GET',
   path: new RegExp(`^/v1/${path}$`),
-  fault: 'hold' as const,
+  fault: { kind: 'hold' },
+})
+const forbidden = ({ method, path }: Held): Held => ({
+  method,
+  path,
+  fault: { kind: 'status', status: 403 },
 })
 
-/** All phases of both types, those that come late in a rotation first. */
-const casesOf = (round: string, write: 'hold' | 'holdAnswer', late: boolean): readonly Case[] => {
-  const k = (phase: string) => `kv-${phase.toLowerCase()}-${round}`
-  const t = (phase: string) => `transit-${phase.toLowerCase()}-${round}`
-  const slow = '20s'
+const nameIn =
+  (type: 'kv' | 'transit', round: string) =>
+  (phase: Phase): string =>
+    `${type}-${phase.toLowerCase()}-${round}`
+
+/** The phases whose write at Vault is held. */
+const writing = (round: string, write: 'hold' | 'holdAnswer', late = false): readonly Case[] => {
+  const k = nameIn('kv', round)
+  const t = nameIn('transit', round)
   return [
-    kv(k('overlapping'), 'overlapping', { spec: { overlap: { min: slow } } }),
-    kv(k('planned'), 'planned', { behind: k('overlapping') }),
-    kv(k('soaking'), 'soaking', { spec: { soak: slow } }),
     kv(k('suspending'), 'suspending', {
       held: post(`secret/delete/${k('suspending')}`, write),
       late,
     }),
     kv(k('retiring'), 'retiring', { held: post(`secret/destroy/${k('retiring')}`, write), late }),
-    kv(k('preflight'), 'preflight', { held: get(`secret/metadata/${k('preflight')}`) }),
     kv(k('minting'), 'minting', { held: post(`secret/data/${k('minting')}`, write), late }),
-    kv(k('verifying'), 'verifying', { held: get(`secret/data/${k('verifying')}\\?version=2`) }),
-    kv(k('promoting'), 'promoting'),
-    transit(t('preflight'), 'preflight', { held: get(`transit/keys/${t('preflight')}`) }),
-    transit(t('planned'), 'planned', { behind: t('preflight') }),
+    kv(k('distributing'), 'distributing', {
+      spec: { publish: [copyOf(k('distributing'))] },
+      held: post(`secret/data/${k('distributing')}-copy`, write),
+      late,
+    }),
+    kv(k('rollingBack'), 'rollingBack', {
+      spec: { overlap: { min: '1h' } },
+      turnedIn: 'overlapping',
+      held: post(`secret/data/${k('rollingBack')}`, write),
+      late,
+    }),
     transit(t('minting'), 'minting', {
       held: post(`transit/keys/${t('minting')}/rotate`, write),
       late,
     }),
+  ]
+}
+
+const approved = { spec: { approval: { required: 1 } }, afterwards: 'approve' } as const
+
+/** The other phases of a KV secret: nothing is written, or it is done. */
+const readingKv = (round: string): readonly Case[] => {
+  const k = nameIn('kv', round)
+  const slow = '20s'
+  return [
+    kv(k('overlapping'), 'overlapping', { spec: { overlap: { min: slow } } }),
+    kv(k('soaking'), 'soaking', { spec: { soak: slow } }),
+    kv(k('awaitingApproval'), 'awaitingApproval', approved),
+    kv(k('stalled'), 'stalled', {
+      held: forbidden(post(`secret/delete/${k('stalled')}`, 'hold')),
+      afterwards: 'resume',
+    }),
+    kv(k('preflight'), 'preflight', { held: get(`secret/metadata/${k('preflight')}`) }),
+    kv(k('planned'), 'planned', { behind: k('preflight') }),
+    kv(k('verifying'), 'verifying', { held: get(`secret/data/${k('verifying')}\\?version=2`) }),
+    kv(k('promoting'), 'promoting'),
+  ]
+}
+
+const readingTransit = (round: string): readonly Case[] => {
+  const t = nameIn('transit', round)
+  return [
+    transit(t('awaitingApproval'), 'awaitingApproval', approved),
+    transit(t('stalled'), 'stalled', {
+      held: forbidden(post(`transit/encrypt/${t('stalled')}`, 'hold')),
+      afterwards: 'resume',
+    }),
+    transit(t('preflight'), 'preflight', { held: get(`transit/keys/${t('preflight')}`) }),
+    transit(t('planned'), 'planned', { behind: t('preflight') }),
     transit(t('verifying'), 'verifying', {
       held: { ...post(`transit/encrypt/${t('verifying')}`, 'hold'), body: /"key_version":2/ },
     }),
@@ -101,15 +154,32 @@ const casesOf = (round: string, write: 'hold' | 'holdAnswer', late: boolean): re
   ]
 }
 
+const copyOf = (key: string) => ({
+  name: 'copy',
+  connection: 'vault',
+  type: 'vault.kv2.secret',
+  ref: { mount: 'secret', path: `${key}-copy`, field: 'password' },
+})
+
+/** They take a few seconds to come into, and stay; or the request that is held follows from there. */
+const latePhases: readonly Phase[] = [
+  ...(['awaitingApproval', 'overlapping', 'suspending', 'soaking', 'retiring'] as const),
+  ...(['rollingBack', 'stalled'] as const),
+]
+
 peer('vault').describe('kill -9 while keys of a Vault rotate', () => {
   let vault: VaultPeer
   let proxy: FaultProxy
   let rekey: RekeyProcess
   let prober: Prober
-  const dropped = casesOf('dropped', 'hold', false)
-  const done = casesOf('done', 'holdAnswer', false)
-  const arriving = casesOf('late', 'hold', true).filter(({ late }) => late)
-  const all = [...dropped, ...done, ...arriving]
+  // A process advances 16 rotations at once: what is held at one moment must be fewer.
+  const late = writing('late', 'hold', true)
+  const rounds = [
+    [...writing('dropped', 'hold'), ...readingKv('dropped'), ...late.slice(0, 3)],
+    [...writing('done', 'holdAnswer'), ...readingTransit('done'), ...late.slice(3)],
+  ] as const
+  const all = rounds.flat()
+  let approver: string
 
   beforeAll(async () => {
     vault = await startVault()
@@ -121,7 +191,12 @@ peer('vault').describe('kill -9 while keys of a Vault rotate', () => {
       provider: 'vault',
       settings: { address: proxy.address, maxRequestDuration, auth: { method: 'token' } },
       credential: { from: 'value', value: vault.token },
+      grants: all
+        .filter(({ phase }) => phase === 'distributing')
+        .map(({ key }) => ({ matchLabels: { group: key }, refs: ['*-copy'] })),
     })
+    const roles = ['approver']
+    approver = (await rekey.ask('POST', '/v1/api-keys', { name: 'boss', type: 'svc', roles })).token
     for (const each of all) await arrange(each)
     await policy('data', {})
     const generate = { algorithm: 'aes256' }
@@ -135,7 +210,7 @@ peer('vault').describe('kill -9 while keys of a Vault rotate', () => {
     const named = all
       .filter(({ type }) => type === 'vault.transit.key')
       .map(({ key }) => throughVault(vault, key))
-    prober = startProber([throughRekey(rekey, 'data'), ...named], 100)
+    prober = startProber([throughRekey(rekey, 'data'), ...named], 400)
   })
   afterAll(async () => {
     await prober?.stop()
@@ -146,19 +221,20 @@ peer('vault').describe('kill -9 while keys of a Vault rotate', () => {
 
   test(
     'killed in every phase, every rotation completes and Vault has exactly one version more',
-    { timeout: 240_000 },
+    { timeout: 300_000 },
     async () => {
       const ids = new Map<string, string>()
       for (const [cases, database] of [
-        [dropped, false],
-        [[...arriving, ...done], true],
+        [rounds[0], false],
+        [rounds[1], true],
       ] as const) {
         for (const [key, id] of await killedRound(cases, database)) ids.set(key, id)
       }
       for (const each of all) {
         const id = ids.get(each.key) ?? ''
         const rotation = await ended(rekey, id, 180_000)
-        expect(rotation).toMatchObject({ phase: 'completed', fromVersion: 1, toVersion: 2 })
+        const phase = each.phase === 'rollingBack' ? 'rolledBack' : 'completed'
+        expect(rotation).toMatchObject({ phase, fromVersion: 1, toVersion: 2 })
         expectSentAsOften(each, rotation)
         await expectOneOutcomeEach(rekey, id)
         await expectAtVault(each)
@@ -179,25 +255,62 @@ peer('vault').describe('kill -9 while keys of a Vault rotate', () => {
     const locks = await lockOld(cases.filter(({ phase }) => phase === 'promoting'))
     const ids = new Map<string, string>()
     const rules: { readonly rule: Rule; readonly late: boolean }[] = []
-    const begin = async ({ key, held, late = false }: Case): Promise<void> => {
-      if (held) rules.push({ rule: proxy.inject(held, { kind: held.fault }), late })
-      ids.set(key, (await rekey.ask('POST', '/v1/rotations', { key, reason: 'a test' })).id)
+    const cut: Rule[] = []
+    const hold = ({ key, held, late = false }: Case): void => {
+      if (!held) return
+      const rule = proxy.inject(held, held.fault)
+      rules.push({ rule, late })
+      if (held.fault.kind === 'status') return
+      // From then on nothing of this key is answered: however slow the machine, it stays where it is until the kill.
+      const path = new RegExp(`/${key}(-copy)?(/|\\?|$)`)
+      void rule.hit().then(() => {
+        cut.push(proxy.inject({ path }, { kind: 'hold' }, Infinity))
+      })
     }
-    // Late phases take a few seconds to reach, and Rekey waits ten for an answer: the early ones begin when those are there.
-    const latePhases: readonly Phase[] = ['overlapping', 'suspending', 'soaking', 'retiring']
+    const begin = async (each: Case): Promise<void> => {
+      if (each.turnedIn === undefined) hold(each)
+      const body = { key: each.key, reason: 'a test' }
+      ids.set(each.key, (await rekey.ask('POST', '/v1/rotations', body)).id)
+    }
+    // What comes early is begun when those that come late are there.
     const first = cases.filter(({ phase }) => latePhases.includes(phase))
     for (const each of first) await begin(each)
-    await isIn(first, ids)
+    await isIn(
+      first.map((each) => ({ ...each, phase: each.turnedIn ?? each.phase })),
+      ids,
+    )
+    for (const each of first.filter(({ turnedIn }) => turnedIn !== undefined)) {
+      hold(each)
+      await say(ids.get(each.key), 'rollback')
+    }
     for (const each of cases) if (!first.includes(each)) await begin(each)
     // The keys that the prober uses rotate through the kill as well.
     dataRotation = (await rekey.ask('POST', '/v1/rotations', { key: 'data', reason: 'a test' })).id
     await isIn(cases, ids)
     await Promise.all(rules.map(({ rule }) => rule.hit()))
     await rekey.kill({ database })
+    for (const rule of cut) rule.remove()
     for (const { rule, late } of rules) await (late ? rule.release() : rule.remove())
     for (const lock of locks) await lock.end().catch(() => undefined)
     await rekey.start()
+    for (const { key, phase, afterwards } of cases) {
+      if (afterwards === undefined) continue
+      expect((await rekey.ask('GET', `/v1/rotations/${ids.get(key)}`)).phase, key).toBe(phase)
+      await say(ids.get(key), afterwards)
+    }
     return ids
+  }
+
+  const say = async (id = '', what: 'rollback' | 'resume' | 'approve'): Promise<void> => {
+    const at = `/v1/rotations/${id}`
+    if (what !== 'approve') {
+      await rekey.ask('POST', `${at}/${what}`, { reason: 'a test' })
+      return
+    }
+    const { planHash } = await rekey.ask('GET', at)
+    const headers = { authorization: `Bearer ${approver}`, 'idempotency-key': randomUUID() }
+    const { status, json } = await rekey.call('POST', `${at}/approvals`, { planHash }, headers)
+    expect([status, json.code]).toEqual([201, undefined])
   }
 
   /** Polls until all of them are in their phase at once. */
@@ -283,14 +396,19 @@ peer('vault').describe('kill -9 while keys of a Vault rotate', () => {
   /** Only what never reached Vault is sent again. */
   const expectSentAsOften = ({ key, phase, held, late = false }: Case, rotation: Reply['json']) => {
     if (!held) return
-    if (!['minting', 'suspending', 'retiring'].includes(phase)) return
+    if (!['minting', 'distributing', 'suspending', 'retiring', 'rollingBack'].includes(phase))
+      return
     const steps: readonly Reply['json'][] = rotation.steps
-    const outcomes = steps.filter((step) => step.phase === phase).map(({ outcome }) => outcome)
-    const lost = held.fault === 'hold' && !late
+    const outcomes = steps
+      .filter((step) => step.phase === phase)
+      // In undo the writing back names no target, the removal that follows does.
+      .filter(({ target }) => phase !== 'rollingBack' || target === undefined)
+      .map(({ outcome }) => outcome)
+    const lost = held.fault.kind === 'hold' && !late
     expect(outcomes, key).toEqual(lost ? ['failed', 'succeeded'] : ['succeeded'])
   }
 
-  const expectAtVault = async ({ key, type }: Case): Promise<void> => {
+  const expectAtVault = async ({ key, type, phase }: Case): Promise<void> => {
     if (type === 'vault.transit.key') {
       const { data } = await vault.api('GET', `transit/keys/${key}`)
       expect([key, data['latest_version'], data['min_decryption_version']]).toEqual([key, 2, 1])
@@ -300,17 +418,21 @@ peer('vault').describe('kill -9 while keys of a Vault rotate', () => {
     const { data } = await vault.api('GET', `secret/metadata/${key}`)
     const rows: Readonly<Record<string, { readonly destroyed: boolean }>> = Object(data['versions'])
     const destroyed = Object.entries(rows).map(([version, row]) => [version, row.destroyed])
-    expect([key, data['current_version'], destroyed]).toEqual([
-      key,
-      2,
-      [
-        ['1', true],
-        ['2', false],
-      ],
-    ])
-    expect(await versionsOf(rekey, key)).toEqual(['1 destroyed', '2 active primary'])
+    const back = phase === 'rollingBack'
+    // Undo writes the old value once more, as a newer version.
+    expect([key, data['current_version'], destroyed]).toEqual(
+      back
+        ? [key, 3, Object.entries({ 1: false, 2: true, 3: false })]
+        : [key, 2, Object.entries({ 1: true, 2: false })],
+    )
+    expect(await versionsOf(rekey, key)).toEqual(
+      back ? ['1 active primary', '2 destroyed'] : ['1 destroyed', '2 active primary'],
+    )
     const held = Object((await vault.api('GET', `secret/data/${key}`)).data['data'])
     expect(held).toMatchObject({ username: 'app' })
-    expect(held.password).not.toBe(`old of ${key}`)
+    expect(held.password === `old of ${key}`, key).toBe(back)
+    if (phase !== 'distributing') return
+    const copy = (await vault.api('GET', `secret/data/${key}-copy`)).data
+    expect(copy).toMatchObject({ data: { password: held.password }, metadata: { version: 1 } })
   }
 })
