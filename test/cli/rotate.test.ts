@@ -24,7 +24,7 @@ test('a rotation is started, with its reason, and the next command is told', asy
 test('a dry run starts nothing', async () => {
   const ran = await (await stage.terminal()).run(...rotate, '--dry-run')
   expect(ran.exit).toBe(0)
-  expect(ran.stdout).toContain('would be started')
+  expect(ran.stdout).toContain('key/payments-db  v3 → new  would be rotated; nothing was changed')
   expect(stage.server.rotations.size).toBe(0)
 })
 

@@ -37,7 +37,10 @@ export const addRotate = (program: Command, shell: Shell): void => {
       '--timeout <duration>',
       'how long to wait (default: 10m with --wait, no end with --follow)',
     )
-    .option('--dry-run', 'check everything and change nothing')
+    .option(
+      '--dry-run',
+      'show what it would do, call by call, and what the provider says; change nothing',
+    )
     .option('--idempotency-key <key>', 'repeat an earlier call whose reply was lost')
   command.action((key: string, options: Options) =>
     shell.act(command, { doing: `rotate ${key}`, next: [`rekey describe ${key}`] }, (run) =>
@@ -53,8 +56,7 @@ const rotate = async (run: Run, key: string, options: Options): Promise<void> =>
   if (options.timeout !== undefined && !waits) throw usage('--timeout goes with --wait or --follow')
   const timeoutMs = timeoutOf(options)
   const started = await start(run, name, options)
-  if (options.dryRun === true)
-    return present(run, started, `would be started: ${rotationLine(started)}`)
+  if (options.dryRun === true) return presentPreview(run, started)
   if (!waits) {
     await present(run, started, rotationLine(started))
     run.talk(`next: rekey get rotation/${textAt(started, 'id')} --watch`)
@@ -126,6 +128,16 @@ const timeoutOf = ({ timeout, follow }: Options): number | null => {
     throw usage(`"${timeout}" is not a duration`, { hint: 'write 90s, 15m, 72h or 20d' })
   // A timer holds 31 bits of milliseconds and fires at once beyond.
   return ms > longestTimerMs ? null : ms
+}
+
+/** No rotation has this id: it is told with `-o json` only. */
+const presentPreview = async (run: Run, rotation: JsonObject): Promise<void> => {
+  const { previewText } = await import('../rotation-preview.ts')
+  await show(run, {
+    json: rotation,
+    names: [`key/${textAt(rotation, 'key')}`],
+    text: () => previewText(rotation, run.io.clock.now()),
+  })
 }
 
 const present = (run: Run, rotation: JsonObject, text: string): Promise<void> =>

@@ -25,6 +25,7 @@ import {
   mustBeNamed,
   putBody,
   shownLabels,
+  shownCheck,
   shownObject,
   timesOf,
   ownedTimes,
@@ -72,13 +73,6 @@ const present = (connection: Connection) => ({
     owner: connection.managedBy,
     externalId: connection.externalId,
   },
-})
-
-const checkSchema = strict({
-  name: Type.String(),
-  outcome: Type.Enum(['ok', 'missing', 'beyondLeast', 'unknown']),
-  detail: Type.String(),
-  hint: Type.Optional(Type.String()),
 })
 
 const foundSchema = strict({
@@ -196,7 +190,7 @@ export const connectionRoutes = (deps: ConnectionRoutesDeps): readonly Route[] =
     summary: 'Ask the provider, right by right, what the connection may do',
     access: ['operator'],
     params: nameParams,
-    replies: { 200: strict({ ok: Type.Boolean(), items: Type.Array(checkSchema) }) },
+    replies: { 200: strict({ ok: Type.Boolean(), items: Type.Array(shownCheck) }) },
     handler: async ({ ledger, actor, params: { name } }) => {
       const { ok, items, receipt } = await checkConnection({ ...deps, ledger })(actor, name)
       return { status: 200, body: { ok, items }, receipts: [receipt] }

@@ -27,6 +27,13 @@ export const mustBeNamed = (path: string, body: { readonly name?: string }): voi
 /** Free labels in a reply. */
 export const shownLabels = Type.Record(Type.String(), Type.String())
 export const shownObject = Type.Record(Type.String(), Type.Unknown())
+/** A right or a fact, as a provider tells it. */
+export const shownCheck = strict({
+  name: Type.String(),
+  outcome: Type.Enum(['ok', 'missing', 'beyondLeast', 'unknown']),
+  detail: Type.String(),
+  hint: Type.Optional(Type.String()),
+})
 
 export const writtenTimes = {
   revision: Type.Integer(),

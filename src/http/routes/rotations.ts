@@ -3,10 +3,11 @@
 import { Type } from 'typebox'
 import type { AuditBody } from '#domain/audit.ts'
 import { freeTextSchema, nameSchema } from '#domain/names.ts'
-import type { Clock, Ledger, Timers } from '#domain/ports.ts'
+import type { Clock, Ledger, Sessions, Timers } from '#domain/ports.ts'
 import { isOpen, type Phase, phases } from '#domain/rotation-machine.ts'
 import { triggers } from '#domain/rotation.ts'
 import { makeGetRotation, makeListRotations, type RotationStory } from '#usecases/find-rotations.ts'
+import { previewRotation, type RotationPreview } from '#usecases/preview-rotation.ts'
 import { makeStartRotation, type StartDeps } from '#usecases/start-rotation.ts'
 import {
   makeAbandon,
@@ -21,10 +22,12 @@ import {
 import { mustBeEventId } from '../events.ts'
 import { eventRoute, type EventContext, type Route, route, type ServerEvent } from '../route.ts'
 import { idParams, listOf, momentSchema, nullable, strict } from '../schemas.ts'
+import { shownCheck, shownObject } from './resource.ts'
 
 export interface RotationRoutesDeps extends Omit<StartDeps, 'ledger'> {
   readonly timers: Timers
   readonly clock: Clock
+  readonly sessions: Sessions
 }
 
 const waitingForSchema = strict({
@@ -46,7 +49,7 @@ const stepSchema = strict({
   detail: nullable(Type.String()),
 })
 
-const rotationSchema = strict({
+const rotationFields = {
   id: Type.String(),
   key: Type.String(),
   policy: nullable(Type.String()),
@@ -65,6 +68,82 @@ const rotationSchema = strict({
   steps: Type.Array(stepSchema),
   createdAt: momentSchema,
   endedAt: nullable(momentSchema),
+}
+const rotationSchema = strict(rotationFields)
+
+const previewSchema = strict(
+  {
+    calls: Type.Array(
+      strict({
+        phase: Type.Enum([...phases]),
+        call: Type.Enum(['mint', 'publish', 'promote', 'suspend', 'retire']),
+        object: Type.String({ examples: ['local:orders-token'] }),
+        connection: Type.String(),
+        undo: Type.Array(Type.String({ examples: ['removeNew'] }), {
+          description:
+            'What undo would do from here; one of cancel, impossible and late where it does nothing.',
+        }),
+      }),
+      { description: 'Every call that writes at a provider, in order.' },
+    ),
+    waits: Type.Array(
+      strict({
+        phase: Type.Enum([...phases]),
+        text: Type.String({ examples: ['both versions stay valid for 1d'] }),
+      }),
+    ),
+    approvals: strict({
+      required: Type.Integer(),
+      roles: Type.Array(Type.String({ examples: ['approver'] })),
+    }),
+    gap: Type.Boolean({
+      description: 'Whether readers are without a working version for a moment.',
+    }),
+    hold: nullable(
+      strict({
+        gate: Type.String(),
+        text: Type.String({ examples: ['frozen: an audit'] }),
+        until: nullable(momentSchema),
+      }),
+    ),
+    consumers: Type.Array(
+      strict({
+        name: Type.String(),
+        acknowledged: nullable(momentSchema),
+      }),
+      {
+        description:
+          'Who has to acknowledge, and when each acknowledged the version that is replaced.',
+      },
+    ),
+    checks: Type.Array(shownCheck),
+    risks: Type.Array(Type.String({ examples: ['the provider rotates it by itself too'] })),
+    facts: shownObject,
+    next: Type.Array(Type.String({ examples: ['Tue 2026-12-01 03:00 +01:00 Europe/Paris'] })),
+  },
+  {
+    $id: 'RotationPreview',
+    description: 'What it would do, and what the provider says. Nothing was written anywhere.',
+  },
+)
+
+const presentPreview = ({ calls, provider, consumers, hold, next, ...rest }: RotationPreview) => ({
+  ...rest,
+  waits: [...rest.waits],
+  approvals: { required: rest.approvals.required, roles: [...rest.approvals.roles] },
+  calls: calls.map(({ undo, ...call }) => ({
+    ...call,
+    undo: typeof undo === 'string' ? [undo] : [...undo],
+  })),
+  hold: hold && { ...hold, until: hold.until?.toISOString() ?? null },
+  consumers: consumers.map(({ name, acknowledged }) => ({
+    name,
+    acknowledged: acknowledged?.toISOString() ?? null,
+  })),
+  checks: [...provider.checks],
+  risks: [...provider.risks],
+  facts: provider.facts,
+  next: next.map(({ text }) => text),
 })
 
 const present = ({ rotation, timer, intents }: RotationStory) => ({
@@ -128,10 +207,12 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
     operationId: 'startRotation',
     tag: 'rotations',
     summary: 'Rotate a key now',
+    description:
+      'A dry run also tells what the rotation would do, call by call, and asks the provider for its rights and risks.',
     access: ['operator'],
     idempotency: 'required',
     body: strict({ key: nameSchema, reason: reasonBody.properties.reason }),
-    replies: { 202: rotationSchema },
+    replies: { 202: strict({ ...rotationFields, preview: Type.Optional(previewSchema) }) },
     errors: [
       'rotation.inProgress',
       'key.busy',
@@ -140,11 +221,14 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
       'resource.notFound',
     ],
     examples: [{ body: { key: 'orders-token', reason: 'a laptop was lost' } }],
-    handler: async ({ ledger, actor, body }) => {
+    handler: async ({ ledger, actor, body, dryRun }) => {
       const { value, receipts } = await makeStartRotation({ ...deps, ledger })(actor, body)
+      const preview = dryRun
+        ? { preview: presentPreview(await previewRotation({ ...deps, ledger }, value)) }
+        : {}
       return {
         status: 202,
-        body: present({ rotation: value, timer: null, intents: [] }),
+        body: { ...present({ rotation: value, timer: null, intents: [] }), ...preview },
         location: `/v1/rotations/${value.id}`,
         receipts,
       }

@@ -1,0 +1,213 @@
+// What a rotation would do, told before anybody starts it: the frozen plan call by call, what would hold it now, and what the
+// provider says when it is asked. Reads only: `prepare`, `check` and `describe` write nothing (domain/provider.ts).
+
+import { formatDuration } from '#domain/duration.ts'
+import { type Fire, nextFires } from '#domain/fires.ts'
+import type { JsonObject } from '#domain/json.ts'
+import type { Key } from '#domain/key.ts'
+import type { Clock, Ledger, Reads, Sessions, Timers } from '#domain/ports.ts'
+import type { Check, Session } from '#domain/provider.ts'
+import type { Rotation } from '#domain/rotation.ts'
+import { machine, type Phase, undoSteps, type UndoStepName } from '#domain/rotation-machine.ts'
+import { asRekeyError } from './provider-failures.ts'
+import { addressOf } from './registration.ts'
+import { type Hold, holdsOf } from './rotation-holds.ts'
+import { isOurDatabase } from './rotation-scene.ts'
+
+export interface PreviewDeps {
+  readonly ledger: Ledger
+  readonly sessions: Pick<Sessions, 'open'>
+  readonly timers: Timers
+  readonly clock: Pick<Clock, 'deadline'>
+}
+
+export interface RotationPreview {
+  /** Every call that writes at a provider, in order. */
+  readonly calls: readonly PlannedCall[]
+  /** Times that pass between them. */
+  readonly waits: readonly { readonly phase: Phase; readonly text: string }[]
+  readonly approvals: { readonly required: number; readonly roles: readonly string[] }
+  /** Whether readers are without a working version for a moment. */
+  readonly gap: boolean
+  /** What would keep it from writing now; null: nothing. */
+  readonly hold: Hold | null
+  readonly consumers: readonly {
+    readonly name: string
+    /** When it acknowledged the version that is replaced; null: it did not. */
+    readonly acknowledged: Date | null
+  }[]
+  readonly provider: ProviderAnswers
+  /** The next occurrences of its policy, in the policy's own zone. */
+  readonly next: readonly Fire[]
+}
+
+export interface PlannedCall {
+  readonly phase: Phase
+  readonly call: 'mint' | 'publish' | 'promote' | 'suspend' | 'retire'
+  readonly object: string
+  readonly connection: string
+  /** What undo would do from here; `cancel`, `impossible` and `late` as the machine says. */
+  readonly undo: readonly UndoStepName[] | 'cancel' | 'impossible' | 'late'
+}
+
+export interface ProviderAnswers {
+  /** The rights that it needs on the object, one by one. */
+  readonly checks: readonly Check[]
+  /** Sentences: what is risky here. */
+  readonly risks: readonly string[]
+  /** What the provider tells of the object: limits left, rotation by itself, … */
+  readonly facts: JsonObject
+}
+
+const deadlineMs = 20_000
+const occurrences = 5
+
+export const previewRotation = async (
+  deps: PreviewDeps,
+  rotation: Rotation,
+): Promise<RotationPreview> => {
+  const { policy, traits, phases } = rotation.plan
+  const found = await deps.ledger.read((db) => look(db, rotation))
+  const now = await deps.timers.now()
+  return {
+    calls: callsOf(rotation),
+    waits: waitsOf(rotation),
+    approvals: phases.includes('awaitingApproval')
+      ? policy.approval
+      : { required: 0, roles: policy.approval.roles },
+    gap: traits.slot === 'single',
+    hold: await holdsOf(deps, rotation),
+    consumers: found.consumers,
+    provider: await ask(deps, rotation, found),
+    next: nextFires(policy, rotation.keyId, now, occurrences),
+  }
+}
+
+interface Found {
+  readonly key: Key | null
+  readonly current: string | null
+  readonly consumers: RotationPreview['consumers']
+}
+
+const look = async (
+  db: Pick<Reads, 'keys' | 'versions' | 'acknowledgements'>,
+  { keyId, fromVersion, plan }: Rotation,
+): Promise<Found> => {
+  const from = fromVersion === null ? null : await db.versions.get(keyId, fromVersion)
+  const told = fromVersion === null ? [] : await db.acknowledgements.of(keyId, fromVersion)
+  return {
+    key: await db.keys.byId(keyId),
+    current: from?.providerVersions.at(-1) ?? null,
+    consumers: plan.consumers.map((name) => ({
+      name,
+      acknowledged: told.find(({ consumer }) => consumer === name)?.at ?? null,
+    })),
+  }
+}
+
+const callsOf = ({ plan }: Rotation): readonly PlannedCall[] => {
+  const { key, objectId, traits, publish, phases } = plan
+  const at = (phase: Phase, call: PlannedCall['call'], minted = true): PlannedCall => ({
+    phase,
+    call,
+    object: objectId,
+    connection: key.connection,
+    undo: undoSteps(phase, traits, minted),
+  })
+  return phases
+    .filter((phase) => machine[phase].writes)
+    .flatMap((phase): readonly PlannedCall[] => {
+      switch (phase) {
+        case 'minting':
+          return [at(phase, 'mint')]
+        case 'distributing':
+          return publish.map(({ name, connection }) => ({
+            ...at(phase, 'publish'),
+            object: name,
+            connection,
+          }))
+        case 'promoting':
+          // Elsewhere promoting is a transaction of our own.
+          return traits.staging === 'native' ? [at(phase, 'promote')] : []
+        case 'suspending':
+          return [at(phase, 'suspend')]
+        case 'retiring':
+          return plan.policy.retire === 'keep' ? [] : [at(phase, 'retire')]
+        default:
+          return []
+      }
+    })
+}
+
+const waitsOf = ({ plan }: Rotation): RotationPreview['waits'] => {
+  const { policy, phases, traits, consumers } = plan
+  const { overlap, soakMs } = policy
+  const { acknowledgement } = policy.consumers
+  const waits: { readonly phase: Phase; readonly text: string; readonly there: boolean }[] = [
+    {
+      phase: 'verifying',
+      text: `the new version is used ${traits.consistency.confirmations} times over ${formatDuration(traits.consistency.delayMs)}`,
+      there: traits.consistency.delayMs > 0,
+    },
+    {
+      phase: 'overlapping',
+      text: `both versions stay valid for ${formatDuration(overlap.minMs)}`,
+      there: overlap.minMs > 0,
+    },
+    {
+      phase: 'overlapping',
+      text: `the old version must be seen unused for ${formatDuration(overlap.unusedForMs)}`,
+      there: overlap.unusedForMs > 0,
+    },
+    {
+      phase: 'overlapping',
+      text: `${acknowledgement?.required === 'any' ? 'one' : 'each'} of its consumers must acknowledge`,
+      there: acknowledgement !== null && consumers.length > 0,
+    },
+    {
+      phase: 'soaking',
+      text: `the old version stays off for ${formatDuration(soakMs)} before it is retired`,
+      there: soakMs > 0,
+    },
+  ]
+  return waits
+    .filter(({ phase, there }) => there && phases.includes(phase))
+    .map(({ phase, text }) => ({ phase, text }))
+}
+
+/** That the provider does not answer is an answer here: it is what was asked. */
+const ask = async (
+  deps: PreviewDeps,
+  { plan }: Rotation,
+  { key, current }: Found,
+): Promise<ProviderAnswers> => {
+  try {
+    const connection = await deps.ledger.read((db) => db.connections.get(plan.key.connection))
+    if (key === null || connection === null) return { checks: [], risks: [], facts: {} }
+    const session = await deps.sessions.open(connection)
+    return await answersOf(session, addressOf(key), current, deps.clock.deadline(deadlineMs))
+  } catch (error) {
+    const failure = asRekeyError(error)
+    if (isOurDatabase(failure)) throw failure
+    const { message, hint } = failure
+    return {
+      checks: [
+        { name: 'reachable', outcome: 'missing', detail: message, ...(hint ? { hint } : {}) },
+      ],
+      risks: [],
+      facts: {},
+    }
+  }
+}
+
+const answersOf = async (
+  session: Session,
+  object: ReturnType<typeof addressOf>,
+  current: string | null,
+  signal: AbortSignal,
+): Promise<ProviderAnswers> => {
+  const checks = await session.check({ signal }, [object])
+  const { facts } = await session.describe(object, { signal })
+  const { risks } = await session.prepare(object, current, { signal })
+  return { checks, risks, facts }
+}
