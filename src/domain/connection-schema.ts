@@ -36,7 +36,7 @@ const placed = {
     {},
   ),
   grants: maybe(
-    'which keys may use which objects; without one, only those that an admin registers',
+    'which keys may use which objects; without one, only those that an admin registers, and no policy publishes here',
     Type.Array(grantSchema, { maxItems: 200 }),
     [],
   ),

@@ -258,7 +258,7 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     example: { detail: 'The connection is used by 3 keys, orders-db among them.' },
   },
   'connection.notGranted': {
-    why: 'The connection does not let keys with these labels use this object. Grants keep one team from registering, or publishing over, the secrets of another.',
+    why: 'The connection does not let keys with these labels use this object. Grants keep one team from registering, or publishing over, the secrets of another. To publish, the policy of an admin needs one too: its selector must demand the labels of the grant.',
     todo: 'Ask an admin to add a grant to the connection: which labels, and which refs.',
     example: { detail: 'The connection "vault" grants orders/db to no key with these labels.' },
   },

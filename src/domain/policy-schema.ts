@@ -134,7 +134,7 @@ export const policySpecSchema = strict({
     parametersSchema,
   ),
   publish: maybe(
-    'where each new version is written before it is handed out',
+    'where each new version is written before it is handed out; each target needs a grant of its connection',
     Type.Array(publishSchema, { maxItems: 50 }),
     [],
   ),
