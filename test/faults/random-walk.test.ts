@@ -313,7 +313,7 @@ const stroll = async (of: Walk): Promise<void> => {
 
 test(
   'whatever happens in whatever order, what must be so is so',
-  { timeout: 600_000 },
+  { timeout: 3_600_000 },
   async () => {
     await fc.assert(fc.asyncProperty(walk, stroll), {
       numRuns: walks,
