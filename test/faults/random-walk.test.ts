@@ -10,7 +10,7 @@ import { RekeyError } from '#domain/errors.ts'
 import type { Key } from '#domain/key.ts'
 import { type Call, ProviderError, type Session } from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
-import { isOpen } from '#domain/rotation-machine.ts'
+import { isOpen, type Phase } from '#domain/rotation-machine.ts'
 import { admin, type Engine, openEngine, person } from '#test/support/engine.ts'
 import { forever } from '#test/support/faults.ts'
 import { makeShelf } from '#test/support/shelf.ts'
@@ -50,7 +50,8 @@ interface Fault {
 }
 const deeds = ['rollback', 'resume', 'freeze', 'thaw', 'acknowledge', 'approve', 'sleep'] as const
 interface Deed {
-  readonly step: number
+  /** After so many steps, or when it is first seen in a phase. */
+  readonly when: number | Phase
   readonly what: (typeof deeds)[number]
 }
 interface Walk {
@@ -59,20 +60,28 @@ interface Walk {
   readonly soak: '0s' | '20s'
   readonly publish: boolean
   readonly unusedFor: '0s' | '10s'
+  readonly overlap: '0s' | '10s'
   readonly asks: 'nobody' | 'hold' | 'rollback'
   readonly approvals: 0 | 1
   readonly faults: readonly Fault[]
   readonly deeds: readonly Deed[]
 }
 
+/** In which it may be seen between two steps: something is waited for there. */
+const waiting = [
+  ...(['verifying', 'distributing', 'overlapping', 'suspending', 'soaking'] as const),
+  ...(['retiring', 'rollingBack', 'stalled'] as const),
+] satisfies readonly Phase[]
+
 const walk: fc.Arbitrary<Walk> = fc.record({
   type: fc.constantFrom('local.secret', 'shelf.value', 'shelf.slot', 'shelf.pass', 'shelf.ring'),
   retire: fc.constantFrom('keep', 'disable', 'destroy'),
-  soak: fc.constantFrom('0s', '20s'),
+  soak: fc.constantFrom('0s', '20s', '20s'),
   publish: fc.boolean(),
   unusedFor: fc.constantFrom('0s', '10s'),
-  asks: fc.constantFrom('nobody', 'hold', 'rollback'),
-  approvals: fc.constantFrom(0, 1),
+  overlap: fc.constantFrom('0s', '10s'),
+  asks: fc.constantFrom('nobody', 'nobody', 'nobody', 'hold', 'rollback'),
+  approvals: fc.constantFrom(0, 0, 0, 1),
   faults: fc.array(
     fc.record({
       method: fc.constantFrom(...methods),
@@ -83,10 +92,10 @@ const walk: fc.Arbitrary<Walk> = fc.record({
   ),
   deeds: fc.array(
     fc.record({
-      step: fc.nat(8),
+      when: fc.oneof(fc.nat(8), fc.constantFrom(...waiting), fc.constantFrom(...waiting)),
       what: fc.constantFrom(...deeds),
     }),
-    { minLength: 1, maxLength: 5 },
+    { minLength: 1, maxLength: 6 },
   ),
 })
 
@@ -201,14 +210,14 @@ const checkEnd = async (rotation: Rotation): Promise<void> => {
 
 const policyOf = (
   name: string,
-  { type, retire, soak, publish, unusedFor, asks, approvals }: Walk,
+  { type, retire, soak, overlap, publish, unusedFor, asks, approvals }: Walk,
 ) => ({
   selector: { matchLabels: { set: name } },
   retire: type === 'shelf.slot' && retire === 'destroy' ? ('disable' as const) : retire,
   soak,
   acceptGap: true,
   retry: { attempts: 3, initial: '1s', max: '2s' },
-  overlap: { min: '0s', ...(type === 'shelf.ring' ? {} : { unusedFor }) },
+  overlap: { min: overlap, ...(type === 'shelf.ring' ? {} : { unusedFor }) },
   approval: { required: approvals },
   ...(asks === 'nobody'
     ? {}
@@ -276,9 +285,15 @@ const stroll = async (of: Walk): Promise<void> => {
   const id = await engine.rotate(name)
   const faults = inject(of.faults)
   const people = peopleOf(name, id)
+  const left = new Set(of.deeds)
   let worker = engine.worker(`${name}-0`)
   for (let step = 0; step < 60; step++) {
-    for (const { what } of of.deeds.filter((deed) => deed.step === step)) await people[what]()
+    const { phase } = await engine.rotation(id)
+    const deeds = [...left].filter(({ when }) => when === step || when === phase)
+    for (const deed of deeds) {
+      left.delete(deed)
+      await people[deed.what]()
+    }
     const due = (await engine.timers.due(100)).includes(id)
     if (due) {
       const death = faults.nextDeath().then(() => 'died')
@@ -288,8 +303,7 @@ const stroll = async (of: Walk): Promise<void> => {
         await engine.clock.advance(25_000)
       }
     }
-    const deeds = of.deeds.some((deed) => deed.step === step)
-    if (due || deeds) await checkAlways(key)
+    if (due || deeds.length > 0) await checkAlways(key)
     if (!isOpen((await engine.rotation(id)).phase)) break
     await engine.clock.advance(5_000)
   }
