@@ -87,6 +87,34 @@ test('an API key is found by its id in the list', async () => {
   expect((await terminal.run('get', `api-key/${other}`)).exit).toBe(3)
 })
 
+test('of a log without end the newest are shown, and that there are more is said', async () => {
+  stage.server.pageSize = 60
+  for (let i = 0; i < 130; i++)
+    stage.server.audit.push({ id: String(i), at: '2026-11-25T00:00:00Z', action: 'key.put' })
+  const terminal = await stage.terminal()
+  const ran = await terminal.run('get', 'audit-events', '--since', '1h', '--action', 'key.put')
+  expect(ran.stdout.trimEnd().split('\n')).toHaveLength(101)
+  expect(ran.stderr).toBe('there are more: the newest 100 are shown; see --limit\n')
+  const [seen] = stage.server.seen
+  expect(seen?.query.get('from')).toMatch(/Z$/)
+  const more = await terminal.run('get', 'audit-events', '--limit', '120', '-o', 'name')
+  expect([more.stdout.trimEnd().split('\n').length, more.stderr]).toEqual([120, ''])
+})
+
+test('compliance is one reply, in groups or key by key; neither has names', async () => {
+  stage.server.things['compliance'] = [
+    { group: 'monthly', keys: 12, percent: 91, compliant: 11, overdue: 1, stalled: 0, unruled: 0 },
+    { group: null, keys: 1, percent: 0, compliant: 0, overdue: 0, stalled: 0, unruled: 1 },
+  ]
+  const terminal = await stage.terminal()
+  const ran = await terminal.run('get', 'compliance', '--by', 'label:team', '-l', 'env=prod')
+  expect(ran.stdout.replaceAll(/ +/g, ' ')).toBe(
+    'GROUP KEYS PERCENT COMPLIANT OVERDUE STALLED UNRULED\nmonthly 12 91 11 1 0 0\n– 1 0 0 0 0 1\n',
+  )
+  expect((await terminal.run('get', 'group/monthly')).exit).toBe(2)
+  expect((await terminal.run('get', 'plans', '-l', 'a=b')).exit).toBe(2)
+})
+
 test('a policy as YAML is the document that apply takes', async () => {
   stage.server.policies.set('p', {
     revision: 3,

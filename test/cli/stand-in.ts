@@ -85,6 +85,10 @@ const rules: readonly RouteRule[] = [
   ]),
   rule('POST', '/v1/connections/{name}/checks', { body: [] }),
   rule('GET', '/v1/api-keys', { list: true }),
+  rule('GET', '/v1/providers', { list: true }),
+  rule('GET', '/v1/plans', { list: true, query: ['state'] }),
+  rule('GET', '/v1/compliance', { query: ['by', 'policy', 'label'] }),
+  rule('GET', '/v1/compliance/keys', { list: true, query: ['policy', 'label'] }),
   rule('GET', '/v1/rotations', { list: true, query: ['key', 'policy', 'phase', 'trigger'] }),
   rule('POST', '/v1/rotations', { idempotency: 'required', body: ['key', 'reason'] }),
   rule('GET', '/v1/rotations/{id}'),
@@ -351,6 +355,11 @@ const answerTo = (standIn: StandIn, seen: Seen): Answer => {
       body: 'BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n',
     }
   }
+  if (kind === 'compliance' && called === '')
+    return {
+      status: 200,
+      body: { at: new Date().toISOString(), items: standIn.things[kind] ?? [] },
+    }
   if (kind === 'audit') return page(standIn, seen, standIn.audit.toReversed())
   if (sub === 'checks') {
     return {

@@ -1,6 +1,14 @@
 // Where guides are followed: the addresses, files and names that a reader of theirs has, in place of those that they print.
 
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
 import { chmod } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -64,6 +72,9 @@ export const openCommon = async (): Promise<Common> => {
     ...(vault === null ? [] : namesOf(vault)),
   ]
   const ground = (): Ground => {
+    // It is there as long as the process is.
+    if (!existsSync(join(rekey.dir, 'run.json')))
+      throw new Error(`Rekey has ended by itself:\n${rekey.output()}`)
     const { database } = JSON.parse(readFileSync(join(rekey.dir, 'run.json'), 'utf8'))
     return {
       env: {
