@@ -242,9 +242,9 @@ const steer =
     decide: (tx: Tx, rotation: Rotation, reason: string) => Promise<Turn>,
   ): Steer<Said, Rotation> =>
   async (actor, id, { reason }) => {
-    const observed = await timers.observe()
-    try {
-      return await ledger.commit(actor, async (tx) => {
+    const attempt = async (): Promise<Committed<Rotation>> => {
+      const observed = await timers.observe()
+      return ledger.commit(actor, async (tx) => {
         const rotation = await visibleRotation(tx, actor, id)
         const turn = await decide(tx, rotation, reason)
         const next = await write(
@@ -261,14 +261,23 @@ const steer =
           wake: [id],
         }
       })
-    } catch (error) {
-      if (!(error instanceof Fenced)) throw error
-      throw new RekeyError('rotation.wrongPhase', {
-        detail: 'the rotation moved on at this very moment',
-        hint: 'look at it and try again',
-      })
     }
+    // A worker was faster. What a person meant is asked anew of where the rotation stands now: it is the same, or refused.
+    for (let n = 0; n < tries; n++) {
+      try {
+        return await attempt() // oxlint-disable-line no-await-in-loop -- one after the other
+      } catch (error) {
+        if (!(error instanceof Fenced)) throw error
+      }
+    }
+    throw new RekeyError('rotation.wrongPhase', {
+      detail: 'the rotation moves on faster than this can be said',
+      hint: 'look at it and try again',
+    })
   }
+
+/** More than the phases that follow each other without a wait. */
+const tries = 5
 
 const say = async (
   tx: Tx,

@@ -74,6 +74,9 @@ const grounds: Readonly<Record<string, () => Promise<Ground>>> = {
 const isOfVault = (piece: Piece): boolean =>
   piece.is === 'command' && /^(?:vault |.*vault-(?:dev|prod))/m.test(piece.text)
 
+/** Some sections start a dozen processes, and a machine may be busy with others. */
+const patienceMs = 300_000
+
 describe.each(guides)('%s', (guide) => {
   let shell: GuideShell
   let key = 'sample-api-token'
@@ -104,8 +107,8 @@ describe.each(guides)('%s', (guide) => {
     const expected = whereAllIsWell[plain] ?? exit
     const command = await ground.filled(text, key)
     let typed = await shell.type(command)
-    // The sample rotates by itself, every minute; and a rotation may move between a look and a word.
-    for (let n = 0; n < 50 && /rotation\.inProgress|at this very moment/.test(typed.stderr); n++)
+    // The sample rotates by itself, every minute.
+    for (let n = 0; n < 50 && /rotation\.inProgress/.test(typed.stderr); n++)
       typed = await shell.type(`sleep 1; ${command}`) // oxlint-disable-line no-await-in-loop -- until it is free
     expect([
       command,
@@ -120,7 +123,7 @@ describe.each(guides)('%s', (guide) => {
   const needsVault = sections.findIndex(({ pieces }) => pieces.some(isOfVault))
   const before = needsVault < 0 ? sections : sections.slice(0, needsVault)
   const tell = (section: (typeof sections)[number]): void =>
-    test(section.title, async () => {
+    test(section.title, { timeout: patienceMs }, async () => {
       for (const piece of section.pieces) await take(piece) // oxlint-disable-line no-await-in-loop -- as it is read
     })
   before.forEach(tell)

@@ -1,9 +1,11 @@
 // Undo from where something is half done: what was handed out already is taken back in order, and nobody is cut off.
 
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import type { Rotation } from '#domain/rotation.ts'
 import { ProviderError } from '#domain/provider.ts'
 import { revealText } from '#domain/secret.ts'
 import { admin, type Engine, openEngine } from '#test/support/engine.ts'
+import { makeRollback } from '#usecases/steer-rotation.ts'
 import { forever, makeStandIns } from '#test/support/faults.ts'
 import { makeShelf } from '#test/support/shelf.ts'
 import { startWebhookReceiver } from '#test/support/webhook-receiver.ts'
@@ -243,4 +245,50 @@ test('what an abandoned rotation may have put in force stays recoverable', async
   const [intent] = await engine.intents(id)
   const sealed = await engine.ledger.read((db) => db.sealed.open(intent?.sealedId ?? ''))
   expect(sealed && revealText(sealed)).toBe(shelf.row('given-up', '2').value)
+})
+
+test('a rollback that a worker is faster than, again and again, is said to the rotation as it then stands', async () => {
+  await engine.key('raced', { labels: { set: 'raced' } })
+  await engine.policy('raced', {
+    selector: { matchLabels: { set: 'raced' } },
+    overlap: { min: '1h' },
+  })
+  const id = await engine.rotate('raced')
+  await engine.until(id, ['overlapping'])
+  const { ledger, timers } = engine.deps
+  const takeOver = (rotation: Rotation) =>
+    ledger.commit(admin, async (tx) => {
+      const { phase, epoch } = rotation
+      await tx.writeRotation.move({ ...rotation, epoch: epoch + 1 }, { phase, epoch })
+      const target = { id: rotation.id, name: rotation.keyName }
+      return {
+        value: null,
+        audit: [{ action: 'rotation.takenOver', target, outcome: 'succeeded' }],
+      }
+    })
+  /** A worker that moves the rotation between the look and the word, so many times. */
+  const raced = (times: number) => {
+    let left = times
+    const commit: typeof ledger.commit = (actor, work) =>
+      ledger.commit(actor, (tx) =>
+        work({
+          ...tx,
+          rotations: {
+            ...tx.rotations,
+            get: async (wanted) => {
+              const rotation = await tx.rotations.get(wanted)
+              if (left-- > 0 && rotation) await takeOver(rotation)
+              return rotation
+            },
+          },
+        }),
+      )
+    return makeRollback({ timers, ledger: { ...ledger, commit } })
+  }
+  await expect(raced(100)(admin, id, { reason: 'a test' })).rejects.toMatchObject({
+    code: 'rotation.wrongPhase',
+  })
+  const { value } = await raced(2)(admin, id, { reason: 'a test' })
+  expect(value.phase).toBe('rollingBack')
+  expect((await engine.until(id, 'end')).phase).toBe('rolledBack')
 })
