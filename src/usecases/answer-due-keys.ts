@@ -5,7 +5,7 @@ import type { Key } from '#domain/key.ts'
 import type { Ids, KeySchedule, LedgerEvent, Obstacle, Reads, Tx } from '#domain/ports.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { type HeldKey, readHeld } from './due-keys.ts'
-import { notRotating, pausedUntil } from './obstacles.ts'
+import { metAgain, notRotating, pausedUntil } from './obstacles.ts'
 import { openRotation, type PlanDeps, planRotation } from './plan-rotation.ts'
 import { scheduleOf } from './plan-schedule.ts'
 
@@ -159,15 +159,12 @@ const take = async (
 const skipped = (
   { row, key }: HeldKey,
   next: KeySchedule,
-  { kind, reason }: Pick<Obstacle, 'kind' | 'reason'>,
+  met: Pick<Obstacle, 'kind' | 'reason'>,
   occurrence: string,
   now: Date,
 ): Answer => {
-  const before = row.obstacle
-  const known = before?.kind === kind && before.reason === reason
-  const since = known ? before.since : now.toISOString()
-  const obstacle = { kind, reason, since, tries: known ? before.tries + 1 : 1 }
-  const event = about(key, 'rotation.occurrenceSkipped', occurrence, reason)
+  const { known, obstacle } = metAgain(row.obstacle, met, now)
+  const event = about(key, 'rotation.occurrenceSkipped', occurrence, met.reason)
   return {
     row: { ...next, obstacle },
     events: known ? [event] : [event, notRotating(key, obstacle)],

@@ -68,8 +68,7 @@ export const applyPlan =
     }
     for (const name of value.connections) await deps.sessions.forget(name) // oxlint-disable-line no-await-in-loop -- few
     const refused = await registerKeys(deps, actor, value.plan)
-    await markFinished(deps, actor, named.id)
-    return { ...(await getPlan(deps)(actor, named.id)), refused, receipts }
+    return { ...(await markFinished(deps, actor, named.id)), refused, receipts }
   }
 
 interface Committing {
@@ -201,10 +200,11 @@ const registerOne = async (
   }
 }
 
-/** Once nothing is left to do. Whoever comes second finds it done. */
-const markFinished = async (deps: ApplyPlanDeps, actor: Actor, id: string): Promise<void> => {
-  const { plan, pending } = await getPlan(deps)(actor, id)
-  if (plan.finishedAt || pending.size > 0) return
+/** Once nothing is left to do. Whoever comes second finds it done. Returns the plan as it then is. */
+const markFinished = async (deps: ApplyPlanDeps, actor: Actor, id: string): Promise<SeenPlan> => {
+  const seen = await getPlan(deps)(actor, id)
+  const { plan, pending } = seen
+  if (plan.finishedAt || pending.size > 0) return seen
   await deps.ledger.commit(actor, async (tx) => {
     const first = await tx.writePlan.finish(id, await tx.now())
     return {
@@ -219,4 +219,5 @@ const markFinished = async (deps: ApplyPlanDeps, actor: Actor, id: string): Prom
       ],
     }
   })
+  return getPlan(deps)(actor, id)
 }

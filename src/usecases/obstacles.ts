@@ -10,6 +10,17 @@ const longestPauseMs = 3_600_000
 export const pausedUntil = ({ tries }: Obstacle, now: Date): Date =>
   new Date(now.getTime() + Math.min(firstPauseMs * 2 ** Math.max(0, tries - 1), longestPauseMs))
 
+/** The obstacle that is met at `now`: the one of before once more, where it is the same; `known` then. */
+export const metAgain = (
+  before: Obstacle | null,
+  { kind, reason }: Pick<Obstacle, 'kind' | 'reason'>,
+  now: Date,
+): { readonly known: boolean; readonly obstacle: Obstacle } => {
+  const same = before?.kind === kind && before.reason === reason ? before : null
+  const { since, tries } = same ?? { since: now.toISOString(), tries: 0 }
+  return { known: same !== null, obstacle: { kind, reason, since, tries: tries + 1 } }
+}
+
 /** Told once for each obstacle; sinks may choose it (domain/notice.ts). */
 export const notRotating = (
   key: Pick<Key, 'id' | 'name' | 'policy' | 'owner'>,

@@ -10,10 +10,10 @@
 
 import { systemActor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
-import type { Ids, Ledger, LedgerEvent, Obstacle, Outcome, Timers, Tx } from '#domain/ports.ts'
+import type { Ids, Ledger, LedgerEvent, Outcome, Timers, Tx } from '#domain/ports.ts'
 import { type Answers, answerAll, type Postponed } from './answer-due-keys.ts'
 import { raiseOverdue } from './raise-overdue.ts'
-import { notRotating, pausedUntil } from './obstacles.ts'
+import { metAgain, notRotating, pausedUntil } from './obstacles.ts'
 import type { PlanDeps } from './plan-rotation.ts'
 
 export interface PlannerDeps extends PlanDeps {
@@ -129,14 +129,7 @@ const setAside = async (run: Run, keyId: string, error: unknown): Promise<void> 
   if (!row?.dueAt || row.dueAt > run.now || !key) return
   const kind = error instanceof Error ? error.name : typeof error
   const reason = `its rotation could not be written (${kind})`
-  const before = row.obstacle
-  const known = before?.kind === 'unreadable' && before.reason === reason
-  const obstacle: Obstacle = {
-    kind: 'unreadable',
-    reason,
-    since: known ? before.since : run.now.toISOString(),
-    tries: known ? before.tries + 1 : 1,
-  }
+  const { known, obstacle } = metAgain(row.obstacle, { kind: 'unreadable', reason }, run.now)
   if (!known) await ledger.note(run.actor, notRotating(key, obstacle))
   await putOff(run, [{ keyId, dueAt: row.dueAt, obstacle }])
 }
