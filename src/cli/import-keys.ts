@@ -26,13 +26,21 @@ export const chosen = (
         hint: 'patterns are about the column OBJECT; * stands for any text, ? for one character',
       })
   }
-  return inventory.filter(
+  const found = inventory.filter(
     (item) =>
       textAt(item, 'state') === 'unmanaged' &&
       (patterns.length === 0 ||
         patterns.some((pattern) => globMatches(pattern, textAt(item, 'objectId')))),
   )
+  if (found.length > most)
+    throw usage(`there are ${found.length} such objects, and ${most} are imported at once`, {
+      hint: 'narrow it by --type or by patterns',
+    })
+  return found
 }
+
+/** As many documents as a plan takes. */
+const most = 1_000
 
 /** One document an object, each under a name that is free. */
 export const documentsOf = (

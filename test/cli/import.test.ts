@@ -2,6 +2,7 @@
 
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { chosen } from '#cli/import-keys.ts'
 import { openApi, type Api } from '#test/support/http.ts'
 import { makeShelf } from '#test/support/shelf.ts'
 import { openTerminal, type TerminalOptions } from './terminal.ts'
@@ -74,6 +75,15 @@ test('what cannot be is refused with the reason', async () => {
   expect((await shell.run('import')).stderr).toContain('--connection')
   const viewer = await terminal({}, await api.token(['viewer']))
   expect((await viewer.run(...from, '--list')).exit).toBe(4)
+})
+
+test('more than a plan takes is refused before anything is asked, with how to narrow it', () => {
+  const many = Array.from({ length: 1_001 }, (_, i) => ({
+    state: 'unmanaged',
+    objectId: `shelf:${i}`,
+  }))
+  expect(() => chosen(many, [])).toThrow('1001 such objects')
+  expect(chosen(many, ['shelf:1*'])).toHaveLength(112)
 })
 
 test('documents are printed that apply takes, under names that are free', async () => {
