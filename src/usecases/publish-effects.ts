@@ -92,7 +92,8 @@ const placeOf = async (
   return { key, connection, type, objectId }
 }
 
-/** Why the value may not be written there now, or null: by the key's labels and the connection's grants of this moment. */
+/** Why the value may not be written there now, or null: by the key's labels and the connection's grants of this moment. An
+ *  object that came under management since the policy was written is refused as it is at writing. */
 export const refusalToPublish = async (
   db: PublishReads,
   types: Types,
@@ -100,6 +101,14 @@ export const refusalToPublish = async (
   target: PublishTarget,
 ): Promise<ProviderError | null> => {
   const { key, connection, objectId } = await placeOf(db, types, rotation, target)
+  if (await db.keys.byObject(objectId)) {
+    return new ProviderError(
+      'precondition',
+      'none',
+      `the publish target ${target.name} is managed by a key now: publishing there would write over its versions`,
+      { hint: 'delete that key, or take the target out of the policy' },
+    )
+  }
   if (grants(connection, key.labels, objectId)) return null
   return new ProviderError(
     'forbidden',

@@ -111,3 +111,13 @@ test('a grant that is taken back while the target is read: no intent, and nothin
   expect(await effects(id)).not.toContain('distribute a')
   expect(valuesAt('reading-a')).toEqual(['before a'])
 })
+
+test('a target that came under management since is not written over', async () => {
+  await published('taken')
+  await engine.key('owner', { connection: 'shelf', type: 'shelf.value', ref: { path: 'taken-a' } })
+  const id = await engine.rotate('taken')
+  const { stalledIn, stalledReason } = await engine.until(id, ['stalled'])
+  expect(stalledIn).toBe('preflight')
+  expect(stalledReason).toContain('the publish target a is managed by a key now')
+  expect(valuesAt('taken-a')).toEqual(['before a'])
+})
