@@ -30,6 +30,7 @@ const elsewhere: readonly (readonly [begins: string, file: string, text: string]
   ['npm run peers && npm test', '.ci/run', 'npm run peers'],
   ['npm run check', '.ci/run', 'npm run check'],
   ['npm run docs', 'test/house/docs.test.ts', 'pages'],
+  ['npm run walks', 'test/faults/random-walk.test.ts', 'REKEY_TEST_WALKS'],
   ['.ci/run', '.ci/run', 'npm test'],
   [
     'rekey restore --from',
@@ -144,6 +145,9 @@ test('what is run elsewhere is run there, and stands in some guide', () => {
       begins,
     ).toBe(true)
   }
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  for (const [, script = ''] of commands.join('\n').matchAll(/npm run (?:-s )?([a-z]+)/g))
+    expect(Object.keys(scripts)).toContain(script)
   for (const command of Object.keys(whereAllIsWell))
     expect(commands.map((one) => one.replace(/ {2,}#.*$/m, ''))).toContain(command)
 })
