@@ -51,7 +51,7 @@ cat "$said/stdout"
 exit "$(cat "$said/exit")"
 `,
   npm: `#!/bin/sh
-[ "$1 $2 $3 $4" = 'run -s rekey --' ] || { echo "a test does not run npm $*" >&2; exit 98; }
+[ "$1 $2 $3 $4" = 'run -s rekey --' ] || { echo "no test runs npm $*: name in test/e2e/guides.test.ts where it is run" >&2; exit 98; }
 shift 4
 exec rekey "$@"
 `,
