@@ -47,7 +47,7 @@ beforeAll(async () => {
     },
     overlap: { min: '1h' },
   })
-  await policy('stalled', 'disable', { overlap: { min: '3s' } })
+  await policy('stalled', 'disable', { overlap: { min: '2s' } })
   const generate = { 'local.key': { generate: { algorithm: 'aes256' } }, 'local.secret': {} }
   for (const name of secrets) await register(name, 'secrets', { type: 'local.secret' })
   for (const name of dataKeys)
@@ -74,9 +74,8 @@ test(
   async () => {
     console.info(`kill-local: REKEY_TEST_SEED=${seed}`)
     const random = randomOf(seed)
-    await killedRound(random, false)
-    const waiting = await bringIn()
-    await killedRound(random, true)
+    await killedRound(random, { database: false, withinMs: 1_000 }, async () => undefined)
+    const waiting = await killedRound(random, { database: true, withinMs: 3_000 }, bringIn)
     await goOn(waiting)
 
     const rotations = (await rekey.list('/v1/rotations')).filter(({ key }) => keys.includes(key))
@@ -182,9 +181,14 @@ const isIn = async (
   expect(now).toEqual(want)
 }
 
-/** Starts a rotation of every key at a random moment before the kill; a start whose answer is lost is asked for again. */
-const killedRound = async (random: () => number, database: boolean): Promise<void> => {
-  const after = Math.round(1_000 + random() * 2_000)
+/** Starts a rotation of every key at a random moment before the kill; a start whose answer is lost is asked for again. What
+ *  is brought about meanwhile is waited for. */
+const killedRound = async <T>(
+  random: () => number,
+  { database, withinMs }: { readonly database: boolean; readonly withinMs: number },
+  meanwhile: () => Promise<T>,
+): Promise<T> => {
+  const after = Math.round(withinMs + random() * 2_000)
   const lost: (() => Promise<unknown>)[] = []
   const refused: string[] = []
   const starts = keys.map(async (key) => {
@@ -202,7 +206,7 @@ const killedRound = async (random: () => number, database: boolean): Promise<voi
       else lost.push(send)
     })
   })
-  await pause(after)
+  const [brought] = await Promise.all([meanwhile(), pause(after)])
   await rekey.kill({ database })
   await Promise.all(starts)
   expect(refused).toEqual([])
@@ -211,6 +215,7 @@ const killedRound = async (random: () => number, database: boolean): Promise<voi
   const met = open.map(({ phase }) => String(phase)).join(' ')
   console.info(`kill-local: after ${after} ms${database ? ', with PostgreSQL' : ''}: ${met}`)
   await Promise.all(lost.map((send) => send()))
+  return brought
 }
 
 const policy = (name: string, retire: string, more: object = {}) =>
