@@ -377,6 +377,8 @@ const invariants = {
   I17: placesOfGroup,
 } as const satisfies Record<string, (facts: KeyFacts) => readonly string[]>
 
+export const invariantNames = Object.keys(invariants) as readonly Invariant[]
+
 const primaryOf = ({ versions }: KeyFacts): Version | undefined =>
   versions.find(({ primary }) => primary)
 

@@ -4,6 +4,7 @@
 // The engine goes on meanwhile. Records are therefore read twice, before and after the provider was asked; a key that moved
 // between them is looked at again, and told as `busy` when it never holds still.
 
+import { inScope, type Actor } from '#domain/actor.ts'
 import type { Connection } from '#domain/connection.ts'
 import {
   breachesOf,
@@ -17,6 +18,7 @@ import type {
   Clock,
   Keyring,
   Page,
+  Paged,
   Reads,
   Sessions,
   StoredEvent,
@@ -53,20 +55,39 @@ const mostEvents = 5_000
 const looks = 4
 const betweenLooksMs = 250
 
-/** One page of the keys of an installation, by id. */
+/** From then on a page ends where it is: whoever asked gets what was found, and asks on. */
+const mostMsOfPage = 15_000
+/** A provider that kept a look waiting for so long, and did not answer, is not asked again on the page. */
+const silentMs = 5_000
+
+/** One page of the keys of an installation, by id; of those in the scope. It may be shorter than its limit, and not the last. */
 export const makeCheckInvariants =
   (deps: CheckInvariantsDeps) =>
-  async (
-    page: Page,
-  ): Promise<{ readonly items: readonly KeyCheck[]; readonly next: string | null }> => {
+  async (page: Page, actor: Pick<Actor, 'scope'> = { scope: null }): Promise<Paged<KeyCheck>> => {
     const { items, next } = await deps.ledger.read((db) => db.keys.batch({}, page))
+    const began = deps.clock.now().getTime()
+    const silent = new Set<string>()
     const checks: KeyCheck[] = []
     for (const key of items) {
+      const from = deps.clock.now().getTime()
+      if (from - began >= mostMsOfPage) return { items: checks, next: before(items, key) }
+      if (!inScope(actor, key)) continue
       // oxlint-disable-next-line no-await-in-loop -- a provider's rate limit is not ours to spend
-      checks.push(await checkKey(deps, key))
+      const check = await checkKey(silent.has(key.connection) ? unasked(deps) : deps, key)
+      checks.push(check)
+      if (check.unknown !== null && deps.clock.now().getTime() - from >= silentMs)
+        silent.add(key.connection)
     }
     return { items: checks, next }
   }
+
+const before = (items: readonly Key[], key: Key): string | null =>
+  items[items.indexOf(key) - 1]?.id ?? null
+
+const unasked = (deps: CheckInvariantsDeps): CheckInvariantsDeps => ({
+  ...deps,
+  sessions: { open: () => Promise.reject(new Error('it kept silent a moment ago')) },
+})
 
 export const checkKey = async (deps: CheckInvariantsDeps, key: Key): Promise<KeyCheck> => {
   const { facts, unknown } = await lookAtKey(deps, key)

@@ -212,6 +212,20 @@ test('doctor looks at everything, and says by its exit whether something failed'
   expect((await shell.run('doctor', '--accept-restore', '--reason', 'test')).exit).toBe(5)
 })
 
+test('doctor --deep also looks at every key, and says which is not as it must be', async () => {
+  const shell = await terminal()
+  const well = await shell.run('doctor', '--deep')
+  expect(well.stdout).toMatch(/\nevery key +ok +\d+ looked at: every invariant holds/)
+  await api.house.register('shaken')
+  const { id } = (await api.house.key('shaken')).key
+  await api.house.vault.setState(id, 1, 'disabled')
+  const ill = await shell.run('doctor', '--deep')
+  await api.house.vault.setState(id, 1, 'enabled')
+  expect(ill.exit).toBe(1)
+  expect(ill.stdout).toMatch(/\nevery key +fail +\d+ looked at: 1 with a fault, 0 not wholly known/)
+  expect(ill.stdout).toContain('version 1 is handed out, and is disabled at the provider (I1)')
+})
+
 test('the other verbs: whoami, schedule, freeze, lists, checks', async () => {
   const shell = await terminal()
   expect((await shell.run('whoami')).stdout).toMatch(/roles +admin/)

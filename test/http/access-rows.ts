@@ -384,6 +384,7 @@ export const rows: Readonly<Record<string, Row>> = {
   },
   listComplianceKeys: { who: readers, call: at(() => '/v1/compliance/keys'), ok: 200, list: true },
 
+  checkKeys: { who: ['auditor'], call: at(() => '/v1/checks/keys'), ok: 200, list: true },
   listChecks: { who: readers, call: at(() => '/v1/checks'), ok: 200 },
 
   getRecovery: { who: readers, call: at(() => '/v1/recovery'), ok: 200 },

@@ -154,6 +154,7 @@ const story: readonly Step[] = [
   ['putFloors'],
   ['getFloors'],
   ['listChecks'],
+  ['checkKeys'],
   ['putSink'],
   ['listSinks'],
   ['getSink'],

@@ -283,3 +283,35 @@ test('a provider that cannot be asked is no finding, and said', async () => {
     unknown: 'the provider could not be asked: it is away',
   })
 })
+
+test('a page that takes long ends where it is, and one that is silent is asked once', async () => {
+  await engine.key('parcels', {
+    connection: 'shelf',
+    type: 'shelf.value',
+    ref: { path: 'parcels' },
+  })
+  const { sessions: _sessions, ...records } = depsOf()
+  let asked = 0
+  const slow = (ms: number) =>
+    makeCheckInvariants({
+      ...records,
+      sessions: {
+        open: async () => {
+          asked += 1
+          await engine.clock.advance(ms)
+          throw new Error('it is away')
+        },
+      },
+    })
+  const first = await slow(6_000)({ limit: 10, after: null })
+  expect(first.items.map(({ unknown }) => unknown)).toEqual([
+    'the provider could not be asked: it is away',
+    'the provider could not be asked: it kept silent a moment ago',
+  ])
+  expect([asked, first.next]).toEqual([1, null])
+  const cut = await slow(16_000)({ limit: 10, after: null })
+  expect(cut.items.map((item) => item.key)).toEqual(['orders'])
+  const rest = await slow(16_000)({ limit: 10, after: cut.next })
+  expect(rest.items.map((item) => item.key)).toEqual(['parcels'])
+  expect(rest.next).toBeNull()
+})

@@ -1,5 +1,5 @@
 // `rekey doctor`: what is wrong with an installation, as far as its API can tell, and what to run next.
-// It only asks. With `--accept-restore` an admin says that what a recovery found at the providers is the truth.
+// It only asks. With `--deep` it also asks, page by page, whether what must be so of each key is so. With `--accept-restore` an admin says that what a recovery found at the providers is the truth.
 
 import type { Command } from 'commander'
 import type { JsonObject } from '#domain/json.ts'
@@ -13,6 +13,7 @@ import type { Run, Shell } from '../shell.ts'
 import { table } from '../table.ts'
 
 interface Options {
+  readonly deep?: true
   readonly acceptRestore?: true
   readonly unreachable?: true
   readonly reason?: string
@@ -33,24 +34,26 @@ export const addDoctor = (program: Command, shell: Shell): void => {
     .description(
       'Look at the server, its database, clock, keys, log, queue and workers, at a recovery, stalled rotations, overdue keys, dead letters, and the reach and rights of each connection. Exit 1 when something failed.',
     )
+    .option('--deep', 'look at every key too, in the records and at its provider; needs an auditor')
     .option('--accept-restore', 'end recovery mode: what was found at the providers is the truth')
     .option('--unreachable', 'with --accept-restore: go on without keys whose provider is away')
     .option('--reason <text>', 'with --accept-restore: why; kept in the audit log')
     .option('--dry-run', 'with --accept-restore: check everything and change nothing')
   command.action((options: Options) =>
     shell.act(command, { doing: 'look at the installation' }, (run) =>
-      options.acceptRestore ? acceptRestore(run, options) : examine(run),
+      options.acceptRestore ? acceptRestore(run, options) : examine(run, options),
     ),
   )
 }
 
-const examine = async (run: Run): Promise<void> => {
+const examine = async (run: Run, { deep }: Options): Promise<void> => {
   const client = await run.client()
   const found: Line[] = []
   for (const [check, ask] of Object.entries(questions)) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other: a sick server is not pressed
     found.push(...(await answered(check, () => ask(client))))
   }
+  if (deep) found.push(...(await answered('every key', () => everyKey(run, client))))
   await show(run, {
     json: { items: found.map((line) => ({ ...line })) },
     names: found.filter(({ state }) => state !== 'ok').map(({ check }) => check),
@@ -187,6 +190,38 @@ const each = async (
   const lines: Line[] = []
   for await (const one of client.list(path, query)) lines.push(tell(one))
   return lines.length > 0 ? lines : [line(check, 'ok', fine)]
+}
+
+const talkEveryMs = 5_000
+
+/** Page after page, of which only what is wrong is kept. */
+const everyKey = async (run: Run, client: Client): Promise<readonly Line[]> => {
+  const lines: Line[] = []
+  let looked = 0
+  let wrong = 0
+  let unsure = 0
+  let talked = run.io.clock.now().getTime()
+  for await (const one of client.list('/v1/checks/keys')) {
+    const key = `key/${textAt(one, 'key')}`
+    const breaches = objectsAt(one, 'breaches')
+    const unknown = textAt(one, 'unknown')
+    for (const breach of breaches) {
+      const detail = `${textAt(breach, 'sentence')} (${textAt(breach, 'invariant')})`
+      lines.push(line(key, 'fail', detail, `rekey describe ${key}`))
+    }
+    if (unknown !== '') lines.push(line(key, 'warn', `not all of it is known: ${unknown}`))
+    looked += 1
+    wrong += breaches.length > 0 ? 1 : 0
+    unsure += unknown === '' ? 0 : 1
+    const now = run.io.clock.now().getTime()
+    if (now - talked < talkEveryMs) continue
+    talked = now
+    run.talk(`looked at ${looked} keys, ${wrong} of them with a fault; going on`)
+  }
+  const sure = `${looked} looked at: ${wrong} with a fault, ${unsure} not wholly known`
+  const all = `${looked} looked at: every invariant holds`
+  const state = wrong > 0 ? 'fail' : unsure > 0 ? 'warn' : 'ok'
+  return [line('every key', state, state === 'ok' ? all : sure), ...lines]
 }
 
 /** Only what is not as it should be, or one line that all is. */
