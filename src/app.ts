@@ -37,6 +37,7 @@ import { openDatabase } from '#store/database.ts'
 import { createIdempotency } from '#store/idempotency.ts'
 import { createLedger } from '#store/ledger.ts'
 import { createInstallationReader } from '#store/installation.ts'
+import { createLooks } from '#store/looks.ts'
 import { createOutbox } from '#store/outbox.ts'
 import { newerSchema, selfCheck } from '#store/self-check.ts'
 import { createTimers } from '#store/timers.ts'
@@ -49,6 +50,7 @@ import { makeDeliverToSinks } from '#usecases/deliver-to-sinks.ts'
 import { withLastLook } from '#usecases/last-look.ts'
 import { makePlanRotations } from '#usecases/plan-rotations.ts'
 import { recoveryHold } from '#usecases/recovery-mode.ts'
+import { makeCompareKeys } from '#usecases/compare-keys.ts'
 import { makeReconcileKeys } from '#usecases/reconcile-keys.ts'
 import { makeWatchHighWater } from '#usecases/watch-high-water.ts'
 import { openDoorbell } from '#worker/doorbell.ts'
@@ -235,6 +237,10 @@ export const startApp = async ({
               keyring,
               clock,
             }),
+            compareKeys: makeCompareKeys(
+              { ledger, looks: createLooks(database), sessions, types: keyTypes, keyring, clock },
+              config.reconcileEveryMs,
+            ),
             housekeeping: async () => {
               await ensureAuditPartitions(database)
             },

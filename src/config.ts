@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { isDuration, parseDuration } from '#domain/duration.ts'
 import { Secret } from '#domain/secret.ts'
 import { suggest } from '#domain/suggest.ts'
 import { allowFault } from '#runtime/egress.ts'
@@ -34,6 +35,8 @@ export interface Config {
   readonly trustedProxy: string | null
   readonly rateLimit: number
   readonly samples: boolean
+  /** How often each key is compared with its provider; 0: never. */
+  readonly reconcileEveryMs: number
   readonly logLevel: LogLevel
   /** Null: spans go nowhere. */
   readonly tracing: TracingConfig | null
@@ -82,6 +85,7 @@ const names = [
   'REKEY_TLS_KEY',
   'REKEY_TRUSTED_PROXY',
   'REKEY_RATE_LIMIT',
+  'REKEY_RECONCILE_EVERY',
   'REKEY_SAMPLES',
   'REKEY_LOG_LEVEL',
   'REKEY_URL',
@@ -147,6 +151,13 @@ export const loadConfig = (env: Env = process.env): Config => {
     problems.push(`${name}: "${text}" is neither on nor off`)
     return otherwise
   }
+  const duration = (name: (typeof names)[number], otherwise: number): number => {
+    const text = read(name)
+    if (text === null) return otherwise
+    if (isDuration(text)) return parseDuration(text)
+    problems.push(`${name}: "${text}" is not a duration such as 30m, 1h or 0s`)
+    return otherwise
+  }
   const secret = (name: (typeof names)[number]): Secret | null => {
     const text = read(name)
     return text === null ? null : new Secret(text)
@@ -194,6 +205,7 @@ export const loadConfig = (env: Env = process.env): Config => {
     trustedProxy: read('REKEY_TRUSTED_PROXY'),
     rateLimit: integer('REKEY_RATE_LIMIT', 600, 1, 1_000_000),
     samples: flag('REKEY_SAMPLES', true),
+    reconcileEveryMs: duration('REKEY_RECONCILE_EVERY', 3_600_000),
     logLevel: logLevel ?? 'info',
     tracing: tracingOf(env, problems),
     ...credentialsOf(env),

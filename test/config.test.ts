@@ -25,6 +25,16 @@ test('metrics are on loopback at 7401, and whether that was asked for is known',
   ])
 })
 
+test('keys are compared with their provider once an hour, as often as was asked for, or never', () => {
+  const everyMs = (env: Readonly<Record<string, string>>) => loadConfig(env).reconcileEveryMs
+  expect(everyMs({})).toBe(3_600_000)
+  expect(everyMs({ REKEY_RECONCILE_EVERY: '15m' })).toBe(900_000)
+  expect(everyMs({ REKEY_RECONCILE_EVERY: '0s' })).toBe(0)
+  expect(problemsOf({ REKEY_RECONCILE_EVERY: '900' })).toEqual([
+    'REKEY_RECONCILE_EVERY: "900" is not a duration such as 30m, 1h or 0s',
+  ])
+})
+
 test('spans go nowhere unless a collector is named', () => {
   expect(loadConfig({}).tracing).toBeNull()
   expect(loadConfig({ OTEL_EXPORTER_OTLP_ENDPOINT: '' }).tracing).toBeNull()

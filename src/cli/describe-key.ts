@@ -77,9 +77,17 @@ const keySheet = (
       ],
     ]),
     section('why', why.map(plain).join('\n')),
+    section('at the provider', driftText(key, now)),
     section('versions', versions.length === 0 ? '' : table(versionColumns, versions, now)),
     section('next', advice.commands.map(plain).join('\n')),
   ].join('')
+}
+
+const driftText = (key: JsonObject, now: Date): string => {
+  const drift = (name: string): string => textAt(key, 'status', 'drift', name)
+  if (drift('state') === '') return ''
+  const since = `${drift('state')} since ${moment(drift('since'), now)}`
+  return [since, drift('detail'), drift('help')].map(plain).join('\n')
 }
 
 const restingAdvice = (key: JsonObject): Advice => {

@@ -26,6 +26,7 @@ export const filters = {
   type: { flags: '--type <type>', about: 'keys of this type' },
   policy: { flags: '--policy <name>', about: 'keys or rotations of this policy' },
   overdue: { flags: '--overdue', about: 'keys past their maxAge' },
+  drifted: { flags: '--drifted', about: 'keys that are something else at their provider' },
   key: { flags: '--key <name>', about: 'rotations or events of this key' },
   phase: {
     flags: '--phase <phases>',

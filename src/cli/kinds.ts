@@ -72,6 +72,8 @@ const policyState: Text = (item, now) => {
 const keyState: Text = (item) => {
   if (textAt(item, 'status', 'incident') !== '') return 'incident'
   if (textAt(item, 'status', 'openRotation') !== '') return 'rotating'
+  const drift = textAt(item, 'status', 'drift', 'state')
+  if (drift !== '') return drift === 'unreachable' ? drift : `drifted (${drift})`
   return textAt(item, 'status', 'overdue') === 'true' ? 'overdue' : 'ready'
 }
 
@@ -126,7 +128,7 @@ export const kinds: Readonly<Record<Plural, KindView>> = {
     path: '/v1/keys',
     one: 'path',
     reference: named('key'),
-    filters: ['connection', 'type', 'policy', 'overdue'],
+    filters: ['connection', 'type', 'policy', 'overdue', 'drifted'],
     labels: 'server',
     columns: [
       column('NAME', field('name')),

@@ -25,6 +25,8 @@ export const auditActions = {
   'key.deleted': 'key',
   'key.policyChanged': 'key',
   'key.overdue': 'key',
+  'key.drifted': 'key',
+  'key.driftEnded': 'key',
   'key.notRotating': 'key',
   'key.rescheduled': 'key',
   'key.versionAdopted': 'key',

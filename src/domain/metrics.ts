@@ -9,6 +9,7 @@
 import { auditActions, auditOutcomes } from './audit.ts'
 import { type ErrorCode, errors } from './errors.ts'
 import { providerErrorKinds, type Session } from './provider.ts'
+import { driftStates } from './drift.ts'
 import { openPhases } from './rotation-machine.ts'
 import { triggers } from './rotation.ts'
 
@@ -35,6 +36,7 @@ export const workerTimers = [
   'heartbeat',
   'sinks',
   'recovery',
+  'comparison',
   'housekeeping',
 ] as const
 
@@ -244,6 +246,18 @@ export const metrics = {
     kind: 'gauge',
     of: 'installation',
     help: 'How long the key that is overdue longest has been so; 0: none is.',
+    labels: {},
+  },
+  rekey_keys_drifted: {
+    kind: 'gauge',
+    of: 'installation',
+    help: 'Keys that are not at their provider what they are here: another version serves (adopt), there are versions that nobody knows (orphan), what serves is gone (lost), or it gives no answer (unreachable).',
+    labels: { state: driftStates },
+  },
+  rekey_comparison_lag_seconds: {
+    kind: 'gauge',
+    of: 'installation',
+    help: 'How long the key that is due first has been waiting to be compared with its provider; 0: none is.',
     labels: {},
   },
   rekey_leases: {

@@ -1,4 +1,4 @@
-// What sinks are told: four kinds of news, each drawn from audit events, and who is told of each.
+// What sinks are told: five kinds of news, each drawn from audit events, and who is told of each.
 //
 // Only the fields named here leave the house; the events' own bodies do not. A sink whose `events` are listed is told of
 // these, always: it is the admin's word. A sink without a list is told what policies route to it by `notify`, and everything
@@ -9,7 +9,7 @@ import type { Sink } from './connection.ts'
 import type { Json, JsonObject } from './json.ts'
 import type { ResolvedPolicy } from './policy.ts'
 
-export type Notice = 'stalled' | 'overdue' | 'failed' | 'ackMissing'
+export type Notice = 'stalled' | 'overdue' | 'failed' | 'ackMissing' | 'drifted'
 
 /** Each action that may be news, and of which kind. */
 const news = {
@@ -19,6 +19,7 @@ const news = {
   // No rotation of it goes on, or begins, without a person.
   'key.notRotating': 'stalled',
   'key.overdue': 'overdue',
+  'key.drifted': 'drifted',
   'rotation.rolledBack': 'failed',
   'rotation.cancelled': 'failed',
   'rotation.ackMissing': 'ackMissing',

@@ -226,7 +226,7 @@ export const policySpecSchema = strict({
         sink: field('the sink', nameSchema),
         events: field(
           'of which events',
-          Type.Array(Type.Enum(['stalled', 'overdue', 'ackMissing', 'failed']), {
+          Type.Array(Type.Enum(['stalled', 'overdue', 'ackMissing', 'failed', 'drifted']), {
             minItems: 1,
             uniqueItems: true,
           }),

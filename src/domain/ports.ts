@@ -1,5 +1,6 @@
 // What the house needs from the outside: storage, clock, ids, sealing, the doorbell. Each comment is the contract.
 
+import type { Comparison, Drift } from './drift.ts'
 import type { ComplianceGroup, GroupCompliance, KeyCompliance } from './compliance.ts'
 import type { Actor } from './actor.ts'
 import type { AuditAction, AuditBody, AuditEvent, Receipt } from './audit.ts'
@@ -198,6 +199,10 @@ export interface Reads {
     /** Keys that are not deleted and have no answer yet, or none since `before`. */
     unanswered(recoveryId: string, before: Date, limit: number): Promise<readonly Key[]>
   }
+  readonly drift: {
+    /** Of keys that were looked at, or are to be. */
+    getMany(keyIds: readonly string[]): Promise<readonly Drift[]>
+  }
   readonly compliance: {
     /** By name; those without one last. */
     groups(
@@ -257,6 +262,8 @@ export interface KeyFilter {
   readonly labels?: Readonly<Record<string, string>>
   readonly policy?: string
   readonly overdue?: boolean
+  /** Those that differ from their provider, or whose provider gives no answer. */
+  readonly drifted?: boolean
   /** The owner set of a file apply. */
   readonly managedBy?: string
   /** Limits of the actor's scope, applied in the query so that pages are full. */
@@ -428,6 +435,10 @@ export interface Tx extends Reads {
     /** Creates or changes; absent members keep their value. */
     set(rotationId: string, patch: TimerPatch): Promise<void>
   }
+  readonly writeDrift: {
+    /** An answer that is told. `since` is now where the state is another than before. */
+    put(keyId: string, found: Comparison, nextMs: number): Promise<void>
+  }
   readonly writeRecovery: {
     /** The installation's own row: made where there is none, else replaced. */
     identify(row: Installation): Promise<void>
@@ -566,6 +577,20 @@ export interface Whereabouts {
   /** All of them, with these very hashes. */
   hasEvents(events: readonly Pick<MarkedEvent, 'id' | 'leafHash'>[]): Promise<boolean>
   putFinding(row: Finding): Promise<void>
+}
+
+/** When each key is compared with its provider. Not guarded: it decides nothing. All on the database's clock. */
+export interface Looks {
+  /** Begins with the keys that are new, spread over `spreadMs` by their ids, and ends with those that are deleted. */
+  enrol(spreadMs: number): Promise<void>
+  /** Takes up to `limit` keys that are due, the one that has been due longest first, for `forMs`; no two callers get the same
+   *  one. Whoever dies with it leaves it due again after that. */
+  claim(limit: number, forMs: number): Promise<readonly string[]>
+  /** An answer that is no news. */
+  answered(keyId: string, found: Comparison, nextMs: number): Promise<void>
+  /** No answer; what was found before stands. */
+  silent(keyId: string, why: string, nextMs: number): Promise<void>
+  putOff(keyId: string, nextMs: number): Promise<void>
 }
 
 /** The doorbell. Losing a ring costs a second (the sweep), a duplicate costs nothing; it never throws. */

@@ -163,6 +163,8 @@ export interface Told {
 
 /** Clocks of providers and databases differ, and what was under way when the log ended was made a little later. */
 const marginMs = 5 * 60_000
+/** From so long after a moment on a version is surely younger than it: the margin of `reconcile`, once for each clock. */
+export const settledMs = 2 * marginMs
 
 /**
  * One key, as we know it and as its provider tells it. `logEndsAt`: strangers that are older were there when the log ended,

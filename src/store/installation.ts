@@ -5,6 +5,7 @@
 // What a crash leaves: the lease, for `leaseMs`; until then nobody tells, and afterwards whoever is scraped next does.
 
 import type { InstallationGauge, InstallationSample } from '#domain/metrics.ts'
+import { driftStates } from '#domain/drift.ts'
 import { openPhases } from '#domain/rotation-machine.ts'
 import type { Database } from './database.ts'
 
@@ -23,6 +24,7 @@ const leaseMs = 90_000
 interface Facts {
   readonly now: number
   readonly open: Readonly<Record<string, number>>
+  readonly drifted: Readonly<Record<string, number>>
   readonly leases: Readonly<Record<'held' | 'expired', number>>
   readonly counts: Readonly<Record<Count, number>>
   /** Unix seconds; null: there is none. */
@@ -65,6 +67,10 @@ const look = async (db: Database['client']): Promise<readonly InstallationSample
         'now', extract(epoch FROM app.now()),
         'open', (SELECT coalesce(jsonb_object_agg(phase, n), '{}') FROM (
           SELECT phase, count(*) AS n FROM app.rotation WHERE phase = ANY (${[...openPhases]}::text[]) GROUP BY phase) p),
+        'drifted', (SELECT coalesce(jsonb_object_agg(state, n), '{}') FROM (
+          SELECT CASE WHEN d.state IN ('adopt', 'orphan', 'lost') THEN d.state ELSE 'unreachable' END AS state, count(*) AS n
+          FROM app.drift d JOIN app.key k ON k.id = d.key_id AND k.deleted_at IS NULL
+          WHERE d.state IN ('adopt', 'orphan', 'lost') OR d.silent_since IS NOT NULL GROUP BY 1) f),
         'leases', (SELECT jsonb_build_object(
             'held', count(*) FILTER (WHERE lease_until > app.now()),
             'expired', count(*) FILTER (WHERE lease_until <= app.now()))
@@ -83,6 +89,7 @@ const look = async (db: Database['client']): Promise<readonly InstallationSample
           'rekey_key_overdue_oldest_seconds', late.since,
           'rekey_intent_unknown_oldest_seconds', unknown.since,
           'rekey_sink_delivery_lag_seconds', pending.since,
+          'rekey_comparison_lag_seconds', (SELECT extract(epoch FROM min(look_at)) FROM app.drift),
           'rekey_rotation_stalled_oldest_seconds',
             (SELECT extract(epoch FROM min(phase_entered_at)) FROM app.rotation WHERE phase = 'stalled'),
           'rekey_observed_clock_lag_seconds', (SELECT extract(epoch FROM last_at) FROM app.observed_clock))
@@ -102,10 +109,21 @@ const look = async (db: Database['client']): Promise<readonly InstallationSample
   return facts === undefined ? [] : samplesOf(facts)
 }
 
-const samplesOf = ({ now, open, leases, counts, since }: Facts): readonly InstallationSample[] => [
+const samplesOf = ({
+  now,
+  open,
+  drifted,
+  leases,
+  counts,
+  since,
+}: Facts): readonly InstallationSample[] => [
   ...openPhases.map(
     (phase) =>
       ({ name: 'rekey_rotations_open', labels: { phase }, value: open[phase] ?? 0 }) as const,
+  ),
+  ...driftStates.map(
+    (state) =>
+      ({ name: 'rekey_keys_drifted', labels: { state }, value: drifted[state] ?? 0 }) as const,
   ),
   ...(['held', 'expired'] as const).map(
     (state) => ({ name: 'rekey_leases', labels: { state }, value: leases[state] }) as const,

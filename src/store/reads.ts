@@ -15,6 +15,7 @@ import { auditReads } from './tables/audit-events.ts'
 import { complianceReads } from './tables/compliance.ts'
 import { connectionReads, connectionWrites } from './tables/connections.ts'
 import { consumerReads, consumerWrites } from './tables/consumers.ts'
+import { driftReads, driftWrites } from './tables/drift.ts'
 import { floorReads, floorWrites } from './tables/floors.ts'
 import { freezeReads, freezeWrites } from './tables/freeze.ts'
 import { intentReads, intentWrites } from './tables/intents.ts'
@@ -48,6 +49,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   sealed: sealedReads(db, keyring),
   schedule: scheduleReads(db),
   recovery: recoveryReads(db),
+  drift: driftReads(db),
   compliance: complianceReads(db),
   audit: auditReads(db),
 })
@@ -94,6 +96,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => ({
   writeSchedule: scheduleWrites(db),
   writeTimer: timerWrites(db),
   writeRecovery: recoveryWrites(db),
+  writeDrift: driftWrites(db),
   writeIdempotency: { markEffective: (claim) => markEffective(db, claim) },
 })
 

@@ -28,9 +28,9 @@ import type {
 import { type KeyType, ProviderError } from '#domain/provider.ts'
 import { isOpen, openPhases } from '#domain/rotation-machine.ts'
 import type { Rotation } from '#domain/rotation.ts'
+import { askForCarriers } from './ask-provider.ts'
 import { callMs } from './prove-version.ts'
 import { addressOf } from './registration.ts'
-import { carriersIn } from './version-changes.ts'
 
 export interface CheckInvariantsDeps {
   readonly ledger: Pick<Ledger, 'read'>
@@ -220,34 +220,17 @@ const ask = async (
 ): Promise<{ readonly witness: Witness | null; readonly unknown: string | null }> => {
   if (!sessions) return { witness: null, unknown: null }
   if (!connection) return { witness: null, unknown: 'its connection does not exist' }
-  const call = () => ({ signal: clock.deadline(callMs) })
   const object = addressOf(key)
   try {
     const session = await sessions.open(connection)
-    const described = await session.describe(object, call())
-    const current = described.versions.find((version) => version.current)
-    const primary = versions.find((version) => version.primary)
-    const carrier = primary?.providerVersions.at(-1)
-    const beside =
-      current && carrier !== undefined && !primary?.providerVersions.includes(current.id)
-    const carriers = beside ? await besides(() => session.prepare(object, carrier, call())) : []
+    const described = await session.describe(object, { signal: clock.deadline(callMs) })
+    const of = { ours: versions, versions: described.versions }
+    const carriers = await askForCarriers({ clock }, session, object, of)
     return { witness: { versions: described.versions, carriers }, unknown: null }
   } catch (error) {
     if (error instanceof ProviderError && error.kind === 'notFound')
       return { witness: { versions: [], carriers: [] }, unknown: null }
     const why = error instanceof Error ? error.message : 'it failed'
     return { witness: null, unknown: `the provider could not be asked: ${why}` }
-  }
-}
-
-/** `prepare` refuses where another value stands in the primary's place. */
-const besides = async (
-  prepare: () => Promise<{ readonly preImage: Parameters<typeof carriersIn>[0] }>,
-): Promise<readonly string[]> => {
-  try {
-    return carriersIn((await prepare()).preImage)
-  } catch (error) {
-    if (error instanceof ProviderError && !error.retryable) return []
-    throw error
   }
 }

@@ -2,6 +2,7 @@
 // rotating right now?
 
 import { blackoutAt, pauseAt } from '#domain/windows.ts'
+import { type Drift, type ShownDrift, shownDrift } from '#domain/drift.ts'
 import type { Freeze } from '#domain/connection.ts'
 import type { Key, Version } from '#domain/key.ts'
 import { matches } from '#domain/names.ts'
@@ -19,6 +20,8 @@ export interface KeyStatus {
   /** Its id. */
   readonly openRotation: string | null
   readonly incident: null
+  /** Null: it is at its provider what it is here, as far as anybody has looked. */
+  readonly drift: ShownDrift | null
   readonly why: string
 }
 
@@ -31,6 +34,7 @@ export const statusesOf = async (
   const facts = {
     primaries: byKey(await db.versions.primaries(ids)),
     schedules: byKey(await db.schedule.getMany(ids)),
+    drifts: byKey(await db.drift.getMany(ids)),
     rotations: byKey(await db.rotations.openOfKeys(ids)),
     broken: new Set(await db.rotations.brokenTwice(ids)),
     book: policyBook(await db.policies.all()),
@@ -50,6 +54,7 @@ export const statusesOf = async (
       timer: rotation && (await db.timers.get(rotation.id)),
       // oxlint-disable-next-line no-await-in-loop -- few keys have no primary
       creation: primary === null && rotation === null ? await openCreation(db, key.id) : null,
+      drift: driftOf(facts.drifts.get(key.id), key),
       brokenTwice: facts.broken.has(key.id),
       chosen: chosenOf(facts.book, key),
       freeze: facts.freeze,
@@ -78,6 +83,7 @@ interface Known {
   readonly timer: RotationTimer | null
   /** Of an object that is still being made. */
   readonly creation: Intent | null
+  readonly drift: ShownDrift | null
   readonly brokenTwice: boolean
   readonly chosen: Chosen
   readonly freeze: Freeze | null
@@ -92,8 +98,14 @@ const statusOf = (known: Known): KeyStatus => ({
   overdue: known.schedule?.overdueAt ? known.schedule.overdueAt <= known.now : false,
   openRotation: known.rotation?.id ?? null,
   incident: null,
-  why: whyNot(known),
+  drift: known.drift,
+  why: known.drift?.primary
+    ? `${whyNot(known)} It is not what it was at its provider: ${known.drift.detail}`
+    : whyNot(known),
 })
+
+const driftOf = (drift: Drift | undefined, key: Key): ShownDrift | null =>
+  drift === undefined ? null : shownDrift(drift, key.name)
 
 const whyNot = ({
   key,

@@ -5,7 +5,6 @@
 import { systemActor } from '#domain/actor.ts'
 import type { Key, Version } from '#domain/key.ts'
 import type { Clock, Keyring, Ledger, Sessions, Whereabouts } from '#domain/ports.ts'
-import { type ObjectAddress, ProviderError, type Session } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
 import {
   explains,
@@ -15,8 +14,8 @@ import {
   type Verdict,
   wentBack,
 } from '#domain/recovery.ts'
+import { askProvider } from './ask-provider.ts'
 import { asRekeyError } from './provider-failures.ts'
-import { callMs } from './prove-version.ts'
 import { addressOf, type Providers } from './registration.ts'
 
 export interface ReconcileDeps {
@@ -80,7 +79,7 @@ export const compareKey = async (
   let told: Told
   try {
     const session = await deps.sessions.open(connection)
-    told = await ask(deps, session, addressOf(key), versions)
+    told = await askProvider(deps, session, addressOf(key), versions)
   } catch (error) {
     return unreachable(asRekeyError(error).message)
   }
@@ -115,44 +114,6 @@ const unreachable = (why: string): Verdict => ({
   detail: `The provider could not be asked: ${why.replace(/\.$/, '')}.`,
   facts: {},
 })
-
-const ask = async (
-  deps: ReconcileDeps,
-  session: Session,
-  object: ObjectAddress,
-  ours: readonly Version[],
-): Promise<Told> => {
-  try {
-    const { versions } = await session.describe(object, { signal: deps.clock.deadline(callMs) })
-    const primary = ours.find((version) => version.primary)
-    return {
-      versions,
-      replaced: primary !== undefined && (await isReplaced(deps, session, object, primary)),
-    }
-  } catch (error) {
-    if (error instanceof ProviderError && error.kind === 'notFound')
-      return { versions: null, replaced: false }
-    throw error
-  }
-}
-
-/** Version numbers begin anew where somebody deleted the object and made it again: only the value tells. */
-const isReplaced = async (
-  { keyring, clock }: ReconcileDeps,
-  session: Session,
-  object: ObjectAddress,
-  primary: Version,
-): Promise<boolean> => {
-  const carrier = primary.providerVersions.at(-1)
-  if (primary.fingerprint === null || carrier === undefined) return false
-  try {
-    const material = await session.readMaterial(object, carrier, { signal: clock.deadline(callMs) })
-    return Buffer.compare(keyring.fingerprint(material), primary.fingerprint) !== 0
-  } catch (error) {
-    if (error instanceof ProviderError && !error.retryable) return false
-    throw error
-  }
-}
 
 /** Told once, when every key has an answer. */
 const closeReport = async (

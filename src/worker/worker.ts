@@ -25,6 +25,8 @@ export interface WorkerJobs {
   readonly planRotations: () => Promise<number>
   /** In recovery mode, one pass over keys that have not been compared with their provider; 0 when there are none. */
   readonly reconcileKeys: () => Promise<number>
+  /** One pass over keys that are due to be compared with their provider; 0 when none is. */
+  readonly compareKeys: () => Promise<number>
   /** One pass over sinks; 0 when there was nothing to tell. */
   readonly deliverToSinks: () => Promise<number>
   /** Partitions ahead, expired idempotency replies. Once an hour. */
@@ -61,6 +63,7 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
   const { timers, clock, bell, jobs, meter } = deps
   const report = (where: WorkerTimer) => (error: unknown) => options.onError(where, error)
   let idle: string | null = 'starting'
+  let stopping = false
   meter.set('rekey_worker_taking_work', {}, 0)
   meter.set('rekey_sweep_last_success_timestamp_seconds', {}, 0)
 
@@ -114,11 +117,24 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
       },
       report('recovery'),
     ),
+    options.every(
+      sweepMs,
+      async () => {
+        // oxlint-disable-next-line no-await-in-loop -- each pass takes what the one before left
+        for (
+          let pass = 0;
+          pass < mostPasses && !stopping && (await jobs.compareKeys()) > 0;
+          pass++
+        );
+      },
+      report('comparison'),
+    ),
     options.every(3_600_000, jobs.housekeeping, report('housekeeping')),
   ]
   return {
     idleBecause: () => idle,
     async stop() {
+      stopping = true
       const [, heartbeat] = tickers
       await Promise.all(
         tickers.filter((ticker) => ticker !== heartbeat).map((ticker) => ticker.stop()),

@@ -73,7 +73,7 @@ const rules: readonly RouteRule[] = [
   rule('GET', '/v1/me'),
   rule('GET', '/v1/keys', {
     list: true,
-    query: ['connection', 'type', 'label', 'policy', 'overdue'],
+    query: ['connection', 'type', 'label', 'policy', 'overdue', 'drifted'],
   }),
   rule('GET', '/v1/keys/{name}'),
   rule('GET', '/v1/keys/{name}/versions'),

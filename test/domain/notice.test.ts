@@ -26,10 +26,11 @@ describe('what is news', () => {
   test('stalled, overdue, failed and missing acknowledgements are; the daily work is not', () => {
     expect(noticeOf(event({}))).toBe('stalled')
     expect(noticeOf(event({ action: 'key.overdue' }))).toBe('overdue')
+    expect(noticeOf(event({ action: 'key.drifted' }))).toBe('drifted')
     expect(noticeOf(event({ action: 'rotation.ackMissing' }))).toBe('ackMissing')
     expect(noticeOf(event({ action: 'rotation.rolledBack' }))).toBe('failed')
     expect(noticeOf(event({ action: 'rotation.completed' }))).toBeNull()
-    expect(notices.toSorted()).toEqual(['ackMissing', 'failed', 'overdue', 'stalled'])
+    expect(notices.toSorted()).toEqual(['ackMissing', 'drifted', 'failed', 'overdue', 'stalled'])
   })
 
   test('a rotation that Rekey ended before anything was made is, one that a person cancelled is not', () => {

@@ -32,7 +32,7 @@ export const addDoctor = (program: Command, shell: Shell): void => {
   const command = withOutput(program.command('doctor'))
     .summary('look for what is wrong, and say what to do')
     .description(
-      'Look at the server, its database, clock, keys, log, queue and workers, at a recovery, stalled rotations, overdue keys, dead letters, and the reach and rights of each connection. Exit 1 when something failed.',
+      'Look at the server, its database, clock, keys, log, queue and workers, at a recovery, stalled rotations, overdue keys, keys that differ from their provider, dead letters, and the reach and rights of each connection. Exit 1 when something failed.',
     )
     .option('--deep', 'look at every key too, in the records and at its provider; needs an auditor')
     .option('--accept-restore', 'end recovery mode: what was found at the providers is the truth')
@@ -152,6 +152,13 @@ const questions: Readonly<Record<string, (client: Client) => Promise<readonly Li
     each(client, ['/v1/keys', { overdue: 'true' }], 'keys', 'none is overdue', (one) => {
       const key = `key/${textAt(one, 'name')}`
       return line(key, 'warn', 'older than its policy allows', `rekey describe ${key}`)
+    }),
+  drift: async (client) =>
+    each(client, ['/v1/keys', { drifted: 'true' }], 'drift', 'none seen', (one) => {
+      const drift = (name: string): string => textAt(one, 'status', 'drift', name)
+      const key = `key/${textAt(one, 'name')}`
+      const state = drift('state') === 'lost' ? 'fail' : 'warn'
+      return line(key, state, `${drift('state')}: ${drift('detail')}`, `rekey describe ${key}`)
     }),
   sinks: async (client) => {
     const lines: Line[] = []

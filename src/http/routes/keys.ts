@@ -2,6 +2,7 @@
 
 import { Type } from 'typebox'
 import type { Key, Version } from '#domain/key.ts'
+import { driftStates } from '#domain/drift.ts'
 import { versionStates } from '#domain/key.ts'
 import { keyFields, keyPlace, registrationFields } from '#domain/key-schema.ts'
 import { nameSchema, typeNameSchema } from '#domain/names.ts'
@@ -43,6 +44,27 @@ export interface KeyRoutesDeps {
   readonly tally: Tally
 }
 
+const driftSchema = strict(
+  {
+    state: Type.Enum([...driftStates], {
+      description:
+        'adopt: another version serves, or one is in another state; orphan: there are versions that nobody knows here; lost: what serves is gone; unreachable: no answer',
+    }),
+    detail: Type.String({
+      examples: ['The object does not exist at the provider.'],
+    }),
+    facts: shownObject,
+    primary: Type.Boolean({ description: 'whether it is about the version that is handed out' }),
+    since: momentSchema,
+    lookedAt: nullable(momentSchema),
+    help: Type.String({ examples: ['Bring it back at the provider.'] }),
+  },
+  {
+    $id: 'Drift',
+    description: 'what the key is at its provider, where that is not what it is here',
+  },
+)
+
 const statusFields = {
   primaryVersion: nullable(Type.Integer()),
   policy: nullable(Type.String()),
@@ -50,6 +72,7 @@ const statusFields = {
   overdue: Type.Boolean(),
   openRotation: nullable(Type.String({ description: 'its id' })),
   incident: Type.Null(),
+  drift: nullable(driftSchema),
   why: Type.String({ description: 'why it is not rotating now' }),
 }
 
@@ -99,8 +122,13 @@ const present = ({ key, status }: SeenKey) => ({
   },
 })
 
-const presentStatus = ({ nextRotationAt, ...status }: KeyStatus) => ({
+const presentStatus = ({ nextRotationAt, drift, ...status }: KeyStatus) => ({
   ...status,
+  drift: drift && {
+    ...drift,
+    since: drift.since.toISOString(),
+    lookedAt: drift.lookedAt?.toISOString() ?? null,
+  },
   nextRotationAt: nextRotationAt?.toISOString() ?? null,
 })
 
@@ -158,6 +186,7 @@ const seen = (key: Key, status: KeyStatus | null): SeenKey => ({
     overdue: false,
     openRotation: null,
     incident: null,
+    drift: null,
     why: 'A dry run: nothing was written.',
   },
 })
@@ -176,6 +205,7 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
       type: Type.Optional(typeNameSchema),
       policy: Type.Optional(nameSchema),
       overdue: Type.Optional(Type.Boolean()),
+      drifted: Type.Optional(Type.Boolean()),
       label: labelQuery,
     }),
     replies: { 200: listOf(keySchema) },

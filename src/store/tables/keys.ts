@@ -65,6 +65,9 @@ export const keyWrites = (db: Db): Tx['writeKey'] => ({
   },
 })
 
+/** In the words of the index `drift_found`. */
+const isFound = Prisma.sql`(d.state IN ('adopt', 'orphan', 'lost') OR d.silent_since IS NOT NULL)`
+
 /** Conditions on a table that is called `k`; each begins with AND. */
 export const keyConditions = (filter: KeyFilter): Prisma.Sql => {
   const all: Prisma.Sql[] = []
@@ -76,6 +79,10 @@ export const keyConditions = (filter: KeyFilter): Prisma.Sql => {
   if (filter.overdue !== undefined) {
     const found = Prisma.sql`EXISTS (SELECT FROM app.key_schedule s WHERE s.key_id = k.id AND s.overdue_since IS NOT NULL)`
     all.push(filter.overdue ? Prisma.sql`AND ${found}` : Prisma.sql`AND NOT ${found}`)
+  }
+  if (filter.drifted !== undefined) {
+    const found = Prisma.sql`EXISTS (SELECT FROM app.drift d WHERE d.key_id = k.id AND ${isFound})`
+    all.push(filter.drifted ? Prisma.sql`AND ${found}` : Prisma.sql`AND NOT ${found}`)
   }
   all.push(scopeConditions(filter.scope))
   return join(all)

@@ -1,0 +1,76 @@
+// What a provider tells of a key's object, to be compared with what is known here. Reads only.
+
+import type { JsonObject } from '#domain/json.ts'
+import type { Version } from '#domain/key.ts'
+import type { Clock, Keyring } from '#domain/ports.ts'
+import { type ObjectAddress, ProviderError, type Session } from '#domain/provider.ts'
+import type { Told } from '#domain/recovery.ts'
+import { callMs } from './prove-version.ts'
+import { carriersIn } from './version-changes.ts'
+
+export interface AskDeps {
+  readonly keyring: Pick<Keyring, 'fingerprint'>
+  readonly clock: Clock
+}
+
+/** An object that does not exist is an answer; whatever else keeps a provider from answering is thrown. */
+export const askProvider = async (
+  deps: AskDeps,
+  session: Session,
+  object: ObjectAddress,
+  ours: readonly Version[],
+): Promise<Told & { readonly facts: JsonObject }> => {
+  try {
+    const { versions, facts } = await session.describe(object, call(deps))
+    const primary = ours.find((version) => version.primary)
+    return {
+      versions,
+      facts,
+      replaced: primary !== undefined && (await isReplaced(deps, session, object, primary)),
+    }
+  } catch (error) {
+    if (error instanceof ProviderError && error.kind === 'notFound')
+      return { versions: null, facts: {}, replaced: false }
+    throw error
+  }
+}
+
+/** Version numbers begin anew where somebody deleted the object and made it again: only the value tells. */
+const isReplaced = async (
+  deps: AskDeps,
+  session: Session,
+  object: ObjectAddress,
+  primary: Version,
+): Promise<boolean> => {
+  const carrier = primary.providerVersions.at(-1)
+  if (primary.fingerprint === null || carrier === undefined) return false
+  try {
+    const material = await session.readMaterial(object, carrier, call(deps))
+    return Buffer.compare(deps.keyring.fingerprint(material), primary.fingerprint) !== 0
+  } catch (error) {
+    if (error instanceof ProviderError && !error.retryable) return false
+    throw error
+  }
+}
+
+/** Versions that were written beside Rekey and hold the very value of the primary; asked only where another one is current. */
+export const askForCarriers = async (
+  { clock }: Pick<AskDeps, 'clock'>,
+  session: Session,
+  object: ObjectAddress,
+  of: { readonly ours: readonly Version[]; readonly versions: Told['versions'] },
+): Promise<readonly string[]> => {
+  const current = of.versions?.find((version) => version.current)
+  const primary = of.ours.find((version) => version.primary)
+  const carrier = primary?.providerVersions.at(-1)
+  if (!current || carrier === undefined || primary?.providerVersions.includes(current.id)) return []
+  try {
+    return carriersIn((await session.prepare(object, carrier, call({ clock }))).preImage)
+  } catch (error) {
+    // `prepare` refuses where another value stands in the primary's place.
+    if (error instanceof ProviderError && !error.retryable) return []
+    throw error
+  }
+}
+
+const call = ({ clock }: Pick<AskDeps, 'clock'>) => ({ signal: clock.deadline(callMs) })

@@ -1,0 +1,200 @@
+// Every key is compared with its provider, which is only read, once an interval and for ever: somebody rotates, deletes or
+// writes there too. A key that rotates is the rotation's; in recovery mode all keys are the recovery's.
+//
+// A pass claims the few keys that have been due longest and moves their next look on, so that any number of workers do not
+// ask twice. What a crash leaves: claimed keys, due again when the claim is over, with what was found before.
+// A finding that is news is seen twice before it is told, in the transaction that tells it, and only while nothing of the
+// key has moved here meanwhile: a rotation that began between the question and the answer explains what was seen.
+//
+// No answer is no finding: what was found before stands, and nobody is told, or an outage of one provider would be as many
+// messages as it has keys. It is shown, counted and asked again soon; a connection that kept silent or slow is left alone.
+
+import { systemActor } from '#domain/actor.ts'
+import type { Connection } from '#domain/connection.ts'
+import { compare, type Comparison, concernsPrimary, type Drift, isDrifted } from '#domain/drift.ts'
+import { unitHash } from '#domain/hash.ts'
+import type { Key, Version } from '#domain/key.ts'
+import type { Ledger, LedgerEvent, Looks, Reads, Sessions } from '#domain/ports.ts'
+import { type KeyType, ProviderError } from '#domain/provider.ts'
+import { type AskDeps, askForCarriers, askProvider } from './ask-provider.ts'
+import { asRekeyError } from './provider-failures.ts'
+import { addressOf } from './registration.ts'
+
+export interface CompareKeysDeps extends AskDeps {
+  readonly ledger: Ledger
+  readonly looks: Looks
+  readonly sessions: Pick<Sessions, 'open'>
+  readonly types: ReadonlyMap<string, KeyType>
+}
+
+/** A provider's rate limit is not ours to spend. */
+const atOnce = 2
+const batchSize = 16
+/** Longer than a pass takes. */
+const claimMs = 5 * 60_000
+/** How soon new keys are noticed, and those asked again that gave no answer or were rotating. */
+const soonMs = 5 * 60_000
+const slowMs = 5_000
+const leaveAloneMs = 60_000
+
+/** One pass; returns how many keys were due. `everyMs`: the interval; 0: never. */
+export const makeCompareKeys = (deps: CompareKeysDeps, everyMs: number) => {
+  const away = new Map<string, { readonly until: number; readonly why: string }>()
+  let enrolledAt: number | null = null
+  const pass: Pass = { ...deps, away, everyMs, soonMs: Math.min(soonMs, everyMs) }
+  return async (): Promise<number> => {
+    if (everyMs === 0) return 0
+    if (await deps.ledger.read((db) => db.recovery.open())) return 0
+    const now = deps.clock.now().getTime()
+    if (enrolledAt === null || Math.abs(now - enrolledAt) >= pass.soonMs) {
+      await deps.looks.enrol(everyMs)
+      enrolledAt = now
+    }
+    const ids = await deps.looks.claim(batchSize, claimMs)
+    if (ids.length === 0) return 0
+    const keys = await deps.ledger.read((db) => db.keys.byIds(ids))
+    const lanes = Map.groupBy(keys, ({ connection }) => connection)
+    await Promise.all([...lanes.values()].map((lane) => lookAtAll(pass, lane)))
+    return ids.length
+  }
+}
+
+interface Pass extends CompareKeysDeps {
+  readonly away: Map<string, { readonly until: number; readonly why: string }>
+  readonly everyMs: number
+  readonly soonMs: number
+}
+
+/** Keys of one connection. */
+const lookAtAll = async (pass: Pass, keys: readonly Key[]): Promise<void> => {
+  const left = [...keys]
+  const work = async (): Promise<void> => {
+    for (let key = left.shift(); key; key = left.shift()) {
+      // oxlint-disable-next-line no-await-in-loop -- a few at a time
+      await lookAt(pass, key)
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, work))
+}
+
+/** All that an answer is judged by. */
+interface Known {
+  readonly connection: Connection | null
+  readonly versions: readonly Version[]
+  readonly rotating: boolean
+  readonly drift: Drift | null
+}
+
+const knownOf = async (db: Reads, key: Key): Promise<Known> => ({
+  connection: await db.connections.get(key.connection),
+  versions: await db.versions.of(key.id),
+  rotating: (await db.rotations.openOf(key.id)) !== null,
+  drift: (await db.drift.getMany([key.id]))[0] ?? null,
+})
+
+const lookAt = async (pass: Pass, key: Key): Promise<void> => {
+  const { ledger, looks, clock, away } = pass
+  const known = await ledger.read((db) => knownOf(db, key))
+  const { connection, drift } = known
+  // Without versions its object is still being made.
+  if (known.rotating || known.versions.length === 0 || !connection || !drift || key.deletedAt)
+    return looks.putOff(key.id, pass.soonMs)
+  const silence = away.get(connection.name)
+  const began = clock.now().getTime()
+  if (silence && silence.until > began) return looks.silent(key.id, silence.why, pass.soonMs)
+  try {
+    const found = await ask(pass, key, connection, known)
+    if (!isNews(drift, found)) return await looks.answered(key.id, found, nextLookMs(pass, key))
+    await clock.pause(pass.types.get(key.type)?.traits.consistency.delayMs ?? 0)
+    const again = await ask(pass, key, connection, known)
+    if (again.state === found.state && again.detail === found.detail)
+      await tell(pass, key, known, found)
+    else await looks.putOff(key.id, pass.soonMs)
+  } catch (error) {
+    if (error instanceof Moved) return looks.putOff(key.id, pass.soonMs)
+    const why = asRekeyError(error).message
+    if (error instanceof ProviderError && error.retryable)
+      away.set(connection.name, { until: began + waitOf(error), why })
+    await looks.silent(key.id, why, pass.soonMs)
+  }
+}
+
+const waitOf = ({ retryAfterMs }: ProviderError): number =>
+  Math.max(leaveAloneMs, retryAfterMs ?? 0)
+
+const ask = async (
+  pass: Pass,
+  key: Key,
+  connection: Connection,
+  { versions: ours }: Known,
+): Promise<Comparison> => {
+  const began = pass.clock.now().getTime()
+  const session = await pass.sessions.open(connection)
+  const object = addressOf(key)
+  const told = await askProvider(pass, session, object, ours)
+  const carriers = await askForCarriers(pass, session, object, { ours, versions: told.versions })
+  const done = pass.clock.now().getTime()
+  if (done - began >= slowMs)
+    pass.away.set(connection.name, { until: done + leaveAloneMs, why: 'it answers slowly' })
+  return compare(key, ours, { ...told, carriers })
+}
+
+/** The same key at the same place in each interval, or all of them would come together in time. */
+const nextLookMs = ({ everyMs }: Pass, key: Key): number =>
+  everyMs * (0.9 + 0.1 * unitHash(key.id, 'comparison'))
+
+const isNews = (before: Drift, found: Comparison): boolean =>
+  (isDrifted(before.state) || isDrifted(found.state)) &&
+  (before.state !== found.state || before.detail !== found.detail)
+
+class Moved extends Error {}
+
+const tell = async (pass: Pass, key: Key, known: Known, found: Comparison): Promise<void> => {
+  const { ledger } = pass
+  await ledger.commit(systemActor('worker', 'comparison'), async (tx) => {
+    await tx.holdKeys([key.id])
+    const held = await tx.keys.byId(key.id)
+    if (!held || held.deletedAt || still(await knownOf(tx, held)) !== still(known))
+      throw new Moved()
+    await tx.writeDrift.put(key.id, found, nextLookMs(pass, key))
+    const since = known.drift?.state === found.state ? known.drift.since : await tx.now()
+    return { value: null, audit: [told(held, known.drift, found, since)] }
+  })
+}
+
+/** What must not have moved between question and answer. */
+const still = ({ versions, rotating, drift, connection }: Known): string =>
+  JSON.stringify([versions, rotating, drift?.state, drift?.detail, connection?.revision])
+
+const told = (
+  key: Key,
+  before: Drift | null,
+  found: Comparison,
+  since: Date | null,
+): LedgerEvent => {
+  const target = { id: key.id, name: key.name }
+  const named = { key: key.name, keyId: key.id, policy: key.policy, owner: key.owner }
+  if (!isDrifted(found.state)) {
+    return {
+      action: 'key.driftEnded',
+      target,
+      outcome: 'succeeded',
+      before: { state: before?.state ?? null, since: before?.since?.toISOString() ?? null },
+      after: { ...named, state: found.state, detail: found.detail },
+    }
+  }
+  return {
+    action: 'key.drifted',
+    target,
+    outcome: 'failed',
+    reason: found.detail,
+    before: { state: before?.state ?? null },
+    after: {
+      ...named,
+      state: found.state,
+      facts: found.facts,
+      primary: concernsPrimary(found),
+      since: since?.toISOString() ?? null,
+    },
+  }
+}

@@ -1,0 +1,266 @@
+// Keys and their provider are compared for ever: somebody rotates, deletes and writes there too.
+
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { AuditBody } from '#domain/audit.ts'
+import type { Key } from '#domain/key.ts'
+import { ProviderError, type Session } from '#domain/provider.ts'
+import { Secret } from '#domain/secret.ts'
+import { keyTypes } from '#providers/registry.ts'
+import { createInstallationReader } from '#store/installation.ts'
+import { createLooks } from '#store/looks.ts'
+import { makeCompareKeys } from '#usecases/compare-keys.ts'
+import { getKey, listKeys } from '#usecases/list-keys.ts'
+import { admin, type Engine, openEngine } from '#test/support/engine.ts'
+import { goBack } from '#test/support/recovery.ts'
+
+const hour = 3_600_000
+const minute = 60_000
+
+let engine: Engine
+/** Names of keys in the order in which their provider was asked. */
+let asked: string[]
+/** What happens where a provider is asked. */
+let meanwhile: (name: string) => Promise<void>
+beforeEach(async () => {
+  asked = []
+  meanwhile = async () => {}
+  engine = await openEngine({ wrap: listening })
+})
+afterEach(() => engine.close())
+
+const listening = (session: Session): Session => ({
+  ...session,
+  describe: async (object, call) => {
+    asked.push(object.keyName)
+    await meanwhile(object.keyName)
+    return session.describe(object, call)
+  },
+})
+
+const worker = (everyMs = hour) => {
+  const { ledger, database, keyring, clock, deps } = engine
+  const { sessions } = deps.world
+  const looks = createLooks(database)
+  const pass = makeCompareKeys(
+    { ledger, looks, sessions, types: keyTypes, keyring, clock },
+    everyMs,
+  )
+  return async (): Promise<number> => {
+    let sum = 0
+    for (let n = await pass(); n > 0; n = await pass()) sum += n
+    return sum
+  }
+}
+
+/** An interval later; new keys were noticed at its beginning. */
+const nextInterval = async (look: () => Promise<number>): Promise<number> => {
+  await look()
+  await engine.clock.advance(hour)
+  return look()
+}
+
+const status = async (name: string) =>
+  (await getKey({ ledger: engine.ledger, clock: engine.clock })(admin, name)).status
+
+const news = async (): Promise<readonly AuditBody[]> => {
+  const { items } = await engine.ledger.read((db) => db.audit.list({}, { limit: 200, after: null }))
+  return items
+    .map(({ body }) => body)
+    .filter(({ action }) => action === 'key.drifted' || action === 'key.driftEnded')
+    .toReversed()
+}
+
+const insert = (key: Key, operationId: string) =>
+  engine.vault.insert({
+    object: key.id,
+    operationId,
+    algorithm: 'secret',
+    material: new Secret(new TextEncoder().encode(`of a stranger ${operationId}`)),
+    publicKey: null,
+  })
+
+test('each key is asked about once an interval, whatever number of workers there are', async () => {
+  for (const name of ['a', 'b', 'c', 'd', 'e']) await engine.key(name)
+  const [one, other] = [worker(), worker()]
+  await Promise.all([one(), other()])
+  const before = asked.length
+  await engine.clock.advance(hour)
+  await Promise.all([one(), other(), one(), other()])
+  expect(asked.slice(before).toSorted()).toEqual(['a', 'b', 'c', 'd', 'e'])
+  await engine.clock.advance(hour / 2)
+  await one()
+  expect(asked).toHaveLength(before + 5)
+  await engine.clock.advance(hour / 2)
+  await one()
+  expect(asked).toHaveLength(before + 10)
+  expect(await news()).toEqual([])
+  expect((await status('a')).drift).toBeNull()
+})
+
+test('another version that serves is told once, shown everywhere, and its end is told once', async () => {
+  const key = await engine.key('orders')
+  const look = worker()
+  await nextInterval(look)
+  await insert(key, 'x')
+  await engine.vault.move(key.id, 1, 2)
+  for (let n = 0; n < 3; n++) await nextInterval(look)
+
+  expect((await news()).map(({ action, outcome }) => [action, outcome])).toEqual([
+    ['key.drifted', 'failed'],
+  ])
+  expect((await news())[0]).toMatchObject({
+    target: { name: 'orders' },
+    reason: 'The provider serves version 2; here it is 1.',
+    after: { state: 'adopt', primary: true, owner: 'team', facts: { successor: '2' } },
+  })
+  const seen = await status('orders')
+  expect(seen.drift).toMatchObject({
+    state: 'adopt',
+    primary: true,
+    help: expect.stringContaining('register it again'),
+  })
+  expect(seen.why).toContain(
+    'It is not what it was at its provider: The provider serves version 2; here it is 1.',
+  )
+  await engine.key('other')
+  const list = listKeys({ ledger: engine.ledger, clock: engine.clock })
+  const names = async (drifted: boolean) =>
+    (await list(admin, { drifted }, { limit: 10, after: null })).items.map((one) => one.key.name)
+  expect([await names(true), await names(false)]).toEqual([['orders'], ['other']])
+  const counted = async () =>
+    (await createInstallationReader(engine.database, 'a').look())
+      .filter(({ name, value }) => name === 'rekey_keys_drifted' && value > 0)
+      .map(({ labels, value }) => [labels, value])
+  expect(await counted()).toEqual([[{ state: 'adopt' }, 1]])
+
+  await engine.vault.move(key.id, 2, 1)
+  await engine.vault.setState(key.id, 2, 'destroyed')
+  for (let n = 0; n < 2; n++) await nextInterval(look)
+  expect((await news()).map(({ action }) => action)).toEqual(['key.drifted', 'key.driftEnded'])
+  expect((await status('orders')).drift).toBeNull()
+  expect(await counted()).toEqual([])
+})
+
+test('what serves and was switched off is lost; what nobody knows and nobody is served by is an orphan', async () => {
+  await engine.policy('all')
+  const [off, beside] = [await engine.key('off'), await engine.key('beside')]
+  const look = worker()
+  await nextInterval(look)
+  await engine.vault.setState(off.id, 1, 'disabled')
+  await insert(beside, 'x')
+  await nextInterval(look)
+  expect((await status('off')).drift).toMatchObject({ state: 'lost', primary: true })
+  const orphan = await status('beside')
+  expect(orphan.drift).toMatchObject({
+    state: 'orphan',
+    primary: false,
+    facts: { unknown: [{ id: '2', state: 'enabled' }] },
+    help: expect.stringContaining('POST /v1/keys/beside/versions'),
+  })
+  // It is no reason of anybody's who is served.
+  expect(orphan.why).not.toContain('at its provider')
+  // What the help says, helps.
+  await engine.until(await engine.retire('beside', '2'), ['completed'])
+  await engine.clock.advance(5 * minute)
+  await nextInterval(look)
+  expect((await status('beside')).drift).toBeNull()
+})
+
+test('a key that rotates is left to its rotation, also when that begins between question and answer', async () => {
+  await engine.policy('all', { overlap: { min: '1d' } })
+  const key = await engine.key('orders')
+  await engine.key('quiet')
+  const look = worker()
+  await nextInterval(look)
+  asked = []
+  let begun = ''
+  await insert(key, 'x')
+  await engine.vault.move(key.id, 1, 2)
+  meanwhile = async (name) => {
+    if (name === 'orders' && begun === '') begun = await engine.rotate('orders')
+  }
+  await nextInterval(look)
+  expect(begun).not.toBe('')
+  expect(asked).toContain('quiet')
+  expect(await news()).toEqual([])
+  asked = []
+  await nextInterval(look)
+  expect(asked).toEqual(['quiet'])
+})
+
+test('no answer is no finding: what was found stands, nobody is told, the connection is left alone', async () => {
+  const key = await engine.key('orders')
+  for (const name of ['b', 'c']) await engine.key(name)
+  const look = worker()
+  await nextInterval(look)
+  await engine.vault.setState(key.id, 1, 'disabled')
+  await nextInterval(look)
+  asked = []
+  meanwhile = () =>
+    Promise.reject(new ProviderError('transient', 'none', 'the provider answered 503'))
+  await nextInterval(look)
+  // Two at once may be under way; the others are not tried.
+  expect(asked.length).toBeLessThanOrEqual(2)
+  expect((await status('orders')).drift).toMatchObject({ state: 'lost' })
+  expect((await status('b')).drift).toMatchObject({
+    state: 'unreachable',
+    detail: 'The provider could not be asked: the provider answered 503.',
+    help: expect.stringContaining('rekey doctor'),
+  })
+  expect(await news()).toHaveLength(1)
+  meanwhile = async () => {}
+  await engine.clock.advance(5 * minute)
+  await look()
+  expect((await status('b')).drift).toBeNull()
+  expect(await news()).toHaveLength(1)
+})
+
+test('what a worker took and did not finish is due again when its claim is over', async () => {
+  await engine.key('orders')
+  const looks = createLooks(engine.database)
+  await looks.enrol(hour)
+  await engine.clock.advance(hour)
+  // It dies here.
+  expect(await looks.claim(10, 5 * minute)).toHaveLength(1)
+  asked = []
+  const look = worker()
+  await look()
+  expect(asked).toEqual([])
+  await engine.clock.advance(5 * minute)
+  await look()
+  expect(asked).toEqual(['orders'])
+})
+
+test('what is seen once and not again is not told', async () => {
+  const key = await engine.key('orders')
+  const look = worker()
+  await nextInterval(look)
+  let times = 0
+  meanwhile = async () => {
+    times += 1
+    await engine.vault.setState(key.id, 1, times === 1 ? 'disabled' : 'enabled')
+  }
+  await nextInterval(look)
+  expect(times).toBe(2)
+  expect(await news()).toEqual([])
+})
+
+test('what was there when the key was registered is no news', async () => {
+  const first = await engine.key('orders')
+  await insert(first, 'early')
+  const look = worker()
+  await nextInterval(look)
+  expect((await status('orders')).drift).toBeNull()
+})
+
+test('0s asks nobody; nor does anybody in recovery mode', async () => {
+  await engine.key('orders')
+  asked = []
+  await nextInterval(worker(0))
+  const look = worker()
+  await look()
+  await goBack(engine)
+  await engine.clock.advance(hour)
+  expect(await look()).toBe(0)
+  expect(asked).toEqual([])
+})
