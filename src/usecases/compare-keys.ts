@@ -32,7 +32,7 @@ const atOnce = 2
 const batchSize = 16
 /** Longer than a pass takes. */
 const claimMs = 5 * 60_000
-/** How soon new keys are noticed, and those asked again that gave no answer or were rotating. */
+/** How soon new keys are noticed, and those looked at again that differ, gave no answer or were rotating. */
 const soonMs = 5 * 60_000
 const slowMs = 5_000
 const leaveAloneMs = 60_000
@@ -104,7 +104,8 @@ const lookAt = async (pass: Pass, key: Key): Promise<void> => {
   if (silence && silence.until > began) return looks.silent(key.id, silence.why, pass.soonMs)
   try {
     const found = await ask(pass, key, connection, known)
-    if (!isNews(drift, found)) return await looks.answered(key.id, found, nextLookMs(pass, key))
+    if (!isNews(drift, found))
+      return await looks.answered(key.id, found, nextLookMs(pass, key, found))
     await clock.pause(pass.types.get(key.type)?.traits.consistency.delayMs ?? 0)
     const again = await ask(pass, key, connection, known)
     if (again.state === found.state && again.detail === found.detail)
@@ -139,9 +140,10 @@ const ask = async (
   return compare(key, ours, { ...told, carriers })
 }
 
-/** The same key at the same place in each interval, or all of them would come together in time. */
-const nextLookMs = ({ everyMs }: Pass, key: Key): number =>
-  everyMs * (0.9 + 0.1 * unitHash(key.id, 'comparison'))
+/** The same key at the same place in each interval, or all of them would come together in time. Whoever mends what differs
+ *  is not kept waiting for an interval. */
+const nextLookMs = ({ everyMs, soonMs: again }: Pass, key: Key, found: Comparison): number =>
+  isDrifted(found.state) ? again : everyMs * (0.9 + 0.1 * unitHash(key.id, 'comparison'))
 
 const isNews = (before: Drift, found: Comparison): boolean =>
   (isDrifted(before.state) || isDrifted(found.state)) &&
@@ -156,7 +158,7 @@ const tell = async (pass: Pass, key: Key, known: Known, found: Comparison): Prom
     const held = await tx.keys.byId(key.id)
     if (!held || held.deletedAt || still(await knownOf(tx, held)) !== still(known))
       throw new Moved()
-    await tx.writeDrift.put(key.id, found, nextLookMs(pass, key))
+    await tx.writeDrift.put(key.id, found, nextLookMs(pass, key, found))
     const since = known.drift?.state === found.state ? known.drift.since : await tx.now()
     return { value: null, audit: [told(held, known.drift, found, since)] }
   })

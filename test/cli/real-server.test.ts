@@ -5,7 +5,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import { keyTypes } from '#providers/registry.ts'
 import { systemClock } from '#runtime/clock.ts'
+import { createLooks } from '#store/looks.ts'
 import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
+import { makeCompareKeys } from '#usecases/compare-keys.ts'
 import { openApi, type Api } from '#test/support/http.ts'
 import { eventually, openTerminal, type Terminal } from './terminal.ts'
 
@@ -224,6 +226,39 @@ test('doctor --deep also looks at every key, and says which is not as it must be
   expect(ill.exit).toBe(1)
   expect(ill.stdout).toMatch(/\nevery key +fail +\d+ looked at: 1 with a fault, 0 not wholly known/)
   expect(ill.stdout).toContain('version 1 is handed out, and is disabled at the provider (I1)')
+})
+
+test('what somebody did at the provider is in get, describe and doctor, with what helps', async () => {
+  const { database, ledger, sessions, keyring, clock, vault } = api.house
+  await api.house.register('drifting')
+  const { id } = (await api.house.key('drifting')).key
+  await vault.setState(id, 1, 'disabled')
+  const looks = createLooks(database)
+  const compare = makeCompareKeys({ ledger, looks, sessions, types: keyTypes, keyring, clock }, 1)
+  const shell = await terminal()
+  const stateOf = async () => {
+    await compare()
+    return (await api.house.key('drifting')).status.drift?.state
+  }
+  await expect.poll(stateOf).toBe('lost')
+  expect((await shell.run('get', 'keys', '--drifted')).stdout).toMatch(
+    /^NAME .*\ndrifting +local\.secret +vault +drifted \(lost\) [^\n]*\n$/,
+  )
+  const described = (await shell.run('describe', 'key/drifting')).stdout
+  expect(described).toContain(
+    'It is not what it was at its provider: Version 1, which serves here,',
+  )
+  expect(described).toMatch(
+    /at the provider\n {2}lost since .*\n {2}Version 1.*\n {2}Bring it back/,
+  )
+  const doctor = await shell.run('doctor')
+  expect(doctor.exit).toBe(1)
+  expect(doctor.stdout).toMatch(
+    /\nkey\/drifting +fail +lost: Version 1.* rekey describe key\/drifting/,
+  )
+  await vault.setState(id, 1, 'enabled')
+  await expect.poll(stateOf).toBeUndefined()
+  expect((await shell.run('get', 'keys', '--drifted', '-o', 'name')).stdout).toBe('')
 })
 
 test('the other verbs: whoami, schedule, freeze, lists, checks', async () => {

@@ -20,7 +20,11 @@ let roles: Roles
 beforeAll(async () => {
   collector = await startOtlpReceiver()
   roles = await openRoles({
-    env: { REKEY_LOG_LEVEL: 'debug', OTEL_EXPORTER_OTLP_ENDPOINT: collector.url },
+    env: {
+      REKEY_LOG_LEVEL: 'debug',
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      REKEY_RECONCILE_EVERY: '1s',
+    },
   })
   await roles.ask('PUT', '/v1/connections/vault', { provider: 'local' })
   await roles.ask('PUT', '/v1/policies/quick', {
@@ -168,6 +172,20 @@ test('what a process tells is what it did: the API serves, the worker rotates', 
   )
   expect(worker).toMatch(/^rekey_worker_taking_work 1$/m)
   expect(api).not.toMatch(/^rekey_worker_taking_work \d/m)
+})
+
+test('a worker compares keys with their provider, again and again, and an API does not', async () => {
+  const asked = async (): Promise<readonly number[]> =>
+    (await scraped()).map((text) =>
+      Number(
+        /^rekey_provider_call_duration_seconds_count\{provider="local",operation="describe"\} (\d+)$/m.exec(
+          text,
+        )?.[1] ?? 0,
+      ),
+    )
+  const [api, worker = 0] = await asked()
+  await expect.poll(async () => (await asked())[1], { timeout: 20_000 }).toBeGreaterThan(worker + 1)
+  expect((await asked())[0]).toBe(api)
 })
 
 test('a worker says on its own port whether it can work', async () => {
