@@ -15,7 +15,7 @@ import {
   type Ground,
 } from '#test/support/guide-grounds.ts'
 import { openGuideShell, type GuideShell } from '#test/support/guide-shell.ts'
-import { peer } from '#test/support/peers.ts'
+import { long, peer } from '#test/support/peers.ts'
 import { wrongCommands } from '#test/support/rekey-words.ts'
 
 const guides = ['README.md', ...globSync('docs/**/*.md', { cwd: root }).toSorted()].filter(
@@ -59,77 +59,104 @@ const programs = ['psql', 'timedatectl'].filter((name) => which(name) === null)
 const isLeftOut = (command: string): boolean =>
   programs.some((name) => command.startsWith(name)) || command.startsWith('timedatectl')
 
-let common: Common
-beforeAll(async () => {
-  common = await openCommon()
-})
-afterAll(() => common.stop())
-
-/** All but these are followed at the same place. */
-const grounds: Readonly<Record<string, () => Promise<Ground>>> = {
-  'README.md': async () => withPolicies(common.ground()),
-  'docs/tutorial.md': async () => withPolicies(common.ground()),
-  'docs/how-to/production.md': openProduction,
-}
-
 const isOfVault = (piece: Piece): boolean =>
   piece.is === 'command' && /^(?:vault |.*vault-(?:dev|prod))/m.test(piece.text)
 
 /** Some sections start a dozen processes, and a machine may be busy with others. */
 const patienceMs = 300_000
 
-describe.each(guides)('%s', (guide) => {
-  let shell: GuideShell
-  let key = 'sample-api-token'
-  let printed = ''
-
-  let ground: Ground
-
+long.describe('every command, as a reader types it', () => {
+  let common: Common
   beforeAll(async () => {
-    ground = await (grounds[guide]?.() ?? common.ground())
-    shell = await openGuideShell(ground)
-    ground.furnish(shell.cwd)
+    common = await openCommon()
   })
-  afterAll(async () => {
-    await shell.close()
-    await ground.leave()
-  })
+  afterAll(() => common.stop())
 
-  const take = async (piece: Piece): Promise<void> => {
-    if (piece.is === 'file') return shell.file(piece.name, await ground.filled(piece.text, key))
-    if (piece.is === 'output') {
-      for (const line of piece.lines) expect(printed).toContain(line)
-      return
-    }
-    const { text, exit } = piece
-    const plain = text.replace(/ {2,}#.*$/m, '')
-    if (elsewhere.some(([begins]) => text.startsWith(begins)) || isLeftOut(text)) return
-    key = / rotate key\/(\S+)/.exec(text)?.[1] ?? key
-    const expected = whereAllIsWell[plain] ?? exit
-    const command = await ground.filled(text, key)
-    let typed = await shell.type(command)
-    // The sample rotates by itself, every minute.
-    for (let n = 0; n < 50 && /rotation\.inProgress/.test(typed.stderr); n++)
-      typed = await shell.type(`sleep 1; ${command}`) // oxlint-disable-line no-await-in-loop -- until it is free
-    expect([
-      command,
-      typed.exit,
-      typed.exit === expected ? '' : typed.stderr + typed.stdout,
-    ]).toEqual([command, expected, ''])
-    if (expected !== 22) expect(typed.refused).toEqual([])
-    printed = typed.stdout
+  /** All but these are followed at the same place. */
+  const grounds: Readonly<Record<string, () => Promise<Ground>>> = {
+    'README.md': async () => withPolicies(common.ground()),
+    'docs/tutorial.md': async () => withPolicies(common.ground()),
+    'docs/how-to/production.md': openProduction,
   }
 
-  const sections = sectionsOf(guide)
-  const needsVault = sections.findIndex(({ pieces }) => pieces.some(isOfVault))
-  const before = needsVault < 0 ? sections : sections.slice(0, needsVault)
-  const tell = (section: (typeof sections)[number]): void =>
-    test(section.title, { timeout: patienceMs }, async () => {
-      for (const piece of section.pieces) await take(piece) // oxlint-disable-line no-await-in-loop -- as it is read
+  describe.each(guides)('%s', (guide) => {
+    let shell: GuideShell
+    let key = 'sample-api-token'
+    let printed = ''
+
+    let ground: Ground
+
+    beforeAll(async () => {
+      ground = await (grounds[guide]?.() ?? common.ground())
+      shell = await openGuideShell(ground)
+      ground.furnish(shell.cwd)
     })
-  before.forEach(tell)
-  if (needsVault >= 0)
-    peer('vault').describe('with a Vault', () => sections.slice(needsVault).forEach(tell))
+    afterAll(async () => {
+      await shell.close()
+      await ground.leave()
+    })
+
+    const take = async (piece: Piece): Promise<void> => {
+      if (piece.is === 'file') return shell.file(piece.name, await ground.filled(piece.text, key))
+      if (piece.is === 'output') {
+        for (const line of piece.lines) expect(printed).toContain(line)
+        return
+      }
+      const { text, exit } = piece
+      const plain = text.replace(/ {2,}#.*$/m, '')
+      if (elsewhere.some(([begins]) => text.startsWith(begins)) || isLeftOut(text)) return
+      key = / rotate key\/(\S+)/.exec(text)?.[1] ?? key
+      const expected = whereAllIsWell[plain] ?? exit
+      const command = await ground.filled(text, key)
+      let typed = await shell.type(command)
+      // The sample rotates by itself, every minute.
+      for (let n = 0; n < 50 && /rotation\.inProgress/.test(typed.stderr); n++)
+        typed = await shell.type(`sleep 1; ${command}`) // oxlint-disable-line no-await-in-loop -- until it is free
+      expect([
+        command,
+        typed.exit,
+        typed.exit === expected ? '' : typed.stderr + typed.stdout,
+      ]).toEqual([command, expected, ''])
+      if (expected !== 22) expect(typed.refused).toEqual([])
+      printed = typed.stdout
+    }
+
+    const sections = sectionsOf(guide)
+    const needsVault = sections.findIndex(({ pieces }) => pieces.some(isOfVault))
+    const before = needsVault < 0 ? sections : sections.slice(0, needsVault)
+    const tell = (section: (typeof sections)[number]): void =>
+      test(section.title, { timeout: patienceMs }, async () => {
+        for (const piece of section.pieces) await take(piece) // oxlint-disable-line no-await-in-loop -- as it is read
+      })
+    before.forEach(tell)
+    if (needsVault >= 0)
+      peer('vault').describe('with a Vault', () => sections.slice(needsVault).forEach(tell))
+  })
+
+  test('the script for CI shows on a branch and applies on main', async () => {
+    const guide = 'docs/how-to/policies-as-code.md'
+    const files = sectionsOf(guide).flatMap(({ pieces }) =>
+      pieces.flatMap((piece) => (piece.is === 'file' ? [piece] : [])),
+    )
+    const shell = await openGuideShell({
+      env: { REKEY_URL: common.rekey.url, REKEY_TOKEN_FILE: join(common.rekey.dir, 'admin-key') },
+    })
+    // As the guide leaves it, with a change.
+    for (const { name, text } of files)
+      shell.file(
+        name,
+        text.replaceAll('payments-monthly', 'payments-nightly').replace('soak: 1h', 'soak: 2h'),
+      )
+    const run = async (branch: string) => {
+      const { exit, stdout, stderr } = await shell.type(`BRANCH=${branch} sh ci.sh`)
+      expect([exit, exit === 0 ? '' : stderr]).toEqual([0, ''])
+      return stdout
+    }
+    expect(await run('some-branch')).toContain('soak is tightened from 1h to 2h')
+    expect(await run('main')).toMatch(/policy\/payments-nightly +changed/)
+    expect(await run('some-branch')).toContain('nothing changes')
+    await shell.close()
+  })
 })
 
 test('what is run elsewhere is run there, and stands in some guide', () => {
@@ -162,29 +189,4 @@ test('a block says what it is: nothing that could be a command is left unread', 
 
 test.each([...guides, 'CHANGELOG.md'])('commands that %s only mentions are there', (guide) => {
   expect(mentionsOf(guide).flatMap(wrongCommands)).toEqual([])
-})
-
-test('the script for CI shows on a branch and applies on main', async () => {
-  const guide = 'docs/how-to/policies-as-code.md'
-  const files = sectionsOf(guide).flatMap(({ pieces }) =>
-    pieces.flatMap((piece) => (piece.is === 'file' ? [piece] : [])),
-  )
-  const shell = await openGuideShell({
-    env: { REKEY_URL: common.rekey.url, REKEY_TOKEN_FILE: join(common.rekey.dir, 'admin-key') },
-  })
-  // As the guide leaves it, with a change.
-  for (const { name, text } of files)
-    shell.file(
-      name,
-      text.replaceAll('payments-monthly', 'payments-nightly').replace('soak: 1h', 'soak: 2h'),
-    )
-  const run = async (branch: string) => {
-    const { exit, stdout, stderr } = await shell.type(`BRANCH=${branch} sh ci.sh`)
-    expect([exit, exit === 0 ? '' : stderr]).toEqual([0, ''])
-    return stdout
-  }
-  expect(await run('some-branch')).toContain('soak is tightened from 1h to 2h')
-  expect(await run('main')).toMatch(/policy\/payments-nightly +changed/)
-  expect(await run('some-branch')).toContain('nothing changes')
-  await shell.close()
 })

@@ -1,5 +1,5 @@
 // Suites ask for a peer by name. When it is not there, the suite is skipped and written down, and the reporter prints one
-// table at the end; with REKEY_PEERS=required (CI) it fails instead.
+// table at the end; with REKEY_PEERS=required (CI) it fails instead. So do suites that take long: they ask for time.
 
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
@@ -8,7 +8,7 @@ import { describe, test } from 'vitest'
 import { peers, type Peer, type PeerName } from '#test/peers/peers.ts'
 
 export interface MissingPeer {
-  readonly peer: PeerName
+  readonly peer: PeerName | 'time'
   readonly why: string
   /** Titles of the suites that did not run. */
   readonly suites: readonly string[]
@@ -30,7 +30,7 @@ export const peer = (
       const means = row.means()
       const why = means.can ? `run \`npm run peers\` (${means.by})` : means.why
       writeDown(name, why, title)
-      if (process.env['REKEY_PEERS'] === 'required') {
+      if (required()) {
         describe(title, () => {
           test(`needs the peer ${name}`, () => {
             throw new Error(`REKEY_PEERS=required, and ${row.title} is missing: ${why}`)
@@ -43,9 +43,24 @@ export const peer = (
   }
 }
 
+/** Suites that start whole installations, one after the other: more than a minute together. They run where every peer must be
+ *  there, and with REKEY_TESTS=all; else they are skipped, by name. */
+export const long = {
+  describe: (title: string, body: () => void): void => {
+    if (required() || process.env['REKEY_TESTS'] === 'all') {
+      describe(title, body)
+      return
+    }
+    writeDown('time', 'set REKEY_TESTS=all (a minute more)', title)
+    describe.skip(title, body)
+  },
+}
+
+const required = (): boolean => process.env['REKEY_PEERS'] === 'required'
+
 /** One row a peer, over all workers of all runs since `since` (or since the record was last forgotten). */
 export const missingPeers = (since: Date = new Date(0)): readonly MissingPeer[] => {
-  const found = new Map<PeerName, { why: string; suites: Set<string> }>()
+  const found = new Map<MissingPeer['peer'], { why: string; suites: Set<string> }>()
   for (const note of readNotes()) {
     if (note.at < since.getTime()) continue
     const row = found.get(note.peer) ?? { why: note.why, suites: new Set() }
@@ -65,7 +80,7 @@ export const forgetMissingPeers = (): void => {
 }
 
 interface Note {
-  readonly peer: PeerName
+  readonly peer: PeerName | 'time'
   readonly why: string
   readonly suite: string
   readonly at: number
@@ -75,7 +90,7 @@ interface Note {
 const recordDir = (): string =>
   process.env['REKEY_PEERS_RECORD'] ?? join(tmpdir(), `rekey-missing-peers-${userInfo().uid}`)
 
-const writeDown = (name: PeerName, why: string, suite: string): void => {
+const writeDown = (name: MissingPeer['peer'], why: string, suite: string): void => {
   mkdirSync(recordDir(), { recursive: true })
   const note: Note = { peer: name, why, suite, at: Date.now() }
   const file = `${process.pid}-${process.hrtime.bigint()}.json`
