@@ -581,8 +581,9 @@ export interface Whereabouts {
 
 /** When each key is compared with its provider. Not guarded: it decides nothing. All on the database's clock. */
 export interface Looks {
-  /** Begins with the keys that are new, spread over `spreadMs` by their ids, and ends with those that are deleted. */
-  enrol(spreadMs: number): Promise<void>
+  /** Ends with the keys that are deleted, and begins with up to `limit` that are new, spread over `spreadMs` by their ids.
+   *  Returns how many began. */
+  enrol(limit: number, spreadMs: number): Promise<number>
   /** Takes up to `limit` keys that are due, the one that has been due longest first, for `forMs`; no two callers get the same
    *  one. Whoever dies with it leaves it due again after that. */
   claim(limit: number, forMs: number): Promise<readonly string[]>

@@ -7,17 +7,19 @@ import { orUnavailable } from './sql-state.ts'
 import { after, putAnswer } from './tables/drift.ts'
 
 export const createLooks = ({ client: db }: Database): Looks => ({
-  enrol: (spreadMs) =>
+  // Bounded: the statement looks for what is not there in a table that it fills meanwhile.
+  enrol: (limit, spreadMs) =>
     orUnavailable(async () => {
       await db.$executeRaw`
+        DELETE FROM app.drift d USING app.key k WHERE k.id = d.key_id AND k.deleted_at IS NOT NULL`
+      return db.$executeRaw`
         INSERT INTO app.drift (key_id, look_at)
         SELECT k.id, app.now() + abs(hashtext(k.id::text)::bigint) / 2147483648.0
             * ${spreadMs}::double precision * interval '1 millisecond'
         FROM app.key k
         WHERE k.deleted_at IS NULL AND NOT EXISTS (SELECT FROM app.drift d WHERE d.key_id = k.id)
+        LIMIT ${limit}
         ON CONFLICT DO NOTHING`
-      await db.$executeRaw`
-        DELETE FROM app.drift d USING app.key k WHERE k.id = d.key_id AND k.deleted_at IS NOT NULL`
     }),
 
   claim: (limit, forMs) =>

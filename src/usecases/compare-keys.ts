@@ -30,6 +30,7 @@ export interface CompareKeysDeps extends AskDeps {
 /** A provider's rate limit is not ours to spend. */
 const atOnce = 2
 const batchSize = 16
+const enrolAtOnce = 1_000
 /** Longer than a pass takes. */
 const claimMs = 5 * 60_000
 /** How soon new keys are noticed, and those looked at again that differ, gave no answer or were rotating. */
@@ -37,7 +38,7 @@ const soonMs = 5 * 60_000
 const slowMs = 5_000
 const leaveAloneMs = 60_000
 
-/** One pass; returns how many keys were due. `everyMs`: the interval; 0: never. */
+/** One pass; 0 when there was nothing to do. `everyMs`: the interval; 0: never. */
 export const makeCompareKeys = (deps: CompareKeysDeps, everyMs: number) => {
   const away = new Map<string, { readonly until: number; readonly why: string }>()
   let enrolledAt: number | null = null
@@ -47,7 +48,8 @@ export const makeCompareKeys = (deps: CompareKeysDeps, everyMs: number) => {
     if (await deps.ledger.read((db) => db.recovery.open())) return 0
     const now = deps.clock.now().getTime()
     if (enrolledAt === null || Math.abs(now - enrolledAt) >= pass.soonMs) {
-      await deps.looks.enrol(everyMs)
+      const begun = await deps.looks.enrol(enrolAtOnce, everyMs)
+      if (begun === enrolAtOnce) return begun
       enrolledAt = now
     }
     const ids = await deps.looks.claim(batchSize, claimMs)

@@ -9,6 +9,7 @@ import { keyTypes } from '#providers/registry.ts'
 import { createInstallationReader } from '#store/installation.ts'
 import { createLooks } from '#store/looks.ts'
 import { makeCompareKeys } from '#usecases/compare-keys.ts'
+import { deleteKey } from '#usecases/delete-key.ts'
 import { getKey, listKeys } from '#usecases/list-keys.ts'
 import { admin, type Engine, openEngine } from '#test/support/engine.ts'
 import { goBack } from '#test/support/recovery.ts'
@@ -221,7 +222,7 @@ test('no answer is no finding: what was found stands, nobody is told, the connec
 test('what a worker took and did not finish is due again when its claim is over', async () => {
   await engine.key('orders')
   const looks = createLooks(engine.database)
-  await looks.enrol(hour)
+  await looks.enrol(10, hour)
   await engine.clock.advance(hour)
   // It dies here.
   expect(await looks.claim(10, 5 * minute)).toHaveLength(1)
@@ -232,6 +233,25 @@ test('what a worker took and did not finish is due again when its claim is over'
   await engine.clock.advance(5 * minute)
   await look()
   expect(asked).toEqual(['orders'])
+})
+
+test('new keys begin some at a time, spread over the interval; a deleted one is forgotten', async () => {
+  for (const name of ['a', 'b', 'c', 'd', 'e']) await engine.key(name)
+  const looks = createLooks(engine.database)
+  const begun = []
+  for (let n = 0; n < 4; n++) begun.push(await looks.enrol(2, hour))
+  expect(begun).toEqual([2, 2, 1, 0])
+  const places = async () =>
+    (await engine.sql('SELECT look_at > app.now() AS later, look_at FROM app.drift')).map(
+      ({ later, look_at: at }) => [later, String(at)],
+    )
+  expect(new Set((await places()).map(([, at]) => at)).size).toBe(5)
+  expect((await places()).every(([later]) => later)).toBe(true)
+  const precondition = { match: 'any' as const, absent: false }
+  await deleteKey({ ledger: engine.ledger })(admin, { name: 'a', precondition })
+  await engine.clock.advance(hour)
+  await worker()()
+  expect(await places()).toHaveLength(4)
 })
 
 test('what is seen once and not again is not told', async () => {
