@@ -257,7 +257,7 @@ export const metrics = {
   rekey_comparison_lag_seconds: {
     kind: 'gauge',
     of: 'installation',
-    help: 'How long the key that is due first has been waiting to be compared with its provider; 0: none is.',
+    help: 'How long the key that is due first has been waiting to be compared with its provider; 0: none is. It grows where that is switched off.',
     labels: {},
   },
   rekey_leases: {

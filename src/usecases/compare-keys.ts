@@ -56,7 +56,7 @@ export const makeCompareKeys = (deps: CompareKeysDeps, everyMs: number) => {
     if (ids.length === 0) return 0
     const keys = await deps.ledger.read((db) => db.keys.byIds(ids))
     const lanes = Map.groupBy(keys, ({ connection }) => connection)
-    await Promise.all([...lanes.values()].map((lane) => lookAtAll(pass, lane)))
+    await allOf([...lanes.values()].map((lane) => lookAtAll(pass, lane)))
     return ids.length
   }
 }
@@ -76,7 +76,13 @@ const lookAtAll = async (pass: Pass, keys: readonly Key[]): Promise<void> => {
       await lookAt(pass, key)
     }
   }
-  await Promise.all(Array.from({ length: atOnce }, work))
+  await allOf(Array.from({ length: atOnce }, work))
+}
+
+/** Nothing goes on unseen when one of them has failed. */
+const allOf = async (works: readonly Promise<void>[]): Promise<void> => {
+  const failed = (await Promise.allSettled(works)).find(({ status }) => status === 'rejected')
+  if (failed?.status === 'rejected') throw failed.reason
 }
 
 /** All that an answer is judged by. */
@@ -102,28 +108,44 @@ const lookAt = async (pass: Pass, key: Key): Promise<void> => {
   if (known.rotating || known.versions.length === 0 || !connection || !drift || key.deletedAt)
     return looks.putOff(key.id, pass.soonMs)
   const silence = away.get(connection.name)
-  const began = clock.now().getTime()
-  if (silence && silence.until > began) return looks.silent(key.id, silence.why, pass.soonMs)
+  if (silence && silence.until > clock.now().getTime())
+    return looks.silent(key.id, silence.why, pass.soonMs)
+  const first = await answerOf(pass, key, connection, known)
+  if ('silence' in first) return looks.silent(key.id, first.silence, pass.soonMs)
+  const { found } = first
+  if (!isNews(drift, found)) return looks.answered(key.id, found, nextLookMs(pass, key, found))
+  await clock.pause(pass.types.get(key.type)?.traits.consistency.delayMs ?? 0)
+  const second = await answerOf(pass, key, connection, known)
+  if ('silence' in second) return looks.silent(key.id, second.silence, pass.soonMs)
+  const sure = second.found.state === found.state && second.found.detail === found.detail
+  if (!sure || !(await tell(pass, key, known, found))) await looks.putOff(key.id, pass.soonMs)
+}
+
+type Answer = { readonly found: Comparison } | { readonly silence: string }
+
+const answerOf = async (
+  pass: Pass,
+  key: Key,
+  connection: Connection,
+  known: Known,
+): Promise<Answer> => {
   try {
-    const found = await ask(pass, key, connection, known)
-    if (!isNews(drift, found))
-      return await looks.answered(key.id, found, nextLookMs(pass, key, found))
-    await clock.pause(pass.types.get(key.type)?.traits.consistency.delayMs ?? 0)
-    const again = await ask(pass, key, connection, known)
-    if (again.state === found.state && again.detail === found.detail)
-      await tell(pass, key, known, found)
-    else await looks.putOff(key.id, pass.soonMs)
+    return { found: await ask(pass, key, connection, known) }
   } catch (error) {
-    if (error instanceof Moved) return looks.putOff(key.id, pass.soonMs)
-    const why = asRekeyError(error).message
-    if (error instanceof ProviderError && error.retryable)
-      away.set(connection.name, { until: began + waitOf(error), why })
-    await looks.silent(key.id, why, pass.soonMs)
+    const silence = asRekeyError(error).message
+    const until = pass.clock.now().getTime()
+    if (isOfConnection(error))
+      pass.away.set(connection.name, { until: until + waitOf(error), why: silence })
+    return { silence }
   }
 }
 
-const waitOf = ({ retryAfterMs }: ProviderError): number =>
-  Math.max(leaveAloneMs, retryAfterMs ?? 0)
+/** Not of this key alone: a refused login, tried again for each of a thousand keys, would lock the account. */
+const isOfConnection = (error: unknown): boolean =>
+  !(error instanceof ProviderError) || error.retryable || error.kind === 'auth'
+
+const waitOf = (error: unknown): number =>
+  Math.max(leaveAloneMs, (error instanceof ProviderError ? error.retryAfterMs : null) ?? 0)
 
 const ask = async (
   pass: Pass,
@@ -153,17 +175,23 @@ const isNews = (before: Drift, found: Comparison): boolean =>
 
 class Moved extends Error {}
 
-const tell = async (pass: Pass, key: Key, known: Known, found: Comparison): Promise<void> => {
-  const { ledger } = pass
-  await ledger.commit(systemActor('worker', 'comparison'), async (tx) => {
-    await tx.holdKeys([key.id])
-    const held = await tx.keys.byId(key.id)
-    if (!held || held.deletedAt || still(await knownOf(tx, held)) !== still(known))
-      throw new Moved()
-    await tx.writeDrift.put(key.id, found, nextLookMs(pass, key, found))
-    const since = known.drift?.state === found.state ? known.drift.since : await tx.now()
-    return { value: null, audit: [told(held, known.drift, found, since)] }
-  })
+/** False: the key has moved here meanwhile, and nothing was written. */
+const tell = async (pass: Pass, key: Key, known: Known, found: Comparison): Promise<boolean> => {
+  try {
+    await pass.ledger.commit(systemActor('worker', 'comparison'), async (tx) => {
+      await tx.holdKeys([key.id])
+      const held = await tx.keys.byId(key.id)
+      if (!held || held.deletedAt || still(await knownOf(tx, held)) !== still(known))
+        throw new Moved()
+      await tx.writeDrift.put(key.id, found, nextLookMs(pass, key, found))
+      const since = known.drift?.state === found.state ? known.drift.since : await tx.now()
+      return { value: null, audit: [told(held, known.drift, found, since)] }
+    })
+    return true
+  } catch (error) {
+    if (error instanceof Moved) return false
+    throw error
+  }
 }
 
 /** What must not have moved between question and answer. */

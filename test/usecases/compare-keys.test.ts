@@ -192,32 +192,34 @@ test('a key that rotates is left to its rotation, also when that begins between 
   expect(asked).toEqual(['quiet'])
 })
 
-test('no answer is no finding: what was found stands, nobody is told, the connection is left alone', async () => {
-  const key = await engine.key('orders')
-  for (const name of ['b', 'c']) await engine.key(name)
-  const look = worker()
-  await nextInterval(look)
-  await engine.vault.setState(key.id, 1, 'disabled')
-  await nextInterval(look)
-  asked = []
-  meanwhile = () =>
-    Promise.reject(new ProviderError('transient', 'none', 'the provider answered 503'))
-  await nextInterval(look)
-  // Two at once may be under way; the others are not tried.
-  expect(asked.length).toBeLessThanOrEqual(2)
-  expect((await status('orders')).drift).toMatchObject({ state: 'lost' })
-  expect((await status('b')).drift).toMatchObject({
-    state: 'unreachable',
-    detail: 'The provider could not be asked: the provider answered 503.',
-    help: expect.stringContaining('rekey doctor'),
-  })
-  expect(await news()).toHaveLength(1)
-  meanwhile = async () => {}
-  await engine.clock.advance(5 * minute)
-  await look()
-  expect((await status('b')).drift).toBeNull()
-  expect(await news()).toHaveLength(1)
-})
+test.each(['transient', 'auth'] as const)(
+  'no answer (%s) is no finding: what was found stands, nobody is told, the connection is left alone',
+  async (kind) => {
+    const key = await engine.key('orders')
+    for (const name of ['b', 'c']) await engine.key(name)
+    const look = worker()
+    await nextInterval(look)
+    await engine.vault.setState(key.id, 1, 'disabled')
+    await nextInterval(look)
+    asked = []
+    meanwhile = () => Promise.reject(new ProviderError(kind, 'none', 'the provider answered 503'))
+    await nextInterval(look)
+    // Two at once may be under way; the others are not tried.
+    expect(asked.length).toBeLessThanOrEqual(2)
+    expect((await status('orders')).drift).toMatchObject({ state: 'lost' })
+    expect((await status('b')).drift).toMatchObject({
+      state: 'unreachable',
+      detail: 'The provider could not be asked: the provider answered 503.',
+      help: expect.stringContaining('rekey doctor'),
+    })
+    expect(await news()).toHaveLength(1)
+    meanwhile = async () => {}
+    await engine.clock.advance(5 * minute)
+    await look()
+    expect((await status('b')).drift).toBeNull()
+    expect(await news()).toHaveLength(1)
+  },
+)
 
 test('what a worker took and did not finish is due again when its claim is over', async () => {
   await engine.key('orders')
