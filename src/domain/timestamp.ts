@@ -11,11 +11,14 @@ export const timestampSchema = Type.String({
   description: 'a date and time with offset such as 2026-12-18T00:00:00Z',
 })
 
-/** Null where the text is not RFC 3339, or names a moment that does not exist. V8 itself reads 30 February as 2 March. */
+/** Null where the text is not RFC 3339, or names a moment that does not exist or that PostgreSQL would write otherwise (outside of
+ *  the years 1 to 9999 in UTC). V8 itself reads 30 February as 2 March. */
 export const parseTimestamp = (text: string): Date | null => {
   if (!shape.test(text)) return null
   const moment = new Date(text)
   const day = new Date(`${text.slice(0, 10)}T00:00:00Z`)
   if (Number.isNaN(moment.getTime()) || Number.isNaN(day.getTime())) return null
+  const year = moment.getUTCFullYear()
+  if (year < 1 || year > 9999) return null
   return day.toISOString().startsWith(text.slice(0, 10)) ? moment : null
 }

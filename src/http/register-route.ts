@@ -67,7 +67,7 @@ const handlerOf = (route: Route, deps: RegisterDeps) => {
         const signal = deps.hangUps.signalOf(reply)
         // The schemas of this very declaration checked it a moment ago.
         const params = request.params as never
-        const lastEventId = headerOf(request, 'last-event-id') || null
+        const lastEventId = headerOf(request, 'last-event-id') ?? null
         const source = answer.events({
           actor: actorOf(request),
           ledger: deps.ledger,

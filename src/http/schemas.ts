@@ -19,6 +19,9 @@ export const nameParams = strict({ name: nameSchema })
 export const idSchema = Type.String({ format: 'uuid', description: 'an id that Rekey gave' })
 export const idParams = strict({ id: idSchema })
 
+/** The number of a version that a caller names: a column of 32 bits. */
+export const versionNumberSchema = Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 })
+
 /** A moment in a reply: RFC 3339, UTC. */
 export const momentSchema = Type.String({ format: 'date-time' })
 export const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])

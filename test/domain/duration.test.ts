@@ -104,6 +104,7 @@ describe('timestamps', () => {
       '2026-12-18T00:00:00.000Z',
     )
     expect(parseTimestamp('2024-02-29T00:00:00Z')?.toISOString()).toBe('2024-02-29T00:00:00.000Z')
+    expect(parseTimestamp('0001-01-01T00:00:00Z')?.toISOString()).toBe('0001-01-01T00:00:00.000Z')
   })
 
   test.each([
@@ -116,6 +117,10 @@ describe('timestamps', () => {
     '2026-12-18T25:00:00Z',
     '2026-12-18T00:61:00Z',
     'tomorrow',
+    // Beyond what PostgreSQL and RFC 3339 both write in one way.
+    '0000-01-01T00:00:00Z',
+    '0001-01-01T00:00:00+01:00',
+    '9999-12-31T23:59:59-01:00',
   ])('%s is no moment', (text) => {
     expect(parseTimestamp(text)).toBeNull()
   })

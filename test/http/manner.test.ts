@@ -109,6 +109,32 @@ test('load is shed, but not the load of the start, and never health', async () =
   await busy.close()
 })
 
+describe('what the fuzzer found', () => {
+  test.each([
+    [
+      'a version beyond the column',
+      '/v1/keys/orders/value?version=46243205704013',
+      '/query/version',
+    ],
+    ['a version beyond all numbers', '/v1/keys/orders/value?version=2e31', '/query/version'],
+    ['the year 0', '/v1/schedule?from=0000-01-01T00:00:00Z', '/query/from'],
+    ['the year 10000 in UTC', '/v1/schedule?to=9999-12-31T23:59:59-01:00', '/query/to'],
+    ['the year 0 in the log', '/v1/audit/events?from=0000-01-01T00:00:00Z', '/query/from'],
+  ])('%s is malformed, and named', async (_, path, pointer) => {
+    const answer = await api.call('GET', path)
+    expect([answer.status, answer.json.errors?.[0]?.pointer], answer.text).toEqual([400, pointer])
+  })
+
+  test('an empty Last-Event-ID is none of this stream', async () => {
+    const path = '/v1/rotations/01a214c2-32c0-7051-b212-1106795cc6da/events'
+    const answer = await api.call('GET', path, { headers: { 'last-event-id': '' } })
+    expect([answer.status, answer.json.errors?.[0]?.pointer], answer.text).toEqual([
+      400,
+      '/headers/Last-Event-ID',
+    ])
+  })
+})
+
 describe('query parameters', () => {
   test.each([
     ['/v1/connections?limit=0', '/query/limit'],

@@ -100,8 +100,10 @@ const read = (report: string): Fuzzed => {
       const operation = `${sent.method} ${sent.path}`
       const seen = statuses.get(operation) ?? new Set()
       statuses.set(operation, seen.add(response.status_code))
+      // A server that sheds load looks at no token: 503 says when to come again, whoever asks.
       for (const { name, status } of checks[id] ?? [])
-        if (status !== 'success') failures.add(failureOf(name, sent, response))
+        if (status !== 'success' && !(name === 'ignored_auth' && response.status_code === 503))
+          failures.add(failureOf(name, sent, response))
     }
   }
   return { requests, failures: [...failures], statuses }

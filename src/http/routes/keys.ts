@@ -17,7 +17,14 @@ import { registerKey } from '#usecases/register-key.ts'
 import type { Tally } from '#usecases/tally.ts'
 import { operateKey, readValue } from '#usecases/use-key.ts'
 import { type Route, route } from '../route.ts'
-import { listOf, momentSchema, nameParams, nullable, strict } from '../schemas.ts'
+import {
+  listOf,
+  momentSchema,
+  nameParams,
+  nullable,
+  strict,
+  versionNumberSchema,
+} from '../schemas.ts'
 import { base64Schema, shownValue } from './encoding.ts'
 import {
   deletedBody,
@@ -442,7 +449,7 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
     access: ['consumer'],
     secret: true,
     params: nameParams,
-    query: strict({ version: Type.Optional(Type.Integer({ minimum: 1 })) }),
+    query: strict({ version: Type.Optional(versionNumberSchema) }),
     replies: {
       200: strict({
         version: Type.Integer(),
@@ -486,7 +493,7 @@ const operation = (
     params: nameParams,
     body: strict({
       input: base64Schema(700_000),
-      version: Type.Optional(Type.Integer({ minimum: 1 })),
+      version: Type.Optional(versionNumberSchema),
     }),
     replies: {
       200: strict({ version: Type.Integer(), output: Type.String({ description: 'base64' }) }),

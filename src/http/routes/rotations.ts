@@ -21,7 +21,14 @@ import {
 } from '#usecases/steer-rotation.ts'
 import { mustBeEventId } from '../events.ts'
 import { eventRoute, type EventContext, type Route, route, type ServerEvent } from '../route.ts'
-import { idParams, listOf, momentSchema, nullable, strict } from '../schemas.ts'
+import {
+  idParams,
+  listOf,
+  momentSchema,
+  nullable,
+  strict,
+  versionNumberSchema,
+} from '../schemas.ts'
 import { shownCheck, shownObject } from './resource.ts'
 
 export interface RotationRoutesDeps extends Omit<StartDeps, 'ledger'> {
@@ -310,7 +317,7 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
     params: idParams,
     body: strict({
       consumer: nameSchema,
-      version: Type.Integer({ minimum: 1 }),
+      version: versionNumberSchema,
       evidence: Type.Optional(freeTextSchema(1000)),
     }),
     replies: {
