@@ -8,7 +8,7 @@ import { type Fault, type FaultProxy, startFaultProxy } from '#test/support/faul
 import { type OtlpReceiver, startOtlpReceiver } from '#test/support/otlp-receiver.ts'
 import { peer } from '#test/support/peers.ts'
 import { errorText, findPlanted, formsOf, type Places, tablesOf } from '#test/support/planted.ts'
-import { openRoles, registerKv2, type Roles, untilEnded } from '#test/support/roles.ts'
+import { openRoles, type Roles, untilEnded } from '#test/support/roles.ts'
 import {
   answerWith,
   startWebhookReceiver,
@@ -58,11 +58,12 @@ peer('vault').describe('planted secrets', () => {
     const made = await vault.api('POST', 'auth/token/create', { policies: ['root'], ttl: '1h' })
     return String(made.auth['client_token'])
   }
+  const labels = { set: 'planted' }
   const connection = (token: string) => ({
     provider: 'vault',
     settings: { address: proxy.address, auth: { method: 'token' } },
     credential: { from: 'value', value: token },
-    grants: [{ matchLabels: {}, refs: ['*'] }],
+    grants: [{ matchLabels: labels, refs: ['*'] }],
   })
   /** A provider that says back all that it was sent, and more. */
   const echo = (): string => JSON.stringify({ errors: Object.values(secrets) })
@@ -78,6 +79,8 @@ peer('vault').describe('planted secrets', () => {
         REKEY_LOG_LEVEL: 'debug',
         REKEY_EGRESS_ALLOW: '127.0.0.1',
         OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+        // What a provider says when keys are compared is kept too.
+        REKEY_RECONCILE_EVERY: '1s',
       },
     })
     secrets['admin token'] = roles.token
@@ -98,7 +101,8 @@ peer('vault').describe('planted secrets', () => {
   })
 
   test('rotations that go well, fail, and are undone', async () => {
-    await send('PUT', '/v1/connections/kv', connection(secrets['vault token'] ?? ''))
+    const kv = await send('PUT', '/v1/connections/kv', connection(secrets['vault token'] ?? ''))
+    expect(kv.status, kv.text).toBe(201)
     await send('PUT', '/v1/connections/built-in', { provider: 'local' })
     await send('PUT', '/v1/sinks/siem', {
       type: 'webhook',
@@ -109,7 +113,16 @@ peer('vault').describe('planted secrets', () => {
       data: { password: secrets['adopted kv2 value'], other: secrets['another field'] },
     })
     await vault.api('POST', 'secret/data/copy', { data: { token: secrets['published before'] } })
-    await registerKv2(roles, 'app', 'app')
+    await roles.ask('POST', '/v1/keys', {
+      name: 'app',
+      connection: 'kv',
+      type: 'vault.kv2.secret',
+      ref: { mount: 'secret', path: 'app', field: 'password' },
+      purpose: 'tests',
+      owner: 'team',
+      environment: 'test',
+      labels,
+    })
     await send('POST', '/v1/keys', {
       name: 'local',
       connection: 'built-in',
@@ -117,6 +130,7 @@ peer('vault').describe('planted secrets', () => {
       purpose: 'canary-of-this-test',
       owner: 'team',
       environment: 'test',
+      labels,
       create: true,
     })
     const quick = {
@@ -133,8 +147,14 @@ peer('vault').describe('planted secrets', () => {
         },
       ],
     }
-    await send('PUT', '/v1/policies/kv', { ...quick, selector: { connection: 'kv' } })
-    await send('PUT', '/v1/policies/local', { ...quick, selector: { connection: 'built-in' } })
+    await send('PUT', '/v1/policies/kv', {
+      ...quick,
+      selector: { connection: 'kv', matchLabels: labels },
+    })
+    await send('PUT', '/v1/policies/local', {
+      ...quick,
+      selector: { connection: 'built-in', matchLabels: labels },
+    })
 
     const rotate = async (key: string): Promise<string> =>
       (await send('POST', '/v1/rotations', { key, reason: 'a test' })).json.id
