@@ -59,7 +59,7 @@ beforeAll(async () => {
     })
   prober = startProber(
     dataKeys.map((name) => throughRekey(rekey, name)),
-    200,
+    500,
   )
 })
 afterAll(async () => {
@@ -172,7 +172,7 @@ const isIn = async (
 ): Promise<void> => {
   const want = wanted.map(({ key, phase }) => `${key} ${phase}`)
   let now: readonly string[] = []
-  for (const end = Date.now() + 60_000; Date.now() < end; await pause(100)) {
+  for (const end = Date.now() + 60_000; Date.now() < end; await pause(250)) {
     const rotations = await rekey.list('/v1/rotations')
     const phases = new Map(rotations.map(({ id, phase }) => [String(id), String(phase)]))
     now = wanted.map(({ key, id }) => `${key} ${phases.get(id)}`)
