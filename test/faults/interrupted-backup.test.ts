@@ -3,7 +3,6 @@
 
 import { spawn } from 'node:child_process'
 import { access, chmod, copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -12,6 +11,7 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from '#runtime/embedded-
 import { bootstrap, withClient } from '#store/bootstrap.ts'
 import { freePort } from '#test/peers/start-process.ts'
 import { long } from '#test/support/peers.ts'
+import { fastPlace } from '#test/support/fast-place.ts'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 let dir: string
@@ -20,7 +20,7 @@ const at = (...path: readonly string[]): string => join(dir, ...path)
 
 long.describe('a backup and a restore that are told to end', () => {
   beforeAll(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'rekey-interrupted-'))
+    dir = await mkdtemp(join(await fastPlace(), 'rekey-interrupted-'))
     // The user that PostgreSQL runs as must get through.
     await chmod(dir, 0o711)
     server = await startEmbeddedPostgres({ dataDir: at('data'), initdbFlags: ['--no-sync'] })

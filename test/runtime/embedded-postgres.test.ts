@@ -1,18 +1,18 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '#runtime/embedded-postgres.ts'
 import { bootstrap, withClient } from '#store/bootstrap.ts'
 import { migrate } from '#store/migrate.ts'
+import { fastPlace } from '#test/support/fast-place.ts'
 
 // Most tests go on with the server of the one before: making one takes longer than any of them.
 let dataDir: string
 let running: EmbeddedPostgres | null = null
 beforeAll(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'rekey-embedded-'))
+  dataDir = await mkdtemp(join(await fastPlace(), 'rekey-embedded-'))
 })
 afterEach(() => stop())
 afterAll(() => rm(dataDir, { recursive: true }))
@@ -128,7 +128,7 @@ test('a postmaster.pid that nobody holds any more is no hindrance', async () => 
 })
 
 test('a cluster that was half made is made anew', async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'rekey-embedded-'))
+  const directory = await mkdtemp(join(await fastPlace(), 'rekey-embedded-'))
   await mkdir(join(directory, 'postgres.new'))
   await writeFile(join(directory, 'postgres.new', 'PG_VERSION'), '18\n')
   expect(await ask((await start(directory)).superuserUrl, 'SELECT 1')).toBe(1)

@@ -3,12 +3,12 @@
 
 import { spawn } from 'node:child_process'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { startEmbeddedPostgres } from '#runtime/embedded-postgres.ts'
 import { bootstrap, withClient, type DatabaseUrls } from '#store/bootstrap.ts'
 import { migrate } from '#store/migrate.ts'
+import { fastPlace } from './fast-place.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -21,7 +21,7 @@ declare module 'vitest' {
 export const templateName = 'rekey_template'
 
 export default async (project: TestProject): Promise<() => Promise<void>> => {
-  const dataDir = await mkdtemp(join(tmpdir(), 'rekey-test-'))
+  const dataDir = await mkdtemp(join(await fastPlace(), 'rekey-test-'))
   await chmod(dataDir, 0o711)
   const sockets = process.platform === 'win32' ? null : join(dataDir, 'postgres')
   const server = await startEmbeddedPostgres({

@@ -7,11 +7,11 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '#test/peers/start-process.ts'
+import { fastPlace } from './fast-place.ts'
 
 export interface Reply {
   readonly status: number
@@ -65,7 +65,7 @@ const startMs = 60_000
 export const openRekey = async (
   more: Readonly<Record<string, string>> = {},
 ): Promise<RekeyProcess> => {
-  const dir = await mkdtemp(join(tmpdir(), 'rekey-process-'))
+  const dir = await mkdtemp(join(await fastPlace(), 'rekey-process-'))
   // The user that PostgreSQL runs as must get through.
   await chmod(dir, 0o711)
   const port = await freePort()

@@ -4,7 +4,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -12,6 +11,7 @@ import { startEmbeddedPostgres } from '#runtime/embedded-postgres.ts'
 import { bootstrap, type DatabaseUrls } from '#store/bootstrap.ts'
 import { migrate } from '#store/migrate.ts'
 import { freePort } from '#test/peers/start-process.ts'
+import { fastPlace } from './fast-place.ts'
 
 export interface Roles {
   readonly url: string
@@ -55,7 +55,7 @@ export interface RolesOptions {
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 export const openRoles = async ({ workers = 1, env = {} }: RolesOptions = {}): Promise<Roles> => {
-  const dir = await mkdtemp(join(tmpdir(), 'rekey-roles-'))
+  const dir = await mkdtemp(join(await fastPlace(), 'rekey-roles-'))
   // The user that PostgreSQL runs as must get through.
   await chmod(dir, 0o711)
   const server = await startEmbeddedPostgres({ dataDir: dir, initdbFlags: ['--no-sync'] })
