@@ -13,6 +13,7 @@
 // DETAIL, HINT and CONSTRAINT are lost on the way, so our triggers say everything by a class of their own, RKnnn.
 
 import { RekeyError } from '#domain/errors.ts'
+import { ProviderError } from '#domain/provider.ts'
 
 /** What our triggers say. */
 export const rk = {
@@ -59,6 +60,8 @@ export const orUnavailable = async <T>(work: () => Promise<T>): Promise<T> => {
 
 /** Whether the database could not be reached, was too slow, or went away in the middle. */
 export const isUnavailable = (e: unknown): boolean => {
+  // Their sentences hold names that callers chose.
+  if (e instanceof RekeyError || e instanceof ProviderError) return false
   const prisma = prismaCode(e)
   if (
     prisma !== null &&

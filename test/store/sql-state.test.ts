@@ -1,8 +1,17 @@
 // The table of foundation: where each kind of call puts what PostgreSQL said. Each line is made to happen.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ProviderError } from '#domain/provider.ts'
 import { openDatabase } from '#store/database.ts'
-import { isConflict, isUnavailable, prismaCode, sqlState, violatedIndex } from '#store/sql-state.ts'
+import { notFound } from '#usecases/rights.ts'
+import {
+  isConflict,
+  isUnavailable,
+  orUnavailable,
+  prismaCode,
+  sqlState,
+  violatedIndex,
+} from '#store/sql-state.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
 
 let db: TestDatabase
@@ -162,4 +171,12 @@ test('an error of our own code is none of these', () => {
     false,
     false,
   ])
+})
+
+test('a name that sounds like a broken connection is no broken connection', async () => {
+  for (const error of [
+    notFound('key', 'store-epipe'),
+    new ProviderError('forbidden', 'none', 'the connection "econnreset" does not let it'),
+  ])
+    expect(await seen(orUnavailable(() => Promise.reject(error)))).toBe(error)
 })
