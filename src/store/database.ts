@@ -1,5 +1,6 @@
 // The one pool of a process. Only files of this folder see what is in it.
 
+import { createHash } from 'node:crypto'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { PrismaClient, type Prisma } from './generated/client.ts'
 
@@ -43,7 +44,9 @@ export const openDatabase = (options: DatabaseOptions): Database => {
 
 /** A statement that comes often is parsed and planned once a session, which is two fifths of what a short one costs the server.
  *  Not all of them: each holds memory in each session. Nothing here selects `*`, so a column that a migration adds changes no
- *  result, and PgBouncer carries prepared statements from 1.21 on (`max_prepared_statements`). */
+ *  result, and PgBouncer carries prepared statements from 1.21 on (`max_prepared_statements`). A name is drawn from its
+ *  statement: a pooler that does not know of them may give the session of one process to another, which then gets an error,
+ *  and never the other's statement. */
 const makeStatementNames = (): ((query: { readonly sql: string }) => string) => {
   const seen = new Map<string, number>()
   const names = new Map<string, string>()
@@ -57,7 +60,7 @@ const makeStatementNames = (): ((query: { readonly sql: string }) => string) => 
       return ''
     }
     seen.delete(sql)
-    const given = `rekey_${names.size}`
+    const given = `rekey_${createHash('sha256').update(sql).digest('hex').slice(0, 40)}`
     names.set(sql, given)
     return given
   }
