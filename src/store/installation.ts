@@ -103,8 +103,8 @@ const look = async (db: Database['client']): Promise<readonly InstallationSample
          FROM app.key_schedule WHERE overdue_since IS NOT NULL) late,
         (SELECT count(*) AS n, extract(epoch FROM min(started_at)) AS since
          FROM app.intent WHERE NOT closed AND (outcome = 'unknown' OR sent_not_after < app.now())) unknown,
-        (SELECT count(*) AS n, extract(epoch FROM min(next_at)) AS since
-         FROM app.sink_delivery WHERE state = 'pending') pending`
+        (SELECT count(*) AS n, extract(epoch FROM min(greatest(d.next_at, c.held_until))) AS since
+         FROM app.sink_delivery d LEFT JOIN app.sink_cursor c USING (sink) WHERE d.state = 'pending') pending`
   const facts = rows[0]?.facts
   return facts === undefined ? [] : samplesOf(facts)
 }

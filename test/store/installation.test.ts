@@ -129,6 +129,22 @@ test('messages to sinks that wait and those that are dead', async () => {
   expect(facts['rekey_sink_dead_letters']).toBe(1)
 })
 
+test('a receiver that asked for silence is no lag while it lasts', async () => {
+  await engine.sql(
+    `INSERT INTO app.sink_cursor (sink, after_txid, after_id) VALUES ('s', 0, gen_random_uuid())`,
+  )
+  await engine.sql(
+    `INSERT INTO app.sink_delivery (sink, event_id, next_at) VALUES ('s', gen_random_uuid(), app.now())`,
+  )
+  await engine.outbox.hold('s', 3_600_000)
+  await engine.clock.advance(3_000_000)
+  expect((await told())['rekey_sink_delivery_lag_seconds']).toBe(0)
+  await engine.clock.advance(900_000)
+  const lag = (await told())['rekey_sink_delivery_lag_seconds']
+  expect(lag).toBeGreaterThanOrEqual(300)
+  expect(lag).toBeLessThan(330)
+})
+
 test('one process tells it; another does when the first one stops, or is silent for longer than its lease', async () => {
   const [a, b, c] = [readerOf('a'), readerOf('b'), readerOf('c')]
   expect(await a.read()).not.toBeNull()
