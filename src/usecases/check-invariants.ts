@@ -6,6 +6,7 @@
 
 import { inScope, type Actor } from '#domain/actor.ts'
 import type { Connection } from '#domain/connection.ts'
+import { RekeyError } from '#domain/errors.ts'
 import {
   breachesOf,
   type Breach,
@@ -86,7 +87,10 @@ const before = (items: readonly Key[], key: Key): string | null =>
 
 const unasked = (deps: CheckInvariantsDeps): CheckInvariantsDeps => ({
   ...deps,
-  sessions: { open: () => Promise.reject(new Error('it kept silent a moment ago')) },
+  sessions: {
+    open: () =>
+      Promise.reject(new ProviderError('transient', 'none', 'it kept silent a moment ago')),
+  },
 })
 
 export const checkKey = async (deps: CheckInvariantsDeps, key: Key): Promise<KeyCheck> => {
@@ -230,7 +234,9 @@ const ask = async (
   } catch (error) {
     if (error instanceof ProviderError && error.kind === 'notFound')
       return { witness: { versions: [], carriers: [] }, unknown: null }
-    const why = error instanceof Error ? error.message : 'it failed'
-    return { witness: null, unknown: `the provider could not be asked: ${why}` }
+    // Whatever else a library threw may carry what was sent: it is not passed on.
+    const why =
+      error instanceof ProviderError || error instanceof RekeyError ? `: ${error.message}` : ''
+    return { witness: null, unknown: `the provider could not be asked${why}` }
   }
 }

@@ -9,6 +9,7 @@ import {
   type RotationFacts,
 } from '#domain/invariants.ts'
 import type { Key, Version } from '#domain/key.ts'
+import { ProviderError } from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { admin, type Engine, openEngine } from '#test/support/engine.ts'
 import { makeShelf } from '#test/support/shelf.ts'
@@ -274,7 +275,7 @@ test('what somebody does at the provider is found there, key by key', async () =
 
 test('a provider that cannot be asked is no finding, and said', async () => {
   const { sessions: _sessions, ...records } = depsOf()
-  const sessions = { open: () => Promise.reject(new Error('it is away')) }
+  const sessions = { open: () => Promise.reject(new ProviderError('transient', 'none', 'it is away')) }
   const [check] = (await makeCheckInvariants({ ...records, sessions })({ limit: 1, after: null }))
     .items
   expect(check).toEqual({
@@ -282,6 +283,14 @@ test('a provider that cannot be asked is no finding, and said', async () => {
     breaches: [],
     unknown: 'the provider could not be asked: it is away',
   })
+})
+
+test('what a library says of its failure is told to nobody', async () => {
+  const { sessions: _sessions, ...records } = depsOf()
+  const sessions = { open: () => Promise.reject(new Error('GET https://vault/?token=hvs.secret')) }
+  const [check] = (await makeCheckInvariants({ ...records, sessions })({ limit: 1, after: null }))
+    .items
+  expect(check?.unknown).toBe('the provider could not be asked')
 })
 
 test('a page that takes long ends where it is, and one that is silent is asked once', async () => {
@@ -299,7 +308,7 @@ test('a page that takes long ends where it is, and one that is silent is asked o
         open: async () => {
           asked += 1
           await engine.clock.advance(ms)
-          throw new Error('it is away')
+          throw new ProviderError('transient', 'none', 'it is away')
         },
       },
     })
