@@ -19,6 +19,7 @@ import { type KeyType, ProviderError } from '#domain/provider.ts'
 import { type AskDeps, askForCarriers, askProvider } from './ask-provider.ts'
 import { asRekeyError } from './provider-failures.ts'
 import { addressOf } from './registration.ts'
+import { isOurDatabase } from './rotation-scene.ts'
 
 export interface CompareKeysDeps extends AskDeps {
   readonly ledger: Ledger
@@ -129,15 +130,18 @@ const answerOf = async (
   connection: Connection,
   known: Known,
 ): Promise<Answer> => {
+  let told: Awaited<ReturnType<typeof ask>>
   try {
-    return { found: await ask(pass, key, connection, known) }
+    told = await ask(pass, key, connection, known)
   } catch (error) {
+    if (isOurDatabase(error)) throw error
     const silence = asRekeyError(error).message
     const until = pass.clock.now().getTime()
     if (isOfConnection(error))
       pass.away.set(connection.name, { until: until + waitOf(error), why: silence })
     return { silence }
   }
+  return { found: compare(key, known.versions, told) }
 }
 
 /** Not of this key alone: a refused login, tried again for each of a thousand keys, would lock the account. */
@@ -147,12 +151,7 @@ const isOfConnection = (error: unknown): boolean =>
 const waitOf = (error: unknown): number =>
   Math.max(leaveAloneMs, (error instanceof ProviderError ? error.retryAfterMs : null) ?? 0)
 
-const ask = async (
-  pass: Pass,
-  key: Key,
-  connection: Connection,
-  { versions: ours }: Known,
-): Promise<Comparison> => {
+const ask = async (pass: Pass, key: Key, connection: Connection, { versions: ours }: Known) => {
   const began = pass.clock.now().getTime()
   const session = await pass.sessions.open(connection)
   const object = addressOf(key)
@@ -161,7 +160,7 @@ const ask = async (
   const done = pass.clock.now().getTime()
   if (done - began >= slowMs)
     pass.away.set(connection.name, { until: done + leaveAloneMs, why: 'it answers slowly' })
-  return compare(key, ours, { ...told, carriers })
+  return { ...told, carriers }
 }
 
 /** The same key at the same place in each interval, or all of them would come together in time. Whoever mends what differs

@@ -275,7 +275,9 @@ test('what somebody does at the provider is found there, key by key', async () =
 
 test('a provider that cannot be asked is no finding, and said', async () => {
   const { sessions: _sessions, ...records } = depsOf()
-  const sessions = { open: () => Promise.reject(new ProviderError('transient', 'none', 'it is away')) }
+  const sessions = {
+    open: () => Promise.reject(new ProviderError('transient', 'none', 'it is away')),
+  }
   const [check] = (await makeCheckInvariants({ ...records, sessions })({ limit: 1, after: null }))
     .items
   expect(check).toEqual({

@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { AuditBody } from '#domain/audit.ts'
+import { RekeyError } from '#domain/errors.ts'
 import type { Key } from '#domain/key.ts'
 import { ProviderError, type Session } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
@@ -235,6 +236,16 @@ test('what a worker took and did not finish is due again when its claim is over'
   await engine.clock.advance(5 * minute)
   await look()
   expect(asked).toEqual(['orders'])
+})
+
+test('that our own database is away is no silence of the provider', async () => {
+  await engine.key('orders')
+  const look = worker()
+  await look()
+  await engine.clock.advance(hour)
+  meanwhile = () => Promise.reject(new RekeyError('service.unavailable'))
+  await expect(look()).rejects.toMatchObject({ code: 'service.unavailable' })
+  expect((await status('orders')).drift).toBeNull()
 })
 
 test('new keys begin some at a time, spread over the interval; a deleted one is forgotten', async () => {
