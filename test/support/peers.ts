@@ -47,7 +47,7 @@ export const peer = (
  *  there, and with REKEY_TESTS=all; else they are skipped, by name. */
 export const long = {
   describe: (title: string, body: () => void): void => {
-    if (required() || process.env['REKEY_TESTS'] === 'all') {
+    if (hasTime()) {
       describe(title, body)
       return
     }
@@ -55,6 +55,9 @@ export const long = {
     describe.skip(title, body)
   },
 }
+
+/** Whether this run takes the time for all of it. */
+export const hasTime = (): boolean => required() || process.env['REKEY_TESTS'] === 'all'
 
 const required = (): boolean => process.env['REKEY_PEERS'] === 'required'
 
