@@ -23,7 +23,8 @@ export const previewText = (rotation: JsonObject, now: Date): string => {
   const hold = objectAt(preview, 'hold')
   const approvals = objectAt(preview, 'approvals')
   const asked = Number(textAt(approvals, 'required')) > 0
-  const wrong = objectsAt(preview, 'checks').filter((check) => textAt(check, 'outcome') !== 'ok')
+  const checks = objectsAt(preview, 'checks')
+  const wrong = checks.filter((check) => textAt(check, 'outcome') !== 'ok')
   return [
     sheet(`${key}  ${versions(rotation)}  would be rotated; nothing was changed`, [
       ['policy', orDash(textAt(rotation, 'policy'))],
@@ -49,7 +50,9 @@ export const previewText = (rotation: JsonObject, now: Date): string => {
     section(
       'provider',
       wrong.length === 0
-        ? 'every right that it needs is there'
+        ? checks.length === 0
+          ? 'nothing could be checked'
+          : 'every right that it needs is there'
         : wrong.map((check) => plain(checkText(check))).join('\n'),
     ),
     section('risks', textsAt(preview, 'risks').map(plain).join('\n')),

@@ -51,8 +51,11 @@ const mustBeLetPublish = async (run: Run, rotation: Rotation): Promise<void> => 
   const refusals = await run.ledger.read((db) =>
     Promise.all(publish.map((to) => refusalToPublish(db, run.world.types, rotation, to))),
   )
-  const first = refusals.find((refusal) => refusal !== null)
-  if (first) throw first
+  const [first, ...others] = refusals.filter((refusal) => refusal !== null)
+  if (!first) return
+  // All of them at once: whoever mends the first need not resume to learn of the next.
+  const said = [first, ...others].map(({ message }) => message).join('; ')
+  throw new ProviderError(first.kind, first.effect, said, first.hint ? { hint: first.hint } : {})
 }
 
 const look = async (

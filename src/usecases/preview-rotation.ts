@@ -2,14 +2,16 @@
 // provider says when it is asked. Reads only: `prepare`, `check` and `describe` write nothing (domain/provider.ts).
 
 import { formatDuration } from '#domain/duration.ts'
+import type { ErrorCode } from '#domain/errors.ts'
 import { type Fire, nextFires } from '#domain/fires.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Key } from '#domain/key.ts'
 import type { Clock, Ledger, Reads, Sessions, Timers } from '#domain/ports.ts'
-import type { Check, Session } from '#domain/provider.ts'
+import { type Check, type KeyType, ProviderError, type Session } from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { machine, type Phase, undoSteps, type UndoStepName } from '#domain/rotation-machine.ts'
 import { asRekeyError } from './provider-failures.ts'
+import { refusalToPublish } from './publish-effects.ts'
 import { addressOf } from './registration.ts'
 import { type Hold, holdsOf } from './rotation-holds.ts'
 import { isOurDatabase } from './rotation-scene.ts'
@@ -17,6 +19,7 @@ import { isOurDatabase } from './rotation-scene.ts'
 export interface PreviewDeps {
   readonly ledger: Ledger
   readonly sessions: Pick<Sessions, 'open'>
+  readonly types: ReadonlyMap<string, KeyType>
   readonly timers: Timers
   readonly clock: Pick<Clock, 'deadline'>
 }
@@ -51,7 +54,7 @@ export interface PlannedCall {
 }
 
 export interface ProviderAnswers {
-  /** The rights that it needs on the object, one by one. */
+  /** The rights that it needs, one by one: on its object, and as `TARGET: …` on each place that gets the new value. */
   readonly checks: readonly Check[]
   /** Sentences: what is risky here. */
   readonly risks: readonly string[]
@@ -175,39 +178,67 @@ const waitsOf = ({ plan }: Rotation): RotationPreview['waits'] => {
     .map(({ phase, text }) => ({ phase, text }))
 }
 
-/** That the provider does not answer is an answer here: it is what was asked. */
+/** Of the key's own object, and of every place that gets the new value. */
 const ask = async (
   deps: PreviewDeps,
-  { plan }: Rotation,
+  rotation: Rotation,
   { key, current }: Found,
 ): Promise<ProviderAnswers> => {
+  if (key === null) return { checks: [], risks: [], facts: {} }
+  const signal = deps.clock.deadline(deadlineMs)
+  const own = await answered(async () => {
+    const session = await sessionOf(deps, rotation.plan.key.connection)
+    const object = addressOf(key)
+    const checks = await session.check({ signal }, [object])
+    const { facts } = await session.describe(object, { signal })
+    const { risks } = await session.prepare(object, current, { signal })
+    return { checks, risks, facts }
+  })
+  const targets = await Promise.all(
+    rotation.plan.publish.map((target) =>
+      answered(async () => {
+        const refusal = await deps.ledger.read((db) =>
+          refusalToPublish(db, deps.types, rotation, target),
+        )
+        if (refusal) throw refusal
+        const session = await sessionOf(deps, target.connection)
+        const { id: keyId, name: keyName } = key
+        const object = { type: target.type, ref: target.ref, keyId, keyName }
+        return { checks: await session.check({ signal }, [object]), risks: [], facts: {} }
+      }).then(({ checks }) =>
+        checks.map((check) => ({ ...check, name: `${target.name}: ${check.name}` })),
+      ),
+    ),
+  )
+  return { ...own, checks: [...own.checks, ...targets.flat()] }
+}
+
+const sessionOf = async (deps: PreviewDeps, name: string): Promise<Session> => {
+  const connection = await deps.ledger.read((db) => db.connections.get(name))
+  if (connection === null)
+    throw new ProviderError('precondition', 'none', `the connection ${name} does not exist`)
+  return deps.sessions.open(connection)
+}
+
+/** That the provider refuses, or does not answer, is an answer here: it is what was asked. */
+const answered = async (work: () => Promise<ProviderAnswers>): Promise<ProviderAnswers> => {
   try {
-    const connection = await deps.ledger.read((db) => db.connections.get(plan.key.connection))
-    if (key === null || connection === null) return { checks: [], risks: [], facts: {} }
-    const session = await deps.sessions.open(connection)
-    return await answersOf(session, addressOf(key), current, deps.clock.deadline(deadlineMs))
+    return await work()
   } catch (error) {
     const failure = asRekeyError(error)
     if (isOurDatabase(failure)) throw failure
-    const { message, hint } = failure
+    const { code, message, hint } = failure
+    const name = named[code] ?? 'reachable'
     return {
-      checks: [
-        { name: 'reachable', outcome: 'missing', detail: message, ...(hint ? { hint } : {}) },
-      ],
+      checks: [{ name, outcome: 'missing', detail: message, ...(hint ? { hint } : {}) }],
       risks: [],
       facts: {},
     }
   }
 }
-
-const answersOf = async (
-  session: Session,
-  object: ReturnType<typeof addressOf>,
-  current: string | null,
-  signal: AbortSignal,
-): Promise<ProviderAnswers> => {
-  const checks = await session.check({ signal }, [object])
-  const { facts } = await session.describe(object, { signal })
-  const { risks } = await session.prepare(object, current, { signal })
-  return { checks, risks, facts }
+const named: Partial<Record<ErrorCode, string>> = {
+  'provider.unauthorized': 'allowed',
+  'provider.rejected': 'accepted',
+  'key.noObject': 'exists',
+  'key.versionUnusable': 'usable',
 }

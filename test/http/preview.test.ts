@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openApi, type Answer, type Api } from '../support/http.ts'
+import { vaultLike } from '../support/store-provider.ts'
 
 let api: Api
 /** What each session method was asked for. */
@@ -10,6 +11,7 @@ let away = false
 
 beforeAll(async () => {
   api = await openApi({
+    providers: [vaultLike],
     wrap: (session) =>
       new Proxy(session, {
         get: (target, name, receiver) => {
@@ -39,16 +41,21 @@ beforeAll(async () => {
     approval: { required: 1 },
   })
   const body = { type: 'local.secret', purpose: 'tests', owner: 'team', environment: 'test' }
-  const made = await api.call('POST', '/v1/keys', {
-    body: { ...body, name: 'orders', labels: { team: 'shop' }, connection: 'vault', create: true },
-  })
-  expect(made.status, made.text).toBe(201)
+  for (const [name, team] of [
+    ['orders', 'shop'],
+    ['pays', 'bank'],
+  ] as const) {
+    const made = await api.call('POST', '/v1/keys', {
+      body: { ...body, name, labels: { team }, connection: 'vault', create: true },
+    })
+    expect(made.status, made.text).toBe(201)
+  }
 })
 afterAll(() => api.close())
 
-const dryRun = async (): Promise<Answer> => {
+const dryRun = async (key = 'orders'): Promise<Answer> => {
   const answer = await api.call('POST', '/v1/rotations?dryRun=all', {
-    body: { key: 'orders', reason: 'to see it' },
+    body: { key, reason: 'to see it' },
     headers: { 'idempotency-key': 'not-needed' },
   })
   expect(answer.status, answer.text).toBe(200)
@@ -113,4 +120,31 @@ test('a provider that does not answer is told as such, in our words', async () =
   const answer = await dryRun().finally(() => (away = false))
   expect(answer.json.preview.checks).toMatchObject([{ name: 'reachable', outcome: 'missing' }])
   expect(answer.text).not.toContain('secret')
+})
+
+test('every place that gets the new value is asked too: its grant, and then its provider', async () => {
+  const put = (path: string, body: unknown, headers = {}) =>
+    api.call('PUT', path, { body, headers })
+  const store = (grants: unknown) => ({ provider: 'storeLike', grants })
+  await put('/v1/connections/store', store([{ matchLabels: { team: 'bank' }, refs: ['*'] }]))
+  const policy = await put('/v1/policies/published', {
+    selector: { matchLabels: { team: 'bank' } },
+    manual: true,
+    publish: [
+      { name: 'copy', connection: 'store', type: 'storeLike.secret', ref: { path: 'copy' } },
+    ],
+  })
+  expect(policy.status, policy.text).toBe(201)
+  const copy = async () =>
+    (await dryRun('pays')).json.preview.checks.filter(({ name }: { name: string }) =>
+      name.startsWith('copy: '),
+    )
+  // The fixture connects to nothing, and says so.
+  expect(await copy()).toMatchObject([
+    { name: 'copy: accepted', outcome: 'missing', detail: 'only declared' },
+  ])
+  await put('/v1/connections/store', store([]), { 'if-match': '*' })
+  expect(await copy()).toMatchObject([
+    { name: 'copy: allowed', outcome: 'missing', detail: expect.stringContaining('does not let') },
+  ])
 })
