@@ -23,12 +23,21 @@ export interface Comparison {
 /** What is known of one key, on the database's clock. */
 export interface Drift extends Omit<Comparison, 'state'> {
   readonly keyId: string
-  /** Of the last look that had an answer; `pending`: there was none. */
+  /** Of the last look that had an answer; `pending`: there was none, or the key has rotated since. */
   readonly state: Answer | 'pending'
   readonly since: Date | null
   readonly lookedAt: Date | null
   /** The provider has given no answer since; what was found before stands. */
   readonly silent: { readonly since: Date; readonly why: string } | null
+}
+
+export type Standing = Pick<Drift, 'state' | 'detail' | 'facts'>
+
+/** Of a key that rotates: what was found before it may be what the rotation mends, and stands no longer. */
+export const leftToRotation: Standing = {
+  state: 'pending',
+  detail: 'It rotates, and is compared again when the rotation has ended.',
+  facts: {},
 }
 
 export interface ShownDrift {

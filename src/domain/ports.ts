@@ -1,6 +1,6 @@
 // What the house needs from the outside: storage, clock, ids, sealing, the doorbell. Each comment is the contract.
 
-import type { Comparison, Drift } from './drift.ts'
+import type { Drift, Standing } from './drift.ts'
 import type { ComplianceGroup, GroupCompliance, KeyCompliance } from './compliance.ts'
 import type { Actor } from './actor.ts'
 import type { AuditAction, AuditBody, AuditEvent, Receipt } from './audit.ts'
@@ -436,8 +436,8 @@ export interface Tx extends Reads {
     set(rotationId: string, patch: TimerPatch): Promise<void>
   }
   readonly writeDrift: {
-    /** An answer that is told. `since` is now where the state is another than before. */
-    put(keyId: string, found: Comparison, nextMs: number): Promise<void>
+    /** What is told. `since` is now where the state is another than before. */
+    put(keyId: string, found: Standing, nextMs: number): Promise<void>
   }
   readonly writeRecovery: {
     /** The installation's own row: made where there is none, else replaced. */
@@ -587,8 +587,8 @@ export interface Looks {
   /** Takes up to `limit` keys that are due, the one that has been due longest first, for `forMs`; no two callers get the same
    *  one. Whoever dies with it leaves it due again after that. */
   claim(limit: number, forMs: number): Promise<readonly string[]>
-  /** An answer that is no news. */
-  answered(keyId: string, found: Comparison, nextMs: number): Promise<void>
+  /** What is no news; silence is over. */
+  put(keyId: string, found: Standing, nextMs: number): Promise<void>
   /** No answer; what was found before stands. */
   silent(keyId: string, why: string, nextMs: number): Promise<void>
   putOff(keyId: string, nextMs: number): Promise<void>

@@ -4,7 +4,7 @@
 import type { Looks } from '#domain/ports.ts'
 import type { Database } from './database.ts'
 import { orUnavailable } from './sql-state.ts'
-import { after, putAnswer } from './tables/drift.ts'
+import { after, putStanding } from './tables/drift.ts'
 
 export const createLooks = ({ client: db }: Database): Looks => ({
   // Bounded: the statement looks for what is not there in a table that it fills meanwhile.
@@ -36,7 +36,7 @@ export const createLooks = ({ client: db }: Database): Looks => ({
       return rows.map(({ id }) => id)
     }),
 
-  answered: (keyId, found, nextMs) => orUnavailable(() => putAnswer(db, keyId, found, nextMs)),
+  put: (keyId, found, nextMs) => orUnavailable(() => putStanding(db, keyId, found, nextMs)),
 
   silent: (keyId, why, nextMs) =>
     orUnavailable(async () => {

@@ -1,5 +1,6 @@
 // Every key is compared with its provider, which is only read, once an interval and for ever: somebody rotates, deletes or
-// writes there too. A key that rotates is the rotation's; in recovery mode all keys are the recovery's.
+// writes there too. A key that rotates is the rotation's, and what was found before it stands no longer; in recovery mode all
+// keys are the recovery's.
 //
 // A pass claims the few keys that have been due longest and moves their next look on, so that any number of workers do not
 // ask twice. What a crash leaves: claimed keys, due again when the claim is over, with what was found before.
@@ -11,7 +12,15 @@
 
 import { systemActor } from '#domain/actor.ts'
 import type { Connection } from '#domain/connection.ts'
-import { compare, type Comparison, concernsPrimary, type Drift, isDrifted } from '#domain/drift.ts'
+import {
+  compare,
+  type Comparison,
+  concernsPrimary,
+  type Drift,
+  isDrifted,
+  leftToRotation,
+  type Standing,
+} from '#domain/drift.ts'
 import { unitHash } from '#domain/hash.ts'
 import type { Key, Version } from '#domain/key.ts'
 import type { Ledger, LedgerEvent, Looks, Reads, Sessions } from '#domain/ports.ts'
@@ -106,20 +115,27 @@ const lookAt = async (pass: Pass, key: Key): Promise<void> => {
   const known = await ledger.read((db) => knownOf(db, key))
   const { connection, drift } = known
   // Without versions its object is still being made.
-  if (known.rotating || known.versions.length === 0 || !connection || !drift || key.deletedAt)
+  if (known.versions.length === 0 || !connection || !drift || key.deletedAt)
     return looks.putOff(key.id, pass.soonMs)
+  if (known.rotating) return settle(pass, key, known, leftToRotation)
   const silence = away.get(connection.name)
   if (silence && silence.until > clock.now().getTime())
     return looks.silent(key.id, silence.why, pass.soonMs)
   const first = await answerOf(pass, key, connection, known)
   if ('silence' in first) return looks.silent(key.id, first.silence, pass.soonMs)
   const { found } = first
-  if (!isNews(drift, found)) return looks.answered(key.id, found, nextLookMs(pass, key, found))
+  if (!isNews(drift, found)) return settle(pass, key, known, found)
   await clock.pause(pass.types.get(key.type)?.traits.consistency.delayMs ?? 0)
   const second = await answerOf(pass, key, connection, known)
   if ('silence' in second) return looks.silent(key.id, second.silence, pass.soonMs)
   const sure = second.found.state === found.state && second.found.detail === found.detail
-  if (!sure || !(await tell(pass, key, known, found))) await looks.putOff(key.id, pass.soonMs)
+  await (sure ? settle(pass, key, known, found) : looks.putOff(key.id, pass.soonMs))
+}
+
+const settle = async (pass: Pass, key: Key, known: Known, found: Standing): Promise<void> => {
+  if (known.drift && !isNews(known.drift, found))
+    return pass.looks.put(key.id, found, nextLookMs(pass, key, found))
+  if (!(await tell(pass, key, known, found))) await pass.looks.putOff(key.id, pass.soonMs)
 }
 
 type Answer = { readonly found: Comparison } | { readonly silence: string }
@@ -165,17 +181,17 @@ const ask = async (pass: Pass, key: Key, connection: Connection, { versions: our
 
 /** The same key at the same place in each interval, or all of them would come together in time. Whoever mends what differs
  *  is not kept waiting for an interval. */
-const nextLookMs = ({ everyMs, soonMs: again }: Pass, key: Key, found: Comparison): number =>
-  isDrifted(found.state) ? again : everyMs * (0.9 + 0.1 * unitHash(key.id, 'comparison'))
+const nextLookMs = ({ everyMs, soonMs: again }: Pass, key: Key, found: Standing): number =>
+  found.state !== 'equal' ? again : everyMs * (0.9 + 0.1 * unitHash(key.id, 'comparison'))
 
-const isNews = (before: Drift, found: Comparison): boolean =>
+const isNews = (before: Drift, found: Standing): boolean =>
   (isDrifted(before.state) || isDrifted(found.state)) &&
   (before.state !== found.state || before.detail !== found.detail)
 
 class Moved extends Error {}
 
 /** False: the key has moved here meanwhile, and nothing was written. */
-const tell = async (pass: Pass, key: Key, known: Known, found: Comparison): Promise<boolean> => {
+const tell = async (pass: Pass, key: Key, known: Known, found: Standing): Promise<boolean> => {
   try {
     await pass.ledger.commit(systemActor('worker', 'comparison'), async (tx) => {
       await tx.holdKeys([key.id])
@@ -197,12 +213,7 @@ const tell = async (pass: Pass, key: Key, known: Known, found: Comparison): Prom
 const still = ({ versions, rotating, drift, connection }: Known): string =>
   JSON.stringify([versions, rotating, drift?.state, drift?.detail, connection?.revision])
 
-const told = (
-  key: Key,
-  before: Drift | null,
-  found: Comparison,
-  since: Date | null,
-): LedgerEvent => {
+const told = (key: Key, before: Drift | null, found: Standing, since: Date | null): LedgerEvent => {
   const target = { id: key.id, name: key.name }
   const named = { key: key.name, keyId: key.id, policy: key.policy, owner: key.owner }
   if (!isDrifted(found.state)) {

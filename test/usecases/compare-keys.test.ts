@@ -193,6 +193,32 @@ test('a key that rotates is left to its rotation, also when that begins between 
   expect(asked).toEqual(['quiet'])
 })
 
+test('what was found before a rotation does not stand through its overlap', async () => {
+  await engine.policy('all', { overlap: { min: '1d' } })
+  const key = await engine.key('orders')
+  await engine.key('silent')
+  const look = worker()
+  await nextInterval(look)
+  await insert(key, 'x')
+  meanwhile = async (name) => {
+    if (name === 'silent') throw new ProviderError('forbidden', 'none', 'the provider answered 403')
+  }
+  await nextInterval(look)
+  expect((await status('orders')).drift).toMatchObject({ state: 'orphan' })
+  expect((await status('silent')).drift).toMatchObject({ state: 'unreachable' })
+  await engine.until(await engine.retire('orders', '2'), ['overlapping'])
+  await engine.rotate('silent')
+  await engine.clock.advance(5 * minute)
+  await look()
+  expect([(await status('orders')).drift, (await status('silent')).drift]).toEqual([null, null])
+  expect(await news()).toMatchObject([
+    { action: 'key.drifted', after: { state: 'orphan' } },
+    { action: 'key.driftEnded', after: { state: 'pending' } },
+  ])
+  await nextInterval(look)
+  expect(await news()).toHaveLength(2)
+})
+
 test.each(['transient', 'auth'] as const)(
   'no answer (%s) is no finding: what was found stands, nobody is told, the connection is left alone',
   async (kind) => {

@@ -10,11 +10,11 @@ export const driftReads = (db: Db): Reads['drift'] => ({
 })
 
 export const driftWrites = (db: Db): Tx['writeDrift'] => ({
-  put: (keyId, found, nextMs) => putAnswer(db, keyId, found, nextMs),
+  put: (keyId, found, nextMs) => putStanding(db, keyId, found, nextMs),
 })
 
 /** Nothing of a key that is no longer looked at. */
-export const putAnswer = async (
+export const putStanding = async (
   db: Db,
   ...[keyId, { state, detail, facts }, nextMs]: Parameters<Tx['writeDrift']['put']>
 ): Promise<void> => {
@@ -22,7 +22,8 @@ export const putAnswer = async (
     UPDATE app.drift
     SET state = ${state}, detail = ${detail}, facts = ${JSON.stringify(facts)}::jsonb,
         since = CASE WHEN state = ${state} THEN since ELSE app.now() END,
-        looked_at = app.now(), silent_since = NULL, silence = NULL, look_at = ${after(nextMs)}
+        looked_at = CASE WHEN ${state} = 'pending' THEN looked_at ELSE app.now() END,
+        silent_since = NULL, silence = NULL, look_at = ${after(nextMs)}
     WHERE key_id = ${keyId}::uuid`
 }
 
