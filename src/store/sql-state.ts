@@ -45,7 +45,12 @@ export const violatedIndex = (e: unknown): string | null => {
 
 /** Whether the same transaction, run again, may succeed: the database undid it and said so. */
 export const isConflict = (e: unknown): boolean =>
-  prismaCode(e) === 'P2034' || ['40001', '40P01'].includes(sqlState(e) ?? '')
+  prismaCode(e) === 'P2034' || ['40001', '40P01'].includes(sqlState(e) ?? '') || isLostStatement(e)
+
+/** Whether the session refused a prepared statement before it did anything: it has none of that name, has one already, or has one
+ *  that would return other columns than it did. Nothing else here is "not supported" (0A000), and the text is in the server's language. */
+export const isLostStatement = (e: unknown): boolean =>
+  ['26000', '42P05', '0A000'].includes(sqlState(e) ?? '')
 
 /** Says in our words that the database could not be reached: whoever waits for it can tell. */
 export const orUnavailable = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -68,6 +73,7 @@ export const isUnavailable = (e: unknown): boolean => {
     ['P1000', 'P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037'].includes(prisma)
   )
     return true
+  if (isLostStatement(e)) return true
   const state = sqlState(e)
   // 55P03: another transaction held a lock for longer than ours may wait.
   if (state !== null) return /^(08|53|55P03|57P|58)/.test(state)
