@@ -32,7 +32,7 @@ export interface Actor {
 }
 
 /** Only admin implies other roles. */
-export const hasRole = (actor: Actor, ...anyOf: readonly Role[]): boolean =>
+export const hasRole = (actor: Pick<Actor, 'roles'>, ...anyOf: readonly Role[]): boolean =>
   actor.roles.includes('admin') || anyOf.some((role) => actor.roles.includes(role))
 
 /** Whether something with these labels on this connection lies in the actor's scope. */

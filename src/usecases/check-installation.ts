@@ -1,6 +1,7 @@
 // What an installation says of itself when a person asks whether it is well. Reads only; `rekey doctor` shows it.
 // Each limit is that of the alert whose runbook is named: what pages at night is red here too.
 
+import { type Actor, hasRole } from '#domain/actor.ts'
 import type { InstallationGauge, InstallationSample } from '#domain/metrics.ts'
 import type { Clock, Timers } from '#domain/ports.ts'
 
@@ -95,6 +96,46 @@ export const checkInstallation = async (
     ...Object.entries(lags).map(([name, lag]) => checkLag(name, lag, samples)),
   ]
 }
+
+/** For so long a look is shared by all who ask. */
+const sharedMs = 5_000
+
+/** One look for all who ask at about the same time: it asks the database for a lot. What it says of the guards and the keys of
+ *  the installation would tell where to climb in: it is for auditors and admins of the whole installation. */
+export const makeCheckInstallation = (
+  deps: CheckInstallationDeps,
+): ((actor: Pick<Actor, 'roles' | 'scope'>) => Promise<readonly InstallationCheck[]>) => {
+  let last: { readonly at: number; readonly checks: Promise<readonly InstallationCheck[]> } | null =
+    null
+  const look = async (): Promise<readonly InstallationCheck[]> => {
+    const at = deps.clock.now().getTime()
+    if (last === null || Math.abs(at - last.at) >= sharedMs)
+      last = { at, checks: checkInstallation(deps) }
+    const mine = last
+    try {
+      return await mine.checks
+    } catch (e) {
+      if (last === mine) last = null
+      throw e
+    }
+  }
+  return async (actor) => {
+    const checks = await look()
+    return hasRole(actor, 'auditor') && actor.scope === null ? checks : withoutInside(checks)
+  }
+}
+
+const withoutInside = (checks: readonly InstallationCheck[]): readonly InstallationCheck[] => {
+  const told = checks.map((check) =>
+    isInside(check) ? { ...check, detail: kept, hint: null } : check,
+  )
+  return told.filter(({ name }, i) => told.findIndex((other) => other.name === name) === i)
+}
+
+const kept = 'what it is, auditors and admins without a scope are told'
+
+const isInside = ({ name }: InstallationCheck): boolean =>
+  aspects.some((aspect) => name === aspect.name || name.startsWith(`${aspect.name} `))
 
 const isSchema = ({ check }: InstallationFault): boolean =>
   check === 'migrations' || check === 'schema.newer'

@@ -1,6 +1,7 @@
 // What an installation says of itself, asked of a database that something was done to.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Actor } from '#domain/actor.ts'
 import { Secret } from '#domain/secret.ts'
 import { createInstallationReader } from '#store/installation.ts'
 import { selfCheck } from '#store/self-check.ts'
@@ -9,6 +10,7 @@ import {
   type CheckInstallationDeps,
   type InstallationCheck,
   lags,
+  makeCheckInstallation,
   skewLimits,
 } from '#usecases/check-installation.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
@@ -21,20 +23,21 @@ beforeAll(async () => {
 })
 afterAll(() => db.close())
 
+const depsOf = (over: Partial<CheckInstallationDeps> = {}): CheckInstallationDeps => ({
+  timers: db.timers,
+  clock: db.clock,
+  look: () => createInstallationReader(db.database, 'test').look(),
+  // The server of the tests does not wait for the disk.
+  faults: async () =>
+    (await selfCheck(db.database, db.keyring)).filter(({ check }) => check !== 'server.durable'),
+  depth: async () => ({ waiting: 3, active: 1 }),
+  kekId: db.keyring.kekId,
+  ...over,
+})
 const look = async (
   over: Partial<CheckInstallationDeps> = {},
 ): Promise<ReadonlyMap<string, InstallationCheck>> => {
-  const checks = await checkInstallation({
-    timers: db.timers,
-    clock: db.clock,
-    look: () => createInstallationReader(db.database, 'test').look(),
-    // The server of the tests does not wait for the disk.
-    faults: async () =>
-      (await selfCheck(db.database, db.keyring)).filter(({ check }) => check !== 'server.durable'),
-    depth: async () => ({ waiting: 3, active: 1 }),
-    kekId: db.keyring.kekId,
-    ...over,
-  })
+  const checks = await checkInstallation(depsOf(over))
   return new Map(checks.map((check) => [check.name, check]))
 }
 
@@ -79,6 +82,52 @@ test('a guard of the log that sleeps fails, and says what helps', async () => {
     state: 'fail',
     hint: expect.stringContaining('rekey migrate'),
   })
+})
+
+const auditor: Pick<Actor, 'roles' | 'scope'> = { roles: ['auditor'], scope: null }
+
+test.each<Pick<Actor, 'roles' | 'scope'>>([
+  { roles: ['viewer', 'operator', 'approver', 'responder'], scope: null },
+  { roles: ['auditor'], scope: { matchLabels: { team: 'a' } } },
+  { roles: ['admin'], scope: { connections: ['vault'] } },
+])('what is wrong inside is told to auditors of the whole only, not to %o', async (actor) => {
+  const fault = { check: 'audit.triggers', detail: 'the trigger of x sleeps', hint: 'wake it' }
+  const other = { ...fault, detail: 'the trigger of y sleeps' }
+  const check = makeCheckInstallation(depsOf({ faults: async () => [fault, other] }))
+  const to = async (who: typeof actor) =>
+    (await check(who)).filter(({ name }) => name === 'audit audit.triggers')
+  expect(await to(auditor)).toMatchObject(
+    [fault, other].map(({ detail, hint }) => ({ detail, hint })),
+  )
+  expect(await to(actor)).toEqual([
+    expect.objectContaining({
+      state: 'fail',
+      detail: expect.not.stringContaining('sleeps'),
+      hint: null,
+    }),
+  ])
+  expect(JSON.stringify(await check(auditor))).toContain(db.keyring.kekId)
+  expect(JSON.stringify(await check(actor))).not.toContain(db.keyring.kekId)
+})
+
+test('a look is shared for five seconds by all who ask, and a failed one by those who wait for it', async () => {
+  let asked = 0
+  let away = true
+  const faults = async () => {
+    asked += 1
+    if (away) throw new Error('away')
+    return []
+  }
+  const check = makeCheckInstallation(depsOf({ faults }))
+  await expect(Promise.all([check(auditor), check(auditor)])).rejects.toThrow('away')
+  expect(asked).toBe(1)
+  away = false
+  await Promise.all([check(auditor), check(auditor)])
+  await check(auditor)
+  expect(asked).toBe(2)
+  await db.clock.advance(5_000)
+  await check(auditor)
+  expect(asked).toBe(3)
 })
 
 test('a queue that cannot be reached is a warning: it is only a doorbell', async () => {

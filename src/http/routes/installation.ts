@@ -1,7 +1,7 @@
 // How the installation is, check by check; and key by key, whether what must be so of it is so.
 
 import { Type } from 'typebox'
-import { type CheckInstallationDeps, checkInstallation } from '#usecases/check-installation.ts'
+import { type CheckInstallationDeps, makeCheckInstallation } from '#usecases/check-installation.ts'
 import { invariantNames } from '#domain/invariants.ts'
 import type { Sessions, Timers } from '#domain/ports.ts'
 import {
@@ -67,35 +67,40 @@ const presentCheck = ({ key, breaches, unknown }: KeyCheck) => ({
 export const installationRoutes = ({
   installation,
   ...deps
-}: InstallationRoutesDeps): readonly Route[] => [
-  route({
-    method: 'GET',
-    path: '/v1/checks',
-    operationId: 'listChecks',
-    tag: 'health',
-    summary:
-      'Whether the installation is well: database, clock, keys of its own, log, queue, workers',
-    access: ['viewer', 'operator', 'approver', 'responder', 'auditor'],
-    replies: { 200: checksSchema },
-    handler: async () => ({
-      status: 200,
-      body: { items: (await checkInstallation(installation)).map((check) => ({ ...check })) },
+}: InstallationRoutesDeps): readonly Route[] => {
+  const check = makeCheckInstallation(installation)
+  return [
+    route({
+      method: 'GET',
+      path: '/v1/checks',
+      operationId: 'listChecks',
+      tag: 'health',
+      summary:
+        'Whether the installation is well: database, clock, keys of its own, log, queue, workers',
+      description:
+        'The name and the state of each check are for everybody who may ask. What the checks of the schema, of the key-encryption key and of the audit log found is for auditors and admins without a scope. A look is shared for five seconds.',
+      access: ['viewer', 'operator', 'approver', 'responder', 'auditor'],
+      replies: { 200: checksSchema },
+      handler: async ({ actor }) => ({
+        status: 200,
+        body: { items: (await check(actor)).map((one) => ({ ...one })) },
+      }),
     }),
-  }),
-  route({
-    method: 'GET',
-    path: '/v1/checks/keys',
-    operationId: 'checkKeys',
-    tag: 'health',
-    summary: 'Whether what must be so of each key is so, in the records and at its provider',
-    description:
-      'Looks anew at each request, and only reads: every invariant of a key that records and provider can show. A page that takes longer than a quarter of a minute ends where it is, with a cursor; a provider that keeps silent is not asked again on it.',
-    access: ['auditor'],
-    list: true,
-    replies: { 200: listOf(keyCheckSchema) },
-    handler: async ({ ledger, actor, page, pageReply }) => {
-      const found = await makeCheckInvariants({ ...deps, ledger })(page, actor)
-      return { status: 200, body: pageReply(found, presentCheck) }
-    },
-  }),
-]
+    route({
+      method: 'GET',
+      path: '/v1/checks/keys',
+      operationId: 'checkKeys',
+      tag: 'health',
+      summary: 'Whether what must be so of each key is so, in the records and at its provider',
+      description:
+        'Looks anew at each request, and only reads: every invariant of a key that records and provider can show. A page that takes longer than a quarter of a minute ends where it is, with a cursor; a provider that keeps silent is not asked again on it.',
+      access: ['auditor'],
+      list: true,
+      replies: { 200: listOf(keyCheckSchema) },
+      handler: async ({ ledger, actor, page, pageReply }) => {
+        const found = await makeCheckInvariants({ ...deps, ledger })(page, actor)
+        return { status: 200, body: pageReply(found, presentCheck) }
+      },
+    }),
+  ]
+}
