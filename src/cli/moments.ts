@@ -12,7 +12,7 @@ export const momentOf = (text: string, now: Date, option: string): Date => {
   const moment = new Date(text)
   if (!rfc3339 || Number.isNaN(moment.getTime())) {
     throw usage(`${option} ${text} is not a moment`, {
-      hint: 'write 2026-12-18T00:00:00Z, or a duration such as 2h',
+      hint: 'write 2026-12-18T00:00:00Z, or a duration such as 2h, at most 3650d',
     })
   }
   return moment
@@ -24,10 +24,14 @@ export const momentBefore = (text: string, now: Date, option: string): Date => {
   return ms === null ? momentOf(text, now, option) : new Date(now.getTime() - ms)
 }
 
-/** Milliseconds of `90s 15m 72h 90d`, or null. */
+/** As in domain/duration.ts. */
+const longestMs = 3650 * units.d
+
+/** Milliseconds of `90s 15m 72h 90d`, or null; null too beyond ten years. */
 export const durationOf = (text: string): number | null => {
   const [, count, unit] = /^(0|[1-9]\d{0,8})([smhd])$/.exec(text) ?? []
   if (count === undefined || !(unit === 's' || unit === 'm' || unit === 'h' || unit === 'd'))
     return null
-  return Number(count) * units[unit]
+  const ms = Number(count) * units[unit]
+  return ms <= longestMs ? ms : null
 }

@@ -145,6 +145,8 @@ const usages: readonly (readonly [readonly string[], RegExp])[] = [
   [['describe', 'keys'], /names no key/],
   [['schedule', '--from', '2h', '--to', '1h'], /--to lies before --from/],
   [['logs', '--since', 'yesterday'], /is not a moment/],
+  [['logs', '--since', '999999999d'], /is not a moment/],
+  [['freeze', 'set', '--until', '3651d', '--reason', 'r'], /is not a moment/],
   [['freeze', 'set', '--until', 'tomorrow', '--reason', 'r'], /is not a moment/],
   [['completion', 'tcsh'], /Allowed choices are bash, zsh, fish/],
 ]

@@ -6,6 +6,9 @@ import { ProviderError } from '#domain/provider.ts'
 const methods = ['token', 'appRole']
 const later = ['kubernetes', 'jwt']
 
+/** A lost answer holds its rotation for as long: beyond a day it is a typing error. */
+const isOfARequest = (ms: number): boolean => ms >= 1_000 && ms <= 86_400_000
+
 export const settingsSchema = Type.Object(
   {
     address: Type.String({
@@ -30,12 +33,12 @@ export const settingsSchema = Type.Object(
       Type.Refine(
         Type.String({
           description:
-            'How long Vault may work on a request whose caller is gone: its max_request_duration. 90s, as Vault has it, unless told. Never shorter than that of any listener.',
+            'How long Vault may work on a request whose caller is gone: its max_request_duration. 90s, as Vault has it, unless told. Never shorter than that of any listener; at most 1d.',
           pattern: durationPattern,
           examples: ['90s'],
         }),
-        (value) => !isDuration(value) || parseDuration(value) >= 1_000,
-        () => 'is at least 1s',
+        (value) => !isDuration(value) || isOfARequest(parseDuration(value)),
+        () => 'is at least 1s, and at most 1d',
       ),
     ),
     auth: Type.Object(

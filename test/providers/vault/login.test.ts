@@ -317,6 +317,13 @@ describe('settings of vault', () => {
     }
   })
 
+  test('take a request for as long as Vault may work on one, and no longer than a day', () => {
+    const taken = ['1s', '90s', '24h', '1d', '0s', '25h', '2d', '3650d'].filter((text) =>
+      Check(vault.settingsSchema, { ...base, maxRequestDuration: text }),
+    )
+    expect(taken).toEqual(['1s', '90s', '24h', '1d'])
+  })
+
   test('tell the one host that is dialled', () => {
     expect(vault.endpoints(base)).toEqual(['https://vault.example.com:8200'])
   })
