@@ -579,6 +579,12 @@ export interface Whereabouts {
   putFinding(row: Finding): Promise<void>
 }
 
+export interface Refusal {
+  readonly times: number
+  readonly why: string
+  readonly mayTry: boolean
+}
+
 /** When each key is compared with its provider. Not guarded: it decides nothing. All on the database's clock. */
 export interface Looks {
   /** Ends with the keys that are deleted, and begins with up to `limit` that are new, spread over `spreadMs` by their ids.
@@ -592,6 +598,16 @@ export interface Looks {
   /** No answer; what was found before stands. */
   silent(keyId: string, why: string, nextMs: number): Promise<void>
   putOff(keyId: string, nextMs: number): Promise<void>
+  /** Whether the connection's login was refused the last time; a new revision of it was not yet. Of all who ask, one `mayTry`
+   *  at a time: if it dies, another may after `forMs`. */
+  refusal(connection: Pick<Connection, 'name' | 'revision'>, forMs: number): Promise<Refusal | null>
+  /** `times`: of the refusal that was known when it was tried, else 0. Of those who were refused at once one counts. */
+  refused(
+    connection: Pick<Connection, 'name' | 'revision'>,
+    of: Pick<Refusal, 'times' | 'why'> & { readonly waitMs: number },
+  ): Promise<void>
+  /** The login succeeded. */
+  accepted(connection: Pick<Connection, 'name' | 'revision'>): Promise<void>
 }
 
 /** The doorbell. Losing a ring costs a second (the sweep), a duplicate costs nothing; it never throws. */

@@ -1,7 +1,7 @@
-// Which keys are compared with their provider next. One statement each, on the database's clock; of two workers that ask at
+// Which keys are compared with their provider next, and which connections are not tried meanwhile. One statement each, on the database's clock; of two workers that ask at
 // once each gets other keys.
 
-import type { Looks } from '#domain/ports.ts'
+import type { Looks, Refusal } from '#domain/ports.ts'
 import type { Database } from './database.ts'
 import { orUnavailable } from './sql-state.ts'
 import { after, putStanding } from './tables/drift.ts'
@@ -48,5 +48,36 @@ export const createLooks = ({ client: db }: Database): Looks => ({
   putOff: (keyId, nextMs) =>
     orUnavailable(async () => {
       await db.$executeRaw`UPDATE app.drift SET look_at = ${after(nextMs)} WHERE key_id = ${keyId}::uuid`
+    }),
+
+  refusal: ({ name, revision }, forMs) =>
+    orUnavailable(async () => {
+      const rows = await db.$queryRaw<Refusal[]>`
+        WITH taken AS (
+          UPDATE app.refused_login SET try_at = ${after(forMs)}
+          WHERE connection = ${name} AND revision = ${revision} AND try_at <= app.now()
+          RETURNING connection
+        )
+        SELECT times, why, EXISTS (SELECT FROM taken) AS "mayTry" FROM app.refused_login
+        WHERE connection = ${name} AND revision = ${revision}`
+      return rows[0] ?? null
+    }),
+
+  refused: ({ name, revision }, { times, why, waitMs }) =>
+    orUnavailable(async () => {
+      await db.$executeRaw`
+        INSERT INTO app.refused_login AS known (connection, revision, times, why, try_at)
+        SELECT name, ${revision}::integer, ${times}::integer + 1, ${why}, ${after(waitMs)}
+        FROM app.connection WHERE name = ${name}
+        ON CONFLICT (connection) DO UPDATE
+        SET revision = excluded.revision, times = excluded.times, why = excluded.why, try_at = excluded.try_at
+        WHERE known.revision < excluded.revision
+          OR (known.revision = excluded.revision AND known.times = ${times}::integer)`
+    }),
+
+  accepted: ({ name, revision }) =>
+    orUnavailable(async () => {
+      await db.$executeRaw`
+        DELETE FROM app.refused_login WHERE connection = ${name} AND revision <= ${revision}::integer`
     }),
 })

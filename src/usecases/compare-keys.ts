@@ -8,7 +8,8 @@
 // key has moved here meanwhile: a rotation that began between the question and the answer explains what was seen.
 //
 // No answer is no finding: what was found before stands, and nobody is told, or an outage of one provider would be as many
-// messages as it has keys. It is shown, counted and asked again soon; a connection that kept silent or slow is left alone.
+// messages as it has keys. It is shown, counted and asked again soon; a connection that kept silent or slow is left alone,
+// and one that refused the login for longer each time, until its credential is another.
 
 import { systemActor } from '#domain/actor.ts'
 import type { Connection } from '#domain/connection.ts'
@@ -47,6 +48,9 @@ const claimMs = 5 * 60_000
 const soonMs = 5 * 60_000
 const slowMs = 5_000
 const leaveAloneMs = 60_000
+/** After the first refused login, the second and so on, by all workers together. A vault locks an account after five in a
+ *  quarter of an hour, and each try would keep up the lock when the credential has long been mended. */
+const refusedWaitMs = [60_000, 4 * 60_000, 16 * 60_000, 60 * 60_000] as const
 
 /** One pass; 0 when there was nothing to do. `everyMs`: the interval; 0: never. */
 export const makeCompareKeys = (deps: CompareKeysDeps, everyMs: number) => {
@@ -121,7 +125,9 @@ const lookAt = async (pass: Pass, key: Key): Promise<void> => {
   const silence = away.get(connection.name)
   if (silence && silence.until > clock.now().getTime())
     return looks.silent(key.id, silence.why, pass.soonMs)
-  const first = await answerOf(pass, key, connection, known)
+  const refusal = await looks.refusal(connection, leaveAloneMs)
+  if (refusal && !refusal.mayTry) return looks.silent(key.id, refusal.why, pass.soonMs)
+  const first = await answerOf(pass, key, connection, known, refusal?.times)
   if ('silence' in first) return looks.silent(key.id, first.silence, pass.soonMs)
   const { found } = first
   if (!isNews(drift, found)) return settle(pass, key, known, found)
@@ -145,6 +151,7 @@ const answerOf = async (
   key: Key,
   connection: Connection,
   known: Known,
+  refusals = 0,
 ): Promise<Answer> => {
   let told: Awaited<ReturnType<typeof ask>>
   try {
@@ -153,16 +160,24 @@ const answerOf = async (
     if (isOurDatabase(error)) throw error
     const silence = asRekeyError(error).message
     const until = pass.clock.now().getTime()
-    if (isOfConnection(error))
+    if (error instanceof ProviderError && error.kind === 'auth') {
+      const waitMs = refusedWaitMs[Math.min(refusals, refusedWaitMs.length - 1)] ?? leaveAloneMs
+      await pass.looks.refused(connection, { times: refusals, why: silence, waitMs })
+    } else if (isOfConnection(error)) {
       pass.away.set(connection.name, { until: until + waitOf(error), why: silence })
+    } else if (refusals > 0) {
+      // It was let in: what it refused is the key's own.
+      await pass.looks.accepted(connection)
+    }
     return { silence }
   }
+  if (refusals > 0) await pass.looks.accepted(connection)
   return { found: compare(key, known.versions, told) }
 }
 
-/** Not of this key alone: a refused login, tried again for each of a thousand keys, would lock the account. */
+/** Not of this key alone. */
 const isOfConnection = (error: unknown): boolean =>
-  !(error instanceof ProviderError) || error.retryable || error.kind === 'auth'
+  !(error instanceof ProviderError) || error.retryable
 
 const waitOf = (error: unknown): number =>
   Math.max(leaveAloneMs, (error instanceof ProviderError ? error.retryAfterMs : null) ?? 0)

@@ -1,6 +1,7 @@
 // Keys and their provider are compared for ever: somebody rotates, deletes and writes there too.
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { systemActor } from '#domain/actor.ts'
 import type { AuditBody } from '#domain/audit.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Key } from '#domain/key.ts'
@@ -241,12 +242,54 @@ test.each(['transient', 'auth'] as const)(
     })
     expect(await news()).toHaveLength(1)
     meanwhile = async () => {}
-    await engine.clock.advance(5 * minute)
-    await look()
+    // After a refused login one key is tried first.
+    for (let n = 0; n < 2; n++) {
+      await engine.clock.advance(5 * minute)
+      await look()
+    }
     expect((await status('b')).drift).toBeNull()
     expect(await news()).toHaveLength(1)
+    expect(await engine.database.client.refusedLogin.count()).toBe(0)
   },
 )
+
+test('a refused login is tried less and less often by all workers together, and at once with a new credential', async () => {
+  for (let n = 0; n < 10; n++) await engine.key(`k${n}`)
+  const [one, other] = [worker(), worker()]
+  await nextInterval(one)
+  await other()
+  meanwhile = () => Promise.reject(new ProviderError('auth', 'none', 'the login was refused'))
+  asked = []
+  const minutes = async (count: number): Promise<number> => {
+    const before = asked.length
+    for (let n = 0; n < count; n++) {
+      await engine.clock.advance(minute)
+      await one()
+      await other()
+    }
+    return asked.length - before
+  }
+  while (asked.length === 0) await minutes(1)
+  // A vault locks an account after five of them in a quarter of an hour.
+  expect(asked.length + (await minutes(14))).toBeLessThan(5)
+  await minutes(30)
+  expect(await minutes(60)).toBe(1)
+  expect((await status('k3')).drift?.detail).toContain('the login was refused')
+  const { ledger } = engine
+  const connection = await ledger.read((db) => db.connections.get('vault'))
+  if (!connection) throw new Error('there is no connection')
+  await ledger.commit(systemActor('worker', 'test'), async (tx) => {
+    await tx.writeConnection.update(
+      { ...connection, revision: connection.revision + 1 },
+      connection.revision,
+    )
+    const target = { id: 'vault', name: 'vault' }
+    return { value: null, audit: [{ action: 'connection.put', target, outcome: 'succeeded' }] }
+  })
+  meanwhile = async () => {}
+  await minutes(6)
+  expect((await status('k3')).drift).toBeNull()
+})
 
 test('what a worker took and did not finish is due again when its claim is over', async () => {
   await engine.key('orders')
