@@ -1,9 +1,9 @@
 // What a key is at its provider, where that is not what it is here. Found by looking once in a while, for ever
 // (usecases/compare-keys.ts), in the words of a recovery, which asks the same question at one moment (recovery.ts).
 
-import type { JsonObject } from './json.ts'
+import type { Json, JsonObject } from './json.ts'
 import type { Key, Version } from './key.ts'
-import { reconcile, settledMs, type Told } from './recovery.ts'
+import { mostNamed, reconcile, settledMs, type Told } from './recovery.ts'
 
 /** What an answer may be. */
 export const driftAnswers = ['equal', 'adopt', 'orphan', 'lost'] as const
@@ -55,6 +55,9 @@ export interface ShownDrift {
 export const isDrifted = (state: Drift['state']): state is Exclude<DriftState, 'unreachable'> =>
   state === 'adopt' || state === 'orphan' || state === 'lost'
 
+/** Also what is said of a failure of which nothing more may be told. */
+export const notAsked = 'The provider could not be asked'
+
 /** Null where key and provider agree, or nobody has looked yet. */
 export const shownDrift = (drift: Drift, key: string): ShownDrift | null => {
   const { state, detail, facts, since, lookedAt, silent } = drift
@@ -65,7 +68,9 @@ export const shownDrift = (drift: Drift, key: string): ShownDrift | null => {
   if (silent === null) return null
   return {
     state: 'unreachable',
-    detail: `The provider could not be asked: ${silent.why.replace(/\.$/, '')}.`,
+    detail: silent.why.startsWith(notAsked)
+      ? silent.why
+      : `${notAsked}: ${silent.why.replace(/\.$/, '')}.`,
     facts: {},
     primary: false,
     since: silent.since,
@@ -99,7 +104,8 @@ export const compare = (
 ): Comparison => {
   const newsFrom = new Date(key.createdAt.getTime() + settledMs)
   const verdict = reconcile(withCarriers(ours, told), told, newsFrom)
-  const { state, detail, facts } = verdict
+  const { state, detail } = verdict
+  const facts = bounded(verdict.facts)
   if (state === 'equal' && told.carriers.length > 0) {
     const beside = `Somebody wrote beside Rekey: ${told.carriers.join(', ')} holds the same value, and the next rotation takes it along.`
     return { state, detail: beside, facts }
@@ -113,6 +119,19 @@ export const compare = (
   return byItself === null
     ? { state, detail, facts }
     : { state, detail: `${detail} ${byItself}`, facts: { ...facts, rotatesByItself: true } }
+}
+
+/** A recovery takes over all that it found; here a person is told, and rows and events stay small. */
+const bounded = ({ unknown, changed, ...facts }: JsonObject): JsonObject => ({
+  ...facts,
+  ...firstOf('unknown', unknown),
+  ...firstOf('changed', changed),
+})
+
+const firstOf = (name: string, all: Json | undefined): JsonObject => {
+  if (!Array.isArray(all)) return {}
+  const more = all.length - mostNamed
+  return { [name]: all.slice(0, mostNamed), ...(more > 0 ? { [`${name}More`]: more } : {}) }
 }
 
 /** The newest carrier is what serves, where the provider serves one of them. */

@@ -159,6 +159,8 @@ export interface Told {
   readonly versions: readonly ProviderVersion[] | null
   /** The value of the version that serves here is another than ours: the object was made anew. */
   readonly replaced: boolean
+  /** Why that could not be seen, where the provider refuses to say; a sentence of ours. */
+  readonly unseen?: string | null
 }
 
 /** Clocks of providers and databases differ, and what was under way when the log ended was made a little later. */
@@ -177,7 +179,7 @@ export const settledMs = 2 * marginMs
  */
 export const reconcile = (
   ours: readonly Version[],
-  { versions: there, replaced }: Told,
+  { versions: there, replaced, unseen }: Told,
   logEndsAt: Date | null,
 ): Verdict => {
   const primary = ours.find((version) => version.primary) ?? null
@@ -235,11 +237,14 @@ export const reconcile = (
   if (facts.changed.length > 0) {
     return {
       state: 'adopt',
-      detail: `Versions are in other states than known here: ${facts.changed.map(({ id, state }) => `${id} is ${state}`).join(', ')}.`,
+      detail: `Versions are in other states than known here: ${some(facts.changed.map(({ id, state }) => `${id} is ${state}`))}.`,
       facts,
     }
   }
-  return { state: 'equal', detail: 'What is known here is so at the provider.', facts }
+  const detail = unseen
+    ? `The versions are as known here; whether the value is could not be compared: ${unseen.replace(/\.$/, '')}.`
+    : 'What is known here is so at the provider.'
+  return { state: 'equal', detail, facts }
 }
 
 /** The version that took our primary's place, where one did. */
@@ -333,4 +338,11 @@ export const wentBack = (
 }
 
 const list = (versions: readonly ProviderVersion[]): string =>
-  `version${versions.length === 1 ? '' : 's'} ${versions.map(({ id }) => id).join(', ')}`
+  `version${versions.length === 1 ? '' : 's'} ${some(versions.map(({ id }) => id))}`
+
+/** Providers keep thousands of versions. */
+export const mostNamed = 20
+const some = (names: readonly string[]): string => {
+  const more = names.length - mostNamed
+  return `${names.slice(0, mostNamed).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}

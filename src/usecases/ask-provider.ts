@@ -26,7 +26,9 @@ export const askProvider = async (
     return {
       versions,
       facts,
-      replaced: primary !== undefined && (await isReplaced(deps, session, object, primary)),
+      ...(primary === undefined
+        ? { replaced: false }
+        : await isReplaced(deps, session, object, primary)),
     }
   } catch (error) {
     if (error instanceof ProviderError && error.kind === 'notFound')
@@ -41,15 +43,18 @@ const isReplaced = async (
   session: Session,
   object: ObjectAddress,
   primary: Version,
-): Promise<boolean> => {
+): Promise<Pick<Told, 'replaced' | 'unseen'>> => {
   const carrier = primary.providerVersions.at(-1)
-  if (primary.fingerprint === null || carrier === undefined) return false
+  if (primary.fingerprint === null || carrier === undefined) return { replaced: false }
   try {
     const material = await session.readMaterial(object, carrier, call(deps))
-    return Buffer.compare(deps.keyring.fingerprint(material), primary.fingerprint) !== 0
+    const replaced = Buffer.compare(deps.keyring.fingerprint(material), primary.fingerprint) !== 0
+    return { replaced }
   } catch (error) {
-    if (error instanceof ProviderError && !error.retryable) return false
-    throw error
+    if (!isAnswer(error)) throw error
+    // A version that is off or gone is told by its state; of others nobody may call the value the same unseen.
+    const told = error.kind === 'notFound' || error.kind === 'disabled'
+    return { replaced: false, unseen: told ? null : error.message }
   }
 }
 
@@ -68,9 +73,13 @@ export const askForCarriers = async (
     return carriersIn((await session.prepare(object, carrier, call({ clock }))).preImage)
   } catch (error) {
     // `prepare` refuses where another value stands in the primary's place.
-    if (error instanceof ProviderError && !error.retryable) return []
+    if (isAnswer(error)) return []
     throw error
   }
 }
+
+/** It is about this object. A refused login is about all of them. */
+const isAnswer = (error: unknown): error is ProviderError =>
+  error instanceof ProviderError && !error.retryable && error.kind !== 'auth'
 
 const call = ({ clock }: Pick<AskDeps, 'clock'>) => ({ signal: clock.deadline(callMs) })

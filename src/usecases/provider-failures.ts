@@ -1,5 +1,6 @@
 // What a caller hears when a provider fails within a request: our code and our sentence, never the provider's text.
 
+import { notAsked } from '#domain/drift.ts'
 import { RekeyError, type ErrorCode } from '#domain/errors.ts'
 import { ProviderError, type ProviderErrorKind } from '#domain/provider.ts'
 
@@ -29,7 +30,7 @@ export const asRekeyError = (error: unknown): RekeyError => {
     })
   }
   // Whatever else a library threw may carry what was sent: it is not passed on.
-  return new RekeyError('provider.unavailable', { detail: 'The provider could not be asked.' })
+  return new RekeyError('provider.unavailable', { detail: `${notAsked}.` })
 }
 
 /** Runs a read at a provider and translates its failure. */

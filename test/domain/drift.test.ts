@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { compare, type Drift, shownDrift } from '#domain/drift.ts'
 import type { Version } from '#domain/key.ts'
 import type { ProviderVersion } from '#domain/provider.ts'
+import { asRekeyError } from '#usecases/provider-failures.ts'
 
 const registered = new Date('2026-11-01T00:00:00Z')
 const minutesLater = (n: number) => new Date(registered.getTime() + n * 60_000)
@@ -80,6 +81,40 @@ describe('a version that nobody knows', () => {
   })
 })
 
+test('thousands of strangers make no row and no event of thousands', () => {
+  const many = Array.from({ length: 3000 }, (_, n) =>
+    there(`s${n}`, { createdAt: minutesLater(60) }),
+  )
+  const orphan = seen([...many, served])
+  expect(orphan).toMatchObject({
+    state: 'orphan',
+    detail: expect.stringMatching(/s18, s19 and 2980 more, not known here/),
+    facts: { unknownMore: 2980 },
+  })
+  expect(orphan.facts['unknown']).toHaveLength(20)
+  const ours = Array.from({ length: 30 }, (_, n) => ({
+    ...primary,
+    version: n + 2,
+    primary: false,
+    providerVersions: [`o${n}`],
+  }))
+  const changed = compare(key, [primary, ...ours], {
+    versions: [served],
+    replaced: false,
+    carriers: [],
+    facts: {},
+  })
+  expect(changed).toMatchObject({
+    state: 'adopt',
+    detail: expect.stringMatching(/o19 is destroyed and 10 more\.$/),
+    facts: { changedMore: 10 },
+  })
+  expect(changed.facts['changed']).toHaveLength(20)
+  expect(seen([there('9', { createdAt: minutesLater(60) }), served]).facts).not.toHaveProperty(
+    'unknownMore',
+  )
+})
+
 test('a provider that rotates by itself: said where Rekey should rotate, and right where it watches', () => {
   const next = there('4', { current: true, createdAt: minutesLater(60) })
   expect(seen([there('3'), next], { auto: 3600 })).toMatchObject({
@@ -121,6 +156,10 @@ describe('what is shown', () => {
       since: at,
       primary: false,
     })
+    const why = asRekeyError(new TypeError('what a library says')).message
+    expect(shownDrift(drift({ silent: { since: at, why } }), 'k')?.detail).toBe(
+      'The provider could not be asked.',
+    )
   })
   test.each([
     [{ state: 'lost' }, true, 'Bring it back'],

@@ -24,9 +24,12 @@ let engine: Engine
 let asked: string[]
 /** What happens where a provider is asked. */
 let meanwhile: (name: string) => Promise<void>
+/** What a provider says to whoever reads a value. */
+let refused: ProviderError | null
 beforeEach(async () => {
   asked = []
   meanwhile = async () => {}
+  refused = null
   engine = await openEngine({ wrap: listening })
 })
 afterEach(() => engine.close())
@@ -37,6 +40,10 @@ const listening = (session: Session): Session => ({
     asked.push(object.keyName)
     await meanwhile(object.keyName)
     return session.describe(object, call)
+  },
+  readMaterial: async (object, version, call) => {
+    if (refused) throw refused
+    return session.readMaterial(object, version, call)
   },
 })
 
@@ -305,6 +312,27 @@ test('what a worker took and did not finish is due again when its claim is over'
   await engine.clock.advance(5 * minute)
   await look()
   expect(asked).toEqual(['orders'])
+})
+
+test('a value that may not be read is not called the same; a login refused there is a refused login', async () => {
+  const key = await engine.key('orders')
+  const look = worker()
+  refused = new ProviderError('forbidden', 'none', 'the token may not read it')
+  await nextInterval(look)
+  const row = async () => (await engine.ledger.read((db) => db.drift.getMany([key.id])))[0]
+  expect(await row()).toMatchObject({
+    state: 'equal',
+    detail:
+      'The versions are as known here; whether the value is could not be compared: the token may not read it.',
+    silent: null,
+  })
+  refused = new ProviderError('auth', 'none', 'the login was refused')
+  await nextInterval(look)
+  expect((await status('orders')).drift).toMatchObject({ state: 'unreachable' })
+  expect(await engine.database.client.refusedLogin.count()).toBe(1)
+  refused = null
+  await nextInterval(look)
+  expect((await row())?.detail).toBe('What is known here is so at the provider.')
 })
 
 test('that our own database is away is no silence of the provider', async () => {
