@@ -51,9 +51,9 @@ const examine = async (run: Run, { deep }: Options): Promise<void> => {
   const found: Line[] = []
   for (const [check, ask] of Object.entries(questions)) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other: a sick server is not pressed
-    found.push(...(await answered(check, () => ask(client))))
+    found.push(...(await answeredByAny(check, () => ask(client))))
   }
-  if (deep) found.push(...(await answered('every key', () => everyKey(run, client))))
+  if (deep) found.push(...(await answeredByAny('every key', () => everyKey(run, client))))
   await show(run, {
     json: { items: found.map((line) => ({ ...line })) },
     names: found.filter(({ state }) => state !== 'ok').map(({ check }) => check),
@@ -86,6 +86,25 @@ const answered = async (
     return [line(check, refused ? 'unknown' : 'fail', error.info.detail ?? error.info.title, '')]
   }
 }
+
+/** The same of a path that every server of this version has: one that does not know it, or what is asked of it, is older. */
+const answeredByAny = (
+  check: string,
+  ask: () => Promise<readonly Line[]>,
+): Promise<readonly Line[]> =>
+  answered(check, async () => {
+    try {
+      return await ask()
+    } catch (error) {
+      if (!isOfOlder(error)) throw error
+      return [line(check, 'unknown', 'the server is older than this command')]
+    }
+  })
+
+const isOfOlder = (error: unknown): boolean =>
+  isFailure(error, 'resource.notFound') ||
+  (isFailure(error, 'request.invalid') &&
+    (error.info.errors ?? []).some(({ detail }) => detail.startsWith('unknown query parameter')))
 
 const line = (check: string, state: State, detail: string, next = ''): Line => ({
   check,
@@ -164,16 +183,7 @@ const questions: Readonly<Record<string, (client: Client) => Promise<readonly Li
     const lines: Line[] = []
     for await (const sink of client.list('/v1/sinks')) {
       const name = textAt(sink, 'name')
-      const path = `/v1/sinks/${segment(name)}/deadLetters`
-      const { body } = await client.send({ method: 'GET', path, query: { limit: '1' } })
-      const dead = objectsAt(body, 'items').length > 0
-      lines.push(
-        line(
-          `sink/${name}`,
-          dead ? 'warn' : 'ok',
-          dead ? 'has dead letters' : 'has no dead letters',
-        ),
-      )
+      lines.push(...(await answered(`sink/${name}`, () => deadLettersOf(client, name))))
     }
     return lines
   },
@@ -185,6 +195,14 @@ const questions: Readonly<Record<string, (client: Client) => Promise<readonly Li
     }
     return lines
   },
+}
+
+const deadLettersOf = async (client: Client, name: string): Promise<readonly Line[]> => {
+  const path = `/v1/sinks/${segment(name)}/deadLetters`
+  const { body } = await client.send({ method: 'GET', path, query: { limit: '1' } })
+  return objectsAt(body, 'items').length > 0
+    ? [line(`sink/${name}`, 'warn', 'has dead letters')]
+    : [line(`sink/${name}`, 'ok', 'has no dead letters')]
 }
 
 const each = async (

@@ -1,0 +1,45 @@
+// `rekey doctor` of this version against servers that do not know all of its questions.
+
+import { expect, test } from 'vitest'
+import { type Answer, problem } from './stand-in.ts'
+import { withStandIn } from './with-stand-in.ts'
+
+const stage = withStandIn()
+
+const answers = (body: unknown): Answer => ({ status: 200, body })
+const none = answers({ items: [], nextCursor: null })
+const unknownQuery = problem('request.invalid', {
+  errors: [{ pointer: '/drifted', detail: 'unknown query parameter; did you mean overdue?' }],
+})
+
+const older = (): void => {
+  const { server } = stage
+  server.interfere('GET', '/readyz', answers({ ready: true, checks: [] }))
+  server.interfere('GET', '/v1/checks', problem('resource.notFound'))
+  server.interfere('GET', '/v1/recovery', answers({ active: false }))
+  server.interfere('GET', '/v1/rotations', none)
+  server.interfere('GET', '/v1/keys', none, unknownQuery)
+  server.interfere('GET', '/v1/sinks', none)
+  server.interfere('GET', '/v1/connections', none)
+  server.interfere('GET', '/v1/checks/keys', problem('resource.notFound'))
+}
+
+test('what an older server does not know is unknown, and no fault', async () => {
+  older()
+  const { exit, stdout } = await (await stage.terminal()).run('doctor', '--deep', '-o', 'json')
+  const { items } = JSON.parse(stdout) as { readonly items: readonly Record<string, string>[] }
+  const unknown = items.filter(({ state }) => state === 'unknown')
+  expect(unknown.map(({ check }) => check)).toEqual(['installation', 'drift', 'every key'])
+  expect(new Set(unknown.map(({ detail }) => detail))).toEqual(
+    new Set(['the server is older than this command']),
+  )
+  expect([exit, items.filter(({ state }) => state === 'fail')]).toEqual([0, []])
+})
+
+test('a question that is refused for another reason is a fault', async () => {
+  stage.server.interfere('GET', '/v1/checks', problem('request.invalid'))
+  older()
+  const { exit, stdout } = await (await stage.terminal()).run('doctor')
+  expect(stdout).toMatch(/\ninstallation +fail /)
+  expect(exit).toBe(1)
+})
