@@ -669,7 +669,7 @@ export interface Outbox {
   /** Tried again after `retryMs`; null: a dead letter. Nothing happens when the lease was lost to another. */
   failed(delivery: Delivery, told: DeliveryFailure, retryMs: number | null): Promise<void>
   /** Nothing of this sink is tried before `ms` from now, what happens until then included: it asked for silence. */
-  hold(sink: string, ms: number): Promise<void>
+  hold(sink: Pick<Sink, 'name' | 'url'>, ms: number): Promise<void>
   /** All open deliveries of the sink become dead letters. */
   bury(sink: string, error: string): Promise<number>
   /** Oldest first. */

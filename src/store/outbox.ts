@@ -72,10 +72,12 @@ export const createOutbox = ({ client: db }: Database): Outbox => ({
       WHERE sink = ${sink} AND event_id = ${eventId}::uuid AND state = 'pending' AND attempts = ${attempts}`
   },
 
-  async hold(sink, ms) {
+  // Of two answers that were under way at once the longer silence holds; what a former address asked for does not.
+  async hold({ name, url }, ms) {
     await db.$executeRaw`
-      UPDATE app.sink_cursor SET held_until = app.now() + make_interval(secs => ${ms / 1000}::float8)
-      WHERE sink = ${sink}`
+      UPDATE app.sink_cursor
+      SET held_until = greatest(held_until, app.now() + make_interval(secs => ${ms / 1000}::float8))
+      WHERE sink = ${name} AND NOT EXISTS (SELECT FROM app.sink s WHERE s.name = ${name} AND s.url <> ${url})`
   },
 
   bury: (sink, error) => db.$executeRaw`
@@ -93,7 +95,9 @@ export const createOutbox = ({ client: db }: Database): Outbox => ({
     return paged(rows, page, (letter) => letter.eventId)
   },
 
+  // Whoever asks for it wants it sent now: a silence that was asked for before is over.
   replay: (sink, eventIds) => db.$executeRaw`
+    WITH heard AS (UPDATE app.sink_cursor SET held_until = NULL WHERE sink = ${sink})
     UPDATE app.sink_delivery
     SET state = 'pending', attempts = 0, next_at = app.now(), updated_at = app.now()
     WHERE sink = ${sink} AND state = 'dead'

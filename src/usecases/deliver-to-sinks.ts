@@ -113,7 +113,7 @@ const deliver = async (deps: DeliverDeps, sink: Sink, delivery: Delivery): Promi
       return true
     case 'retry':
       await outbox.failed(delivery, failure, verdict.afterMs)
-      if (verdict.hold) await outbox.hold(sink.name, verdict.afterMs)
+      if (verdict.hold) await outbox.hold(sink, verdict.afterMs)
       return false
     case 'dead':
       await outbox.failed(delivery, failure, null)

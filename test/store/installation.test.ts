@@ -136,7 +136,7 @@ test('a receiver that asked for silence is no lag while it lasts', async () => {
   await engine.sql(
     `INSERT INTO app.sink_delivery (sink, event_id, next_at) VALUES ('s', gen_random_uuid(), app.now())`,
   )
-  await engine.outbox.hold('s', 3_600_000)
+  await engine.outbox.hold({ name: 's', url: 'https://s.example' }, 3_600_000)
   await engine.clock.advance(3_000_000)
   expect((await told())['rekey_sink_delivery_lag_seconds']).toBe(0)
   await engine.clock.advance(900_000)

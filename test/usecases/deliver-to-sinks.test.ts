@@ -223,6 +223,57 @@ test('Retry-After silences the whole sink, not only the message', async () => {
   await untilReceived(4)
 })
 
+/** A receiver that asked for ten minutes of silence, of which the sink was told twice. */
+const silenced = async (): Promise<Sink> => {
+  const sink = await putSink()
+  receiver.answer(answerWith(429, { 'retry-after': '600' }))
+  await happens()
+  await untilReceived(1)
+  await settled()
+  receiver.answer(answerWith(200))
+  return sink
+}
+
+test('a silence ends when the sink gets another address, which never asked for it', async () => {
+  await silenced()
+  const other = await startWebhookReceiver()
+  try {
+    await putSink({}, other)
+    await happens()
+    await untilReceived(1, other)
+  } finally {
+    await other.close()
+  }
+})
+
+test('a silence outlasts every other change of the sink, and what its former address asks for is not heard', async () => {
+  const { name, url, sealedId } = await silenced()
+  await putSink({ sealedId, events: ['stalled'] })
+  await happens()
+  await settled()
+  expect(receiver.received).toHaveLength(1)
+  await putSink({ sealedId, url: `${url}?moved` })
+  await db.outbox.hold({ name, url }, 3_600_000)
+  await untilReceived(2)
+})
+
+test('a silence is not shortened by an answer that was under way', async () => {
+  const sink = await silenced()
+  await db.outbox.hold(sink, 1_000)
+  await happens()
+  await db.clock.advance(300_000)
+  await settled()
+  expect(receiver.received).toHaveLength(1)
+})
+
+test('a replay ends a silence: whoever asks for it wants it sent now', async () => {
+  await silenced()
+  await db.outbox.bury('oncall', 'a test')
+  const replay = makeReplayDeadLetters(db)
+  expect((await replay(worker, 'oncall', null, false)).replayed).toBe(1)
+  await untilReceived(2)
+})
+
 test('410 switches the sink off, on the record, and what is open becomes dead letters', async () => {
   await putSink()
   receiver.answer(answerWith(410))

@@ -23,6 +23,10 @@ export const sinkReads = (db: Db): Reads['sinks'] => ({
 export const sinkWrites = (db: Db): Tx['writeSink'] => ({
   put: async (row, expectedRevision) => {
     const data = toRow(row)
+    // Another address never asked for the silence that this one did (outbox.ts).
+    await db.$executeRaw`
+      UPDATE app.sink_cursor SET held_until = NULL
+      WHERE sink = ${row.name} AND NOT EXISTS (SELECT FROM app.sink WHERE name = ${row.name} AND url = ${row.url})`
     const { count } =
       expectedRevision === null
         ? await db.sink.createMany({ data: [data], skipDuplicates: true })
