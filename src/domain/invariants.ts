@@ -22,6 +22,8 @@ export interface RotationFacts {
   readonly acknowledgements: readonly Acknowledgement[]
   /** Oldest first. */
   readonly events: readonly StoredEvent[]
+  /** There are later ones that were not read. */
+  readonly truncated: boolean
 }
 
 export interface KeyFacts {
@@ -225,9 +227,9 @@ const asItEnded = (facts: KeyFacts): readonly string[] => {
 
 /** Every intent was told before its outcome, which is told once; and the phases are those that the events tell of. */
 const told = ({ rotations }: KeyFacts): readonly string[] =>
-  rotations.flatMap(({ rotation, intents, events }) => {
-    // The log of its beginning was archived.
-    if (events[0]?.body.action !== 'rotation.planned') return []
+  rotations.flatMap(({ rotation, intents, events, truncated }) => {
+    // The log of its beginning was archived, or that of its end not read.
+    if (truncated || events[0]?.body.action !== 'rotation.planned') return []
     return [
       ...intents.flatMap((intent) => toldOf(intent, events)),
       ...untold(events, intents),

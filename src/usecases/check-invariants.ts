@@ -41,6 +41,8 @@ export interface CheckInvariantsDeps {
   readonly clock: Clock
   /** Without them only the records are looked at. */
   readonly sessions?: Pick<Sessions, 'open'>
+  /** Of a rotation; 5,000 where not said. */
+  readonly mostEvents?: number
 }
 
 export interface KeyCheck {
@@ -52,7 +54,7 @@ export interface KeyCheck {
 
 /** Rotations of a key that are looked at, the newest ones. */
 const lastRotations = 20
-const mostEvents = 5_000
+const mostEventsUnlessSaid = 5_000
 const looks = 4
 const betweenLooksMs = 250
 
@@ -112,12 +114,19 @@ export const lookAtKey = async (
     const { witness, unknown } = await ask(deps, key, before)
     // oxlint-disable-next-line no-await-in-loop -- see above
     const after = await recordsOf(deps, key)
-    if (still(before) === still(after))
-      return { facts: { key, traits: type.traits, ...after, provider: witness }, unknown }
+    if (still(before) === still(after)) {
+      const facts = { key, traits: type.traits, ...after, provider: witness }
+      return { facts, unknown: unknown ?? unread(facts) }
+    }
     // oxlint-disable-next-line no-await-in-loop -- see above
     await deps.clock.pause(betweenLooksMs)
   }
   return { facts: null, unknown: 'busy: it changed at every look' }
+}
+
+const unread = ({ rotations }: Pick<KeyFacts, 'rotations'>): string | null => {
+  const long = rotations.find(({ truncated }) => truncated)
+  return long ? `the log of rotation ${long.rotation.id} is too long to be compared` : null
 }
 
 type Records = Omit<KeyFacts, 'key' | 'traits' | 'provider'> & {
@@ -139,7 +148,7 @@ const recordsOf = async (deps: CheckInvariantsDeps, key: Key): Promise<Records> 
     const rotations: RotationFacts[] = []
     for (const rotation of items) {
       // oxlint-disable-next-line no-await-in-loop -- one connection
-      rotations.push(await factsOf(db, rotation))
+      rotations.push(await factsOf(db, rotation, deps.mostEvents ?? mostEventsUnlessSaid))
     }
     return {
       now,
@@ -152,7 +161,7 @@ const recordsOf = async (deps: CheckInvariantsDeps, key: Key): Promise<Records> 
   })
 }
 
-const factsOf = async (db: Reads, rotation: Rotation): Promise<RotationFacts> => ({
+const factsOf = async (db: Reads, rotation: Rotation, most: number): Promise<RotationFacts> => ({
   rotation,
   timer: await db.timers.get(rotation.id),
   intents: await db.intents.of(rotation.id),
@@ -161,19 +170,25 @@ const factsOf = async (db: Reads, rotation: Rotation): Promise<RotationFacts> =>
     rotation.toVersion === null
       ? []
       : await db.acknowledgements.of(rotation.keyId, rotation.toVersion),
-  events: await eventsOf(db, rotation.id),
+  ...(await eventsOf(db, rotation.id, most)),
 })
 
-const eventsOf = async (db: Reads, rotationId: string): Promise<readonly StoredEvent[]> => {
+const eventsOf = async (
+  db: Reads,
+  rotationId: string,
+  most: number,
+): Promise<Pick<RotationFacts, 'events' | 'truncated'>> => {
   const events: StoredEvent[] = []
-  for (let last: string | null = null; events.length < mostEvents;) {
+  for (let last: string | null = null; events.length <= most;) {
+    // One more than is kept, to know whether there is more.
+    const limit: number = Math.min(1_000, most + 1 - events.length)
     // oxlint-disable-next-line no-await-in-loop -- page after page
-    const more: readonly StoredEvent[] = await db.audit.after(rotationId, last, 1_000)
+    const more: readonly StoredEvent[] = await db.audit.after(rotationId, last, limit)
     events.push(...more)
     last = more.at(-1)?.body.id ?? null
-    if (more.length < 1_000) break
+    if (more.length < limit) break
   }
-  return events
+  return { events: events.slice(0, most), truncated: events.length > most }
 }
 
 const sealedOf = async (

@@ -326,3 +326,21 @@ test('a page that takes long ends where it is, and one that is silent is asked o
   expect(rest.items.map((item) => item.key)).toEqual(['parcels'])
   expect(rest.next).toBeNull()
 })
+
+test('a log that is longer than what is read of it is no breach, and the key is not wholly known', async () => {
+  const most = done.rotations[0]?.events.length ?? 0
+  const { sessions: _sessions, ...records } = depsOf()
+  const told = async (mostEvents: number) => {
+    const { items } = await makeCheckInvariants({ ...records, mostEvents })({
+      limit: 10,
+      after: null,
+    })
+    return items.find((one) => one.key === 'orders')
+  }
+  expect(await told(most)).toEqual({ key: 'orders', breaches: [], unknown: null })
+  expect(await told(most - 1)).toEqual({
+    key: 'orders',
+    breaches: [],
+    unknown: expect.stringMatching(/^the log of rotation \S+ is too long to be compared$/),
+  })
+})
