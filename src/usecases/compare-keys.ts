@@ -52,13 +52,15 @@ const leaveAloneMs = 60_000
  *  quarter of an hour, and each try would keep up the lock when the credential has long been mended. */
 const refusedWaitMs = [60_000, 4 * 60_000, 16 * 60_000, 60 * 60_000] as const
 
-/** One pass; 0 when there was nothing to do. `everyMs`: the interval; 0: never. */
+/** One pass; 0 when there was nothing to do. `everyMs`: the interval; 0: never. From when `stopping` says so no further key is
+ *  asked about: a drain does not wait for a slow provider, and what was claimed is due again when the claim is over. */
 export const makeCompareKeys = (deps: CompareKeysDeps, everyMs: number) => {
-  const away = new Map<string, { readonly until: number; readonly why: string }>()
+  const away: Pass['away'] = new Map()
   let enrolledAt: number | null = null
-  const pass: Pass = { ...deps, away, everyMs, soonMs: Math.min(soonMs, everyMs) }
-  return async (): Promise<number> => {
+  const all: Omit<Pass, 'stopping'> = { ...deps, away, everyMs, soonMs: Math.min(soonMs, everyMs) }
+  return async (stopping: () => boolean): Promise<number> => {
     if (everyMs === 0) return 0
+    const pass = { ...all, stopping }
     if (await deps.ledger.read((db) => db.recovery.open())) return 0
     const now = deps.clock.now().getTime()
     if (enrolledAt === null || Math.abs(now - enrolledAt) >= pass.soonMs) {
@@ -76,7 +78,9 @@ export const makeCompareKeys = (deps: CompareKeysDeps, everyMs: number) => {
 }
 
 interface Pass extends CompareKeysDeps {
-  readonly away: Map<string, { readonly until: number; readonly why: string }>
+  /** `why`: it gave no answer; null: it is slow. */
+  readonly away: Map<string, { readonly until: number; readonly why: string | null }>
+  readonly stopping: () => boolean
   readonly everyMs: number
   readonly soonMs: number
 }
@@ -85,7 +89,7 @@ interface Pass extends CompareKeysDeps {
 const lookAtAll = async (pass: Pass, keys: readonly Key[]): Promise<void> => {
   const left = [...keys]
   const work = async (): Promise<void> => {
-    for (let key = left.shift(); key; key = left.shift()) {
+    for (let key = left.shift(); key && !pass.stopping(); key = left.shift()) {
       // oxlint-disable-next-line no-await-in-loop -- a few at a time
       await lookAt(pass, key)
     }
@@ -124,7 +128,9 @@ const lookAt = async (pass: Pass, key: Key): Promise<void> => {
   if (known.rotating) return settle(pass, key, known, leftToRotation)
   const silence = away.get(connection.name)
   if (silence && silence.until > clock.now().getTime())
-    return looks.silent(key.id, silence.why, pass.soonMs)
+    return silence.why === null
+      ? looks.putOff(key.id, pass.soonMs)
+      : looks.silent(key.id, silence.why, pass.soonMs)
   const refusal = await looks.refusal(connection, leaveAloneMs)
   if (refusal && !refusal.mayTry) return looks.silent(key.id, refusal.why, pass.soonMs)
   const first = await answerOf(pass, key, connection, known, refusal?.times)
@@ -190,7 +196,7 @@ const ask = async (pass: Pass, key: Key, connection: Connection, { versions: our
   const carriers = await askForCarriers(pass, session, object, { ours, versions: told.versions })
   const done = pass.clock.now().getTime()
   if (done - began >= slowMs)
-    pass.away.set(connection.name, { until: done + leaveAloneMs, why: 'it answers slowly' })
+    pass.away.set(connection.name, { until: done + leaveAloneMs, why: null })
   return { ...told, carriers }
 }
 

@@ -25,8 +25,8 @@ export interface WorkerJobs {
   readonly planRotations: () => Promise<number>
   /** In recovery mode, one pass over keys that have not been compared with their provider; 0 when there are none. */
   readonly reconcileKeys: () => Promise<number>
-  /** One pass over keys that are due to be compared with their provider; 0 when none is. */
-  readonly compareKeys: () => Promise<number>
+  /** One pass over keys that are due to be compared with their provider, ended early when it is stopping; 0 when none is. */
+  readonly compareKeys: (stopping: () => boolean) => Promise<number>
   /** One pass over sinks; 0 when there was nothing to tell. */
   readonly deliverToSinks: () => Promise<number>
   /** Partitions ahead, expired idempotency replies. Once an hour. */
@@ -123,7 +123,7 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
         // oxlint-disable-next-line no-await-in-loop -- each pass takes what the one before left
         for (
           let pass = 0;
-          pass < mostPasses && !stopping && (await jobs.compareKeys()) > 0;
+          pass < mostPasses && !stopping && (await jobs.compareKeys(() => stopping)) > 0;
           pass++
         );
       },

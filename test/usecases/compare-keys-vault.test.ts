@@ -44,7 +44,8 @@ peer('vault').describe('keys of a real Vault, compared', () => {
     })
     const looks = createLooks(database)
     const deps = { ledger, looks, sessions, types: keyTypes, keyring, clock }
-    pass = makeCompareKeys(deps, hour)
+    const compare = makeCompareKeys(deps, hour)
+    pass = () => compare(() => false)
   })
   afterAll(async () => {
     await house.shut()

@@ -55,9 +55,9 @@ const worker = (everyMs = hour) => {
     { ledger, looks, sessions, types: keyTypes, keyring, clock },
     everyMs,
   )
-  return async (): Promise<number> => {
+  return async (stopping = () => false): Promise<number> => {
     let sum = 0
-    for (let n = await pass(); n > 0; n = await pass()) sum += n
+    for (let n = await pass(stopping); n > 0; n = await pass(stopping)) sum += n
     return sum
   }
 }
@@ -333,6 +333,44 @@ test('a value that may not be read is not called the same; a login refused there
   refused = null
   await nextInterval(look)
   expect((await row())?.detail).toBe('What is known here is so at the provider.')
+})
+
+test('a worker that is stopping asks about no further key; what it took is due again when its claim is over', async () => {
+  for (const name of ['a', 'b', 'c', 'd', 'e']) await engine.key(name)
+  const look = worker()
+  await look()
+  await engine.clock.advance(hour)
+  asked = []
+  let stopping = false
+  meanwhile = async () => {
+    stopping = true
+  }
+  await look(() => stopping)
+  // Two were under way.
+  expect(asked.length).toBeLessThanOrEqual(2)
+  const first = [...asked]
+  await engine.clock.advance(5 * minute)
+  await look()
+  expect(asked.toSorted()).toEqual(['a', 'b', 'c', 'd', 'e'])
+  expect(first.length).toBeGreaterThan(0)
+})
+
+test('a slow provider is spared, and its keys are not called unreachable: nobody asked about them', async () => {
+  for (const name of ['a', 'b', 'c', 'd', 'e']) await engine.key(name)
+  const look = worker()
+  await look()
+  await engine.clock.advance(hour)
+  asked = []
+  meanwhile = async () => {
+    await engine.clock.advance(6_000)
+  }
+  await look()
+  expect(asked.length).toBeLessThan(5)
+  for (const name of ['a', 'b', 'c', 'd', 'e']) expect((await status(name)).drift).toBeNull()
+  meanwhile = async () => {}
+  await engine.clock.advance(5 * minute)
+  await look()
+  expect(new Set(asked)).toEqual(new Set(['a', 'b', 'c', 'd', 'e']))
 })
 
 test('that our own database is away is no silence of the provider', async () => {
