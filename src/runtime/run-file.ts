@@ -2,9 +2,12 @@
 // Taken before anything else is touched: two processes over one embedded database would stop it under each other.
 //
 // A killed process leaves the file. It is taken over when no process of that id lives, or one that began after the file was
-// written (the id was given again).
+// written (the id was given again). Of a process on another host nobody here can tell: two containers over one volume both have
+// the id 1. The directory is taken over all the same, since a container that is made anew has another name; but not what the
+// other one holds in the database. Its leases run out by themselves where it is dead.
 
 import { link, mkdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { JsonObject } from '#domain/json.ts'
 
@@ -19,7 +22,7 @@ export interface RunInfo {
 }
 
 export interface HeldDirectory {
-  /** Whoever held it before, and died without letting go. */
+  /** Whoever held it before, and died without letting go; without its instance where it was on another host. */
   readonly died: RunInfo | null
   /** Replaces what the file says, in one step. */
   tell(info: RunInfo): Promise<void>
@@ -38,16 +41,20 @@ export class DirectoryHeld extends Error {
   }
 }
 
-export const holdDirectory = async (directory: string, info: RunInfo): Promise<HeldDirectory> => {
+export const holdDirectory = async (
+  directory: string,
+  info: RunInfo,
+  host = hostname(),
+): Promise<HeldDirectory> => {
   await mkdir(directory, { recursive: true, mode: 0o700 })
   const path = join(directory, 'run.json')
   const mine = `${path}.${info.pid}`
   const write = (next: RunInfo): Promise<void> =>
-    writeFile(mine, `${JSON.stringify(next, null, 2)}\n`, { mode: 0o600 })
+    writeFile(mine, `${JSON.stringify({ ...next, host }, null, 2)}\n`, { mode: 0o600 })
   await write(info)
   let died: RunInfo | null
   try {
-    died = await takeName(directory, path, mine)
+    died = await takeName(directory, path, { mine, host })
   } finally {
     await rm(mine, { force: true })
   }
@@ -62,7 +69,11 @@ export const holdDirectory = async (directory: string, info: RunInfo): Promise<H
 }
 
 /** `link` fails where the name is taken: of two that start at once, one gets it. Returns the dead holder that it follows. */
-const takeName = async (directory: string, path: string, mine: string): Promise<RunInfo | null> => {
+const takeName = async (
+  directory: string,
+  path: string,
+  { mine, host }: { readonly mine: string; readonly host: string },
+): Promise<RunInfo | null> => {
   let died: RunInfo | null = null
   for (let tries = 0; tries < 3; tries++) {
     try {
@@ -73,7 +84,7 @@ const takeName = async (directory: string, path: string, mine: string): Promise<
       if (!isCode(error, 'EEXIST')) throw error
     }
     // oxlint-disable-next-line no-await-in-loop -- see above
-    const holder = await readHolder(path)
+    const holder = await readHolder(path, host)
     // oxlint-disable-next-line no-await-in-loop -- see above
     if (holder && (await lives(holder))) throw new DirectoryHeld(directory, holder)
     died = holder
@@ -83,7 +94,7 @@ const takeName = async (directory: string, path: string, mine: string): Promise<
   throw new Error(`couldn't take ${path}: others take it at the same time`)
 }
 
-const readHolder = async (path: string): Promise<RunInfo | null> => {
+const readHolder = async (path: string, host: string): Promise<RunInfo | null> => {
   try {
     const info: unknown = JSON.parse(await readFile(path, 'utf8'))
     if (
@@ -99,7 +110,7 @@ const readHolder = async (path: string): Promise<RunInfo | null> => {
     }
     return {
       pid: Number(info.pid),
-      instance: text('instance'),
+      instance: text('host') === host ? text('instance') : '',
       url: text('url'),
       startedAt: text('startedAt'),
       database: null,
