@@ -251,13 +251,13 @@ export const metrics = {
   rekey_keys_drifted: {
     kind: 'gauge',
     of: 'installation',
-    help: 'Keys that are not at their provider what they are here: another version serves (adopt), there are versions that nobody knows (orphan), what serves is gone (lost), or it gives no answer (unreachable).',
+    help: 'Keys that are not at their provider what they are here: another version serves (adopt), there are versions that nobody knows (orphan), what serves is gone (lost), or it gives no answer (unreachable). None where nobody compares them: in recovery mode, and where it is switched off.',
     labels: { state: driftStates },
   },
   rekey_comparison_lag_seconds: {
     kind: 'gauge',
     of: 'installation',
-    help: 'How long the key that is due first has been waiting to be compared with its provider; 0: none is. It grows where that is switched off.',
+    help: 'How long the key that is due first has been waiting to be compared with its provider; 0: none is, or nobody compares: in recovery mode, and where it is switched off.',
     labels: {},
   },
   rekey_leases: {

@@ -593,6 +593,8 @@ export interface Looks {
   /** Takes up to `limit` keys that are due, the one that has been due longest first, for `forMs`; no two callers get the same
    *  one. Whoever dies with it leaves it due again after that. */
   claim(limit: number, forMs: number): Promise<readonly string[]>
+  /** Nobody looks any more: nothing is known of any key. */
+  forget(): Promise<void>
   /** What is no news; silence is over. */
   put(keyId: string, found: Standing, nextMs: number): Promise<void>
   /** No answer; what was found before stands. */

@@ -70,7 +70,7 @@ const look = async (db: Database['client']): Promise<readonly InstallationSample
         'drifted', (SELECT coalesce(jsonb_object_agg(state, n), '{}') FROM (
           SELECT CASE WHEN d.state IN ('adopt', 'orphan', 'lost') THEN d.state ELSE 'unreachable' END AS state, count(*) AS n
           FROM app.drift d JOIN app.key k ON k.id = d.key_id AND k.deleted_at IS NULL
-          WHERE d.state IN ('adopt', 'orphan', 'lost') OR d.silent_since IS NOT NULL GROUP BY 1) f),
+          WHERE (d.state IN ('adopt', 'orphan', 'lost') OR d.silent_since IS NOT NULL) AND recovery.n = 0 GROUP BY 1) f),
         'leases', (SELECT jsonb_build_object(
             'held', count(*) FILTER (WHERE lease_until > app.now()),
             'expired', count(*) FILTER (WHERE lease_until <= app.now()))
@@ -81,7 +81,7 @@ const look = async (db: Database['client']): Promise<readonly InstallationSample
           'rekey_keys_overdue', late.n,
           'rekey_intents_unknown', unknown.n,
           'rekey_sink_deliveries_pending', pending.n,
-          'rekey_recovery_active', (SELECT count(*) FROM app.recovery WHERE ended_at IS NULL),
+          'rekey_recovery_active', recovery.n,
           'rekey_sink_dead_letters', (SELECT count(*) FROM app.sink_delivery WHERE state = 'dead')),
         'since', jsonb_build_object(
           'rekey_queue_lag_seconds', due.since,
@@ -89,12 +89,14 @@ const look = async (db: Database['client']): Promise<readonly InstallationSample
           'rekey_key_overdue_oldest_seconds', late.since,
           'rekey_intent_unknown_oldest_seconds', unknown.since,
           'rekey_sink_delivery_lag_seconds', pending.since,
-          'rekey_comparison_lag_seconds', (SELECT extract(epoch FROM min(look_at)) FROM app.drift),
+          'rekey_comparison_lag_seconds', (SELECT extract(epoch FROM min(look_at)) FROM app.drift WHERE recovery.n = 0),
           'rekey_rotation_stalled_oldest_seconds',
             (SELECT extract(epoch FROM min(phase_entered_at)) FROM app.rotation WHERE phase = 'stalled'),
           'rekey_observed_clock_lag_seconds', (SELECT extract(epoch FROM last_at) FROM app.observed_clock))
       ) AS facts
       FROM
+        -- In recovery mode nobody compares keys: what was found before it is the recovery's to find anew.
+        (SELECT count(*) AS n FROM app.recovery WHERE ended_at IS NULL) recovery,
         (SELECT count(*) AS n, extract(epoch FROM min(due_at)) AS since
          FROM app.rotation_timer WHERE due_at <= app.now() AND lease_owner IS NULL) due,
         (SELECT count(*) AS n, extract(epoch FROM min(due_at)) AS since

@@ -36,6 +36,11 @@ export const createLooks = ({ client: db }: Database): Looks => ({
       return rows.map(({ id }) => id)
     }),
 
+  forget: () =>
+    orUnavailable(async () => {
+      await db.$executeRaw`DELETE FROM app.drift`
+    }),
+
   put: (keyId, found, nextMs) => orUnavailable(() => putStanding(db, keyId, found, nextMs)),
 
   silent: (keyId, why, nextMs) =>

@@ -70,6 +70,13 @@ export const lags: Readonly<Record<string, Lag>> = {
     late: (s) => `what became of an effect has been unknown for ${s}`,
     runbook: 'RekeyIntentUnknown',
   },
+  comparison: {
+    gauge: 'rekey_comparison_lag_seconds',
+    limitS: 3_600,
+    well: 'no key waits to be compared with its provider',
+    late: (s) => `a key has been due for ${s} to be compared with its provider`,
+    runbook: 'RekeyComparisonLag',
+  },
   sinks: {
     gauge: 'rekey_sink_delivery_lag_seconds',
     limitS: 600,

@@ -57,12 +57,19 @@ const refusedWaitMs = [60_000, 4 * 60_000, 16 * 60_000, 60 * 60_000] as const
 export const makeCompareKeys = (deps: CompareKeysDeps, everyMs: number) => {
   const away: Pass['away'] = new Map()
   let enrolledAt: number | null = null
+  let forgotAt: number | null = null
   const all: Omit<Pass, 'stopping'> = { ...deps, away, everyMs, soonMs: Math.min(soonMs, everyMs) }
   return async (stopping: () => boolean): Promise<number> => {
-    if (everyMs === 0) return 0
     const pass = { ...all, stopping }
-    if (await deps.ledger.read((db) => db.recovery.open())) return 0
     const now = deps.clock.now().getTime()
+    if (everyMs === 0) {
+      // What was found before would be shown, and page, for ever. A worker of before the change may find more yet.
+      if (forgotAt !== null && Math.abs(now - forgotAt) < soonMs) return 0
+      await deps.looks.forget()
+      forgotAt = now
+      return 0
+    }
+    if (await deps.ledger.read((db) => db.recovery.open())) return 0
     if (enrolledAt === null || Math.abs(now - enrolledAt) >= pass.soonMs) {
       const begun = await deps.looks.enrol(enrolAtOnce, everyMs)
       if (begun === enrolAtOnce) return begun

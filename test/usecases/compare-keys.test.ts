@@ -424,6 +424,28 @@ test('what was there when the key was registered is no news', async () => {
   expect((await status('orders')).drift).toBeNull()
 })
 
+test('what nobody looks at any more is not counted: in recovery mode, and where comparing was switched off', async () => {
+  const key = await engine.key('orders')
+  const look = worker()
+  await nextInterval(look)
+  await engine.vault.setState(key.id, 1, 'disabled')
+  await nextInterval(look)
+  await engine.clock.advance(2 * hour)
+  const counted = async () =>
+    (await createInstallationReader(engine.database, 'a').look())
+      .filter(({ name, value }) => value > 0 && /drifted|comparison/.test(name))
+      .map(({ name }) => name)
+  expect(await counted()).toEqual(['rekey_keys_drifted', 'rekey_comparison_lag_seconds'])
+  await goBack(engine)
+  expect(await counted()).toEqual([])
+  await engine.sql(`BEGIN; ALTER EVENT TRIGGER rekey_guard DISABLE; ALTER TABLE app.recovery DISABLE TRIGGER must_be_audited;
+    UPDATE app.recovery SET ended_at = app.now(); COMMIT`)
+  expect(await counted()).toHaveLength(2)
+  await worker(0)()
+  expect(await counted()).toEqual([])
+  expect((await status('orders')).drift).toBeNull()
+})
+
 test('0s asks nobody; nor does anybody in recovery mode', async () => {
   await engine.key('orders')
   asked = []
