@@ -46,6 +46,7 @@ import { createTraceparents } from '#store/traceparents.ts'
 import { createWhereabouts } from '#store/whereabouts.ts'
 import { enrolWriter } from '#store/writer-keys.ts'
 import { leaseMs, makeAdvanceRotation } from '#usecases/advance-rotation.ts'
+import { makeCheckPublishing } from '#usecases/check-publishing.ts'
 import { makeDeliverToSinks } from '#usecases/deliver-to-sinks.ts'
 import { withLastLook } from '#usecases/last-look.ts'
 import { makePlanRotations } from '#usecases/plan-rotations.ts'
@@ -315,6 +316,7 @@ export const startApp = async ({
           look: () => reader.look(),
           faults: () => selfCheck(database, keyring),
           depth: () => bell.depth(),
+          publishing: makeCheckPublishing(ledger, keyTypes),
           kekId: keyring.kekId,
         },
       }),

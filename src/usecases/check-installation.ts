@@ -4,6 +4,7 @@
 import { type Actor, hasRole } from '#domain/actor.ts'
 import type { InstallationGauge, InstallationSample } from '#domain/metrics.ts'
 import type { Clock, Timers } from '#domain/ports.ts'
+import type { Ungranted } from './check-publishing.ts'
 
 export interface CheckInstallationDeps {
   readonly timers: Pick<Timers, 'now'>
@@ -11,6 +12,7 @@ export interface CheckInstallationDeps {
   readonly look: () => Promise<readonly InstallationSample[]>
   /** What must be so before Rekey serves, and is not: see store/self-check.ts. */
   readonly faults: () => Promise<readonly InstallationFault[]>
+  readonly publishing: () => Promise<readonly Ungranted[]>
   /** Throws where the queue cannot be reached. */
   readonly depth: () => Promise<{ readonly waiting: number; readonly active: number }>
   readonly kekId: string
@@ -100,6 +102,7 @@ export const checkInstallation = async (
     clock,
     ...aspects.flatMap((aspect) => checkAspect(aspect, faults, deps)),
     queue,
+    ...checkPublishing(await deps.publishing()),
     ...Object.entries(lags).map(([name, lag]) => checkLag(name, lag, samples)),
   ]
 }
@@ -142,6 +145,7 @@ const withoutInside = (checks: readonly InstallationCheck[]): readonly Installat
 const kept = 'what it is, auditors and admins without a scope are told'
 
 const isInside = ({ name }: InstallationCheck): boolean =>
+  name === publishing ||
   aspects.some((aspect) => name === aspect.name || name.startsWith(`${aspect.name} `))
 
 const isSchema = ({ check }: InstallationFault): boolean =>
@@ -215,6 +219,17 @@ const checkQueue = async ({ depth }: CheckInstallationDeps): Promise<Installatio
     }
   }
 }
+
+const publishing = 'publishing'
+const checkPublishing = (ungranted: readonly Ungranted[]): readonly InstallationCheck[] =>
+  ungranted.length === 0
+    ? [{ name: publishing, state: 'ok', detail: 'a grant covers every target', hint: null }]
+    : ungranted.map(({ policy, target, connection }) => ({
+        name: publishing,
+        state: 'warn',
+        detail: `policy ${policy} publishes to ${target}, and no grant covers every key that it may choose: such a key stalls at its next rotation`,
+        hint: `Add a grant to the connection ${connection}.`,
+      }))
 
 const checkLag = (
   name: string,

@@ -17,6 +17,7 @@ import { createInstallationReader } from '#store/installation.ts'
 import { selfCheck } from '#store/self-check.ts'
 import { makeSafeFetch } from '#runtime/safe-fetch.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
+import { makeCheckPublishing } from '#usecases/check-publishing.ts'
 import { createApiKey } from '#usecases/create-api-key.ts'
 import { admin, openHouse, type House, type HouseOptions } from './house.ts'
 
@@ -63,6 +64,7 @@ export const productRoutes = (house: House): readonly Route[] => {
     // The server of the tests does not wait for the disk.
     faults: async () =>
       (await selfCheck(database, keyring)).filter(({ check }) => check !== 'server.durable'),
+    publishing: makeCheckPublishing(house.ledger, deps.types),
     depth: async () => ({ waiting: 0, active: 0 }),
     kekId: keyring.kekId,
   }

@@ -30,6 +30,7 @@ const depsOf = (over: Partial<CheckInstallationDeps> = {}): CheckInstallationDep
   // The server of the tests does not wait for the disk.
   faults: async () =>
     (await selfCheck(db.database, db.keyring)).filter(({ check }) => check !== 'server.durable'),
+  publishing: async () => [],
   depth: async () => ({ waiting: 3, active: 1 }),
   kekId: db.keyring.kekId,
   ...over,

@@ -5,6 +5,7 @@ import type { Connection } from '#domain/connection.ts'
 import { admin, type Engine, openEngine } from '#test/support/engine.ts'
 import { makeStandIns } from '#test/support/faults.ts'
 import { makeShelf } from '#test/support/shelf.ts'
+import { makeCheckPublishing } from '#usecases/check-publishing.ts'
 
 const shelf = makeShelf()
 const standIns = makeStandIns()
@@ -120,4 +121,18 @@ test('a target that came under management since is not written over', async () =
   expect(stalledIn).toBe('preflight')
   expect(stalledReason).toContain('the publish target a is managed by a key now')
   expect(valuesAt('taken-a')).toEqual(['before a'])
+})
+
+test('a policy that publishes where no grant covers its keys is seen before it rotates', async () => {
+  await published('seen')
+  const check = makeCheckPublishing(engine.ledger, engine.deps.world.types)
+  const seen = async () => (await check()).filter(({ policy }) => policy === 'seen')
+  expect(await seen()).toEqual([])
+  const b = { policy: 'seen', target: 'b', connection: 'shelf' }
+  await grant([{ matchLabels: {}, refs: ['shelf:seen-a'] }])
+  expect(await seen()).toEqual([b])
+  await grant([{ matchLabels: { set: 'other' }, refs: ['*'] }])
+  expect(await seen()).toEqual([{ ...b, target: 'a' }, b])
+  await grant([{ matchLabels: { set: 'seen' }, refs: ['*'] }])
+  expect(await seen()).toEqual([])
 })

@@ -78,7 +78,7 @@ export const installationRoutes = ({
       summary:
         'Whether the installation is well: database, clock, keys of its own, log, queue, workers',
       description:
-        'The name and the state of each check are for everybody who may ask. What the checks of the schema, of the key-encryption key and of the audit log found is for auditors and admins without a scope. A look is shared for five seconds.',
+        'The name and the state of each check are for everybody who may ask. What the checks of the schema, of the key-encryption key, of the audit log and of publishing found is for auditors and admins without a scope. A look is shared for five seconds.',
       access: ['viewer', 'operator', 'approver', 'responder', 'auditor'],
       replies: { 200: checksSchema },
       handler: async ({ actor }) => ({
