@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { isDuration, parseDuration } from '#domain/duration.ts'
+import { formatDuration, isDuration, parseDuration } from '#domain/duration.ts'
 import { Secret } from '#domain/secret.ts'
 import { suggest } from '#domain/suggest.ts'
 import { allowFault } from '#runtime/egress.ts'
@@ -151,11 +151,16 @@ export const loadConfig = (env: Env = process.env): Config => {
     problems.push(`${name}: "${text}" is neither on nor off`)
     return otherwise
   }
-  const duration = (name: (typeof names)[number], otherwise: number): number => {
+  const duration = (name: (typeof names)[number], otherwise: number, least: number): number => {
     const text = read(name)
     if (text === null) return otherwise
-    if (isDuration(text)) return parseDuration(text)
-    problems.push(`${name}: "${text}" is not a duration such as 30m, 1h or 0s`)
+    const ms = isDuration(text) ? parseDuration(text) : null
+    if (ms === 0 || (ms !== null && ms >= least)) return ms
+    problems.push(
+      ms === null
+        ? `${name}: "${text}" is not a duration such as 30m, 1h or 0s`
+        : `${name}: "${text}" is shorter than ${formatDuration(least)}; 0s: never`,
+    )
     return otherwise
   }
   const secret = (name: (typeof names)[number]): Secret | null => {
@@ -205,7 +210,7 @@ export const loadConfig = (env: Env = process.env): Config => {
     trustedProxy: read('REKEY_TRUSTED_PROXY'),
     rateLimit: integer('REKEY_RATE_LIMIT', 600, 1, 1_000_000),
     samples: flag('REKEY_SAMPLES', true),
-    reconcileEveryMs: duration('REKEY_RECONCILE_EVERY', 3_600_000),
+    reconcileEveryMs: duration('REKEY_RECONCILE_EVERY', 3_600_000, 60_000),
     logLevel: logLevel ?? 'info',
     tracing: tracingOf(env, problems),
     ...credentialsOf(env),

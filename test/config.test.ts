@@ -33,6 +33,11 @@ test('keys are compared with their provider once an hour, as often as was asked 
   expect(problemsOf({ REKEY_RECONCILE_EVERY: '900' })).toEqual([
     'REKEY_RECONCILE_EVERY: "900" is not a duration such as 30m, 1h or 0s',
   ])
+  expect(everyMs({ REKEY_RECONCILE_EVERY: '1m' })).toBe(60_000)
+  // Each key is two reads at its provider, which limits them.
+  expect(problemsOf({ REKEY_RECONCILE_EVERY: '59s' })).toEqual([
+    'REKEY_RECONCILE_EVERY: "59s" is shorter than 1m; 0s: never',
+  ])
 })
 
 test('spans go nowhere unless a collector is named', () => {

@@ -25,8 +25,8 @@ long.describe('what live processes tell', () => {
       env: {
         REKEY_LOG_LEVEL: 'debug',
         OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
-        REKEY_RECONCILE_EVERY: '1s',
       },
+      comparing: true,
     })
     await roles.ask('PUT', '/v1/connections/vault', { provider: 'local' })
     await roles.ask('PUT', '/v1/policies/quick', {

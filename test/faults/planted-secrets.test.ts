@@ -79,9 +79,9 @@ peer('vault').describe('planted secrets', () => {
         REKEY_LOG_LEVEL: 'debug',
         REKEY_EGRESS_ALLOW: '127.0.0.1',
         OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
-        // What a provider says when keys are compared is kept too.
-        REKEY_RECONCILE_EVERY: '1s',
       },
+      // What a provider says when keys are compared is kept too.
+      comparing: true,
     })
     secrets['admin token'] = roles.token
     secrets['vault token'] = await vaultToken()

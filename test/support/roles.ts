@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startEmbeddedPostgres } from '#runtime/embedded-postgres.ts'
-import { bootstrap, type DatabaseUrls } from '#store/bootstrap.ts'
+import { every } from '#runtime/ticker.ts'
+import { bootstrap, type DatabaseUrls, withClient } from '#store/bootstrap.ts'
 import { migrate } from '#store/migrate.ts'
 import { freePort } from '#test/peers/start-process.ts'
 import { fastPlace } from './fast-place.ts'
@@ -50,11 +51,17 @@ export interface StartedRole {
 export interface RolesOptions {
   readonly workers?: number
   readonly env?: Readonly<Record<string, string>>
+  /** Keys are due to be compared with their provider every second: more often than may be configured. */
+  readonly comparing?: true
 }
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
-export const openRoles = async ({ workers = 1, env = {} }: RolesOptions = {}): Promise<Roles> => {
+export const openRoles = async ({
+  workers = 1,
+  env = {},
+  comparing,
+}: RolesOptions = {}): Promise<Roles> => {
   const dir = await mkdtemp(join(await fastPlace(), 'rekey-roles-'))
   // The user that PostgreSQL runs as must get through.
   await chmod(dir, 0o711)
@@ -109,7 +116,22 @@ export const openRoles = async ({ workers = 1, env = {} }: RolesOptions = {}): P
     }
   }
 
+  const dueNow = comparing
+    ? every(
+        1_000,
+        () =>
+          withClient(urls.superuser, async (db) => {
+            await db.query(`INSERT INTO app.drift (key_id, look_at) SELECT id, app.now() FROM app.key WHERE deleted_at IS NULL
+              ON CONFLICT (key_id) DO UPDATE SET look_at = excluded.look_at`)
+          }),
+        (error) => {
+          said += `keys could not be made due: ${String(error)}\n`
+        },
+      )
+    : null
+
   const close = async (): Promise<void> => {
+    await dueNow?.stop()
     for (const { child } of children) child.kill('SIGTERM')
     const all = Promise.all(children.map(({ gone }) => gone))
     if (!(await Promise.race([all.then(() => true), pause(30_000, false)]))) {
