@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=4
+#!/usr/bin/env -S node --max-semi-space-size=2
 // The `rekey` command: argv → a role that needs the database, or a verb of the command line, which speaks HTTP only.
 
 import { enableCompileCache } from 'node:module'
