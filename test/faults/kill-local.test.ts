@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { withClient } from '#store/bootstrap.ts'
-import { hasTime } from '#test/support/peers.ts'
+import { long } from '#test/support/peers.ts'
 import { startProber, throughRekey, type Prober } from '#test/support/prober.ts'
 import { openRekey, type RekeyProcess } from '#test/support/rekey-process.ts'
 import { ended, expectOneOutcomeEach, versionsOf } from '#test/support/rotations.ts'
@@ -30,92 +30,93 @@ const held = ['local.secret', 'local.key'].flatMap((type) =>
 let rekey: RekeyProcess
 let prober: Prober
 let approver: string
-beforeAll(async () => {
-  rekey = await openRekey()
-  await rekey.start()
-  await rekey.ask('PUT', '/v1/connections/built-in', { provider: 'local' })
-  const roles = ['approver']
-  approver = (await rekey.ask('POST', '/v1/api-keys', { name: 'boss', type: 'svc', roles })).token
-  await policy('secrets', 'destroy')
-  // What a destroyed version made would not open any more.
-  await policy('data-keys', 'disable')
-  await policy('awaitingapproval', 'disable', { approval: { required: 1 } })
-  await rekey.ask('PUT', '/v1/consumers/app', { owner: 'team', labels: { uses: 'held' } })
-  // Nothing but a person's word moves these on, however slow the machine is.
-  const asked = {
-    matchLabels: { uses: 'held' },
-    acknowledgement: { required: 'all', timeout: '1h' },
-  }
-  await policy('rollingback', 'disable', { consumers: asked, overlap: { min: '1h' } })
-  await policy('stalled', 'disable', { consumers: asked })
-  const generate = { 'local.key': { generate: { algorithm: 'aes256' } }, 'local.secret': {} }
-  for (const name of secrets) await register(name, 'secrets', { type: 'local.secret' })
-  for (const name of dataKeys)
-    await register(name, 'data-keys', { type: 'local.key', ...generate['local.key'] })
-  for (const { key, type, phase } of held)
-    await register(key, phase.toLowerCase(), {
-      type,
-      ...(type === 'local.key' ? generate[type] : {}),
-    })
-  prober = startProber(
-    dataKeys.map((name) => throughRekey(rekey, name)),
-    500,
+long.describe('kill -9 while keys of the built-in vault rotate', () => {
+  beforeAll(async () => {
+    rekey = await openRekey()
+    await rekey.start()
+    await rekey.ask('PUT', '/v1/connections/built-in', { provider: 'local' })
+    const roles = ['approver']
+    approver = (await rekey.ask('POST', '/v1/api-keys', { name: 'boss', type: 'svc', roles })).token
+    await policy('secrets', 'destroy')
+    // What a destroyed version made would not open any more.
+    await policy('data-keys', 'disable')
+    await policy('awaitingapproval', 'disable', { approval: { required: 1 } })
+    await rekey.ask('PUT', '/v1/consumers/app', { owner: 'team', labels: { uses: 'held' } })
+    // Nothing but a person's word moves these on, however slow the machine is.
+    const asked = {
+      matchLabels: { uses: 'held' },
+      acknowledgement: { required: 'all', timeout: '1h' },
+    }
+    await policy('rollingback', 'disable', { consumers: asked, overlap: { min: '1h' } })
+    await policy('stalled', 'disable', { consumers: asked })
+    const generate = { 'local.key': { generate: { algorithm: 'aes256' } }, 'local.secret': {} }
+    for (const name of secrets) await register(name, 'secrets', { type: 'local.secret' })
+    for (const name of dataKeys)
+      await register(name, 'data-keys', { type: 'local.key', ...generate['local.key'] })
+    for (const { key, type, phase } of held)
+      await register(key, phase.toLowerCase(), {
+        type,
+        ...(type === 'local.key' ? generate[type] : {}),
+      })
+    prober = startProber(
+      dataKeys.map((name) => throughRekey(rekey, name)),
+      500,
+    )
+  })
+  afterAll(async () => {
+    await prober?.stop()
+    await rekey?.stop()
+  })
+
+  // On a busy machine three starts alone take longer than other tests may.
+  test(
+    'killed at random moments, every rotation completes with exactly one new version',
+    { timeout: 240_000 },
+    async () => {
+      console.info(`kill-local: REKEY_TEST_SEED=${seed}`)
+      const random = randomOf(seed)
+      await killedRound(random, { database: false, withinMs: 1_000 }, async () => undefined)
+      const waiting = await killedRound(random, { database: true, withinMs: 3_000 }, bringIn)
+      await goOn(waiting)
+
+      const rotations = (await rekey.list('/v1/rotations')).filter(({ key }) => keys.includes(key))
+      for (const { id } of rotations) {
+        expect(await ended(rekey, id, 60_000)).toMatchObject({ phase: 'completed' })
+        await expectOneOutcomeEach(rekey, id)
+      }
+      const atProvider = await materials()
+      for (const name of keys) {
+        const count = rotations.filter(({ key }) => key === name).length
+        const [shown, held] = secrets.includes(name)
+          ? (['destroyed', 'destroyed'] as const)
+          : (['deactivated', 'disabled'] as const)
+        const old = Array.from({ length: count }, (_, n) => n + 1)
+        expect(count, name).toBeGreaterThan(0)
+        expect(await versionsOf(rekey, name)).toEqual([
+          ...old.map((version) => `${version} ${shown}`),
+          `${count + 1} active primary`,
+        ])
+        expect(atProvider.get(name)).toEqual([
+          ...old.map((version) => `${version} ${held}`),
+          `${count + 1} enabled current`,
+        ])
+      }
+      for (const { key, phase, id } of waiting) {
+        const rotation = await ended(rekey, id, 60_000)
+        const back = phase === 'rollingBack'
+        expect(rotation, key).toMatchObject({ phase: back ? 'rolledBack' : 'completed' })
+        await expectOneOutcomeEach(rekey, id)
+        expect(atProvider.get(key), key).toHaveLength(2)
+        expect(await versionsOf(rekey, key), key).toEqual(
+          back ? ['1 active primary', '2 destroyed'] : ['1 deactivated', '2 active primary'],
+        )
+      }
+      await prober.stop()
+      expect(prober.failures()).toEqual([])
+      for (const name of dataKeys) expect(prober.uses().get(name), name).toBeGreaterThan(8)
+    },
   )
 })
-afterAll(async () => {
-  await prober?.stop()
-  await rekey?.stop()
-})
-
-// On a busy machine three starts alone take longer than other tests may.
-test(
-  'killed at random moments, every rotation completes with exactly one new version',
-  { timeout: 240_000 },
-  async () => {
-    console.info(`kill-local: REKEY_TEST_SEED=${seed}`)
-    const random = randomOf(seed)
-    if (hasTime())
-      await killedRound(random, { database: false, withinMs: 1_000 }, async () => undefined)
-    const waiting = await killedRound(random, { database: true, withinMs: 3_000 }, bringIn)
-    await goOn(waiting)
-
-    const rotations = (await rekey.list('/v1/rotations')).filter(({ key }) => keys.includes(key))
-    for (const { id } of rotations) {
-      expect(await ended(rekey, id, 60_000)).toMatchObject({ phase: 'completed' })
-      await expectOneOutcomeEach(rekey, id)
-    }
-    const atProvider = await materials()
-    for (const name of keys) {
-      const count = rotations.filter(({ key }) => key === name).length
-      const [shown, held] = secrets.includes(name)
-        ? (['destroyed', 'destroyed'] as const)
-        : (['deactivated', 'disabled'] as const)
-      const old = Array.from({ length: count }, (_, n) => n + 1)
-      expect(count, name).toBeGreaterThan(0)
-      expect(await versionsOf(rekey, name)).toEqual([
-        ...old.map((version) => `${version} ${shown}`),
-        `${count + 1} active primary`,
-      ])
-      expect(atProvider.get(name)).toEqual([
-        ...old.map((version) => `${version} ${held}`),
-        `${count + 1} enabled current`,
-      ])
-    }
-    for (const { key, phase, id } of waiting) {
-      const rotation = await ended(rekey, id, 60_000)
-      const back = phase === 'rollingBack'
-      expect(rotation, key).toMatchObject({ phase: back ? 'rolledBack' : 'completed' })
-      await expectOneOutcomeEach(rekey, id)
-      expect(atProvider.get(key), key).toHaveLength(2)
-      expect(await versionsOf(rekey, key), key).toEqual(
-        back ? ['1 active primary', '2 destroyed'] : ['1 deactivated', '2 active primary'],
-      )
-    }
-    await prober.stop()
-    expect(prober.failures()).toEqual([])
-    for (const name of dataKeys) expect(prober.uses().get(name), name).toBeGreaterThan(8)
-  },
-)
 
 type Waiting = (typeof held)[number] & { readonly id: string }
 

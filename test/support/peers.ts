@@ -47,17 +47,14 @@ export const peer = (
  *  there, and with REKEY_TESTS=all; else they are skipped, by name. */
 export const long = {
   describe: (title: string, body: () => void): void => {
-    if (hasTime()) {
+    if (required() || process.env['REKEY_TESTS'] === 'all') {
       describe(title, body)
       return
     }
-    writeDown('time', 'set REKEY_TESTS=all (a minute more)', title)
+    writeDown('time', 'set REKEY_TESTS=all (two minutes more)', title)
     describe.skip(title, body)
   },
 }
-
-/** Whether this run takes the time for all of it. */
-export const hasTime = (): boolean => required() || process.env['REKEY_TESTS'] === 'all'
 
 const required = (): boolean => process.env['REKEY_PEERS'] === 'required'
 
