@@ -38,9 +38,11 @@ const hasCompose = ((): boolean => {
   }
 })()
 
-test.runIf(hasCompose)('docker compose accepts it', () => {
-  execFileSync('docker', ['compose', 'config', '--quiet'], { cwd: root })
-})
+// No peer: no project file can install an engine. Without one the rest of this file is what is known.
+if (hasCompose)
+  test('docker compose accepts it', () => {
+    execFileSync('docker', ['compose', 'config', '--quiet'], { cwd: root })
+  })
 
 describe.each(rows)('the service %s', (_name, service) => {
   test('is built here, or comes from an image of one version', () => {
