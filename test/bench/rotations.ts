@@ -5,6 +5,8 @@
 // plain pg, from one process, into copies of the tables that have their indexes and none of their guards. It reads nothing,
 // decides nothing, signs nothing and touches no vault.
 
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { systemClock } from '#runtime/clock.ts'
 import { makeFleet, putFleetPolicy } from './fleet.ts'
 import { type Benchmark, figure, inTurns, type Line, seconds } from './measure.ts'
@@ -87,6 +89,8 @@ const rotate = async (
   workers: number,
 ): Promise<number> => {
   await makeFleet(db, keys, true)
+  // Another database than the one that this directory remembers would be taken for a restored one: recovery mode.
+  await rm(join(place.dataDir, 'high-water.json'), { force: true })
   const env = { REKEY_DATA_DIR: place.dataDir, REKEY_DATABASE_URL: db.urls.app }
   const running = await Promise.all(
     Array.from({ length: workers }, () => startRole('worker', env, 'the worker runs')),
