@@ -1,4 +1,5 @@
-// What changes something shown asks for a yes; dangerous verbs ask for the name typed out. In a script `--confirm NAME` says the same; without a terminal nothing waits.
+// What changes something shown asks for a yes; dangerous verbs ask for the name typed out. In a script `--confirm NAME` says
+// the same; without a terminal nothing waits.
 
 import { type Failure, interrupted, usage } from './failure.ts'
 import type { Run } from './shell.ts'

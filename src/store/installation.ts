@@ -8,6 +8,7 @@ import type { InstallationGauge, InstallationSample } from '#domain/metrics.ts'
 import { driftStates } from '#domain/drift.ts'
 import { openPhases } from '#domain/rotation-machine.ts'
 import type { Database } from './database.ts'
+import { isFinding, isShown } from './tables/drift.ts'
 
 export interface InstallationReader {
   /** Whoever tells it to Prometheus meanwhile. */
@@ -68,9 +69,9 @@ const look = async (db: Database['client']): Promise<readonly InstallationSample
         'open', (SELECT coalesce(jsonb_object_agg(phase, n), '{}') FROM (
           SELECT phase, count(*) AS n FROM app.rotation WHERE phase = ANY (${[...openPhases]}::text[]) GROUP BY phase) p),
         'drifted', (SELECT coalesce(jsonb_object_agg(state, n), '{}') FROM (
-          SELECT CASE WHEN d.state IN ('adopt', 'orphan', 'lost') THEN d.state ELSE 'unreachable' END AS state, count(*) AS n
+          SELECT CASE WHEN ${isFinding} THEN d.state ELSE 'unreachable' END AS state, count(*) AS n
           FROM app.drift d JOIN app.key k ON k.id = d.key_id AND k.deleted_at IS NULL
-          WHERE (d.state IN ('adopt', 'orphan', 'lost') OR d.silent_since IS NOT NULL) AND recovery.n = 0 GROUP BY 1) f),
+          WHERE ${isShown} AND recovery.n = 0 GROUP BY 1) f),
         'leases', (SELECT jsonb_build_object(
             'held', count(*) FILTER (WHERE lease_until > app.now()),
             'expired', count(*) FILTER (WHERE lease_until <= app.now()))

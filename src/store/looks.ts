@@ -1,5 +1,5 @@
-// Which keys are compared with their provider next, and which connections are not tried meanwhile. One statement each, on the database's clock; of two workers that ask at
-// once each gets other keys.
+// Which keys are compared with their provider next, and which connections are not tried meanwhile. One statement each, on
+// the database's clock; of two workers that ask at once each gets other keys.
 
 import type { Looks, Refusal } from '#domain/ports.ts'
 import type { Database } from './database.ts'

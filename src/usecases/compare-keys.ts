@@ -209,8 +209,10 @@ const ask = async (pass: Pass, key: Key, connection: Connection, { versions: our
 
 /** The same key at the same place in each interval, or all of them would come together in time. Whoever mends what differs
  *  is not kept waiting for an interval. */
-const nextLookMs = ({ everyMs, soonMs: again }: Pass, key: Key, found: Standing): number =>
-  found.state !== 'equal' ? again : everyMs * (0.9 + 0.1 * unitHash(key.id, 'comparison'))
+const nextLookMs = (pass: Pass, key: Key, found: Standing): number =>
+  found.state === 'equal'
+    ? pass.everyMs * (0.9 + 0.1 * unitHash(key.id, 'comparison'))
+    : pass.soonMs
 
 const isNews = (before: Drift, found: Standing): boolean =>
   (isDrifted(before.state) || isDrifted(found.state)) &&

@@ -1,5 +1,6 @@
 // `rekey doctor`: what is wrong with an installation, as far as its API can tell, and what to run next.
-// It only asks. With `--deep` it also asks, page by page, whether what must be so of each key is so. With `--accept-restore` an admin says that what a recovery found at the providers is the truth.
+// It only asks. With `--deep` it also asks, page by page, whether what must be so of each key is so. With `--accept-restore`
+// an admin says that what a recovery found at the providers is the truth.
 
 import type { Command } from 'commander'
 import type { JsonObject } from '#domain/json.ts'

@@ -88,21 +88,11 @@ const importKeys = async (
   await applyDocuments(run, client, documents, options)
 }
 
-const inventoryOf = async (client: Client, { connection, type }: Options): Promise<JsonObject[]> =>
-  collected(client, `/v1/connections/${segment(connection)}/inventory`, { type })
+const inventoryOf = (client: Client, { connection, type }: Options): Promise<JsonObject[]> =>
+  Array.fromAsync(client.list(`/v1/connections/${segment(connection)}/inventory`, { type }))
 
 const namesOf = async (client: Client): Promise<ReadonlySet<string>> =>
-  new Set((await collected(client, '/v1/keys', {})).map((key) => textAt(key, 'name')))
-
-const collected = async (
-  client: Client,
-  path: string,
-  query: { readonly type?: string | undefined },
-): Promise<JsonObject[]> => {
-  const items: JsonObject[] = []
-  for await (const item of client.list(path, query)) items.push(item)
-  return items
-}
+  new Set(await Array.fromAsync(client.list('/v1/keys'), (key) => textAt(key, 'name')))
 
 const columns: readonly Column<JsonObject>[] = [
   { title: 'STATE', text: (item) => textAt(item, 'state') },

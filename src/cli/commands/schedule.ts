@@ -56,8 +56,7 @@ const schedule = async (run: Run, options: Options): Promise<void> => {
     run.print(await client.text('/v1/schedule', query, 'text/calendar'))
     return
   }
-  const items: JsonObject[] = []
-  for await (const item of client.list('/v1/schedule', query)) items.push(item)
+  const items = await Array.fromAsync(client.list('/v1/schedule', query))
   if (items.length === 0) run.talk(`nothing rotates between ${query.from} and ${query.to}`)
   await show(run, {
     json: { items },

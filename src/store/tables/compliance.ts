@@ -1,6 +1,6 @@
 // Compliance as one query: the verdict of each key is an expression over the rows that the planner keeps.
 
-import type { ComplianceGroup, Verdict } from '#domain/compliance.ts'
+import type { ComplianceGroup, KeyCompliance, Verdict } from '#domain/compliance.ts'
 import type { Reads } from '#domain/ports.ts'
 import type { Db } from '../database.ts'
 import { Prisma } from '../generated/client.ts'
@@ -11,22 +11,6 @@ interface GroupRow {
   readonly group: string | null
   readonly verdict: Verdict
   readonly keys: number
-}
-
-interface KeyRow {
-  readonly key: string
-  readonly connection: string
-  readonly type: string
-  readonly owner: string
-  readonly environment: string
-  readonly policy: string | null
-  readonly labels: Readonly<Record<string, string>>
-  readonly verdict: Verdict
-  readonly primary_version: number | null
-  readonly activated_at: Date | null
-  readonly overdue_since: Date | null
-  readonly due_at: Date | null
-  readonly rotation: string | null
 }
 
 export const complianceReads = (db: Db): Reads['compliance'] => ({
@@ -42,26 +26,16 @@ export const complianceReads = (db: Db): Reads['compliance'] => ({
     }))
   },
   keys: async (filter, now, page) => {
-    const rows = await db.$queryRaw<KeyRow[]>`
+    const rows = await db.$queryRaw<KeyCompliance[]>`
       SELECT k.name AS key, k.connection, k.type, k.owner, k.environment, k.policy, k.labels,
-        ${verdictAt(now)} AS verdict, v.version AS primary_version, v.activated_at,
-        coalesce(s.overdue_since, CASE WHEN s.overdue_at <= ${now} THEN s.overdue_at END) AS overdue_since,
-        s.due_at, r.id::text AS rotation
+        ${verdictAt(now)} AS verdict, v.version AS "primaryVersion", v.activated_at AS "activatedAt",
+        coalesce(s.overdue_since, CASE WHEN s.overdue_at <= ${now} THEN s.overdue_at END) AS "overdueSince",
+        s.due_at AS "nextRotationAt", r.id::text AS "openRotation"
       ${source} LEFT JOIN app.version v ON v.key_id = k.id AND v.is_primary
       WHERE k.deleted_at IS NULL ${keyConditions(filter)}
         ${page.after === null ? Prisma.empty : Prisma.sql`AND k.name > ${page.after}`}
       ORDER BY k.name LIMIT ${take(page)}`
-    const items = rows.map(
-      ({ primary_version, activated_at, overdue_since, due_at, rotation, ...row }) => ({
-        ...row,
-        primaryVersion: primary_version,
-        activatedAt: activated_at,
-        overdueSince: overdue_since,
-        nextRotationAt: due_at,
-        openRotation: rotation,
-      }),
-    )
-    return paged(items, page, (row) => row.key)
+    return paged(rows, page, (row) => row.key)
   },
 })
 

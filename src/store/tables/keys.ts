@@ -2,6 +2,7 @@ import type { Key } from '#domain/key.ts'
 import type { KeyFilter, Reads, Tx } from '#domain/ports.ts'
 import type { Db } from '../database.ts'
 import { Prisma, type Key as Row } from '../generated/client.ts'
+import { isShown } from './drift.ts'
 import { from, isUuid, json, jsonOrNull, paged, take, word } from './translate.ts'
 
 export const keyReads = (db: Db): Reads['keys'] => ({
@@ -65,9 +66,6 @@ export const keyWrites = (db: Db): Tx['writeKey'] => ({
   },
 })
 
-/** In the words of the index `drift_found`. */
-const isFound = Prisma.sql`(d.state IN ('adopt', 'orphan', 'lost') OR d.silent_since IS NOT NULL)`
-
 /** Conditions on a table that is called `k`; each begins with AND. */
 export const keyConditions = (filter: KeyFilter): Prisma.Sql => {
   const all: Prisma.Sql[] = []
@@ -81,7 +79,7 @@ export const keyConditions = (filter: KeyFilter): Prisma.Sql => {
     all.push(filter.overdue ? Prisma.sql`AND ${found}` : Prisma.sql`AND NOT ${found}`)
   }
   if (filter.drifted !== undefined) {
-    const found = Prisma.sql`EXISTS (SELECT FROM app.drift d WHERE d.key_id = k.id AND ${isFound})`
+    const found = Prisma.sql`EXISTS (SELECT FROM app.drift d WHERE d.key_id = k.id AND ${isShown})`
     all.push(filter.drifted ? Prisma.sql`AND ${found}` : Prisma.sql`AND NOT ${found}`)
   }
   all.push(scopeConditions(filter.scope))
