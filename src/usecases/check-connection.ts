@@ -5,7 +5,7 @@ import type { Connection } from '#domain/connection.ts'
 import type { Receipt } from '#domain/audit.ts'
 import type { Clock, Ledger, Sessions } from '#domain/ports.ts'
 import type { Check } from '#domain/provider.ts'
-import { asRekeyError } from './provider-failures.ts'
+import { asCheck } from './provider-failures.ts'
 import { addressOf } from './registration.ts'
 import { mustSee } from './rights.ts'
 
@@ -52,16 +52,7 @@ const ask = async (
     const objects = await managedObjects(deps, connection)
     return await session.check({ signal: deps.clock.deadline(deadlineMs) }, objects)
   } catch (error) {
-    const failure = asRekeyError(error)
-    if (failure.code === 'audit.unavailable') throw failure
-    return [
-      {
-        name: 'reachable',
-        outcome: 'missing',
-        detail: failure.message,
-        ...(failure.hint === undefined ? {} : { hint: failure.hint }),
-      },
-    ]
+    return [asCheck(error)]
   }
 }
 

@@ -94,7 +94,16 @@ export const skewLimits = { warnMs: 10_000, failMs: 30_000 } as const
 /** Throws where the database does not answer. */
 export const checkInstallation = async (
   deps: CheckInstallationDeps,
-): Promise<readonly InstallationCheck[]> => {
+): Promise<readonly InstallationCheck[]> => (await judge(deps)).map(shown)
+
+/** `inside`: what it says of the guards and the keys of the installation would tell where to climb in. */
+interface Judged extends InstallationCheck {
+  readonly inside?: true
+}
+
+const shown = ({ inside: _inside, ...check }: Judged): InstallationCheck => check
+
+const judge = async (deps: CheckInstallationDeps): Promise<readonly Judged[]> => {
   const clock = await checkClock(deps)
   const [faults, samples, queue] = await Promise.all([deps.faults(), deps.look(), checkQueue(deps)])
   return [
@@ -110,17 +119,15 @@ export const checkInstallation = async (
 /** For so long a look is shared by all who ask. */
 const sharedMs = 5_000
 
-/** One look for all who ask at about the same time: it asks the database for a lot. What it says of the guards and the keys of
- *  the installation would tell where to climb in: it is for auditors and admins of the whole installation. */
+/** One look for all who ask at about the same time: it asks the database for a lot. What is inside is told to auditors and
+ *  admins of the whole installation. */
 export const makeCheckInstallation = (
   deps: CheckInstallationDeps,
 ): ((actor: Pick<Actor, 'roles' | 'scope'>) => Promise<readonly InstallationCheck[]>) => {
-  let last: { readonly at: number; readonly checks: Promise<readonly InstallationCheck[]> } | null =
-    null
-  const look = async (): Promise<readonly InstallationCheck[]> => {
+  let last: { readonly at: number; readonly checks: Promise<readonly Judged[]> } | null = null
+  const look = async (): Promise<readonly Judged[]> => {
     const at = deps.clock.now().getTime()
-    if (last === null || Math.abs(at - last.at) >= sharedMs)
-      last = { at, checks: checkInstallation(deps) }
+    if (last === null || Math.abs(at - last.at) >= sharedMs) last = { at, checks: judge(deps) }
     const mine = last
     try {
       return await mine.checks
@@ -131,22 +138,19 @@ export const makeCheckInstallation = (
   }
   return async (actor) => {
     const checks = await look()
-    return hasRole(actor, 'auditor') && actor.scope === null ? checks : withoutInside(checks)
+    const whole = hasRole(actor, 'auditor') && actor.scope === null
+    return (whole ? checks : withoutInside(checks)).map(shown)
   }
 }
 
-const withoutInside = (checks: readonly InstallationCheck[]): readonly InstallationCheck[] => {
+const withoutInside = (checks: readonly Judged[]): readonly Judged[] => {
   const told = checks.map((check) =>
-    isInside(check) ? { ...check, detail: kept, hint: null } : check,
+    check.inside ? { ...check, detail: kept, hint: null } : check,
   )
   return told.filter(({ name }, i) => told.findIndex((other) => other.name === name) === i)
 }
 
 const kept = 'what it is, auditors and admins without a scope are told'
-
-const isInside = ({ name }: InstallationCheck): boolean =>
-  name === publishing ||
-  aspects.some((aspect) => name === aspect.name || name.startsWith(`${aspect.name} `))
 
 const isSchema = ({ check }: InstallationFault): boolean =>
   check === 'migrations' || check === 'schema.newer'
@@ -178,15 +182,17 @@ const checkAspect = (
   { name, of, well }: Aspect,
   faults: readonly InstallationFault[],
   deps: CheckInstallationDeps,
-): readonly InstallationCheck[] => {
+): readonly Judged[] => {
   const wrong = faults.filter(of)
-  if (wrong.length === 0) return [{ name, state: 'ok', detail: well(deps), hint: null }]
+  if (wrong.length === 0)
+    return [{ name, state: 'ok', detail: well(deps), hint: null, inside: true }]
   // On a newer schema the processes of before go on while an upgrade is rolled out.
   return wrong.map(({ check, detail, hint }) => ({
     name: `${name} ${check}`,
     state: check === 'schema.newer' ? 'warn' : 'fail',
     detail,
     hint,
+    inside: true,
   }))
 }
 
@@ -220,15 +226,23 @@ const checkQueue = async ({ depth }: CheckInstallationDeps): Promise<Installatio
   }
 }
 
-const publishing = 'publishing'
-const checkPublishing = (ungranted: readonly Ungranted[]): readonly InstallationCheck[] =>
+const checkPublishing = (ungranted: readonly Ungranted[]): readonly Judged[] =>
   ungranted.length === 0
-    ? [{ name: publishing, state: 'ok', detail: 'a grant covers every target', hint: null }]
+    ? [
+        {
+          name: 'publishing',
+          state: 'ok',
+          detail: 'a grant covers every target',
+          hint: null,
+          inside: true,
+        },
+      ]
     : ungranted.map(({ policy, target, connection }) => ({
-        name: publishing,
+        name: 'publishing',
         state: 'warn',
         detail: `policy ${policy} publishes to ${target}, and no grant covers every key that it may choose: such a key stalls at its next rotation`,
         hint: `Add a grant to the connection ${connection}.`,
+        inside: true,
       }))
 
 const checkLag = (

@@ -10,11 +10,10 @@ import type { Clock, Ledger, Reads, Sessions, Timers } from '#domain/ports.ts'
 import { type Check, type KeyType, ProviderError, type Session } from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { machine, type Phase, undoSteps, type UndoStepName } from '#domain/rotation-machine.ts'
-import { asRekeyError } from './provider-failures.ts'
+import { asCheck } from './provider-failures.ts'
 import { refusalToPublish } from './publish-effects.ts'
 import { addressOf } from './registration.ts'
 import { type Hold, holdsOf } from './rotation-holds.ts'
-import { isOurDatabase } from './rotation-scene.ts'
 
 export interface PreviewDeps {
   readonly ledger: Ledger
@@ -225,15 +224,8 @@ const answered = async (work: () => Promise<ProviderAnswers>): Promise<ProviderA
   try {
     return await work()
   } catch (error) {
-    const failure = asRekeyError(error)
-    if (isOurDatabase(failure)) throw failure
-    const { code, message, hint } = failure
-    const name = named[code] ?? 'reachable'
-    return {
-      checks: [{ name, outcome: 'missing', detail: message, ...(hint ? { hint } : {}) }],
-      risks: [],
-      facts: {},
-    }
+    const check = asCheck(error, (code) => named[code] ?? 'reachable')
+    return { checks: [check], risks: [], facts: {} }
   }
 }
 const named: Partial<Record<ErrorCode, string>> = {

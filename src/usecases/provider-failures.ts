@@ -2,7 +2,8 @@
 
 import { notAsked } from '#domain/drift.ts'
 import { RekeyError, type ErrorCode } from '#domain/errors.ts'
-import { ProviderError, type ProviderErrorKind } from '#domain/provider.ts'
+import { type Check, ProviderError, type ProviderErrorKind } from '#domain/provider.ts'
+import { isOurDatabase } from './rotation-scene.ts'
 
 const codes = {
   throttled: 'provider.unavailable',
@@ -31,6 +32,22 @@ export const asRekeyError = (error: unknown): RekeyError => {
   }
   // Whatever else a library threw may carry what was sent: it is not passed on.
   return new RekeyError('provider.unavailable', { detail: `${notAsked}.` })
+}
+
+/** A failure as the answer, where it was asked whether a connection can be used. That our own database is away is thrown. */
+export const asCheck = (
+  error: unknown,
+  nameOf: (code: ErrorCode) => string = () => 'reachable',
+): Check => {
+  const failure = asRekeyError(error)
+  if (isOurDatabase(failure)) throw failure
+  const { code, message, hint } = failure
+  return {
+    name: nameOf(code),
+    outcome: 'missing',
+    detail: message,
+    ...(hint === undefined ? {} : { hint }),
+  }
 }
 
 /** Runs a read at a provider and translates its failure. */
