@@ -11,6 +11,7 @@ import type { Reads } from '#domain/ports.ts'
 import { consumersOfKey } from './consumers-of-key.ts'
 import { getKeyUsage, type KeyUsage, type KeyUsageDeps } from './key-usage.ts'
 import type { Scoped } from './rights.ts'
+import { targetPlace } from './publish-place.ts'
 import { objectIdOf, type Providers } from './registration.ts'
 
 /** How an edge is known, and how much that is worth: what was seen, what somebody wrote down, or neither. */
@@ -175,10 +176,8 @@ const managedBy = async (
     .get(connection?.provider ?? '')
     ?.types.find((candidate) => candidate.type === target.type)
   if (!connection || !type) return null
-  const { settings } = connection
-  const at = { settings, ref: target.ref as Key['ref'], keyName: target.name }
   try {
-    return await db.keys.byObject(objectIdOf(type, at, '/ref'))
+    return await db.keys.byObject(objectIdOf(type, targetPlace(connection, target), '/ref'))
   } catch (error) {
     // A ref that names nothing is the policy's fault, and its own write tells it.
     if (isRekeyError(error, 'request.invalid')) return null

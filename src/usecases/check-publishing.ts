@@ -3,9 +3,9 @@
 
 import type { Policy } from '#domain/connection.ts'
 import { isRekeyError } from '#domain/errors.ts'
-import type { JsonObject } from '#domain/json.ts'
 import type { Ledger, Reads } from '#domain/ports.ts'
 import type { KeyType } from '#domain/provider.ts'
+import { targetPlace } from './publish-place.ts'
 import { objectIdOf } from './registration.ts'
 import { grants } from './rights.ts'
 
@@ -39,12 +39,7 @@ const ungrantedOf = async (
     // oxlint-disable-next-line no-await-in-loop -- few targets, one connection
     const connection = await db.connections.get(target.connection ?? '')
     if (!type || !connection) continue
-    const place = {
-      settings: connection.settings,
-      ref: target.ref as JsonObject,
-      keyName: target.name,
-    }
-    const objectId = orNull(() => objectIdOf(type, place, '/ref'))
+    const objectId = orNull(() => objectIdOf(type, targetPlace(connection, target), '/ref'))
     if (objectId === null || grants(connection, spec.selector.matchLabels ?? {}, objectId)) continue
     found.push({ policy: name, target: target.name, connection: connection.name })
   }

@@ -6,11 +6,11 @@
 import type { Actor } from '#domain/actor.ts'
 import type { Policy } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
-import type { JsonObject } from '#domain/json.ts'
 import type { PolicySpec } from '#domain/policy-schema.ts'
 import type { Reads } from '#domain/ports.ts'
 import { checkShape } from './check-shape.ts'
 import type { PolicyInput } from './policy-body.ts'
+import { targetPlace } from './publish-place.ts'
 import { findType, objectIdOf, type Providers } from './registration.ts'
 import { liesWithin, mustHaveGrant, mustStayInScope } from './rights.ts'
 import { sameJson } from './written.ts'
@@ -86,16 +86,7 @@ const mustReachTarget = async (
   }
   checkShape(type.refSchema, target.ref, `${pointer}/ref`)
   if (known) return
-  // Checked above: what a provider's own schema accepts is JSON.
-  const objectId = objectIdOf(
-    type,
-    {
-      settings: connection.settings,
-      ref: target.ref as JsonObject,
-      keyName: target.name,
-    },
-    `${pointer}/ref`,
-  )
+  const objectId = objectIdOf(type, targetPlace(connection, target), `${pointer}/ref`)
   mustHaveGrant(connection, selector.matchLabels ?? {}, objectId, `${pointer}/ref`)
   if (await db.keys.byObject(objectId)) {
     throw new RekeyError('key.objectTaken', {

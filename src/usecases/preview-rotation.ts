@@ -12,6 +12,7 @@ import type { Rotation } from '#domain/rotation.ts'
 import { machine, type Phase, undoSteps, type UndoStepName } from '#domain/rotation-machine.ts'
 import { asCheck } from './provider-failures.ts'
 import { refusalToPublish } from './publish-effects.ts'
+import { targetAddress } from './publish-place.ts'
 import { addressOf } from './registration.ts'
 import { type Hold, holdsOf } from './rotation-holds.ts'
 
@@ -201,9 +202,8 @@ const ask = async (
         )
         if (refusal) throw refusal
         const session = await sessionOf(deps, target.connection)
-        const { id: keyId, name: keyName } = key
-        const object = { type: target.type, ref: target.ref, keyId, keyName }
-        return { checks: await session.check({ signal }, [object]), risks: [], facts: {} }
+        const checks = await session.check({ signal }, [targetAddress(target, key.id)])
+        return { checks, risks: [], facts: {} }
       }).then(({ checks }) =>
         checks.map((check) => ({ ...check, name: `${target.name}: ${check.name}` })),
       ),

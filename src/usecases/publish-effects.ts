@@ -14,6 +14,7 @@ import {
   ProviderError,
 } from '#domain/provider.ts'
 import type { Intent, PublishTarget, Rotation } from '#domain/rotation.ts'
+import { targetAddress, targetPlace } from './publish-place.ts'
 import { grants } from './rights.ts'
 import type { Run } from './rotation-engine.ts'
 import { call, probeOf, providerVersionOf, sentOf } from './rotation-effects.ts'
@@ -87,9 +88,7 @@ const placeOf = async (
   }
   const key = await db.keys.byId(rotation.keyId)
   if (!key) throw new RangeError('the key is gone')
-  const { settings } = connection
-  const objectId = type.objectId({ settings, ref: target.ref, keyName: rotation.keyName })
-  return { key, connection, type, objectId }
+  return { key, connection, type, objectId: type.objectId(targetPlace(connection, target)) }
 }
 
 /** Why the value may not be written there now, or null: by the key's labels and the connection's grants of this moment. An
@@ -126,10 +125,9 @@ export const targetOf = async (
   target: PublishTarget,
 ): Promise<TargetScene> => {
   const place = await run.ledger.read((db) => placeOf(db, run.world.types, rotation, target))
-  const { type, ref } = target
   return {
     ...place,
-    object: { type, ref, keyId: rotation.keyId, keyName: rotation.keyName },
+    object: targetAddress(target, rotation.keyId),
     session: await openSession(run, place.connection),
     from: null,
     to: null,

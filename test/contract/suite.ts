@@ -94,6 +94,8 @@ const declarations = (bench: Bench): void => {
       type.objectId({ settings: peer.settings, ref: of.ref, keyName: of.keyName })
     expect(id(a)).toBe(id(a))
     expect(id(a)).not.toBe(id(b))
+    // A target is the same place whichever key is published to it.
+    if (traits.publishTarget) expect(id({ ...a, keyName: 'another' })).toBe(id(a))
   })
 
   when(type.generate !== undefined)('generated material never repeats', () => {

@@ -1,7 +1,9 @@
 // A policy publishes where a grant of the target's connection lets keys of its labels, for as long as the grant is there.
 
+import { Type } from 'typebox'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Connection } from '#domain/connection.ts'
+import type { Provider, Session } from '#domain/provider.ts'
 import { admin, type Engine, openEngine } from '#test/support/engine.ts'
 import { makeStandIns } from '#test/support/faults.ts'
 import { makeShelf } from '#test/support/shelf.ts'
@@ -121,6 +123,49 @@ test('a target that came under management since is not written over', async () =
   expect(stalledIn).toBe('preflight')
   expect(stalledReason).toContain('the publish target a is managed by a key now')
   expect(valuesAt('taken-a')).toEqual(['before a'])
+})
+
+test('where a ref leaves the name out, the target’s own is asked for and written to, whatever key it is', async () => {
+  const nameless = makeShelf()
+  const named: Provider = {
+    ...nameless.provider,
+    id: 'named',
+    types: nameless.provider.types.map((type) => ({
+      ...type,
+      type: type.type.replace('shelf.', 'named.'),
+      refSchema: Type.Object({}, { additionalProperties: false }),
+      objectId: ({ keyName }) => `named:${keyName}`,
+    })),
+    connect: (args) => writing(nameless.provider.connect(args)),
+  }
+  const written: string[] = []
+  const writing = (session: Session): Session => ({
+    ...session,
+    create: async (order, call) => {
+      written.push(order.object.keyName)
+      return session.create(order, call)
+    },
+  })
+  const own = await openEngine({ providers: [named] })
+  try {
+    await own.ledger.commit(admin, async (tx) => {
+      const before = await tx.connections.get('named')
+      if (!before) throw new Error('no connection')
+      const grants = [{ matchLabels: {}, refs: ['named:there'] }]
+      await tx.writeConnection.update({ ...before, grants, revision: 2 }, 1)
+      const target = { id: 'named', name: 'named' }
+      return { value: null, audit: [{ action: 'connection.put', target, outcome: 'succeeded' }] }
+    })
+    await own.key('one')
+    await own.policy('one', {
+      publish: [{ name: 'there', connection: 'named', type: 'named.value', ref: {} }],
+    })
+    expect(await makeCheckPublishing(own.ledger, own.deps.world.types)()).toEqual([])
+    expect((await own.until(await own.rotate('one'), 'end')).phase).toBe('completed')
+    expect(written).toEqual(['there'])
+  } finally {
+    await own.close()
+  }
 })
 
 test('a policy that publishes where no grant covers its keys is seen before it rotates', async () => {
