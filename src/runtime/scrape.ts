@@ -3,6 +3,7 @@
 
 import type { InstallationSample } from '#domain/metrics.ts'
 import type { Clock } from '#domain/ports.ts'
+import { sharedLook } from '#domain/shared-look.ts'
 import type { OpenMeter } from './meter.ts'
 
 export interface ScrapeDeps {
@@ -25,15 +26,13 @@ interface Reading {
 
 export const makeScrape = (deps: ScrapeDeps): (() => Promise<string>) => {
   const { meter, clock } = deps
-  let last: { readonly at: number; readonly reading: Promise<Reading> } | null = null
-  const fresh = (): Promise<Reading> => {
-    const now = clock.now().getTime()
-    if (last === null || now - last.at >= freshMs || now < last.at)
-      last = { at: now, reading: read(deps) }
-    return last.reading
-  }
+  const look = sharedLook(
+    freshMs,
+    () => clock.now().getTime(),
+    () => read(deps),
+  )
   return async () => {
-    const { up, samples } = await fresh()
+    const { up, samples } = await look()
     meter.set('rekey_database_up', {}, up ? 1 : 0)
     meter.set('rekey_installation_reader', {}, samples === null ? 0 : 1)
     return meter.expose(samples)

@@ -4,6 +4,7 @@
 import { type Actor, hasRole } from '#domain/actor.ts'
 import type { InstallationGauge, InstallationSample } from '#domain/metrics.ts'
 import type { Clock, Timers } from '#domain/ports.ts'
+import { sharedLook } from '#domain/shared-look.ts'
 import type { Ungranted } from './check-publishing.ts'
 
 export interface CheckInstallationDeps {
@@ -116,7 +117,6 @@ const judge = async (deps: CheckInstallationDeps): Promise<readonly Judged[]> =>
   ]
 }
 
-/** For so long a look is shared by all who ask. */
 const sharedMs = 5_000
 
 /** One look for all who ask at about the same time: it asks the database for a lot. What is inside is told to auditors and
@@ -124,18 +124,11 @@ const sharedMs = 5_000
 export const makeCheckInstallation = (
   deps: CheckInstallationDeps,
 ): ((actor: Pick<Actor, 'roles' | 'scope'>) => Promise<readonly InstallationCheck[]>) => {
-  let last: { readonly at: number; readonly checks: Promise<readonly Judged[]> } | null = null
-  const look = async (): Promise<readonly Judged[]> => {
-    const at = deps.clock.now().getTime()
-    if (last === null || Math.abs(at - last.at) >= sharedMs) last = { at, checks: judge(deps) }
-    const mine = last
-    try {
-      return await mine.checks
-    } catch (e) {
-      if (last === mine) last = null
-      throw e
-    }
-  }
+  const look = sharedLook(
+    sharedMs,
+    () => deps.clock.now().getTime(),
+    () => judge(deps),
+  )
   return async (actor) => {
     const checks = await look()
     const whole = hasRole(actor, 'auditor') && actor.scope === null
