@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { RekeyError } from '#domain/errors.ts'
 import { shownCredential } from '#usecases/put-connection.ts'
 import { checkConnection } from '#usecases/check-connection.ts'
 import { inventoryConnection } from '#usecases/inventory-connection.ts'
@@ -330,6 +331,21 @@ describe('the life of a connection', () => {
     expect(ill.ok).toBe(false)
     const [event] = await house.events({ action: 'connection.checked' })
     expect(event?.outcome).toBe('failed')
+  })
+
+  test('that our own database is away is said of it, and not of the connection', async () => {
+    const away = () => Promise.reject(new RekeyError('service.unavailable'))
+    const checks = () => house.events({ action: 'connection.checked' })
+    const before = (await checks()).length
+    // The credential is sealed in it, and so are the keys whose rights are asked for.
+    const sealed = checkConnection({ ...house.deps, sessions: { open: away } })
+    expect(await codeOf(sealed(operator, 'vault'))).toBe('service.unavailable')
+    const { ledger } = house.deps
+    let reads = 0
+    const read: typeof ledger.read = (work) => (++reads > 1 ? away() : ledger.read(work))
+    const keys = checkConnection({ ...house.deps, ledger: { ...ledger, read } })
+    expect(await codeOf(keys(operator, 'vault'))).toBe('service.unavailable')
+    expect(await checks()).toHaveLength(before)
   })
 
   test('the inventory knows what is managed and what is gone', async () => {
