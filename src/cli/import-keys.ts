@@ -15,23 +15,29 @@ export interface Said {
   readonly labels: Readonly<Record<string, string>>
 }
 
-/** Those that nobody manages and that one of the patterns names; all of them where there is no pattern. */
+/** Those of `free` that one of the patterns names; all of them where there is no pattern. Of `keys` each manages an object. */
 export const chosen = (
-  inventory: readonly JsonObject[],
+  free: readonly JsonObject[],
   patterns: readonly string[],
+  keys: readonly JsonObject[] = [],
 ): readonly JsonObject[] => {
+  const known = [
+    ...free.map((item) => textAt(item, 'objectId')),
+    ...keys.map((key) => textAt(key, 'status', 'objectId')),
+  ]
   for (const pattern of patterns) {
-    if (!inventory.some((item) => globMatches(pattern, textAt(item, 'objectId'))))
+    if (!known.some((objectId) => globMatches(pattern, objectId)))
       throw usage(`nothing there matches ${pattern}`, {
         hint: 'patterns are about the column OBJECT; * stands for any text, ? for one character',
       })
   }
-  const found = inventory.filter(
+  const found = free.filter(
     (item) =>
-      textAt(item, 'state') === 'unmanaged' &&
-      (patterns.length === 0 ||
-        patterns.some((pattern) => globMatches(pattern, textAt(item, 'objectId')))),
+      patterns.length === 0 ||
+      patterns.some((pattern) => globMatches(pattern, textAt(item, 'objectId'))),
   )
+  // In one order, so that the same objects get the same names again.
+  found.sort((a, b) => (textAt(a, 'objectId') < textAt(b, 'objectId') ? -1 : 1))
   if (found.length > most)
     throw usage(`there are ${found.length} such objects, and ${most} are imported at once`, {
       hint: 'narrow it by --type or by patterns',

@@ -87,6 +87,8 @@ export interface Reads {
     byId(id: string): Promise<Key | null>
     byIds(ids: readonly string[]): Promise<readonly Key[]>
     byObject(objectId: string): Promise<Key | null>
+    /** Those of the objects that a key manages. */
+    managed(objectIds: readonly string[]): Promise<readonly string[]>
     /** Not deleted ones. */
     count(): Promise<number>
     /** Not deleted ones, by name. */

@@ -68,6 +68,8 @@ const queries: Readonly<Record<string, () => Promise<unknown>>> = {
   'keys that are due to be compared': () => createLooks(db.database).claim(16, 300_000),
   'keys that drifted': () =>
     db.ledger.read((r) => r.keys.list({ drifted: true }, { limit: 50, after: null })),
+  'objects that are managed': () =>
+    db.ledger.read((r) => r.keys.managed(Array.from({ length: 200 }, (_, n) => `o${n * 9}`))),
   'rotations that are due': () => db.timers.due(100),
   'keys by name': () => db.ledger.read((r) => r.keys.list({}, { limit: 50, after: 'key-007000' })),
   'keys by labels': () =>

@@ -78,21 +78,26 @@ const importKeys = async (
     })
   }
   const client = await run.client()
-  const inventory = await inventoryOf(client, options)
-  if (options.list) return showInventory(run, options, inventory, patterns)
-  const objects = chosen(inventory, patterns)
+  if (options.list) return showInventory(run, options, await inventoryOf(client, options), patterns)
+  const free = await inventoryOf(client, options, 'unmanaged')
+  const keys = await Array.fromAsync(client.list('/v1/keys'))
+  const objects = chosen(free, patterns, keys)
   if (objects.length === 0) return nothingToDo(run, options)
   const said = run.format === 'yaml' ? saidBy(options) : await allSaid(run, saidBy(options))
-  const documents = documentsOf(options.connection, objects, await namesOf(client), said)
+  const documents = documentsOf(options.connection, objects, namesOf(keys), said)
   if (run.format === 'yaml') return showDocuments(run, documents, said)
   await applyDocuments(run, client, documents, options)
 }
 
-const inventoryOf = (client: Client, { connection, type }: Options): Promise<JsonObject[]> =>
-  Array.fromAsync(client.list(`/v1/connections/${segment(connection)}/inventory`, { type }))
+const inventoryOf = (
+  client: Client,
+  { connection, type }: Options,
+  state?: 'unmanaged',
+): Promise<JsonObject[]> =>
+  Array.fromAsync(client.list(`/v1/connections/${segment(connection)}/inventory`, { type, state }))
 
-const namesOf = async (client: Client): Promise<ReadonlySet<string>> =>
-  new Set(await Array.fromAsync(client.list('/v1/keys'), (key) => textAt(key, 'name')))
+const namesOf = (keys: readonly JsonObject[]): ReadonlySet<string> =>
+  new Set(keys.map((key) => textAt(key, 'name')))
 
 const columns: readonly Column<JsonObject>[] = [
   { title: 'STATE', text: (item) => textAt(item, 'state') },

@@ -8,7 +8,7 @@ import type { Clock, Sessions } from '#domain/ports.ts'
 import type { Provider } from '#domain/provider.ts'
 import { checkConnection } from '#usecases/check-connection.ts'
 import { deleteConnection } from '#usecases/delete-connection.ts'
-import { inventoryConnection } from '#usecases/inventory-connection.ts'
+import { foundStates, inventoryConnection } from '#usecases/inventory-connection.ts'
 import {
   type CredentialRules,
   type EgressRules,
@@ -79,7 +79,7 @@ const foundSchema = strict({
   type: Type.String(),
   ref: shownObject,
   objectId: Type.String(),
-  state: Type.Enum(['managed', 'unmanaged', 'gone']),
+  state: Type.Enum([...foundStates]),
   key: nullable(Type.String()),
   facts: shownObject,
 })
@@ -202,9 +202,14 @@ export const connectionRoutes = (deps: ConnectionRoutesDeps): readonly Route[] =
     operationId: 'listInventory',
     tag: 'connections',
     summary: 'What is at the provider: managed, unmanaged, gone',
+    description:
+      'Keys that Rekey manages are asked about one by one; what it does not manage is listed page by page, as the provider lists it. A page may hold fewer than its limit, and not be the last.',
     access: ['operator', 'auditor'],
     params: nameParams,
-    query: strict({ type: Type.Optional(typeNameSchema) }),
+    query: strict({
+      type: Type.Optional(typeNameSchema),
+      state: Type.Optional(Type.Enum([...foundStates])),
+    }),
     list: true,
     replies: { 200: listOf(foundSchema) },
     errors: [
@@ -214,7 +219,7 @@ export const connectionRoutes = (deps: ConnectionRoutesDeps): readonly Route[] =
       'provider.rejected',
       'request.impossible',
     ],
-    examples: [{ query: { type: 'local.secret' } }],
+    examples: [{ query: { type: 'local.secret', state: 'managed' } }],
     handler: async ({ ledger, actor, params: { name }, query, page, pageReply }) => {
       const found = await inventoryConnection({ ...deps, ledger })(actor, { name, ...query }, page)
       return { status: 200, body: pageReply(found, (item) => item) }

@@ -12,6 +12,12 @@ export const keyReads = (db: Db): Reads['keys'] => ({
   count: () => db.key.count({ where: { deletedAt: null } }),
   byObject: async (objectId) =>
     one(await db.key.findFirst({ where: { objectId, deletedAt: null } })),
+  managed: async (objectIds) => {
+    const where = { objectId: { in: [...objectIds] }, deletedAt: null }
+    const rows =
+      objectIds.length === 0 ? [] : await db.key.findMany({ where, select: { objectId: true } })
+    return rows.map(({ objectId }) => objectId)
+  },
   list: async (filter, page) => {
     // The names by SQL: containment (@>) is what the GIN index on labels answers.
     const found = await db.$queryRaw<{ readonly id: string }[]>`
