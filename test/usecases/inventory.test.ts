@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { ProviderError, type Session } from '#domain/provider.ts'
 import { type Found, inventoryConnection, type Wanted } from '#usecases/inventory-connection.ts'
 import { admin, codeOf, type House, openHouse, scoped } from '#test/support/house.ts'
-import { makeShelf } from '#test/support/shelf.ts'
+import { makeShelf, pathIn } from '#test/support/shelf.ts'
 
 const shelf = makeShelf()
 let house: House
@@ -29,7 +29,7 @@ const inPages = (session: Session): Session => ({
     }
   },
   describe: async (object, call) => {
-    const path = String(object.ref['path'])
+    const path = pathIn(object.ref)
     asked.described.push(path)
     if (forbidden.has(path)) throw new ProviderError('forbidden', 'none', 'the provider said 403')
     return session.describe(object, call)

@@ -9,15 +9,18 @@ import type { Client, Reply } from './client.ts'
 import { kv2Rights } from './kv2-rights.ts'
 import { readKv2Ref, readTransitRef } from './refs.ts'
 import { checkRights, sessionRights, type Right } from './rights.ts'
+import { checkSecretId } from './check-secret-id.ts'
 import type { Ask } from './session.ts'
+import type { Tokens } from './tokens.ts'
 import { transitRights } from './transit-rights.ts'
 import { useOf, type TransitUse } from './transit-use.ts'
-import { numberOf, textOf, textsOf } from './values.ts'
+import { fieldsOf, numberOf, textOf, textsOf } from './values.ts'
 
 interface At {
   readonly client: Client
   readonly ask: Ask
   readonly ports: ProviderPorts
+  readonly tokens: Pick<Tokens, 'secretId'>
   readonly objects: readonly ObjectAddress[]
 }
 
@@ -89,7 +92,7 @@ const checkServer = async ({ client, ports }: At, call: Call): Promise<readonly 
 
 const dayInSeconds = 86_400
 
-const checkToken = async ({ ask }: At, call: Call): Promise<readonly Check[]> => {
+const checkToken = async ({ ask, ports, tokens }: At, call: Call): Promise<readonly Check[]> => {
   let looked: Reply
   try {
     looked = await ask({ verb: 'read', path: 'auth/token/lookup-self' }, call)
@@ -99,6 +102,7 @@ const checkToken = async ({ ask }: At, call: Call): Promise<readonly Check[]> =>
     return [failed('login', error)]
   }
   const ttl = numberOf(looked.data['ttl'])
+  const uses = numberOf(looked.data['num_uses'])
   const renewable = looked.data['renewable'] === true
   const policies = [
     ...textsOf(looked.data['policies']),
@@ -122,7 +126,15 @@ const checkToken = async ({ ask }: At, call: Call): Promise<readonly Check[]> =>
       outcome: 'ok',
       detail: `${ttl} s left${renewable ? ', renewable' : ''}`,
     })
-  return rows
+  if (!login && uses > 0)
+    rows.push({
+      name: 'token.uses',
+      outcome: 'missing',
+      detail: `the token may be used ${uses} more times, and Rekey uses it for ever`,
+      hint: 'make one without a number of uses, or use appRole',
+    })
+  const role = textOf(fieldsOf(looked.data['meta'])['role_name'])
+  return [...rows, ...(await checkSecretId({ ask, ports, tokens, role }, call))]
 }
 
 const rightsOf = async (ask: Ask, object: ObjectAddress, call: Call): Promise<readonly Right[]> => {

@@ -53,7 +53,7 @@ export const connect = ({ settings: given, credential, ports }: ConnectArgs): Se
   }
 
   return {
-    check: (call, objects = []) => check({ client, ask, ports, objects }, call),
+    check: (call, objects = []) => check({ client, ask, ports, tokens, objects }, call),
     inventory: (type, cursor, call) => inventory({ ask, settings: given }, type, cursor, call),
     describe: async (object, call) => of(object.type).describe(object, call),
     create: async (order, call) => of(order.object.type).create(order, call),

@@ -15,6 +15,8 @@ export interface Tokens {
   readonly another: (used: Secret, tokenUnknown: boolean, call: Call) => Promise<Secret | null>
   /** The one that a login made and that may be revoked at the end; null for a token that was given. */
   readonly ours: () => Secret | null
+  /** What an AppRole logs in with, to be asked about; null for a token that was given. Throws where it is malformed. */
+  readonly secretId: () => { readonly mount: string; readonly secretId: string } | null
 }
 
 interface Live {
@@ -36,6 +38,7 @@ export const makeTokens = (at: {
 }): Tokens => {
   const { client, ports } = at
   const isAppRole = at.settings.auth.method === 'appRole'
+  const mount = at.settings.auth.mount ?? 'approle'
   let live: Live | null = null
   let pending: Promise<Live> | null = null
 
@@ -47,7 +50,7 @@ export const makeTokens = (at: {
       .send(
         {
           verb: 'write',
-          path: vaultPath('auth', at.settings.auth.mount ?? 'approle', 'login'),
+          path: vaultPath('auth', mount, 'login'),
           body: { role_id: roleId, secret_id: secretId },
           // A secret_id may have a number of uses: the login is sent once. For the caller nothing has happened yet.
           changes: true,
@@ -134,6 +137,7 @@ export const makeTokens = (at: {
       return (await change(() => login(call), call)).token
     },
     ours: () => (isAppRole && live !== null ? live.token : null),
+    secretId: () => (isAppRole ? { mount, secretId: appRole(at.credential).secretId } : null),
   }
 }
 

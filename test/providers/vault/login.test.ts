@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Check, Errors } from 'typebox/value'
 import { vault } from '#providers/vault/provider.ts'
+import { textOf } from '#providers/vault/values.ts'
 import { expectNoLeak, failure } from '#test/contract/bench.ts'
 import { refText } from '#test/contract/vault-peer.ts'
 import { startVault, type VaultPeer } from '#test/peers/vault.ts'
@@ -11,6 +12,7 @@ import { Secret } from '#domain/secret.ts'
 import { appRoleWith, call, done, open, order, putSecret, tokenWith, transitAt } from './bench.ts'
 
 const everything = 'path "*" { capabilities = ["create", "read", "update", "delete", "list"] }'
+const nothing = 'path "none" { capabilities = ["read"] }'
 const login = 'auth/approle/login'
 const renew = 'auth/token/renew-self'
 
@@ -97,6 +99,41 @@ need('vault').describe('logging in to Vault', () => {
     const rows = await session.check(call())
     expectNoLeak(rows, [new Secret(planted)])
     expect(rows.find((row) => row.name === 'login')).toMatchObject({ outcome: 'missing' })
+  })
+
+  test('the check says when a secret_id or a token ends, by use or by time, where Vault tells', async () => {
+    const rowsOf = async (credential: Parameters<typeof open>[1]) => {
+      const session = open(peer.address, credential)
+      const rows = await session.check(call())
+      await session.close()
+      if (typeof credential !== 'string')
+        expectNoLeak(rows, [new Secret(textOf(credential['secretId']))])
+      return rows
+        .filter(({ name }) => /secretId|token.uses/.test(name))
+        .map(({ name, outcome, detail }) => [name, outcome, detail.replace(/ at .*/, '')])
+    }
+    expect(await rowsOf(await appRoleWith(peer, everything))).toEqual([
+      ['secretId.uses', 'ok', 'it logs in any number of times'],
+    ])
+    // The check logs in once.
+    const few = { secret_id_num_uses: 5, secret_id_ttl: '1h' }
+    expect(await rowsOf(await appRoleWith(peer, everything, few))).toEqual([
+      [
+        'secretId.uses',
+        'missing',
+        'the secret_id may log in 4 more times, and Rekey logs in for ever',
+      ],
+      ['secretId.ttl', 'missing', 'the secret_id ends'],
+    ])
+    expect(await rowsOf(await appRoleWith(peer, everything, { secret_id_ttl: '720h' }))).toEqual([
+      ['secretId.uses', 'ok', 'it logs in any number of times'],
+      ['secretId.ttl', 'ok', 'the secret_id ends'],
+    ])
+    // Rights that Rekey does not need to rotate are not asked for.
+    expect(await rowsOf(await appRoleWith(peer, nothing, few))).toEqual([])
+    expect(await rowsOf(await tokenWith(peer, everything, { num_uses: 20 }))).toMatchObject([
+      ['token.uses', 'missing', expect.stringContaining('more times, and Rekey uses it for ever')],
+    ])
   })
 
   test('a lost answer to a login has done nothing to the object', async () => {
