@@ -11,6 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { withClient } from '#store/bootstrap.ts'
 import { long } from '#test/support/peers.ts'
 import { startProber, throughRekey, type Prober } from '#test/support/prober.ts'
+import { randomOf } from '#test/support/random.ts'
 import { openRekey, type RekeyProcess } from '#test/support/rekey-process.ts'
 import { ended, expectOneOutcomeEach, versionsOf } from '#test/support/rotations.ts'
 
@@ -262,15 +263,4 @@ const materials = async (): Promise<ReadonlyMap<string, readonly string[]>> => {
     for (const { name, text } of rows) found.set(name, [...(found.get(name) ?? []), text])
   })
   return found
-}
-
-/** Mulberry32: numbers from 0 to 1, the same for the same seed. */
-const randomOf = (start: number) => {
-  let state = start
-  return (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
 }

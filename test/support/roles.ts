@@ -18,6 +18,8 @@ export interface Roles {
   readonly url: string
   readonly token: string
   readonly urls: DatabaseUrls
+  /** Its data directory, which all processes share. */
+  readonly dir: string
   /** Any status; the text as it came. */
   readonly call: (
     method: string,
@@ -45,6 +47,11 @@ export interface Roles {
 export interface StartedRole {
   /** SIGTERM, as an orchestrator stops it. Resolves with its exit code; null: it had to be killed after half a minute. */
   readonly term: () => Promise<number | null>
+  /** SIGKILL, as a crash ends it: nothing is asked, nothing is finished. */
+  readonly kill: () => Promise<void>
+  /** SIGSTOP: it stands still, with all its connections open, until SIGCONT. */
+  readonly freeze: () => void
+  readonly thaw: () => void
   readonly said: () => string
 }
 
@@ -113,6 +120,12 @@ export const openRoles = async ({
         await gone
         return child.exitCode
       },
+      kill: async () => {
+        child.kill('SIGKILL')
+        await gone
+      },
+      freeze: () => void child.kill('SIGSTOP'),
+      thaw: () => void child.kill('SIGCONT'),
     }
   }
 
@@ -171,6 +184,7 @@ export const openRoles = async ({
     url,
     token,
     urls,
+    dir,
     call,
     ask: async (method, path, body) => {
       let { status, text, json } = await call(method, path, body)
