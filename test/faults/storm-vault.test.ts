@@ -157,10 +157,12 @@ long.describe('a storm over the keys of a Vault', () => {
         if (!frozen && random() < 0.3) {
           suffered.stops += 1
           workers[n]?.freeze()
-          const thawed = pause(form.stopMs + random() * form.stopMs * 0.4).then(() => {
-            workers[n]?.thaw()
-            frozen = null
-          })
+          const thawed: Promise<void> = pause(form.stopMs + random() * form.stopMs * 0.4).then(
+            () => {
+              workers[n]?.thaw()
+              frozen = null
+            },
+          )
           frozen = { n, thawed }
           await leasesRunOut()
         } else {

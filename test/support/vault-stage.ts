@@ -18,7 +18,10 @@ export const openVaultStage = async () => {
   const proxy = await startFaultProxy(peer.address)
   const api = await openApi()
   const { house } = api
-  const { ledger, timers, clock, ids } = house
+  const { ledger, timers, ids } = house
+  let mostMs = Infinity
+  const { clock } = house
+  const deadline = (ms: number) => clock.deadline(Math.min(ms, mostMs))
   const faults: unknown[] = []
   const advance = makeAdvanceRotation(
     {
@@ -30,7 +33,7 @@ export const openVaultStage = async () => {
         fetch: globalThis.fetch,
         send: makeSendToWebhook({ fetch: globalThis.fetch, clock }),
       },
-      clock,
+      clock: { ...clock, deadline },
       ids,
     },
     {
@@ -52,6 +55,12 @@ export const openVaultStage = async () => {
     if (!found) throw new Error(`no rotation ${id}`)
     return found
   }
+  /** A second at least, and a minute at most: gates count no more at once. */
+  const untilLook = async (id: string): Promise<number> => {
+    const timer = await ledger.read((db) => db.timers.get(id))
+    const leftMs = (timer?.dueAt?.getTime() ?? 0) - (await timers.now()).getTime()
+    return Math.min(60_000, Math.max(1_000, leftMs))
+  }
   const stage = {
     peer,
     proxy,
@@ -59,6 +68,10 @@ export const openVaultStage = async () => {
     house,
     faults,
     rotation,
+    /** No call may take longer than this from now on: what is held is given up soon. */
+    hurry: (ms: number): void => {
+      mostMs = ms
+    },
     /** Rings for everything that is due until nothing is. */
     async drain(): Promise<void> {
       for (let n = 0; n < 200; n++) {
@@ -68,14 +81,14 @@ export const openVaultStage = async () => {
       }
       throw new Error('it goes round in circles')
     },
-    /** Turns the clock in steps of a second until the rotation is in one of the phases. */
+    /** Turns the clock, from one look at the rotation to the next, until it is in one of the phases. */
     async until(id: string, wanted: readonly Phase[] | 'end'): Promise<Rotation> {
       for (let n = 0; n < 600; n++) {
         await stage.drain()
         const now = await rotation(id)
         if (wanted === 'end' ? !isOpen(now.phase) : wanted.includes(now.phase)) return now
         if (now.phase === 'stalled') throw new Error(`stalled: ${now.stalledReason}`)
-        await clock.advance(1_000)
+        await clock.advance(await untilLook(id))
       }
       const { phase, stalledReason } = await rotation(id)
       throw new Error(`still ${phase} (${stalledReason}) ${faults.map(String).join()}`)
