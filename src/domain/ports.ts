@@ -427,8 +427,9 @@ export interface Tx extends Reads {
     put(row: KeySchedule): Promise<void>
     putMany(rows: readonly KeySchedule[]): Promise<void>
     delete(keyId: string): Promise<void>
-    /** Holds up to `limit` keys that are due by the parameter, oldest first, and that nobody else holds; their ids. Their rows
-     *  are to be read after that: what made them due may have been done by whoever held them last. */
+    /** Holds up to `limit` keys that are due by the parameter and that nobody else holds; their ids. One of each policy in turn,
+     *  each policy's oldest first. Their rows are to be read after that: what made them due may have been done by whoever
+     *  held them last. */
     holdDue(now: Date, limit: number): Promise<readonly string[]>
     /** The same for those past `overdueAt` and not told yet. */
     holdOverdue(now: Date, limit: number): Promise<readonly string[]>
@@ -436,6 +437,8 @@ export interface Tx extends Reads {
   readonly writeTimer: {
     /** Creates or changes; absent members keep their value. */
     set(rotationId: string, patch: TimerPatch): Promise<void>
+    /** The first of those of the group that wait for a place in it is due now; `except` is not among them any more. */
+    wakeNext(group: string, except: string): Promise<void>
   }
   readonly writeDrift: {
     /** What is told. `since` is now where the state is another than before. */
@@ -460,6 +463,8 @@ export interface TimerPatch {
   readonly dueAt?: Date | null
   /** Due at once, by the database's clock. */
   readonly dueNow?: true
+  /** With whom it takes turns (`Timers.due`). */
+  readonly lane?: string
   readonly progress?: Progress | null
   readonly waitingFor?: WaitingFor | null
 }
@@ -560,7 +565,8 @@ export interface Timers {
   expireOf(instance: string): Promise<void>
   /** Gives the lease back, if it is still ours, and sets what is given; an earlier due time that was set meanwhile stays. */
   release(rotationId: string, owner: string, patch: TimerPatch): Promise<void>
-  /** Rotations that are due and not leased, and those whose holder let its lease expire; oldest first. */
+  /** Rotations that are due and not leased, and those whose holder let its lease expire: these first, and of the others one of
+   *  each lane in turn, each lane's oldest first. */
   due(limit: number): Promise<readonly string[]>
   /** Milliseconds that were observed to pass, in steps of at most a minute: a jumping clock or a downtime adds one step at most. */
   observe(): Promise<number>

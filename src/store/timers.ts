@@ -82,16 +82,26 @@ const timersOf = (db: Database['client']): Timers => ({
       WHERE rotation_id = ${rotationId}::uuid AND lease_owner = ${owner}`
   },
 
-  // Two indexes, so two arms: what is due and free, and what somebody let expire.
+  // What somebody let expire, and what is due and free: from each lane no more than could be asked for, whatever its length.
   due: async (limit) => {
     const rows = await db.$queryRaw<{ readonly id: string }[]>`
-      SELECT rotation_id AS id FROM (
-        (SELECT rotation_id, due_at AS at FROM app.rotation_timer
-         WHERE due_at <= app.now() AND lease_owner IS NULL ORDER BY due_at, rotation_id LIMIT ${limit})
+      WITH RECURSIVE lanes (lane) AS (
+        (SELECT lane FROM app.rotation_timer WHERE due_at IS NOT NULL AND lease_owner IS NULL ORDER BY lane LIMIT 1)
         UNION ALL
-        (SELECT rotation_id, lease_until FROM app.rotation_timer
+        SELECT (SELECT t.lane FROM app.rotation_timer t
+                WHERE t.lane > l.lane AND t.due_at IS NOT NULL AND t.lease_owner IS NULL ORDER BY t.lane LIMIT 1)
+        FROM lanes l WHERE l.lane IS NOT NULL
+      )
+      SELECT id FROM (
+        SELECT first.id, first.at, row_number() OVER (PARTITION BY l.lane ORDER BY first.at, first.id) AS turn
+        FROM lanes l CROSS JOIN LATERAL (
+          SELECT t.rotation_id AS id, t.due_at AS at FROM app.rotation_timer t
+          WHERE t.lane = l.lane AND t.due_at <= app.now() AND t.lease_owner IS NULL
+          ORDER BY t.due_at, t.rotation_id LIMIT ${limit}) first
+        UNION ALL
+        (SELECT rotation_id, lease_until, 0 FROM app.rotation_timer
          WHERE lease_owner IS NOT NULL AND lease_until <= app.now() ORDER BY lease_until, rotation_id LIMIT ${limit})
-      ) ready ORDER BY at, rotation_id LIMIT ${limit}`
+      ) ready ORDER BY turn, at, id LIMIT ${limit}`
     return rows.map((row) => row.id)
   },
 

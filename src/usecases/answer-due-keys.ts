@@ -11,7 +11,6 @@ import { scheduleOf } from './plan-schedule.ts'
 
 export interface Answers {
   readonly events: readonly LedgerEvent[]
-  readonly wake: readonly string[]
   /** Rows that are to be put off without an event. */
   readonly later: readonly Postponed[]
 }
@@ -53,13 +52,10 @@ export const answerAll = async (
   }
   await tx.writeSchedule.putMany(answers.flatMap(({ row }) => row ?? []))
   const events: LedgerEvent[] = answers.flatMap((answer) => answer.events ?? [])
-  const wake: string[] = []
   for (const { rotation } of answers) {
-    if (!rotation) continue
-    events.push(await openRotation(tx, rotation)) // oxlint-disable-line no-await-in-loop -- one connection
-    wake.push(rotation.id)
+    if (rotation) events.push(await openRotation(tx, rotation)) // oxlint-disable-line no-await-in-loop -- one connection
   }
-  return { events, wake, later: answers.flatMap(({ later }) => later ?? []) }
+  return { events, later: answers.flatMap(({ later }) => later ?? []) }
 }
 
 /** An occurrence whose time has come. */

@@ -5,6 +5,10 @@
 // last entry into minting; whoever took a place and has not minted yet may do so at any moment, so the next one waits for it.
 // One that stalled keeps its place, so that with `max: 1` nothing begins beside what no person has looked at yet; those that
 // wait for it say which it is. In preflight it holds up nobody's spacing: resuming it is a person's word.
+//
+// Those that wait form a line, in the order in which they were planned. Only the first looks again by itself, or a fleet of
+// twenty thousand with five places would do nothing but look. Whoever leaves the line or the group wakes the next in the
+// very transaction (`write`), so no crash loses that.
 
 import type { GroupPlaces } from '#domain/ports.ts'
 import type { Rotation } from '#domain/rotation.ts'
@@ -90,12 +94,21 @@ const withoutOne = (group: GroupPlaces): GroupPlaces => ({
   preparing: group.preparing - 1,
 })
 
-const waitForPlace = (
+/** Of those further back. Nobody should need it: an older version of Rekey, while an upgrade is rolled out, wakes nobody. */
+const farBackMs = 3_600_000
+
+const waitForPlace = async (
   run: Run,
   rotation: Rotation,
   { text, inMs, blockers = [] }: ClosedGroup,
-): Promise<Step> =>
-  waitFor(run, rotation, 'group', text, {
-    afterMs: Math.min(Math.max(inMs, lookAgainMs), longestWaitMs),
+): Promise<Step> => {
+  const [first] = await run.ledger.read((db) =>
+    db.rotations.waitingInGroup(rotation.plan.group.id, 1),
+  )
+  // Approved ones stand in no line.
+  const looks = rotation.phase !== 'planned' || first === rotation.id
+  return waitFor(run, rotation, 'group', text, {
+    afterMs: looks ? Math.min(Math.max(inMs, lookAgainMs), longestWaitMs) : farBackMs,
     missing: blockers.map(({ id }) => id),
   })
+}

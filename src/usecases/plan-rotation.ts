@@ -114,7 +114,10 @@ export const planRotation = async (
 export const openRotation = async (tx: Tx, rotation: Rotation): Promise<LedgerEvent> => {
   await mustWriteProviders(tx)
   await tx.writeRotation.insert(rotation)
-  await tx.writeTimer.set(rotation.id, { dueNow: true, progress: null, waitingFor: null })
+  // What a person starts does not queue behind a fleet.
+  const byTime = rotation.trigger === 'schedule' || rotation.trigger === 'maxAge'
+  const lane = byTime ? (rotation.policy ?? '') : ''
+  await tx.writeTimer.set(rotation.id, { dueNow: true, progress: null, waitingFor: null, lane })
   return {
     action: 'rotation.planned',
     target: { id: rotation.id, name: rotation.keyName },

@@ -103,12 +103,13 @@ const commit = async (run: Run, work: (tx: Tx) => Promise<Pass>): Promise<Pass> 
       pass = done
       const [first, ...others]: readonly LedgerEvent[] = done.events
       if (!first) throw new NothingToTell()
-      return { value: null, audit: [first, ...others], wake: done.wake }
+      // Nothing is rung for here: what was opened is due, and waits for its turn (worker.ts).
+      return { value: null, audit: [first, ...others] }
     })
   } catch (error) {
     if (!(error instanceof NothingToTell)) throw error
   }
-  return pass ?? { held: [], events: [], wake: [], later: [] }
+  return pass ?? { held: [], events: [], later: [] }
 }
 
 /** Known obstacles, met again: a later due time is no event. */

@@ -11,7 +11,7 @@ export const raiseOverdue = async (
   tx: Tx,
   ids: readonly string[],
   now: Date,
-): Promise<{ readonly events: readonly LedgerEvent[]; readonly wake: readonly string[] }> => {
+): Promise<{ readonly events: readonly LedgerEvent[] }> => {
   const rows: KeySchedule[] = []
   const events: LedgerEvent[] = []
   for (const { row, key, guard, primary } of await readHeld(tx, ids)) {
@@ -29,7 +29,7 @@ export const raiseOverdue = async (
     }
   }
   await tx.writeSchedule.putMany(rows)
-  return { events, wake: [] }
+  return { events }
 }
 
 const overdue = (key: Key, since: Date): LedgerEvent => ({

@@ -84,6 +84,9 @@ export const write = async (
   }
   if (phase !== rotation.phase) {
     await tx.writeTimer.set(rotation.id, { progress: null, waitingFor: null })
+    // The line behind it moves up, in the same transaction: only its first one looks for a place by itself (begin-rotation.ts).
+    if (rotation.phase === 'planned' || !isOpen(phase))
+      await tx.writeTimer.wakeNext(rotation.plan.group.id, rotation.id)
   }
   return next
 }

@@ -2,6 +2,7 @@
 // own limit is what counts.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { makePlanRotations } from '#usecases/plan-rotations.ts'
 import { type House, openHouse } from '../support/house.ts'
 
 const size = Number(process.env['FLEET'] ?? 5_000)
@@ -69,4 +70,30 @@ test('a page of keys with their status costs the same in a large fleet', async (
   expect(
     first.items.every(({ status }) => status.policy === 'fleet' && status.nextRotationAt !== null),
   ).toBe(true)
+})
+
+test('three keys of another policy that are due later do not wait for the fleet: not to be planned, not to be rung for', async () => {
+  const few: string[] = []
+  for (let n = 0; n < 3; n++)
+    few.push((await house.register(`few-${n}`, { labels: { few: 'yes' } })).value.id) // oxlint-disable-line no-await-in-loop -- few
+  await house.policy('few', {
+    selector: { matchLabels: { few: 'yes' } },
+    schedule: { cron: '0 5 1 * *', timezone: 'Europe/Paris' },
+  })
+  const [last] = await house.sql('SELECT max(due_at) AS at FROM app.key_schedule')
+  if (!(last?.['at'] instanceof Date)) throw new Error('nothing is due')
+  await house.clock.advance(last['at'].getTime() - house.clock.now().getTime() + 1_000)
+  const plan = makePlanRotations({ ...house.deps, timers: house.timers }, 'w1')
+
+  expect(await plan()).toBe(50)
+  const open = await house.ledger.read((db) => db.rotations.openOfKeys(few))
+  expect(open).toHaveLength(3)
+
+  for (let pass = 0; pass < 3; pass++) await plan() // oxlint-disable-line no-await-in-loop -- one after the other
+  const ofFleet = (await house.timers.due(200)).length - 3
+  expect(ofFleet).toBeGreaterThan(100)
+  // Those of the fleet became due in the same moment, and some before.
+  const first = await house.timers.due(6)
+  expect(open.every(({ id }) => first.includes(id))).toBe(true)
+  expect(new Set(first).size).toBe(6)
 })

@@ -64,6 +64,40 @@ test('workers that rush for places keep max and minimumSpacing at every step', a
   expect(engine.faults).toEqual([])
 })
 
+test('after a downtime each key catches up once, and those that wait for a place in the group only wait', async () => {
+  const size = 8
+  await engine.policy('daily', {
+    selector: { matchLabels: { set: 'daily' } },
+    schedule: { cron: '0 3 * * *', timezone: 'UTC' },
+    overlap: { min: '1m' },
+    concurrency: { max: 2 },
+  })
+  for (let n = 0; n < size; n++) await engine.key(`daily-${n}`, { labels: { set: 'daily' } })
+  await engine.clock.advance(3 * 24 * 60 * minute)
+  while ((await engine.plan()) > 0);
+  const looks: number[] = []
+  for (let step = 0; step < 40; step++) {
+    let looked = 0
+    for (
+      let due = await engine.timers.due(100);
+      due.length > 0;
+      due = await engine.timers.due(100)
+    ) {
+      looked += due.length
+      for (const id of due) await engine.advance(id)
+    }
+    looks.push(looked)
+    const { running, phases } = await group('daily')
+    expect(running).toBeLessThanOrEqual(2)
+    if (phases.every((phase) => phase === 'completed')) break
+    await engine.clock.advance(30_000)
+  }
+  // Three occurrences were missed; each key makes up for one.
+  expect((await group('daily')).phases).toEqual(Array.from({ length: size }, () => 'completed'))
+  // All look once when they are planned. After that: the two that run, the first in line, and whoever took a place that was left.
+  expect(Math.max(...looks.slice(1))).toBeLessThanOrEqual(6)
+})
+
 test('a rotation that prepares keeps its place: the next one waits until it has minted or ended', async () => {
   await fleet('prepares', 2, { max: 5, minimumSpacing: '30m' })
   await engine.freeze('an audit', { matchLabels: { set: 'prepares' } })

@@ -10,7 +10,9 @@ export const timerReads = (db: Db): Reads['timers'] => ({
     const row = isUuid(rotationId)
       ? await db.rotationTimer.findUnique({ where: { rotationId } })
       : null
-    return row && { ...row, waitingFor: from(row.waitingFor), progress: from(row.progress) }
+    if (row === null) return null
+    const { lane: _turns, waitingFor, progress, ...timer } = row
+    return { ...timer, waitingFor: from(waitingFor), progress: from(progress) }
   },
 })
 
@@ -20,6 +22,12 @@ export const timerWrites = (db: Db): Tx['writeTimer'] => ({
     await db.$executeRaw`
       INSERT INTO app.rotation_timer (rotation_id ${columns}) VALUES (${rotationId}::uuid ${values})
       ON CONFLICT (rotation_id) DO UPDATE SET rotation_id = excluded.rotation_id ${assignments}`
+  },
+  wakeNext: async (group, except) => {
+    await db.$executeRaw`
+      UPDATE app.rotation_timer SET due_at = least(due_at, app.now()) WHERE rotation_id = (
+        SELECT id FROM app.rotation WHERE group_id = ${group} AND phase = 'planned' AND id <> ${except}::uuid
+        ORDER BY created_at, id LIMIT 1)`
   },
 })
 
@@ -35,6 +43,7 @@ export const patchSql = (
   if (patch.dueNow) members.push([Prisma.sql`due_at`, Prisma.sql`app.now()`])
   else if (patch.dueAt !== undefined)
     members.push([Prisma.sql`due_at`, Prisma.sql`${patch.dueAt}::timestamptz`])
+  if (patch.lane !== undefined) members.push([Prisma.sql`lane`, Prisma.sql`${patch.lane}`])
   if (patch.progress !== undefined) members.push([Prisma.sql`progress`, jsonb(patch.progress)])
   if (patch.waitingFor !== undefined)
     members.push([Prisma.sql`waiting_for`, jsonb(patch.waitingFor)])
