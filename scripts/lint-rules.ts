@@ -7,7 +7,8 @@ export const doors: Readonly<Record<string, Door>> = {
   domain: { rooms: [], packages: ['typebox', 'croner', 'yaml'] },
   usecases: { rooms: ['domain'], packages: ['typebox'] },
   audit: { rooms: ['domain'], packages: 'anyButDatabase' },
-  providers: { rooms: ['domain'], packages: 'anyButDatabase' },
+  // A provider may speak to databases of others; `rooms` keeps it from ours.
+  providers: { rooms: ['domain'], packages: 'anyButPrisma' },
   sources: { rooms: ['domain'], packages: 'anyButDatabase' },
   detections: { rooms: ['domain'], packages: 'anyButDatabase' },
   sinks: { rooms: ['domain'], packages: 'anyButDatabase' },
@@ -35,7 +36,11 @@ const forbidden = (file: string, specifier: string, typeOnly: boolean): string |
   const door = room === null ? undefined : doors[room]
   if (room === null || door === undefined) return null
   const target = targetOf(file, specifier)
-  if (target === null) return packageForbidden(room, door, specifier)
+  if (target === null) {
+    // Types of Node itself bring nothing along.
+    if (typeOnly && specifier.startsWith('node:')) return null
+    return packageForbidden(room, door, specifier)
+  }
   if (target === room) return null
   if (door.typesOf?.includes(target) === true) {
     return typeOnly ? null : `${room} takes only types of ${target}`

@@ -93,6 +93,7 @@ const plants: readonly Plant[] = [
     no('#sinks/webhook/send.ts'),
     no('../../store/ledger.ts'),
   ),
+  ...room('providers/postgres', yes('pg'), no('@prisma/adapter-pg')),
   ...room(
     'store',
     yes('#domain/key.ts'),
@@ -138,6 +139,11 @@ const plants: readonly Plant[] = [
     no('../../store/ledger.ts'),
     no('pg'),
   ),
+  {
+    file: 'src/domain/planted-type.ts',
+    line: `import type { Socket } from 'node:net'\nexport type Y = Socket`,
+    rule: null,
+  },
   {
     file: 'src/cli/planted-type.ts',
     line: `import type { X } from '#http/schemas.ts'\nexport type Y = X`,

@@ -8,6 +8,7 @@
 // - It obeys `call.signal`: within 250 ms of the abort it throws with kind `timeout` and effect `unknown` (or `none`, if nothing was sent).
 // Reads may be retried inside the session; they throw with effect `none`.
 
+import type { Socket } from 'node:net'
 import type { TSchema } from 'typebox'
 import type { Json, JsonObject } from './json.ts'
 import type { Secret } from './secret.ts'
@@ -86,7 +87,7 @@ export interface Provider {
   readonly types: readonly KeyType[]
   /** What it stores is in Rekey's own database, and goes back in time with it when that is restored. */
   readonly sharesDatabase?: true
-  /** Hosts that the settings would dial, as URLs; egress rules are checked on them before anything connects. */
+  /** Hosts that the settings would dial, as URLs (`https:`, `http:`, and `tls:`, `tcp:` where it is not HTTP); egress rules are checked on them before anything connects. */
   readonly endpoints: (settings: JsonObject) => readonly string[]
   /** Never dials: authentication is lazy. */
   readonly connect: (at: ConnectArgs) => Session
@@ -108,6 +109,10 @@ export interface ProviderPorts {
   readonly random: (bytes: number) => Uint8Array
   /** HTTP that dials only the checked address, follows no redirect, caps size and time. */
   readonly fetch: typeof globalThis.fetch
+  /** For what is not HTTP: a socket that, told to connect to a host, dials only its checked address. `tls:` is for protocols
+   *  that encrypt before anything of worth is said; `tcp:` goes to loopback only, unless the record says `insecure: true`.
+   *  Whoever takes it ends it. */
+  readonly socket: (scheme: 'tcp:' | 'tls:') => Socket
   /** Storage of the built-in vault; only `local` and `jwks` use it. */
   readonly vault: VaultStore
 }

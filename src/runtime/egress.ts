@@ -4,7 +4,8 @@
 //   webhook    sinks, reload and verify webhooks: public addresses, private ones only by REKEY_EGRESS_ALLOW
 //
 // Link-local and cloud metadata addresses are never dialled, by nobody, whatever is allowed: a metadata service hands out
-// the host's own credentials to whoever asks. Plain http goes to loopback only, unless the record says `insecure: true`.
+// the host's own credentials to whoever asks. What is not encrypted (`http:`, `tcp:`) goes to loopback only, unless the
+// record says `insecure: true`.
 //
 // A name is resolved once and all of its addresses are checked; the caller dials one of those and never resolves again, so
 // that a name cannot answer differently between the check and the call.
@@ -45,9 +46,7 @@ export const makeEgress = ({ allow, lookupAll = systemLookup }: EgressOptions): 
   ): string | null => {
     const what = classifyAddress(address)
     if (what === 'forbidden') return 'link-local, metadata and reserved addresses are never dialled'
-    if (at.protocol === 'http:' && what !== 'loopback' && !insecure) {
-      return 'plain http is for loopback only'
-    }
+    if (isPlain(at.protocol) && what !== 'loopback' && !insecure) return plainOf(at.protocol)
     if (kind === 'webhook' && what !== 'public' && !allowed(at.hostname, address)) {
       return 'private and loopback addresses are not dialled unless REKEY_EGRESS_ALLOW names them'
     }
@@ -69,8 +68,8 @@ export const makeEgress = ({ allow, lookupAll = systemLookup }: EgressOptions): 
       if (literal !== null) {
         const why = refusal({ protocol: url.protocol, hostname: host }, literal, kind, insecure)
         if (why) throw refused(host, why)
-      } else if (url.protocol === 'http:' && !insecure) {
-        throw refused(host, 'plain http is for loopback only')
+      } else if (isPlain(url.protocol) && !insecure) {
+        throw refused(host, plainOf(url.protocol))
       }
     },
     async resolve(at, kind, { insecure }) {
@@ -86,6 +85,11 @@ export const makeEgress = ({ allow, lookupAll = systemLookup }: EgressOptions): 
     },
   }
 }
+
+const isPlain = (protocol: string): boolean => protocol === 'http:' || protocol === 'tcp:'
+
+const plainOf = (protocol: string): string =>
+  `${protocol === 'http:' ? 'plain http' : 'a connection without TLS'} is for loopback only`
 
 const refused = (host: string, why: string): RekeyError =>
   new RekeyError('connection.unusable', {
@@ -106,9 +110,9 @@ const parseUrl = (text: string): URL => {
   return url
 }
 
-/** `[::1]` → `::1`, a trailing dot of a full name is dropped. */
+/** `[::1]` → `::1`, a trailing dot of a full name is dropped. A URL keeps the case of hosts where its scheme is not HTTP's. */
 const bareHost = (hostname: string): string =>
-  hostname.startsWith('[') ? hostname.slice(1, -1) : hostname.replace(/\.$/, '')
+  hostname.startsWith('[') ? hostname.slice(1, -1) : hostname.replace(/\.$/, '').toLowerCase()
 
 const systemLookup = async (hostname: string): Promise<readonly string[]> => {
   const found = await lookup(hostname, { all: true, verbatim: true })

@@ -10,6 +10,7 @@ import { boundedSession } from './bounded-session.ts'
 import type { Credentials } from './credentials.ts'
 import type { Egress } from './egress.ts'
 import { makeSafeFetch, type SafeFetch } from './safe-fetch.ts'
+import { CheckedSocket } from './checked-socket.ts'
 
 export interface SessionsDeps {
   readonly ledger: Pick<Ledger, 'read'>
@@ -81,6 +82,7 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
         now: () => deps.host.clock.now(),
         random: (bytes) => deps.host.ids.random(bytes),
         fetch: http.fetch,
+        socket: (scheme) => new CheckedSocket({ egress: deps.egress, scheme, insecure }),
         vault: deps.host.vault,
       },
     })

@@ -2,6 +2,7 @@
 // `providerContract`.
 
 import { randomBytes } from 'node:crypto'
+import { Socket } from 'node:net'
 import type { Json, JsonObject } from '#domain/json.ts'
 import type {
   ObjectAddress,
@@ -39,11 +40,13 @@ export interface ContractPeer {
   readonly stop: () => Promise<void>
 }
 
-/** Where there is HTTP between the adapter and the peer. */
+/** Where there is a network between the adapter and the peer. */
 export interface Faults {
   readonly proxy: FaultProxy
   /** The same peer, through the proxy. */
   readonly settings: JsonObject
+  /** Settings that lead to where nobody listens; the proxy's address in `settings` is put out of the way unless told. */
+  readonly nobody?: JsonObject
   /** The one request of a mint that has the effect. */
   readonly mint: (object: ObjectAddress) => Match
   /** Answers that the provider documents, and what they mean for a write. */
@@ -89,5 +92,6 @@ export const plainPorts = (vault: VaultStore = noVault): ProviderPorts => ({
   now: () => new Date(),
   random: (bytes) => randomBytes(bytes),
   fetch: globalThis.fetch,
+  socket: () => new Socket(),
   vault,
 })

@@ -1,5 +1,6 @@
 // The engine on a database of its own: real store, real built-in vault, a hand-turned clock, and no queue: tests ring by hand.
 
+import { Socket } from 'node:net'
 import { systemActor, type Actor } from '#domain/actor.ts'
 import type { Connection } from '#domain/connection.ts'
 import type { Key } from '#domain/key.ts'
@@ -70,6 +71,7 @@ export const openEngine = async (options: EngineOptions = {}) => {
     now: () => clock.now(),
     random: (n) => ids.random(n),
     fetch: globalThis.fetch,
+    socket: () => new Socket(),
     vault,
   }
   const byId = new Map([...providers, ...more].map((provider) => [provider.id, provider]))
