@@ -87,6 +87,8 @@ export interface Provider {
   readonly types: readonly KeyType[]
   /** What it stores is in Rekey's own database, and goes back in time with it when that is restored. */
   readonly sharesDatabase?: true
+  /** Its sessions have `publicKeys`. */
+  readonly publishesKeys?: true
   /** Hosts that the settings would dial, as URLs (`https:`, `http:`, and `tls:`, `tcp:` where it is not HTTP); egress rules are checked on them before anything connects. */
   readonly endpoints: (settings: JsonObject) => readonly string[]
   /** Never dials: authentication is lazy. */
@@ -151,9 +153,12 @@ export interface Described {
   readonly facts: JsonObject
 }
 
-/** The pre-image holds all that a probe needs to tell our effect from another's. It is stored: no material in it. One name in
- *  it is read by the engine: `carriers`, newer provider versions that hold the very material of `current` (somebody wrote
- *  beside it), oldest first. They become its own, so that they are switched off with it. */
+/** The pre-image holds all that a probe needs to tell our effect from another's. It is stored: no material in it. Three names
+ *  in it are read by the engine:
+ *  - `carriers`: newer provider versions that hold the very material of `current` (somebody wrote beside it), oldest first.
+ *    They become its own, so that they are switched off with it.
+ *  - `promoteAfterMs`: how long a new version is there before it is handed out, because caches may not know it yet.
+ *  - `keepOldForMs`: the shortest overlap: how long what the old version made may still be presented. */
 export interface Prepared {
   readonly preImage: JsonObject
   /** Sentences for the plan: what is risky here. */
@@ -275,8 +280,16 @@ export interface Session {
     input: Uint8Array,
     call: Call,
   ): Promise<Uint8Array>
+  /** Of all keys of the connection, for `/jwks/{connection}`; there where the provider publishes keys. */
+  publicKeys?(objects: readonly ObjectAddress[]): Promise<PublicKeySet>
   /** Idempotent. Stops timers, closes sockets. */
   close(): Promise<void>
+}
+
+/** What verifiers may trust now: JSON Web Keys (RFC 7517), and how long they may keep them. */
+export interface PublicKeySet {
+  readonly keys: readonly JsonObject[]
+  readonly maxAgeMs: number
 }
 
 export const providerErrorKinds = [

@@ -56,6 +56,8 @@ export interface UndoState {
   readonly steps: readonly UndoStep[]
   readonly at: number
   readonly reason: string
+  /** On the observed clock, when the step began; absent: with the phase. */
+  readonly sinceMs?: number
 }
 export type UndoStep = UndoStepName
 

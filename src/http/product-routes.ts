@@ -14,6 +14,7 @@ import { floorRoutes } from './routes/floors.ts'
 import { freezeRoutes } from './routes/freeze.ts'
 import { type InstallationRoutesDeps, installationRoutes } from './routes/installation.ts'
 import { type KeyRoutesDeps, keyRoutes } from './routes/keys.ts'
+import { jwksRoutes } from './routes/jwks.ts'
 import { keyUsesRoutes } from './routes/key-uses.ts'
 import { meRoutes } from './routes/me.ts'
 import { type PlanRoutesDeps, planRoutes } from './routes/plans.ts'
@@ -48,6 +49,7 @@ export const productRoutes = (deps: ProductRoutesDeps): readonly Route[] => [
   ...connectionRoutes(deps),
   ...keyRoutes({ ...deps, tally: makeTally(deps.clock, minute) }),
   ...keyUsesRoutes(deps),
+  ...jwksRoutes(deps),
   ...policyRoutes(deps),
   ...planRoutes(deps),
   ...rotationRoutes(deps),

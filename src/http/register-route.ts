@@ -88,6 +88,7 @@ const handlerOf = (route: Route, deps: RegisterDeps) => {
     case 'public':
       return async (request: FastifyRequest, reply: FastifyReply) => {
         const result = await answer.handle({
+          ledger: deps.ledger,
           params: request.params as never,
           requestId: request.id,
           header: (name) => headerOf(request, name),

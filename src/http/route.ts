@@ -238,6 +238,7 @@ export const route = <
 }
 
 export interface PublicContext<Params> {
+  readonly ledger: Pick<Ledger, 'read'>
   readonly params: Params
   readonly requestId: string
   readonly header: (name: string) => string | undefined

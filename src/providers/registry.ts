@@ -1,10 +1,11 @@
 // Every provider there is. A new one is a folder and a line here.
 
 import type { KeyType, Provider } from '#domain/provider.ts'
+import { jwks } from './jwks/provider.ts'
 import { local } from './local/provider.ts'
 import { vault } from './vault/provider.ts'
 
-export const providers: readonly Provider[] = [local, vault]
+export const providers: readonly Provider[] = [local, jwks, vault]
 
 /** The declaration of a key type, by its name over all providers. */
 export const keyTypes: ReadonlyMap<string, KeyType> = new Map(

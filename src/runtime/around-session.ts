@@ -16,6 +16,11 @@ export const aroundSession = (
     (...args: readonly unknown[]) =>
       around(operation, async () => Reflect.apply(session[operation], session, args), args),
   ])
+  const { publicKeys } = session
   // Built from the list of a session's methods, each passed on as it is.
-  return { ...Object.fromEntries(methods), close: () => session.close() } as Session
+  return {
+    ...Object.fromEntries(methods),
+    ...(publicKeys ? { publicKeys: (objects) => publicKeys.call(session, objects) } : {}),
+    close: () => session.close(),
+  } as Session
 }

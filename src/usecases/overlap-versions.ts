@@ -1,13 +1,15 @@
-// Both versions are accepted, the new one is handed out. It lasts until `overlap.min` is over, the required consumers have
-// acknowledged, and the old version is silent.
+// Both versions are accepted, the new one is handed out. It lasts until `overlap.min` and what the type asks for
+// are over, the required consumers have acknowledged, and the old version is silent.
 
 import type { Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
 import { consumerGates } from './consumer-gates.ts'
+import { propagationOf } from './propagation.ts'
 import { reloadConsumers } from './reload-consumers.ts'
 import { move, type Run, type Step } from './rotation-engine.ts'
 import { observedIn, overriddenGates, timeGate } from './rotation-gates.ts'
 import { holdsOf } from './rotation-holds.ts'
+import { intentsOf } from './rotation-scene.ts'
 import { waitForGate } from './rotation-wait.ts'
 import { waitHeld } from './run-effect.ts'
 
@@ -16,9 +18,10 @@ export const overlapping = async (run: Run, rotation: Rotation): Promise<Step> =
   if (told) return told
   const passed = await overriddenGates(run, rotation)
   const { minMs } = rotation.plan.policy.overlap
+  const { keepOldForMs } = propagationOf(await intentsOf(run, rotation))
   const time = passed.has('overlap')
     ? null
-    : timeGate('overlap', await observedIn(run, rotation), minMs)
+    : timeGate('overlap', await observedIn(run, rotation), Math.max(minMs, keepOldForMs))
   // Acknowledgements are late by their own time, also while this one runs. The provider is asked for uses only after it.
   const asked = time ? new Set([...passed, 'usage' as const]) : passed
   const closed = await consumerGates(run, rotation, asked)

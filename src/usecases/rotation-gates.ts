@@ -56,8 +56,14 @@ const isOverridden = (approvals: readonly Approval[], rotation: Rotation, gate: 
   )
 }
 
+const timeTexts = {
+  propagation: 'caches may not know the version that is to be handed out',
+  overlap: 'both versions stay valid for a while',
+  soak: 'the old version is off; watching',
+} as const
+
 export const timeGate = (
-  gate: 'overlap' | 'soak',
+  gate: keyof typeof timeTexts,
   observedMs: number,
   wantedMs: number,
 ): Closed | null => {
@@ -66,10 +72,7 @@ export const timeGate = (
     ? null
     : {
         gate,
-        text:
-          gate === 'overlap'
-            ? 'both versions stay valid for a while'
-            : 'the old version is off; watching',
+        text: timeTexts[gate],
         missing: [],
         inMs: left,
       }

@@ -8,11 +8,13 @@ import { complete } from './complete-rotation.ts'
 import { retiring, soaking, suspending } from './end-old-version.ts'
 import { overlapping } from './overlap-versions.ts'
 import { preflight } from './preflight-rotation.ts'
+import { propagationOf } from './propagation.ts'
 import { distribute, writtenTo } from './publish-effects.ts'
 import { mint, promoteAtProvider, promoted } from './rotation-effects.ts'
 import { move, type Run, type Step } from './rotation-engine.ts'
 import { intentsOf, sceneOf } from './rotation-scene.ts'
-import { waitFor } from './rotation-wait.ts'
+import { observedIn, timeGate } from './rotation-gates.ts'
+import { waitFor, waitForGate } from './rotation-wait.ts'
 import { runEffect } from './run-effect.ts'
 import { rollBack } from './undo-steps.ts'
 import { verifying } from './verify-new-version.ts'
@@ -33,10 +35,13 @@ const distributing: PhaseHandler = async (run, rotation) => {
     : move(run, rotation, next(rotation))
 }
 
-/** The provider's pointer first (where it has one), then one transaction makes new primary and puts old in overlap. */
+/** Once caches know the new version: the provider's pointer first (where it has one), then one transaction makes new primary and puts old in overlap. */
 const promoting: PhaseHandler = async (run, rotation) => {
   if (rotation.promotedAt !== null) return complete(run, rotation, await sceneOf(run, rotation))
   if (rotation.plan.traits.staging === 'native') {
+    const { promoteAfterMs } = propagationOf(await intentsOf(run, rotation))
+    const unknown = timeGate('propagation', await observedIn(run, rotation), promoteAfterMs)
+    if (unknown) return waitForGate(run, rotation, unknown)
     return runEffect(run, rotation, await promoteAtProvider(run, rotation))
   }
   const { phase = rotation.phase, patch = {} } = promoted(rotation, await run.timers.now())

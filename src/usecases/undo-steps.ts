@@ -13,10 +13,11 @@
 import type { Rotation } from '#domain/rotation.ts'
 import type { UndoStepName } from '#domain/rotation-machine.ts'
 import { lateMint } from './complete-rotation.ts'
+import { propagationOf } from './propagation.ts'
 import { restoreTarget, writtenTo } from './publish-effects.ts'
 import { call } from './rotation-effects.ts'
 import { move, type Run, stall, type Step } from './rotation-engine.ts'
-import { overriddenGates, usageGate } from './rotation-gates.ts'
+import { observedIn, overriddenGates, timeGate, usageGate } from './rotation-gates.ts'
 import { carrier, intentsOf, type Scene, sceneOf } from './rotation-scene.ts'
 import { waitFor, waitForGate } from './rotation-wait.ts'
 import { runEffect } from './run-effect.ts'
@@ -34,7 +35,7 @@ export const rollBack = async (run: Run, rotation: Rotation): Promise<Step> => {
   return handlers[step](run, rotation)
 }
 
-const stepDone = (
+const stepDone = async (
   run: Run,
   rotation: Rotation,
   also?: Parameters<typeof move>[3],
@@ -43,7 +44,7 @@ const stepDone = (
   if (!undo) throw new RangeError('nothing is being undone')
   return move(run, rotation, 'rollingBack', {
     ...also,
-    patch: { undo: { ...undo, at: undo.at + 1 } },
+    patch: { undo: { ...undo, at: undo.at + 1, sinceMs: await run.timers.observe() } },
   })
 }
 
@@ -73,7 +74,26 @@ const swapBackStep: UndoHandler = async (run, rotation) => {
   if (done || !(await isAtProvider(run, rotation, scene, type.traits.undo))) {
     return stepDone(run, rotation, { also: async (tx) => (await serveOld(tx, rotation), []) })
   }
-  return runEffect(run, rotation, swapBack(run, rotation, scene))
+  // Whoever fetched while it was off does not know it: until then new, which is valid, is what is handed out.
+  const wasOff = intents.some(
+    ({ effect, outcome }) => effect === 'reinstate' && outcome === 'succeeded',
+  )
+  const { promoteAfterMs } = propagationOf(intents)
+  const unknown = timeGate(
+    'propagation',
+    await observedInStep(run, rotation),
+    wasOff ? promoteAfterMs : 0,
+  )
+  return unknown
+    ? waitForGate(run, rotation, unknown)
+    : runEffect(run, rotation, swapBack(run, rotation, scene))
+}
+
+const observedInStep = async (run: Run, rotation: Rotation): Promise<number> => {
+  const since = rotation.undo?.sinceMs
+  return since === undefined
+    ? observedIn(run, rotation)
+    : Math.max(0, (await run.timers.observe()) - since)
 }
 
 /** Whether something must be written for the old version to be current. */
@@ -104,7 +124,7 @@ const restoreTargets: UndoHandler = async (run, rotation) => {
     : stepDone(run, rotation)
 }
 
-/** Not overlap.min: only those who really moved are waited for. Nobody did who could not have got the new version. */
+/** Not overlap.min, but what the type asks for: beyond it only those who really moved are waited for. Nobody did who could not have got the new version. */
 const gateNew: UndoHandler = async (run, rotation) => {
   const { session, object, to } = await sceneOf(run, rotation)
   const { traits } = rotation.plan
@@ -116,6 +136,11 @@ const gateNew: UndoHandler = async (run, rotation) => {
     intents.some(({ effect, outcome }) => effect === 'distribute' && outcome === 'succeeded')
   if (!to || !handedOut) return stepDone(run, rotation)
   const passed = await overriddenGates(run, rotation)
+  // What it made while it was handed out is honoured to its end.
+  const { keepOldForMs } = propagationOf(intents)
+  const kept = rotation.promotedAt === null || passed.has('overlap') ? 0 : keepOldForMs
+  const early = timeGate('overlap', await observedInStep(run, rotation), kept)
+  if (early) return waitForGate(run, rotation, early)
   const back = passed.has('acknowledgement') ? [] : await notBack(run, rotation)
   if (back.length > 0) {
     const text = `${back.join(', ')} acknowledged version ${to.version} and not yet version ${rotation.fromVersion} again`

@@ -88,6 +88,7 @@ export const rows: Readonly<Record<string, Row>> = {
   getOpenapi: { who: 'everybody', call: at(() => '/openapi.json'), ok: 200 },
   getDocs: { who: 'everybody', call: at(() => '/docs'), ok: 200 },
   getSchema: { who: 'everybody', call: at(() => '/schemas/policy.v1.json'), ok: 200 },
+  getJwks: { who: 'everybody', call: at(() => '/jwks/id-prod'), ok: 404 },
   getProblem: { who: 'everybody', call: at(() => '/problems/auth.denied'), ok: 200 },
 
   getMe: { who: 'any token', call: at(() => '/v1/me'), ok: 200 },

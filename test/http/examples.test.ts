@@ -121,6 +121,14 @@ const story: readonly Step[] = [
       return { token, body: { input: json.output } }
     },
   ],
+  [
+    'getJwks',
+    async () => {
+      const settings = { issuer: 'https://id.example.com' }
+      await api.call('PUT', '/v1/connections/id-prod', { body: { provider: 'jwks', settings } })
+      return {}
+    },
+  ],
   ['putPolicy'],
   ['createPolicy'],
   ['listPolicies'],

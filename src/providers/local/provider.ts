@@ -9,7 +9,6 @@ import {
   type ConnectArgs,
   type Described,
   type MintOrder,
-  type Minted,
   type Provider,
   ProviderError,
   type ProviderPorts,
@@ -19,6 +18,7 @@ import {
   type VerifyOrder,
 } from '#domain/provider.ts'
 import { revealBytes, Secret } from '#domain/secret.ts'
+import { handedOut, missingObject, type NewMaterial, storedVersions } from '../stored-versions.ts'
 import {
   decryptWith,
   encryptWith,
@@ -41,78 +41,27 @@ export const local: Provider = {
 }
 
 const localSession = ({ vault, random, now }: ProviderPorts): Session => {
+  const { session, row } = storedVersions(vault, (order) => newMaterial(order, random))
   const describe = async (keyId: string): Promise<Described> => {
     const [rows, current] = await Promise.all([vault.list(keyId), vault.current(keyId)])
-    if (rows.length === 0) throw missing()
+    if (rows.length === 0) throw missingObject()
     return {
-      versions: rows.map((row) => ({
-        id: String(row.version),
-        state: row.state,
-        current: row.version === current,
-        createdAt: row.createdAt,
+      versions: rows.map((of) => ({
+        id: String(of.version),
+        state: of.state,
+        current: of.version === current,
+        createdAt: of.createdAt,
       })),
-      facts: publicFacts(rows.find((row) => row.version === current)),
+      facts: publicFacts(rows.find((of) => of.version === current)),
     }
-  }
-
-  const row = async (keyId: string, version: number): Promise<VaultRow | null> =>
-    (await vault.list(keyId)).find((item) => item.version === version) ?? null
-
-  // One statement by primary key (object, operation id): a repeat finds the first one's row and makes nothing.
-  const insert = async (order: MintOrder): Promise<Minted> => {
-    const made = newMaterial(order, random)
-    const { version } = await vault.insert({
-      object: order.object.keyId,
-      operationId: order.operationId,
-      ...made,
-    })
-    return { providerVersion: String(version), facts: { algorithm: made.algorithm } }
-  }
-
-  const setState = async (
-    keyId: string,
-    providerVersion: string,
-    state: 'enabled' | 'disabled' | 'destroyed',
-  ): Promise<JsonObject> => {
-    const version = Number(providerVersion)
-    if (!(await vault.setState(keyId, version, state))) {
-      const present = await row(keyId, version)
-      if (present?.state !== state) {
-        throw new ProviderError('precondition', 'none', `version ${version} cannot become ${state}`)
-      }
-    }
-    return { state }
   }
 
   return {
-    async check() {
-      return [{ name: 'reachable', outcome: 'ok', detail: 'the vault is in this database' }]
-    },
-    // The vault holds nothing but what Rekey manages: an object is a key.
-    async inventory() {
-      return { items: [], next: null }
-    },
+    ...session,
     describe: (object) => describe(object.keyId),
-    async create(order) {
-      const minted = await insert(order)
-      // A crash here leaves version 1 without a pointer; the same order again finds the row and moves it.
-      await vault.move(order.object.keyId, null, Number(minted.providerVersion))
-      return minted
-    },
     async prepare(object) {
       const { versions } = await describe(object.keyId)
       return { preImage: { versions: versions.map((version) => version.id) }, risks: [] }
-    },
-    mint: async (order, call) => {
-      if (call.signal.aborted)
-        throw new ProviderError('timeout', 'none', 'the time was over before anything was sent')
-      return insert(order)
-    },
-    async probeMint(order) {
-      const version = await vault.find(order.object.keyId, order.operationId)
-      return version === null
-        ? { answer: 'absent' }
-        : { answer: 'ours', value: { providerVersion: String(version), facts: {} } }
     },
     async verify(order) {
       const found = await row(order.object.keyId, Number(order.providerVersion))
@@ -120,37 +69,11 @@ const localSession = ({ vault, random, now }: ProviderPorts): Session => {
         return { ok: order.how === 'refused', detail: 'there is no such version', facts: {} }
       return order.how === 'refused' ? refusal(order, found) : use(order, found)
     },
-    async promote({ object, from, to }) {
-      const fromVersion = from === null ? null : Number(from)
-      if (!(await vault.move(object.keyId, fromVersion, Number(to)))) {
-        if ((await vault.current(object.keyId)) === Number(to)) return { current: to }
-        throw new ProviderError('conflict', 'none', `the pointer is not at version ${from}`)
-      }
-      return { current: to }
-    },
-    async probePromote({ object, from, to }) {
-      const current = await vault.current(object.keyId)
-      if (current === Number(to)) return { answer: 'ours', value: null }
-      if (current === (from === null ? null : Number(from))) return { answer: 'absent' }
-      return { answer: 'foreign', detail: `the pointer is at version ${current}` }
-    },
-    suspend: (object, version) => setState(object.keyId, version, 'disabled'),
-    reinstate: (object, version) => setState(object.keyId, version, 'enabled'),
-    retire: (object, version, how) =>
-      setState(object.keyId, version, how === 'destroy' ? 'destroyed' : 'disabled'),
-    async stateOf(object, version) {
-      return (await row(object.keyId, Number(version)))?.state ?? 'absent'
-    },
-    // A version that nobody used yet counts as used when it was made: the gate waits from there.
-    async lastUsed(object, version) {
-      const found = await row(object.keyId, Number(version))
-      return found && (found.lastUsedAt ?? found.createdAt)
-    },
     async readMaterial(object, version, call) {
       if (object.type !== 'local.secret') {
         throw new ProviderError('unsupported', 'none', 'key material does not leave the vault')
       }
-      const material = opened(await vault.open(object.keyId, Number(version)))
+      const material = handedOut(await vault.open(object.keyId, Number(version)))
       if (call.delivery) await vault.used(object.keyId, Number(version), now())
       return material
     },
@@ -164,7 +87,7 @@ const localSession = ({ vault, random, now }: ProviderPorts): Session => {
       if (!found || !isAlgorithm(found.algorithm)) {
         throw new ProviderError('permanent', 'none', 'the input was not made with this key')
       }
-      const material = opened(
+      const material = handedOut(
         await vault.open(object.keyId, found.version, operation === 'decrypt'),
       )
       const output =
@@ -176,7 +99,6 @@ const localSession = ({ vault, random, now }: ProviderPorts): Session => {
       await vault.used(object.keyId, found.version, now())
       return output
     },
-    async close() {},
   }
 
   async function use(order: VerifyOrder, found: VaultRow): Promise<Verdict> {
@@ -223,10 +145,7 @@ const localSession = ({ vault, random, now }: ProviderPorts): Session => {
   }
 }
 
-const newMaterial = (
-  order: MintOrder,
-  random: (bytes: number) => Uint8Array,
-): { algorithm: string; material: Secret<Uint8Array>; publicKey: string | null } => {
+const newMaterial = (order: MintOrder, random: (bytes: number) => Uint8Array): NewMaterial => {
   if (order.object.type === 'local.key') {
     const wanted = order.generate['algorithm'] ?? 'aes256'
     if (!isAlgorithm(wanted)) {
@@ -245,13 +164,3 @@ const isAlgorithm = (name: unknown): name is Algorithm =>
 
 const publicFacts = (current: VaultRow | undefined): JsonObject =>
   current ? { algorithm: current.algorithm, publicKey: current.publicKey } : {}
-
-const opened = (material: Secret<Uint8Array> | null): Secret<Uint8Array> => {
-  if (!material) throw new ProviderError('disabled', 'none', 'this version is not handed out')
-  return material
-}
-
-const missing = (): ProviderError =>
-  new ProviderError('notFound', 'none', 'the vault holds no such object', {
-    hint: 'register the key with create: true',
-  })

@@ -1,37 +1,43 @@
 import { randomUUID } from 'node:crypto'
-import type { ObjectAddress } from '#domain/provider.ts'
-import { local } from '#providers/local/provider.ts'
+import type { JsonObject } from '#domain/json.ts'
+import type { ObjectAddress, Provider } from '#domain/provider.ts'
 import { openTestDatabase } from '#test/support/db.ts'
 import { plainPorts, type ContractPeer } from './peer.ts'
 
-/** The built-in vault: its peer is the database that it lives in. */
-export const startLocal =
-  (type: string, generate: ObjectAddress['ref']) => async (): Promise<ContractPeer> => {
+interface Stored {
+  readonly settings?: JsonObject
+  readonly ref?: JsonObject
+}
+
+/** For providers that keep their material in Rekey's database: their peer is the database. */
+export const startStored =
+  (provider: Provider, type: string, { settings = {}, ref = {} }: Stored = {}) =>
+  async (): Promise<ContractPeer> => {
     const db = await openTestDatabase()
     const ports = plainPorts(db.vault)
     const unborn = (): ObjectAddress => ({
       type,
-      ref: {},
+      ref,
       keyId: randomUUID(),
       keyName: `k-${randomUUID()}`,
     })
-    const declared = local.types.find((one) => one.type === type)
-    const session = local.connect({
+    const declared = provider.types.find((one) => one.type === type)
+    const session = provider.connect({
       connection: 'arrange',
       externalId: 'x',
-      settings: {},
+      settings,
       credential: null,
       ports,
     })
     return {
-      settings: {},
+      settings,
       credential: null,
       ports,
       newObject: async () => {
         const object = unborn()
-        const material = declared?.generate?.(generate, ports.random) ?? null
+        const material = declared?.generate?.({}, ports.random) ?? null
         await session.create(
-          { object, operationId: randomUUID(), preImage: {}, generate, material },
+          { object, operationId: randomUUID(), preImage: {}, generate: {}, material },
           { signal: AbortSignal.timeout(10_000) },
         )
         return object
