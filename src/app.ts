@@ -150,7 +150,6 @@ export const startApp = async ({
       ledger: plainLedger,
       whereabouts,
       file: highWaterFile(config.dataDir),
-      timers,
       ids,
       clock,
       pepperId: keyring.pepperId,

@@ -10,6 +10,7 @@ import type { Floors } from './floor.ts'
 import type { Key, Version } from './key.ts'
 import type { Labels } from './names.ts'
 import type { ListedPlan, Plan, PlanApproval, PlanState } from './plan.ts'
+import type { PolicySpec } from './policy.ts'
 import type { Session } from './provider.ts'
 import type { Finding, FindingState, Installation, MarkedEvent, Recovery } from './recovery.ts'
 import type {
@@ -107,6 +108,8 @@ export interface Reads {
     of(keyId: string): Promise<readonly Version[]>
     get(keyId: string, version: number): Promise<Version | null>
     primary(keyId: string): Promise<Version | null>
+    /** Those of the key that have one of the numbers. */
+    some(keyId: string, numbers: readonly number[]): Promise<readonly Version[]>
     primaries(keyIds: readonly string[]): Promise<readonly Version[]>
     byFingerprint(fingerprint: Uint8Array): Promise<readonly Version[]>
   }
@@ -161,6 +164,8 @@ export interface Reads {
     /** Open ones of a group that wait in `planned`, oldest first. */
     waitingInGroup(groupId: string, count: number): Promise<readonly string[]>
   }
+  /** Whatever may keep a rotation from writing at a provider, at one moment of the database's clock. */
+  readonly holds: { of(rotation: Pick<Rotation, 'keyId' | 'policy'>): Promise<Holds> }
   readonly timers: { get(rotationId: string): Promise<RotationTimer | null> }
   readonly intents: {
     of(rotationId: string): Promise<readonly Intent[]>
@@ -244,6 +249,17 @@ export interface KeyUse {
   readonly uses: number
   readonly firstAt: Date
   readonly lastAt: Date
+}
+
+export interface Holds {
+  readonly now: Date
+  /** The open one. */
+  readonly recovery: Pick<Recovery, 'beganAt' | 'detail'> | null
+  readonly freeze: Pick<Freeze, 'until' | 'reason' | 'selector'> | null
+  /** Of the key. */
+  readonly labels: Readonly<Record<string, string>>
+  /** Of the policy as it is now; null: there is none, or it was deleted. */
+  readonly spec: PolicySpec | null
 }
 
 /** The rotations of a group. */
@@ -336,8 +352,10 @@ export interface Tx extends Reads {
   /** Waits for these keys and holds them until the transaction ends. Whoever begins a rotation, ends a key or writes its
    *  schedule holds the key first, and reads only then what it decides by. Under the lock `policies`, where both are taken. */
   holdKeys(ids: readonly string[]): Promise<void>
-  /** The database's clock (`app.now()`). */
+  /** The database's clock (`app.now()`): one moment for the whole transaction, and a new one after a wait for a lock. */
   now(): Promise<Date>
+  /** What `Timers.observe` would say at that moment, without counting. */
+  observed(): Promise<number>
   /** Runs `work` and undoes all that it wrote; its locks go with it. Where it throws, the transaction is over. */
   rehearse<T>(work: () => Promise<T>): Promise<T>
   /** HMAC(pepper, SHA-256(material)). */
@@ -400,7 +418,7 @@ export interface Tx extends Reads {
   }
   readonly writeRotation: {
     insert(row: Rotation): Promise<void>
-    /** `UPDATE … WHERE id AND phase AND epoch`. */
+    /** `UPDATE … WHERE id AND phase AND epoch`. Into another phase it takes along neither progress nor what it waited for. */
     move(
       row: Rotation,
       expected: { readonly phase: Phase; readonly epoch: number },

@@ -3,6 +3,7 @@
 import type { Ids, Keyring, Reads, Tx } from '#domain/ports.ts'
 import type { Tracer } from '#domain/telemetry.ts'
 import type { Db } from './database.ts'
+import { Prisma } from './generated/client.ts'
 import { markEffective } from './idempotency.ts'
 import { apiKeyReads, apiKeyWrites } from './tables/api-keys.ts'
 import {
@@ -18,6 +19,7 @@ import { consumerReads, consumerWrites } from './tables/consumers.ts'
 import { driftReads, driftWrites } from './tables/drift.ts'
 import { floorReads, floorWrites } from './tables/floors.ts'
 import { freezeReads, freezeWrites } from './tables/freeze.ts'
+import { holdReads } from './tables/holds.ts'
 import { intentReads, intentWrites } from './tables/intents.ts'
 import { keyReads, keyWrites } from './tables/keys.ts'
 import { planReads, planWrites } from './tables/plans.ts'
@@ -42,6 +44,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   floors: floorReads(db),
   apiKeys: apiKeyReads(db),
   rotations: rotationReads(db),
+  holds: holdReads(db),
   timers: timerReads(db),
   intents: intentReads(db),
   approvals: approvalReads(db),
@@ -60,45 +63,63 @@ interface TxDeps {
   readonly trace: Pick<Tracer, 'current'>
 }
 
-export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => ({
-  ...makeReads(db, keyring),
-  lock: async (name) => {
-    await db.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${name}, 0))`
-  },
-  holdKeys: async (ids) => {
-    // In the order of their ids, or two who hold many would wait for each other. The rows, not advisory locks: there may be
-    // 100,000, and references to a key (a new version, a new rotation) need not wait.
-    await db.$executeRaw`SELECT FROM app.key WHERE id = ANY (${[...ids]}::uuid[]) ORDER BY id FOR NO KEY UPDATE`
-  },
-  now: () => databaseNow(db),
-  rehearse: async (work) => {
-    await db.$executeRaw`SAVEPOINT rehearsal`
-    const value = await work()
-    await db.$executeRaw`ROLLBACK TO SAVEPOINT rehearsal`
-    return value
-  },
-  fingerprint: (material) => keyring.fingerprint(material),
-  writeConnection: connectionWrites(db),
-  writeKey: keyWrites(db),
-  writeVersion: versionWrites(db),
-  writePolicy: policyWrites(db),
-  writePlan: planWrites(db),
-  writeConsumer: consumerWrites(db),
-  writeSink: sinkWrites(db),
-  writeFreeze: freezeWrites(db),
-  writeFloors: floorWrites(db),
-  writeApiKey: apiKeyWrites(db),
-  writeRotation: rotationWrites(db, trace),
-  writeIntent: intentWrites(db),
-  writeApproval: approvalWrites(db),
-  writeAcknowledgement: acknowledgementWrites(db),
-  writeSealed: sealedWrites(db, keyring, ids),
-  writeSchedule: scheduleWrites(db),
-  writeTimer: timerWrites(db),
-  writeRecovery: recoveryWrites(db),
-  writeDrift: driftWrites(db),
-  writeIdempotency: { markEffective: (claim) => markEffective(db, claim) },
-})
+export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => {
+  let moment: ReturnType<typeof momentOf> | null = null
+  const now = () => (moment ??= momentOf(db))
+  return {
+    ...makeReads(db, keyring),
+    lock: async (name) => {
+      await db.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${name}, 0))`
+      moment = null
+    },
+    holdKeys: async (keyIds) => {
+      // In the order of their ids, or two who hold many would wait for each other. The rows, not advisory locks: there may be
+      // 100,000, and references to a key (a new version, a new rotation) need not wait.
+      await db.$executeRaw`SELECT FROM app.key WHERE id = ANY (${[...keyIds]}::uuid[]) ORDER BY id FOR NO KEY UPDATE`
+      moment = null
+    },
+    now: async () => (await now()).at,
+    observed: async () => (await now()).observedMs,
+    rehearse: async (work) => {
+      await db.$executeRaw`SAVEPOINT rehearsal`
+      const value = await work()
+      await db.$executeRaw`ROLLBACK TO SAVEPOINT rehearsal`
+      return value
+    },
+    fingerprint: (material) => keyring.fingerprint(material),
+    writeConnection: connectionWrites(db),
+    writeKey: keyWrites(db),
+    writeVersion: versionWrites(db),
+    writePolicy: policyWrites(db),
+    writePlan: planWrites(db),
+    writeConsumer: consumerWrites(db),
+    writeSink: sinkWrites(db),
+    writeFreeze: freezeWrites(db),
+    writeFloors: floorWrites(db),
+    writeApiKey: apiKeyWrites(db),
+    writeRotation: rotationWrites(db, trace),
+    writeIntent: intentWrites(db),
+    writeApproval: approvalWrites(db),
+    writeAcknowledgement: acknowledgementWrites(db),
+    writeSealed: sealedWrites(db, keyring, ids),
+    writeSchedule: scheduleWrites(db),
+    writeTimer: timerWrites(db),
+    writeRecovery: recoveryWrites(db),
+    writeDrift: driftWrites(db),
+    writeIdempotency: { markEffective: (claim) => markEffective(db, claim) },
+  }
+}
+
+const momentOf = async (db: Db): Promise<{ readonly at: Date; readonly observedMs: number }> => {
+  const rows = await db.$queryRaw<{ readonly at: Date; readonly observed: bigint }[]>`
+    SELECT app.now() AS at, ${observedNow} AS observed FROM app.observed_clock`
+  const [row] = rows
+  if (row === undefined) throw new Error('the observed clock is gone')
+  return { at: row.at, observedMs: Number(row.observed) }
+}
+
+/** The observed clock at this moment: a step of at most a minute beyond what was counted last. */
+export const observedNow = Prisma.sql`observed_ms + greatest(0, least(60000, extract(epoch FROM app.now() - last_at) * 1000))::bigint`
 
 export const databaseNow = async (db: Db): Promise<Date> => {
   const rows = await db.$queryRaw<{ readonly now: Date }[]>`SELECT app.now() AS now`

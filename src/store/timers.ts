@@ -3,7 +3,7 @@
 import type { Timers } from '#domain/ports.ts'
 import type { Database } from './database.ts'
 import { Prisma } from './generated/client.ts'
-import { databaseNow } from './reads.ts'
+import { databaseNow, observedNow } from './reads.ts'
 import { orUnavailable } from './sql-state.ts'
 import { patchSql } from './tables/rotation-timers.ts'
 import { isUuid } from './tables/translate.ts'
@@ -113,9 +113,7 @@ const timersOf = (db: Database['client']): Timers => ({
 
   observe: async () => {
     const rows = await db.$queryRaw<{ readonly observed: bigint }[]>`
-      UPDATE app.observed_clock SET
-        observed_ms = observed_ms + greatest(0, least(60000, extract(epoch FROM app.now() - last_at) * 1000))::bigint,
-        last_at = app.now()
+      UPDATE app.observed_clock SET observed_ms = ${observedNow}, last_at = app.now()
       RETURNING observed_ms AS observed`
     const observed = rows[0]?.observed
     if (observed === undefined) throw new Error('the observed clock is gone')

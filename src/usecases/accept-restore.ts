@@ -53,7 +53,6 @@ export const makeAcceptRestore =
     const recovery = await mustBeReady(deps, unreachable ?? false)
     const left = dryRun ? [] : await adoptAll(deps, actor, recovery)
     const cluster = await deps.whereabouts.cluster()
-    const observed = await deps.timers.observe()
     return deps.ledger.commit(actor, async (tx) => {
       await tx.lock('recovery')
       const open = await tx.recovery.open()
@@ -72,7 +71,7 @@ export const makeAcceptRestore =
       await tx.writeRecovery.update(ended)
       await tx.writeRecovery.identify(next)
       const keys = await tx.recovery.counts(open.id)
-      const goesOn = await goOn(deps, tx, actor, { recovery: open, observed })
+      const goesOn = await goOn(deps, tx, actor, open)
       return {
         value: { recovery: ended, keys, left, resumed: goesOn.resumed },
         audit: [
@@ -174,7 +173,7 @@ const goOn = async (
   deps: AcceptDeps,
   tx: Tx,
   actor: Actor,
-  { recovery, observed }: { readonly recovery: Recovery; readonly observed: number },
+  recovery: Recovery,
 ): Promise<GoesOn> => {
   const findings = await everything((after) =>
     tx.recovery.findings(recovery.id, {}, { limit: 200, after }),
@@ -184,7 +183,7 @@ const goOn = async (
   const [wake, resumed]: [string[], string[]] = [[], []]
   for (const finding of findings) {
     // oxlint-disable no-await-in-loop -- one transaction
-    const again = await resume(tx, finding, observed)
+    const again = await resume(tx, finding)
     const retiring = await retire(deps, tx, actor, finding)
     // oxlint-enable no-await-in-loop
     if (again) {
@@ -200,17 +199,15 @@ const goOn = async (
 }
 
 /** Only where the key is what the database says: then whatever was under way is probed, as after any crash. */
-const resume = async (tx: Tx, finding: Finding, observed: number): Promise<LedgerEvent | null> => {
+const resume = async (tx: Tx, finding: Finding): Promise<LedgerEvent | null> => {
   const known = finding.state === 'equal' || finding.state === 'orphan'
   if (finding.rotationId === null || !(known || finding.facts['wentBack'] === true)) return null
   const rotation = await tx.rotations.get(finding.rotationId)
   if (rotation?.phase !== 'stalled' || !rotation.stalledIn) return null
-  const next = await write(
-    tx,
-    rotation,
-    { phase: resumeInto(rotation.stalledIn), patch: { stalledIn: null, stalledReason: null } },
-    observed,
-  )
+  const next = await write(tx, rotation, {
+    phase: resumeInto(rotation.stalledIn),
+    patch: { stalledIn: null, stalledReason: null },
+  })
   await tx.writeTimer.set(rotation.id, { dueNow: true })
   const moved = transitionEvent(rotation, next, 'the restore was accepted')
   return { ...moved, action: 'rotation.resumed' }

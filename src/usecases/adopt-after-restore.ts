@@ -7,7 +7,7 @@
 import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import { type Key, mayBecome, type Version, type VersionState } from '#domain/key.ts'
-import type { LedgerEvent, Timers, Tx } from '#domain/ports.ts'
+import type { LedgerEvent, Tx } from '#domain/ports.ts'
 import type { ProviderVersion } from '#domain/provider.ts'
 import type { Finding, Recovery, Verdict } from '#domain/recovery.ts'
 import { mayGo } from '#domain/rotation-machine.ts'
@@ -19,9 +19,7 @@ import { addressOf, findType } from './registration.ts'
 import { transitionEvent, write } from './rotation-engine.ts'
 import { advanceVersion } from './version-changes.ts'
 
-export interface AdoptDeps extends ReconcileDeps {
-  readonly timers: Timers
-}
+export interface AdoptDeps extends ReconcileDeps {}
 
 interface Changed {
   readonly version: number
@@ -52,10 +50,9 @@ export const adoptAfterRestore = async (
       ? await asking(() => proveVersion(session, deps.clock, addressOf(key), successor))
       : null
   const keepsOld = findType(deps.providers, connection, key.type).traits.slot === 'internal'
-  const observed = await deps.timers.observe()
   await deps.ledger.commit(actor, async (tx) => {
     await tx.holdKeys([key.id])
-    const given = await giveUp(tx, key, observed)
+    const given = await giveUp(tx, key)
     const taken =
       typeof successor === 'string' && proof
         ? await succeed(tx, key, { successor, proof, verdict, keepsOld })
@@ -81,12 +78,12 @@ const adopted = (key: Key, recovery: Recovery, verdict: Verdict): LedgerEvent =>
   after: { recovery: recovery.id, ...verdict.facts },
 })
 
-const giveUp = async (tx: Tx, key: Key, observed: number): Promise<readonly LedgerEvent[]> => {
+const giveUp = async (tx: Tx, key: Key): Promise<readonly LedgerEvent[]> => {
   const open = await tx.rotations.openOf(key.id)
   if (!open) return []
   const reason = 'its key has moved on at the provider since the backup'
   const phase = mayGo(open.phase, 'abandoned') ? 'abandoned' : 'cancelled'
-  const next = await write(tx, open, { phase }, observed)
+  const next = await write(tx, open, { phase })
   await tx.writeTimer.set(open.id, { dueAt: null, waitingFor: null })
   return [transitionEvent(open, next, reason)]
 }

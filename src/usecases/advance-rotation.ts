@@ -148,18 +148,17 @@ const idle: ReadonlySet<OpenPhase> = new Set([
 ])
 
 const act = async (run: Run, rotation: Rotation, phase: OpenPhase): Promise<Step> => {
-  if (!idle.has(phase)) {
-    const intents = await intentsOf(run, rotation)
-    const open = intents.find((intent) => !intent.closed)
-    if (open) return resolveEffect(run, rotation, open)
-  }
-  return phaseHandlers[phase](run, rotation)
+  if (idle.has(phase)) return phaseHandlers[phase](run, rotation)
+  const intents = await intentsOf(run, rotation)
+  const open = intents.find((intent) => !intent.closed)
+  return open
+    ? resolveEffect(run, rotation, open)
+    : phaseHandlers[phase]({ ...run, intents }, rotation)
 }
 
 const raiseEpoch = async (run: Run, rotation: Rotation): Promise<void> => {
-  const observed = await run.timers.observe()
   await run.ledger.commit(run.actor, async (tx) => {
-    const next = await write(tx, rotation, { patch: { epoch: rotation.epoch + 1 } }, observed)
+    const next = await write(tx, rotation, { patch: { epoch: rotation.epoch + 1 } })
     return {
       value: next,
       audit: [

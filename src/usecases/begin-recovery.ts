@@ -5,7 +5,7 @@
 // is under way at this very moment may still land; its intent stays open and is probed when the rotation goes on.
 
 import type { Actor } from '#domain/actor.ts'
-import type { Ids, Ledger, LedgerEvent, Timers, Tx } from '#domain/ports.ts'
+import type { Ids, Ledger, LedgerEvent, Tx } from '#domain/ports.ts'
 import type { Installation, Recovery, Suspicion } from '#domain/recovery.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { mayGo, openPhases } from '#domain/rotation-machine.ts'
@@ -14,7 +14,6 @@ import { Fenced, transitionEvent, write } from './rotation-engine.ts'
 
 export interface BeginRecoveryDeps {
   readonly ledger: Ledger
-  readonly timers: Timers
   readonly ids: Ids
 }
 
@@ -41,12 +40,11 @@ export const makeBeginRecovery =
 class Begun extends Error {}
 
 const begin = async (
-  { ledger, timers, ids }: BeginRecoveryDeps,
+  { ledger, ids }: BeginRecoveryDeps,
   actor: Actor,
   suspicion: Suspicion,
   place: Unidentified,
 ): Promise<Recovery> => {
-  const observed = await timers.observe()
   const { value } = await ledger.commit(actor, async (tx) => {
     const now = await tx.now()
     const { installation, events } = await identified(tx, ids, place, now)
@@ -61,7 +59,7 @@ const begin = async (
       endedBy: null,
     }
     if (!(await tx.writeRecovery.insert(recovery))) throw new Begun()
-    const stalled = await stallOpen(tx, recovery, observed)
+    const stalled = await stallOpen(tx, recovery)
     return {
       value: recovery,
       audit: [began(installation, recovery, stalled.length), ...events, ...stalled],
@@ -108,31 +106,20 @@ export const identified = async (
 }
 
 /** Where nothing can have been written yet there is no way to `stalled`, and no need: those wait before their first write. */
-const stallOpen = async (
-  tx: Tx,
-  recovery: Recovery,
-  observed: number,
-): Promise<readonly LedgerEvent[]> => {
+const stallOpen = async (tx: Tx, recovery: Recovery): Promise<readonly LedgerEvent[]> => {
   const phase = openPhases.filter((one) => mayGo(one, 'stalled'))
   const open = await everything((after) => tx.rotations.list({ phase }, { limit: 200, after }))
   const events: LedgerEvent[] = []
-  for (const rotation of open) events.push(await stall(tx, rotation, recovery, observed)) // oxlint-disable-line no-await-in-loop -- one transaction
+  for (const rotation of open) events.push(await stall(tx, rotation, recovery)) // oxlint-disable-line no-await-in-loop -- one transaction
   return events
 }
 
-const stall = async (
-  tx: Tx,
-  rotation: Rotation,
-  recovery: Recovery,
-  observed: number,
-): Promise<LedgerEvent> => {
+const stall = async (tx: Tx, rotation: Rotation, recovery: Recovery): Promise<LedgerEvent> => {
   const reason = `recovery mode: ${recovery.detail}`
-  const next = await write(
-    tx,
-    rotation,
-    { phase: 'stalled', patch: { stalledIn: rotation.phase, stalledReason: reason } },
-    observed,
-  )
+  const next = await write(tx, rotation, {
+    phase: 'stalled',
+    patch: { stalledIn: rotation.phase, stalledReason: reason },
+  })
   await tx.writeTimer.set(rotation.id, { dueAt: null })
   await tx.writeRecovery.putFinding({
     recoveryId: recovery.id,

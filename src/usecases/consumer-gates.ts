@@ -56,9 +56,8 @@ const lateAcknowledgements = async (
         : 2 + Math.floor((observed - timeoutMs) / weekMs)
   const progress = await progressOf(run, rotation)
   if (due <= (progress.alerts ?? 0)) return null
-  const seen = await run.timers.observe()
   await run.ledger.commit(run.actor, async (tx) => {
-    await write(tx, rotation, {}, seen)
+    await write(tx, rotation, {})
     await tx.writeTimer.set(rotation.id, { progress: { ...progress, alerts: due } })
     return { value: null, audit: [ackMissing(rotation, closed)] }
   })

@@ -20,9 +20,8 @@ export const record = async (
   detail: string,
   erase: string | null = null,
 ): Promise<Rotation> => {
-  const observed = await run.timers.observe()
   const { value } = await run.ledger.commit(run.actor, async (tx) => {
-    const next = await write(tx, rotation, {}, observed)
+    const next = await write(tx, rotation, {})
     await settle(tx, intent, { outcome, closed: outcome === 'failed', result: null, detail })
     if (erase !== null) await tx.writeSealed.erase(erase)
     return {

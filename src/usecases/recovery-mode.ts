@@ -44,5 +44,8 @@ export const mustBeReconciled = async (
 /** What a rotation waits for meanwhile. */
 export const recoveryHold = async (db: Pick<Reads, 'recovery'>): Promise<string | null> => {
   const recovery = await db.recovery.open()
-  return recovery && `recovery mode since ${recovery.beganAt.toISOString()}: ${recovery.detail}`
+  return recovery && saidOf(recovery)
 }
+
+export const saidOf = ({ beganAt, detail }: Pick<Recovery, 'beganAt' | 'detail'>): string =>
+  `recovery mode since ${beganAt.toISOString()}: ${detail}`

@@ -15,7 +15,7 @@ import type {
   Tx,
 } from '#domain/ports.ts'
 import type { KeyType } from '#domain/provider.ts'
-import type { Rotation, WaitingFor } from '#domain/rotation.ts'
+import type { Intent, Rotation, WaitingFor } from '#domain/rotation.ts'
 import { isOpen, mayGo, type Phase } from '#domain/rotation-machine.ts'
 import { eraseKept } from './erase-kept.ts'
 
@@ -43,7 +43,13 @@ export interface Run extends EngineDeps {
   /** Names the holder of the lease. */
   readonly owner: string
   readonly leaseMs: number
+  /** Of the rotation, as they were when the present step began: only the holder of the lease writes any. Not there once this
+   *  step has written one. */
+  readonly intents?: readonly Intent[]
 }
+
+/** The same run, which has written an intent since. */
+export const withoutIntents = ({ intents: _read, ...run }: Run): Run => run
 
 /** What a phase answers: it moved on, or there is nothing to do before the patch says so. */
 export type Step =
@@ -64,41 +70,37 @@ export interface Change {
 }
 
 /** Writes the rotation's next state under its fence; throws `Fenced` when phase or epoch are no longer what was read. */
-export const write = async (
-  tx: Tx,
-  rotation: Rotation,
-  change: Change,
-  observedMs: number,
-): Promise<Rotation> => {
+export const write = async (tx: Tx, rotation: Rotation, change: Change): Promise<Rotation> => {
   const phase = change.phase ?? rotation.phase
   if (phase !== rotation.phase && !mayGo(rotation.phase, phase)) {
     throw new RangeError(`a rotation does not go from ${rotation.phase} to ${phase}`)
   }
-  const now = await tx.now()
-  const entered = phase === rotation.phase ? {} : enteredAt(rotation.phase, phase, now, observedMs)
+  const moves = phase !== rotation.phase
+  const entered = moves ? await enteredAt(tx, rotation.phase, phase) : {}
   if (!isOpen(phase)) await eraseKept(tx, rotation)
-  const ended = isOpen(phase) ? {} : { endedAt: now }
+  const ended = isOpen(phase) ? {} : { endedAt: await tx.now() }
   const next: Rotation = { ...rotation, ...change.patch, ...entered, ...ended, phase }
   if (!(await tx.writeRotation.move(next, { phase: rotation.phase, epoch: rotation.epoch }))) {
     throw new Fenced(rotation.id)
   }
-  if (phase !== rotation.phase) {
-    await tx.writeTimer.set(rotation.id, { progress: null, waitingFor: null })
+  if (moves && (rotation.phase === 'planned' || !isOpen(phase))) {
     // The line behind it moves up, in the same transaction: only its first one looks for a place by itself (begin-rotation.ts).
-    if (rotation.phase === 'planned' || !isOpen(phase))
-      await tx.writeTimer.wakeNext(rotation.plan.group.id, rotation.id)
+    await tx.writeTimer.wakeNext(rotation.plan.group.id, rotation.id)
   }
   return next
 }
 
 /** The gates that opened in `overlapping` are those of the switching off that follows it: one passage. */
-const enteredAt = (from: Phase, to: Phase, now: Date, observedMs: number): Partial<Rotation> => ({
-  phaseEnteredAt: now,
-  phaseObservedMs: observedMs,
-  ...(from === 'overlapping' && (to === 'suspending' || to === 'retiring')
-    ? {}
-    : { passageAt: now }),
-})
+const enteredAt = async (tx: Tx, from: Phase, to: Phase): Promise<Partial<Rotation>> => {
+  const now = await tx.now()
+  return {
+    phaseEnteredAt: now,
+    phaseObservedMs: await tx.observed(),
+    ...(from === 'overlapping' && (to === 'suspending' || to === 'retiring')
+      ? {}
+      : { passageAt: now }),
+  }
+}
 
 const actionOf = {
   promoted: 'rotation.promoted',
@@ -145,14 +147,8 @@ export const move = async (
     readonly also?: (tx: Tx, next: Rotation) => Promise<readonly LedgerEvent[]>
   } = {},
 ): Promise<Step> => {
-  const observed = await run.timers.observe()
   const { value } = await run.ledger.commit(run.actor, async (tx) => {
-    const next = await write(
-      tx,
-      rotation,
-      { phase, ...(more.patch ? { patch: more.patch } : {}) },
-      observed,
-    )
+    const next = await write(tx, rotation, { phase, ...(more.patch ? { patch: more.patch } : {}) })
     const extra = more.also ? await more.also(tx, next) : []
     return { value: next, audit: [transitionEvent(rotation, next, more.reason), ...extra] }
   })

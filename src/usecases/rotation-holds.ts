@@ -9,7 +9,8 @@ import type { Reads } from '#domain/ports.ts'
 import type { Gate, Rotation } from '#domain/rotation.ts'
 import { machine } from '#domain/rotation-machine.ts'
 import { blackoutAt, pauseAt } from '#domain/windows.ts'
-import { recoveryHold } from './recovery-mode.ts'
+import type { Recovery } from '#domain/recovery.ts'
+import { saidOf } from './recovery-mode.ts'
 import type { Run } from './rotation-engine.ts'
 
 export interface Hold {
@@ -18,45 +19,36 @@ export interface Hold {
   readonly until: Date | null
 }
 
-export const holdsOf = async (
-  run: Pick<Run, 'ledger' | 'timers'>,
-  rotation: Rotation,
-): Promise<Hold | null> => {
-  const now = await run.timers.now()
-  return run.ledger.read((db) => holdIn(db, rotation, now))
-}
+export const holdsOf = (run: Pick<Run, 'ledger'>, rotation: Rotation): Promise<Hold | null> =>
+  run.ledger.read((db) => holdIn(db, rotation))
 
-const holdIn = async (
-  db: Pick<Reads, 'freeze' | 'keys' | 'policies' | 'recovery'>,
-  rotation: Rotation,
-  now: Date,
-): Promise<Hold | null> => {
-  const recovery = await recoveryIn(db)
-  if (recovery) return recovery
-  const freeze = await db.freeze.get()
-  const key = await db.keys.byId(rotation.keyId)
-  const policy = rotation.policy === null ? null : await db.policies.get(rotation.policy)
+const holdIn = async (db: Pick<Reads, 'holds'>, rotation: Rotation): Promise<Hold | null> => {
+  const { now, recovery, freeze, labels, spec } = await db.holds.of(rotation)
+  if (recovery) return recoveryOf(recovery)
   const { connection, type } = rotation.plan.key
-  const labels = key?.labels ?? {}
-  return holdOf(freeze, { connection, type, labels }, policy && resolveStored(policy), now)
+  return holdOf(freeze, { connection, type, labels }, spec && resolveStored({ spec }), now)
 }
 
 /** The same for an effect: whether it may be sent in the phase that the rotation is in. */
-export const effectHoldIn = (db: Reads, rotation: Rotation, now: Date): Promise<Hold | null> => {
+export const effectHoldIn = (db: Reads, rotation: Rotation): Promise<Hold | null> => {
   const { phase } = rotation
-  return machine[phase].writes && phase !== 'rollingBack'
-    ? holdIn(db, rotation, now)
-    : recoveryIn(db)
+  return machine[phase].writes && phase !== 'rollingBack' ? holdIn(db, rotation) : recoveryIn(db)
 }
 
 export const recoveryIn = async (db: Pick<Reads, 'recovery'>): Promise<Hold | null> => {
-  const text = await recoveryHold(db)
-  return text === null ? null : { gate: 'recovery', text, until: null }
+  const recovery = await db.recovery.open()
+  return recovery && recoveryOf(recovery)
 }
+
+const recoveryOf = (recovery: Pick<Recovery, 'beganAt' | 'detail'>): Hold => ({
+  gate: 'recovery',
+  text: saidOf(recovery),
+  until: null,
+})
 
 /** The first hold there is; `policy` is the live one, null where none applies or it was deleted. */
 export const holdOf = (
-  freeze: Freeze | null,
+  freeze: Pick<Freeze, 'until' | 'reason' | 'selector'> | null,
   key: {
     readonly connection: string
     readonly type: string

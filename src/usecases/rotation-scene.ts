@@ -1,15 +1,14 @@
-// What a step of a rotation works with: the key, its connection, an open session and the versions.
+// What a step of a rotation works with: its connection, an open session and the versions.
 
 import type { Connection } from '#domain/connection.ts'
 import { isRekeyError, RekeyError } from '#domain/errors.ts'
-import type { Key, Version } from '#domain/key.ts'
+import type { Version } from '#domain/key.ts'
 import type { Ledger } from '#domain/ports.ts'
 import { type KeyType, type ObjectAddress, ProviderError, type Session } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
 import type { Run } from './rotation-engine.ts'
 
 export interface Scene {
-  readonly key: Key
   readonly connection: Connection
   readonly session: Session
   readonly type: KeyType
@@ -22,31 +21,28 @@ export const sceneOf = async (
   run: Pick<Run, 'ledger' | 'world'>,
   rotation: Rotation,
 ): Promise<Scene> => {
-  const { key, connection, from, to } = await run.ledger.read(async (db) => ({
-    key: await db.keys.byId(rotation.keyId),
-    connection: await db.connections.get(rotation.plan.key.connection),
-    from:
-      rotation.fromVersion === null
-        ? null
-        : await db.versions.get(rotation.keyId, rotation.fromVersion),
-    to:
-      rotation.toVersion === null
-        ? null
-        : await db.versions.get(rotation.keyId, rotation.toVersion),
+  const { fromVersion, toVersion, plan } = rotation
+  const { id: keyId, name: keyName, type: typeName, ref } = plan.key
+  const { connection, versions } = await run.ledger.read(async (db) => ({
+    connection: await db.connections.get(plan.key.connection),
+    versions: await db.versions.some(
+      keyId,
+      [fromVersion, toVersion].filter((number) => number !== null),
+    ),
   }))
-  const type = run.world.types.get(rotation.plan.key.type)
-  if (!key || !connection || !type) {
-    throw new RangeError(`rotation ${rotation.id} has lost its key, connection or type`)
+  const type = run.world.types.get(typeName)
+  if (!connection || !type) {
+    throw new RangeError(`rotation ${rotation.id} has lost its connection or type`)
   }
-  const { id: keyId, name: keyName, type: typeName, ref } = rotation.plan.key
+  const numbered = (number: number | null) =>
+    versions.find(({ version }) => version === number) ?? null
   return {
-    key,
     connection,
     session: await openSession(run, connection),
     type,
     object: { type: typeName, ref, keyId, keyName },
-    from,
-    to,
+    from: numbered(fromVersion),
+    to: numbered(toVersion),
   }
 }
 
@@ -69,11 +65,11 @@ export const openSession = async (
 export const isOurDatabase = (error: unknown): boolean =>
   isRekeyError(error, 'audit.unavailable') || isRekeyError(error, 'service.unavailable')
 
-/** In the order in which they began. */
-export const intentsOf = (
-  run: { readonly ledger: Pick<Ledger, 'read'> },
+/** In the order in which they began; those that the step began with, where it has written none since. */
+export const intentsOf = async (
+  run: { readonly ledger: Pick<Ledger, 'read'>; readonly intents?: readonly Intent[] },
   { id }: Pick<Rotation, 'id'>,
-): Promise<readonly Intent[]> => run.ledger.read((db) => db.intents.of(id))
+): Promise<readonly Intent[]> => run.intents ?? run.ledger.read((db) => db.intents.of(id))
 
 /** The provider's version that carries a version's material now. */
 export const carrier = (version: Version): string => {

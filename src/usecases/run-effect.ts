@@ -21,6 +21,7 @@ import {
   type Run,
   type Step,
   transitionEvent,
+  withoutIntents,
   write,
 } from './rotation-engine.ts'
 import { faultTries, refused } from './rotation-retries.ts'
@@ -83,13 +84,13 @@ export const nameOf = ({ effect, target }: Pick<EffectSpec, 'effect' | 'target'>
 
 /** Begins an effect. The driver has resolved whatever was open before. */
 export const runEffect = async (
-  run: Run,
+  begun: Run,
   rotation: Rotation,
   spec: EffectSpec,
   guard: Guard = async () => null,
 ): Promise<Step> => {
-  const seen = await run.timers.now()
-  const held = await run.ledger.read((db) => effectHoldIn(db, rotation, seen))
+  const run = withoutIntents(begun)
+  const held = await run.ledger.read((db) => effectHoldIn(db, rotation))
   if (held) return waitHeld(run, rotation, held)
   let prepared: Awaited<ReturnType<EffectSpec['begin']>>
   try {
@@ -142,11 +143,10 @@ const commitIntent = async (
   prepared: Awaited<ReturnType<EffectSpec['begin']>>,
 ): Promise<Intent> => {
   const eventId = run.ids.next()
-  const observed = await run.timers.observe()
   const { value } = await run.ledger.commit(run.actor, async (tx) => {
     const now = await tx.now()
     // Asked once more where the answer counts: whatever was set while the provider was read holds this write too.
-    const held = await effectHoldIn(tx, rotation, now)
+    const held = await effectHoldIn(tx, rotation)
     if (held) throw new Held(held)
     await mustBePermitted(spec, tx)
     const before = (await tx.intents.of(rotation.id)).filter(
@@ -187,7 +187,7 @@ const commitIntent = async (
       endedAt: null,
     }
     await tx.writeIntent.insert(intent)
-    await write(tx, rotation, {}, observed)
+    await write(tx, rotation, {})
     return {
       value: intent,
       audit: [effectEvent(rotation, spec, intent, 'intent', { id: eventId })],
@@ -228,12 +228,11 @@ export const succeeded = async (
   sent: Sent,
   detail: string | null = null,
 ): Promise<Step> => {
-  const observed = await run.timers.observe()
   const { value } = await run.ledger.commit(run.actor, async (tx) => {
     const at = { ...rotation, phase: intent.phase as Rotation['phase'] }
     const { events = [], phase, patch = {} } = await spec.done(tx, at, sent, intent)
     const goesOn = intent.phase === rotation.phase && phase !== undefined
-    const next = await write(tx, rotation, { patch, ...(goesOn ? { phase } : {}) }, observed)
+    const next = await write(tx, rotation, { patch, ...(goesOn ? { phase } : {}) })
     await settle(tx, intent, { outcome: 'succeeded', closed: true, result: sent.result, detail })
     // What had failed before this success is over: the tries of what comes next begin anew.
     if (next.phase === rotation.phase) await forgetTries(tx, rotation)

@@ -4,7 +4,7 @@
 
 import { hasRole, inScope, type Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
-import type { Committed, Ledger, LedgerEvent, Timers, Tx } from '#domain/ports.ts'
+import type { Committed, Ledger, LedgerEvent, Tx } from '#domain/ports.ts'
 import type { Acknowledgement, Approval, Rotation } from '#domain/rotation.ts'
 import {
   isOpen,
@@ -21,7 +21,6 @@ import { notFound } from './rights.ts'
 
 export interface SteerDeps {
   readonly ledger: Ledger
-  readonly timers: Timers
 }
 
 type Steer<I, T> = (actor: Actor, id: string, input: I) => Promise<Committed<T>>
@@ -238,21 +237,16 @@ interface Turn {
 
 const steer =
   (
-    { ledger, timers }: SteerDeps,
+    { ledger }: SteerDeps,
     decide: (tx: Tx, rotation: Rotation, reason: string) => Promise<Turn>,
   ): Steer<Said, Rotation> =>
   async (actor, id, { reason }) => {
     const attempt = async (): Promise<Committed<Rotation>> => {
-      const observed = await timers.observe()
       return ledger.commit(actor, async (tx) => {
         const rotation = await visibleRotation(tx, actor, id)
         const turn = await decide(tx, rotation, reason)
-        const next = await write(
-          tx,
-          rotation,
-          { phase: turn.phase, ...(turn.patch ? { patch: turn.patch } : {}) },
-          observed,
-        )
+        const { phase, patch } = turn
+        const next = await write(tx, rotation, { phase, ...(patch ? { patch } : {}) })
         await tx.writeTimer.set(id, isOpen(next.phase) ? { dueNow: true } : { dueAt: null })
         const moved = transitionEvent(rotation, next, reason)
         return {

@@ -86,8 +86,11 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
   let more = false
   let feeding: Promise<void> = Promise.resolve()
   const feed = async (): Promise<void> => {
-    const due = await timers.due(batch)
     answered = 0
+    more = true
+    // What waits there is still due: it would be rung for again, for nothing.
+    if ((await bell.depth()).waiting >= batch / 2) return
+    const due = await timers.due(batch)
     more = due.length === batch
     await bell.ring(due)
   }

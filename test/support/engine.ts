@@ -111,7 +111,7 @@ export const openEngine = async (options: EngineOptions = {}) => {
   const advance = worker('w1')
   const plan = makePlanRotations({ ledger, timers, ids, types, hashJson }, 'w1')
   const start = makeStartRotation({ ledger, ids, types, hashJson })
-  const steering = { ledger, timers }
+  const steering = { ledger }
   // Webhooks of tests live here.
   const egress = makeEgress({ allow: ['127.0.0.1'] })
 

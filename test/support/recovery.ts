@@ -26,7 +26,6 @@ export const watchOf = (db: TestDatabase, file: MarkFile, pepperId = db.keyring.
   makeWatchHighWater({
     ledger: db.ledger,
     whereabouts: db.whereabouts,
-    timers: db.timers,
     ids: db.ids,
     clock: db.clock,
     file,

@@ -44,7 +44,7 @@ beforeAll(async () => {
   await house.connection('inside', { provider: 'inside' })
   await house.connection('lonely', { provider: 'lonely' })
   start = makeStartRotation(house.deps)
-  cancel = makeCancel({ ledger: house.ledger, timers: house.timers })
+  cancel = makeCancel({ ledger: house.ledger })
   plan = makePlanRotations({ ...house.deps, timers: house.timers }, 'w1')
 })
 afterAll(() => house.shut())

@@ -15,7 +15,7 @@ let cancel: ReturnType<typeof makeCancel>
 beforeAll(async () => {
   house = await openHouse()
   await house.connection('vault')
-  cancel = makeCancel({ ledger: house.ledger, timers: house.timers })
+  cancel = makeCancel({ ledger: house.ledger })
 })
 beforeEach(() => {
   const deps = { ...house.deps, timers: house.timers }

@@ -255,7 +255,7 @@ test('a rollback that a worker is faster than, again and again, is said to the r
   })
   const id = await engine.rotate('raced')
   await engine.until(id, ['overlapping'])
-  const { ledger, timers } = engine.deps
+  const { ledger } = engine.deps
   const takeOver = (rotation: Rotation) =>
     ledger.commit(admin, async (tx) => {
       const { phase, epoch } = rotation
@@ -283,7 +283,7 @@ test('a rollback that a worker is faster than, again and again, is said to the r
           },
         }),
       )
-    return makeRollback({ timers, ledger: { ...ledger, commit } })
+    return makeRollback({ ledger: { ...ledger, commit } })
   }
   await expect(raced(100)(admin, id, { reason: 'a test' })).rejects.toMatchObject({
     code: 'rotation.wrongPhase',

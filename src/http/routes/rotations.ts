@@ -3,7 +3,7 @@
 import { Type } from 'typebox'
 import type { AuditBody } from '#domain/audit.ts'
 import { freeTextSchema, nameSchema } from '#domain/names.ts'
-import type { Clock, Ledger, Sessions, Timers } from '#domain/ports.ts'
+import type { Clock, Sessions, Timers } from '#domain/ports.ts'
 import { isOpen, type Phase, phases } from '#domain/rotation-machine.ts'
 import { triggers } from '#domain/rotation.ts'
 import { makeGetRotation, makeListRotations, type RotationStory } from '#usecases/find-rotations.ts'
@@ -17,7 +17,6 @@ import {
   makeOverride,
   makeResume,
   makeRollback,
-  type SteerDeps,
 } from '#usecases/steer-rotation.ts'
 import { mustBeEventId } from '../events.ts'
 import { eventRoute, type EventContext, type Route, route, type ServerEvent } from '../route.ts'
@@ -293,7 +292,7 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
       },
     ],
     handler: async ({ ledger, actor, params, body }) => {
-      const { value, receipts } = await makeApprove(steering(deps, ledger))(actor, params.id, body)
+      const { value, receipts } = await makeApprove({ ledger })(actor, params.id, body)
       return {
         status: 201,
         body: {
@@ -336,11 +335,7 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
       },
     ],
     handler: async ({ ledger, actor, params, body }) => {
-      const { value, receipts } = await makeAcknowledge(steering(deps, ledger))(
-        actor,
-        params.id,
-        body,
-      )
+      const { value, receipts } = await makeAcknowledge({ ledger })(actor, params.id, body)
       const { consumer, version, evidence } = value
       return {
         status: 201,
@@ -365,7 +360,7 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
       examples: [{ body: { reason: 'the payment team asked for it' } }],
       errors: ['resource.notFound', 'rotation.wrongPhase', ...errors],
       handler: async ({ ledger, actor, params, body }) => {
-        const { receipts } = await make(steering(deps, ledger))(actor, params.id, body)
+        const { receipts } = await make({ ledger })(actor, params.id, body)
         return {
           status: 202,
           body: present(await makeGetRotation(ledger)(actor, params.id)),
@@ -432,11 +427,6 @@ const verbs = [
     errors: ['resource.exists'],
   },
 ] as const
-
-const steering = (deps: RotationRoutesDeps, ledger: Ledger): SteerDeps => ({
-  ledger,
-  timers: deps.timers,
-})
 
 const pollMs = 500
 const pageSize = 100

@@ -54,31 +54,29 @@ export const rotationReads = (db: Db): Reads['rotations'] => ({
     return rows.map((row) => row.key_id)
   },
   group: async (groupId) => {
-    const open = await db.rotation.groupBy({
-      by: ['phase'],
-      where: {
-        groupId,
-        phase: {
-          in: openPhases.filter((phase) => phase !== 'planned' && phase !== 'awaitingApproval'),
-        },
-      },
-      _count: true,
-    })
-    const { _max } = await db.rotation.aggregate({
-      where: { groupId },
-      _max: { mintEnteredAt: true },
-    })
-    const stalled = await db.rotation.findMany({
-      where: { groupId, phase: 'stalled' },
-      orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
-      take: 5,
-    })
-    return {
-      running: open.reduce((sum, { _count }) => sum + _count, 0),
-      preparing: open.find(({ phase }) => phase === 'preflight')?._count ?? 0,
-      stalled: stalled.map(toRotation),
-      lastStartedAt: _max.mintEnteredAt,
-    }
+    const taken = openPhases.filter((phase) => phase !== 'planned' && phase !== 'awaitingApproval')
+    const rows = await db.$queryRaw<
+      {
+        readonly running: number
+        readonly preparing: number
+        readonly stalled: number
+        readonly last: Date | null
+      }[]
+    >`
+      SELECT count(*)::int AS running, (count(*) FILTER (WHERE phase = 'preflight'))::int AS preparing,
+        (count(*) FILTER (WHERE phase = 'stalled'))::int AS stalled,
+        (SELECT max(mint_entered_at) FROM app.rotation WHERE group_id = ${groupId}) AS last
+      FROM app.rotation WHERE group_id = ${groupId} AND phase IN (${Prisma.join(taken)})`
+    const { running = 0, preparing = 0, stalled = 0, last = null } = rows[0] ?? {}
+    const first =
+      stalled === 0
+        ? []
+        : await db.rotation.findMany({
+            where: { groupId, phase: 'stalled' },
+            orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+            take: 5,
+          })
+    return { running, preparing, stalled: first.map(toRotation), lastStartedAt: last }
   },
   waitingInGroup: async (groupId, count) => {
     const rows = await db.rotation.findMany({
@@ -98,21 +96,26 @@ export const rotationWrites = (db: Db, trace: Pick<Tracer, 'current'>): Tx['writ
     const data = { ...toRow(row), ...minted(row), traceparent }
     await db.rotation.create({ data, select: { id: true } })
   },
+  // All that a rotation may become; what it was planned as stays. The spacing of a group counts from the last entry into
+  // minting; going on from a stall into it counts again.
   move: async (row, expected) => {
-    const {
-      keyId: _key,
-      plan: _plan,
-      planHash: _hash,
-      occurrence: _occurrence,
-      groupId: _group,
-      ...changes
-    } = toRow(row)
-    const { count } = await db.rotation.updateMany({
-      where: { id: row.id, phase: expected.phase, epoch: expected.epoch },
-      // The spacing of a group counts from the last entry into minting; going on from a stall into it counts again.
-      data: expected.phase === row.phase ? changes : { ...changes, ...minted(row) },
-    })
-    return count === 1
+    const entered = row.phase !== expected.phase
+    const mints = entered && row.phase === 'minting'
+    const rows = await db.$queryRaw<{ readonly moved: number }[]>`
+      WITH moved AS (
+        UPDATE app.rotation SET phase = ${row.phase}, epoch = ${row.epoch}, from_version = ${row.fromVersion}, to_version = ${row.toVersion},
+          pre_image = ${JSON.stringify(row.preImage)}::jsonb, stalled_in = ${row.stalledIn}, stalled_reason = ${row.stalledReason},
+          undo = ${row.undo && JSON.stringify(row.undo)}::jsonb, phase_observed_ms = ${Math.round(row.phaseObservedMs)}::bigint,
+          phase_entered_at = ${row.phaseEnteredAt}, passage_at = ${row.passageAt}, promoted_at = ${row.promotedAt}, ended_at = ${row.endedAt},
+          mint_entered_at = CASE WHEN ${mints} THEN ${row.phaseEnteredAt} ELSE mint_entered_at END
+        WHERE id = ${row.id}::uuid AND phase = ${expected.phase} AND epoch = ${expected.epoch}
+        RETURNING id
+      ), forgotten AS (
+        UPDATE app.rotation_timer t SET progress = NULL, waiting_for = NULL FROM moved
+        WHERE t.rotation_id = moved.id AND ${entered} AND (t.progress IS NOT NULL OR t.waiting_for IS NOT NULL)
+      )
+      SELECT count(*)::int AS moved FROM moved`
+    return rows[0]?.moved === 1
   },
 })
 

@@ -9,6 +9,8 @@ export const versionReads = (db: Db): Reads['versions'] => ({
     (await db.version.findMany({ where: { keyId }, orderBy: { version: 'asc' } })).map(toVersion),
   get: async (keyId, version) =>
     one(await db.version.findUnique({ where: { keyId_version: { keyId, version } } })),
+  some: async (keyId, numbers) =>
+    (await db.version.findMany({ where: { keyId, version: { in: [...numbers] } } })).map(toVersion),
   primary: async (keyId) => one(await db.version.findFirst({ where: { keyId, isPrimary: true } })),
   primaries: async (keyIds) =>
     (await db.version.findMany({ where: { keyId: { in: [...keyIds] }, isPrimary: true } })).map(
