@@ -569,12 +569,17 @@ export interface Timers {
   ): Promise<void>
   now(): Promise<Date>
   /** Takes the lease for `ttlMs` when it is free, expired or ours; a new holder's claim clears the due time. Null: somebody
-   *  holds it. `takeover`: it had expired in another's hands. An owner is one run, not a process: see advance-rotation.ts. */
+   *  holds it. `takeover`: it had expired in another's hands. `epoch`: of the rotation, as the lease was given. An owner is one
+   *  run, not a process: see advance-rotation.ts. */
   claim(
     rotationId: string,
     owner: string,
     ttlMs: number,
-  ): Promise<{ readonly takeover: boolean; readonly until: Date } | null>
+  ): Promise<{
+    readonly takeover: boolean
+    readonly until: Date
+    readonly epoch: number
+  } | null>
   /** Renews all leases of the owners that have not expired. Returns how many. */
   heartbeat(owners: readonly string[], ttlMs: number): Promise<number>
   /** Lets our lease expire now, in our hands: whoever claims it next takes over. */

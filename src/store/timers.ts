@@ -35,7 +35,9 @@ const timersOf = (db: Database['client']): Timers => ({
   // while it worked, and is not lost when it gives the lease back. If it dies, the expired lease itself is what is due.
   claim: async (rotationId, owner, ttlMs) => {
     if (!isUuid(rotationId)) return null
-    const rows = await db.$queryRaw<{ readonly previous: string | null; readonly until: Date }[]>`
+    const rows = await db.$queryRaw<
+      { readonly previous: string | null; readonly until: Date; readonly epoch: number }[]
+    >`
       UPDATE app.rotation_timer t
       SET lease_owner = ${owner}, lease_until = app.now() + ${ttlMs}::double precision * interval '1 millisecond',
           due_at = CASE WHEN before.ours THEN t.due_at END
@@ -43,11 +45,12 @@ const timersOf = (db: Database['client']): Timers => ({
             FROM app.rotation_timer WHERE rotation_id = ${rotationId}::uuid FOR UPDATE) before
       WHERE t.rotation_id = before.rotation_id
         AND (t.lease_owner IS NULL OR t.lease_owner = ${owner} OR t.lease_until <= app.now())
-      RETURNING before.lease_owner AS previous, t.lease_until AS until`
+      RETURNING before.lease_owner AS previous, t.lease_until AS until,
+        (SELECT epoch FROM app.rotation WHERE id = t.rotation_id) AS epoch`
     const row = rows[0]
-    return row === undefined
-      ? null
-      : { takeover: row.previous !== null && row.previous !== owner, until: row.until }
+    if (row === undefined) return null
+    const { previous, until, epoch } = row
+    return { takeover: previous !== null && previous !== owner, until, epoch }
   },
 
   // An expired lease stays expired: somebody may be taking it over at this moment.

@@ -3,6 +3,8 @@
 //
 // - the lease (database clock) lets one of them act; taking over an expired one adds one to the epoch, before anything else
 // - every write compares phase and epoch; whoever is stale writes nothing and stops
+// - a run knows its epoch from its lease (or from its own takeover) and works under no other: one that was stopped anywhere,
+//   also before its first look, and goes on past its lease, finds another epoch; so no two living runs ever share one
 // - a lease belongs to one run, not to the process: what a run leaves behind that could not give it back expires, and is
 //   taken over like that of any dead worker
 //
@@ -14,7 +16,7 @@
 // can be written then, and it passes by itself.
 
 import { systemActor } from '#domain/actor.ts'
-import type { Bell, TimerPatch } from '#domain/ports.ts'
+import type { Bell, TimerPatch, Timers } from '#domain/ports.ts'
 import { ProviderError } from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { isOpen, type OpenPhase } from '#domain/rotation-machine.ts'
@@ -40,6 +42,8 @@ export interface Advance {
   readonly renewLeases: () => Promise<void>
 }
 
+type Lease = NonNullable<Awaited<ReturnType<Timers['claim']>>>
+
 /** Longer than a request (12 s) by more than the 5 s that the design asks for. */
 export const leaseMs = 20_000
 /** A run has far fewer steps, so more means that something goes round in circles. */
@@ -59,17 +63,18 @@ export const makeAdvanceRotation = (
     if (!lease) return
     running.add(owner)
     try {
-      await work(run, rotationId, lease.takeover)
+      await work(run, rotationId, lease)
     } finally {
       running.delete(owner)
     }
   }
 
-  const work = async (run: Run, rotationId: string, takeover: boolean): Promise<void> => {
-    if (takeover && !(await tookOver(run, rotationId))) return
+  const work = async (run: Run, rotationId: string, lease: Lease): Promise<void> => {
+    const epoch = lease.takeover ? await takeOver(run, rotationId, lease.epoch) : lease.epoch
+    if (epoch === null) return
     let patch: TimerPatch = {}
     try {
-      patch = await drive(run, rotationId, { bell, report, stopping })
+      patch = await drive(run, rotationId, epoch, { bell, report, stopping })
     } catch (error) {
       const fenced = error instanceof Fenced
       if (!fenced) report(rotationId, error)
@@ -80,18 +85,19 @@ export const makeAdvanceRotation = (
     }
   }
 
-  /** The former holder may still be alive: from here on it cannot write. If the epoch cannot be raised no work is done, and
-   *  the lease goes on as one that expired in our hands, so that the next holder raises it first. */
-  const tookOver = async (run: Run, rotationId: string): Promise<boolean> => {
+  /** The former holder may still be alive: from here on it cannot write. If the epoch cannot be raised, or was raised by
+   *  another since the lease was given, no work is done, and the lease goes on as one that expired in our hands, so that the
+   *  next holder raises it first. Null then, else the new epoch. */
+  const takeOver = async (run: Run, rotationId: string, epoch: number): Promise<number | null> => {
     try {
       const rotation = await run.ledger.read((db) => db.rotations.get(rotationId))
-      if (rotation && isOpen(rotation.phase)) await raiseEpoch(run, rotation)
-      return true
+      if (!rotation || !isOpen(rotation.phase)) return epoch
+      if (rotation.epoch === epoch) return (await raiseEpoch(run, rotation)).epoch
     } catch (error) {
-      report(rotationId, error)
-      await run.timers.expire(rotationId, run.owner)
-      return false
+      if (!(error instanceof Fenced)) report(rotationId, error)
     }
+    await run.timers.expire(rotationId, run.owner)
+    return null
   }
 
   return Object.assign(advance, {
@@ -104,10 +110,12 @@ export const makeAdvanceRotation = (
 const drive = async (
   run: Run,
   rotationId: string,
+  epoch: number,
   { bell, report, stopping }: Pick<WorkerIdentity, 'bell' | 'report' | 'stopping'>,
 ): Promise<TimerPatch> => {
   let rotation = await run.ledger.read((db) => db.rotations.get(rotationId))
   if (!rotation || !isOpen(rotation.phase)) return { dueAt: null }
+  if (rotation.epoch !== epoch) throw new Fenced(rotationId)
   for (let n = 0; n < mostSteps; n++) {
     const { phase } = rotation
     if (!isOpen(phase)) return afterEnd(run, rotation, bell)
@@ -156,8 +164,8 @@ const act = async (run: Run, rotation: Rotation, phase: OpenPhase): Promise<Step
     : phaseHandlers[phase]({ ...run, intents }, rotation)
 }
 
-const raiseEpoch = async (run: Run, rotation: Rotation): Promise<void> => {
-  await run.ledger.commit(run.actor, async (tx) => {
+const raiseEpoch = async (run: Run, rotation: Rotation): Promise<Rotation> => {
+  const { value } = await run.ledger.commit(run.actor, async (tx) => {
     const next = await write(tx, rotation, { patch: { epoch: rotation.epoch + 1 } })
     return {
       value: next,
@@ -173,6 +181,7 @@ const raiseEpoch = async (run: Run, rotation: Rotation): Promise<void> => {
       ],
     }
   })
+  return value
 }
 
 /** The next of its group has a place now. A crash before this costs it a look: those that wait look again by themselves. */

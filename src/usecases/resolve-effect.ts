@@ -7,7 +7,7 @@
 
 import { type Probe, ProviderError } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
-import { Fenced, type Run, stall, type Step } from './rotation-engine.ts'
+import { renewLease, type Run, stall, type Step } from './rotation-engine.ts'
 import { specOf } from './effect-of-intent.ts'
 import { absentDetail, record } from './record-effect.ts'
 import { recoveryIn } from './rotation-holds.ts'
@@ -122,7 +122,7 @@ const ended = async (open: Open, detail: string): Promise<Step> => {
  *  absence, and goes on from there; so does a removal that failed. */
 const discarded = async (open: Open, orphan: Sent): Promise<Step> => {
   const { run, rotation, spec, intent } = open
-  if (!(await run.timers.claim(rotation.id, run.owner, run.leaseMs))) throw new Fenced(rotation.id)
+  await renewLease(run, rotation)
   try {
     const call = { signal: run.clock.deadline(writeMs), operationId: intent.operationId }
     await spec.discard?.(orphan, call)

@@ -64,6 +64,12 @@ export class Fenced extends Error {
   }
 }
 
+/** Right before a request: the lease must outlive it. Throws `Fenced` when it is not ours any more; one that expired is never
+ *  taken here, from nobody, since whoever takes a lease must raise the epoch. */
+export const renewLease = async (run: Run, rotation: Rotation): Promise<void> => {
+  if ((await run.timers.heartbeat([run.owner], run.leaseMs)) === 0) throw new Fenced(rotation.id)
+}
+
 export interface Change {
   readonly phase?: Phase
   readonly patch?: Partial<Rotation>

@@ -18,6 +18,7 @@ import { effectHoldIn, type Hold } from './rotation-holds.ts'
 import {
   type Change,
   Fenced,
+  renewLease,
   type Run,
   type Step,
   transitionEvent,
@@ -103,8 +104,7 @@ export const runEffect = async (
   if (shut) return shut
 
   // The deadline starts before the intent is committed, so that `sentNotAfter` covers everything that follows.
-  const lease = await run.timers.claim(rotation.id, run.owner, run.leaseMs)
-  if (!lease) throw new Fenced(rotation.id)
+  await renewLease(run, rotation)
   const call: Call = { signal: run.clock.deadline(writeMs) }
   try {
     const intent = await commitIntent(run, rotation, spec, prepared)
