@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander'
 import { suggest } from '#domain/suggest.ts'
 import { addAbandon } from './commands/abandon.ts'
 import { addAck } from './commands/ack.ts'
+import { addAdopt } from './commands/adopt.ts'
 import { addApply } from './commands/apply.ts'
 import { addApprove } from './commands/approve.ts'
 import { addCancel } from './commands/cancel.ts'
@@ -48,6 +49,7 @@ const verbs = {
     addResume,
     addAbandon,
     addOverride,
+    addAdopt,
     addFreeze,
   ],
   'Shell:': [addCompletion],

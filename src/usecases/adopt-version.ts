@@ -1,6 +1,7 @@
 // A version that somebody else made at the provider comes under management as an old one (I15: what Rekey does not own is
 // never touched without adoption). A rotation that begins at overlapping then retires it, through the same gates as any.
-// Asked again for one that is an old version of the key already, and whose retirement ended without it, it begins anew.
+// Asked again for one that is an old version of the key already, and whose retirement ended without it, it begins anew; so it
+// does for what a rotation of ours made and left behind when it was given up.
 //
 // What readers get is never retired: neither what is current at the provider, nor what holds the value of the primary.
 //
@@ -21,7 +22,7 @@ import { addressOf } from './registration.ts'
 import { holdSeen, mustBeGranted, mustSee } from './rights.ts'
 import { carrier } from './rotation-scene.ts'
 import { makeStartRetirement, type StartDeps } from './start-rotation.ts'
-import { carriersIn } from './version-changes.ts'
+import { advanceVersion, carriersIn } from './version-changes.ts'
 
 export interface AdoptVersionDeps extends StartDeps {
   readonly sessions: Pick<Sessions, 'open'>
@@ -133,6 +134,21 @@ const inUse = (detail: string): RekeyError =>
     hint: 'To keep it, delete the key and register it again: its present version is then version 1. Else put the former value back at the provider.',
   })
 
+/** No rotation of the key is open: nobody will ever promote it. */
+const leftBehind = async (
+  tx: Tx,
+  key: Key,
+  version: Version,
+  { there, material }: Seen,
+): Promise<{ readonly version: Version; readonly events: readonly LedgerEvent[] }> => {
+  mustBeEnabled(there)
+  await mustNotHoldPrimary(tx, key, fingerprintOf(tx, material))
+  await advanceVersion(tx, version, ['active'])
+  const adopted = await tx.versions.get(key.id, version.version)
+  if (!adopted) throw new RangeError('a version is never deleted')
+  return { version: adopted, events: [versionAdopted(key, version.version, there.id)] }
+}
+
 /** The version to retire: one that the key has already, or a new row. */
 const oldVersion = async (
   tx: Tx,
@@ -146,22 +162,14 @@ const oldVersion = async (
     if (before.primary) throw inUse('It is the primary version of the key.')
     if (before.state === 'active' || before.state === 'suspended')
       return { version: before, events: [] }
+    if (before.state === 'preActivation') return leftBehind(tx, key, before, { there, material })
     throw new RekeyError('resource.exists', {
       detail: `It is version ${before.version} of the key already, and ${before.state}.`,
     })
   }
-  if (there.state !== 'enabled') {
-    throw new RekeyError('request.impossible', {
-      detail: `The version is ${there.state} at the provider.`,
-      errors: [{ pointer: '/providerVersion', detail: 'names no enabled version' }],
-    })
-  }
+  mustBeEnabled(there)
   const fingerprint = fingerprintOf(tx, material)
-  const primary = known.find((one) => one.primary)
-  const same = (a: Uint8Array | null | undefined, b: Uint8Array | null): boolean =>
-    a !== null && a !== undefined && b !== null && Buffer.compare(a, b) === 0
-  if (same(primary?.fingerprint, fingerprint))
-    throw inUse('It holds the value of the primary version.')
+  await mustNotHoldPrimary(tx, key, fingerprint)
   const now = await tx.now()
   const version: Version = {
     keyId: key.id,
@@ -182,15 +190,31 @@ const oldVersion = async (
     destroyedAt: null,
   }
   await tx.writeVersion.insert(version)
-  return {
-    version,
-    events: [
-      {
-        action: 'key.versionAdopted',
-        target: { id: key.id, name: key.name },
-        outcome: 'succeeded',
-        after: { version: version.version, providerVersion },
-      },
-    ],
-  }
+  return { version, events: [versionAdopted(key, version.version, providerVersion)] }
 }
+
+const mustBeEnabled = ({ state }: ProviderVersion): void => {
+  if (state === 'enabled') return
+  throw new RekeyError('request.impossible', {
+    detail: `The version is ${state} at the provider.`,
+    errors: [{ pointer: '/providerVersion', detail: 'names no enabled version' }],
+  })
+}
+
+const mustNotHoldPrimary = async (
+  tx: Tx,
+  key: Key,
+  fingerprint: Uint8Array | null,
+): Promise<void> => {
+  const primary = await tx.versions.primary(key.id)
+  if (!primary?.fingerprint || !fingerprint) return
+  if (Buffer.compare(primary.fingerprint, fingerprint) === 0)
+    throw inUse('It holds the value of the primary version.')
+}
+
+const versionAdopted = (key: Key, version: number, providerVersion: string): LedgerEvent => ({
+  action: 'key.versionAdopted',
+  target: { id: key.id, name: key.name },
+  outcome: 'succeeded',
+  after: { version, providerVersion },
+})
