@@ -1,16 +1,27 @@
 // What a key is at its provider, where that is not what it is here. Found by looking once in a while, for ever
 // (usecases/compare-keys.ts), in the words of a recovery, which asks the same question at one moment (recovery.ts).
 
-import type { Json, JsonObject } from './json.ts'
-import type { Key, Version } from './key.ts'
-import { mostNamed, reconcile, settledMs, type Told } from './recovery.ts'
+import type { JsonObject } from './json.ts'
+
+/** What a look may find, each with what it means and whether it is told: whoever owns the key gets a message, and its end is
+ *  one too. A right is taken from a connection, and would be as many messages as it has keys: it is shown, counted and paged. */
+export const findings = {
+  lost: { told: true, about: 'what serves is gone' },
+  adopt: { told: true, about: 'another version serves, or one is in another state' },
+  orphan: { told: true, about: 'there are versions that nobody is handed' },
+  automatic: { told: true, about: 'the provider is set to rotate it by itself' },
+  expiring: { told: true, about: 'what serves ends there before it is rotated here' },
+  denied: { told: false, about: 'the connection may no longer rotate it' },
+} as const satisfies Readonly<Record<string, { readonly told: boolean; readonly about: string }>>
+export type FoundState = keyof typeof findings
+const foundStates = Object.keys(findings) as readonly FoundState[]
 
 /** What an answer may be. */
-export const driftAnswers = ['equal', 'adopt', 'orphan', 'lost'] as const
+export const driftAnswers = ['equal', ...foundStates] as const
 type Answer = (typeof driftAnswers)[number]
 
 /** What is shown, counted and filtered by: whatever is not as it should be. */
-export const driftStates = ['adopt', 'orphan', 'lost', 'unreachable'] as const
+export const driftStates = [...foundStates, 'unreachable'] as const
 export type DriftState = (typeof driftStates)[number]
 
 export interface Comparison {
@@ -52,8 +63,11 @@ export interface ShownDrift {
   readonly help: string
 }
 
-export const isDrifted = (state: Drift['state']): state is Exclude<DriftState, 'unreachable'> =>
-  state === 'adopt' || state === 'orphan' || state === 'lost'
+export const isDrifted = (state: Drift['state']): state is FoundState =>
+  Object.hasOwn(findings, state)
+
+/** Whether a message says so. */
+export const isTold = (state: Drift['state']): boolean => isDrifted(state) && findings[state].told
 
 /** Also what is said of a failure of which nothing more may be told. */
 export const notAsked = 'The provider could not be asked'
@@ -75,83 +89,35 @@ export const shownDrift = (drift: Drift, key: string): ShownDrift | null => {
     primary: false,
     since: silent.since,
     lookedAt,
-    help: 'rekey doctor says what is missing of its connection.',
+    help: missingRight,
   }
 }
 
 export const concernsPrimary = ({ state, facts }: Pick<Drift, 'state' | 'facts'>): boolean =>
-  state === 'lost' || (state === 'adopt' && facts['successor'] !== undefined)
+  state === 'lost' ||
+  state === 'expiring' ||
+  (state === 'adopt' && facts['successor'] !== undefined)
 
-const helpOf = ({ state, facts }: Pick<Drift, 'state' | 'facts'>, key: string): string => {
-  if (state === 'lost')
-    return 'Bring it back at the provider. Where it is gone for good, delete the key and register what is there now.'
-  if (state === 'orphan')
-    return `If nobody needs it: remove it at the provider, or adopt it (POST /v1/keys/${key}/versions), and a rotation retires it behind its gates.`
-  return facts['successor'] === undefined
-    ? 'Bring the version into the state that is known here, at the provider.'
-    : 'Put the former value back at the provider. To keep the present one, delete the key and register it again: that version is then version 1.'
-}
+const missingRight = 'rekey doctor says what is missing of its connection.'
 
-/**
- * What was at the provider when the key was registered is no news, nor is what came in the minutes after it: the two clocks
- * differ. What `current` names is looked at whatever its age. `carriers`: versions beside ours that hold the very value of
- * the primary, so that readers of any of them get what they should.
- */
-export const compare = (
-  key: Pick<Key, 'createdAt' | 'observe'>,
-  ours: readonly Version[],
-  told: Told & { readonly carriers: readonly string[]; readonly facts: JsonObject },
-): Comparison => {
-  const newsFrom = new Date(key.createdAt.getTime() + settledMs)
-  const verdict = reconcile(withCarriers(ours, told), told, newsFrom)
-  const { state, detail } = verdict
-  const facts = bounded(verdict.facts)
-  if (state === 'equal' && told.carriers.length > 0) {
-    const beside = `Somebody wrote beside Rekey: ${told.carriers.join(', ')} holds the same value, and the next rotation takes it along.`
-    return { state, detail: beside, facts }
+const helpOf = (
+  { state, facts }: { readonly state: FoundState; readonly facts: JsonObject },
+  key: string,
+): string => {
+  switch (state) {
+    case 'lost':
+      return 'Bring it back at the provider. Where it is gone for good, delete the key and register what is there now.'
+    case 'orphan':
+      return `If nobody needs it: remove it at the provider, or let a rotation retire it behind its gates, with rekey adopt key/${key} VERSION.`
+    case 'automatic':
+      return 'Switch it off at the provider, or leave the rotation to it with observe: native on the key. Two that rotate one key take each other for strangers.'
+    case 'expiring':
+      return `Rotate it before (rekey rotate key/${key}), or take the end off at the provider.`
+    case 'denied':
+      return missingRight
+    case 'adopt':
+      return facts['successor'] === undefined
+        ? 'Bring the version into the state that is known here, at the provider.'
+        : 'Put the former value back at the provider. To keep the present one, delete the key and register it again: that version is then version 1.'
   }
-  if (state !== 'adopt' && state !== 'orphan' && state !== 'lost')
-    return { state: 'equal', detail, facts }
-  const byItself = rotatesByItself(told.facts)
-  if (state !== 'adopt' || facts['successor'] === undefined) return { state, detail, facts }
-  if (key.observe === 'native')
-    return { state: 'equal', detail: `${detail} The provider rotates it by itself.`, facts }
-  return byItself === null
-    ? { state, detail, facts }
-    : { state, detail: `${detail} ${byItself}`, facts: { ...facts, rotatesByItself: true } }
 }
-
-/** A recovery takes over all that it found; here a person is told, and rows and events stay small. */
-const bounded = ({ unknown, changed, ...facts }: JsonObject): JsonObject => ({
-  ...facts,
-  ...firstOf('unknown', unknown),
-  ...firstOf('changed', changed),
-})
-
-const firstOf = (name: string, all: Json | undefined): JsonObject => {
-  if (!Array.isArray(all)) return {}
-  const more = all.length - mostNamed
-  return { [name]: all.slice(0, mostNamed), ...(more > 0 ? { [`${name}More`]: more } : {}) }
-}
-
-/** The newest carrier is what serves, where the provider serves one of them. */
-const withCarriers = (
-  ours: readonly Version[],
-  { versions, carriers }: Told & { readonly carriers: readonly string[] },
-): readonly Version[] => {
-  const current = versions?.find((version) => version.current)?.id
-  const last = current !== undefined && carriers.includes(current) ? [current] : []
-  const others = carriers.filter((id) => id !== current)
-  return carriers.length === 0
-    ? ours
-    : ours.map((version) =>
-        version.primary
-          ? { ...version, providerVersions: [...others, ...version.providerVersions, ...last] }
-          : version,
-      )
-}
-
-const rotatesByItself = ({ autoRotateSeconds }: JsonObject): string | null =>
-  typeof autoRotateSeconds === 'number' && autoRotateSeconds > 0
-    ? `The provider is set to rotate it by itself every ${autoRotateSeconds} s: switch that off, or leave the rotation to it with observe: native.`
-    : null

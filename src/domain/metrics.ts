@@ -42,6 +42,7 @@ export const workerTimers = [
 
 export const sessionOperations = [
   'check',
+  'missingRights',
   'inventory',
   'describe',
   'create',

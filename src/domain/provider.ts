@@ -145,6 +145,8 @@ export interface ProviderVersion {
   /** What a reader gets who names no version. */
   readonly current: boolean
   readonly createdAt?: Date
+  /** When the provider itself ends it. */
+  readonly expiresAt?: Date
 }
 
 export interface Described {
@@ -234,6 +236,9 @@ export interface InventoryItem {
 export interface Session {
   /** With objects: also the rights on each of them. */
   check(call: Call, objects?: readonly ObjectAddress[]): Promise<readonly Check[]>
+  /** What a rotation of the object needs and the connection may not do, each a sentence (`needs update on …`); empty where
+   *  the provider does not tell. Reads only. */
+  missingRights(object: ObjectAddress, call: Call): Promise<readonly string[]>
   inventory(
     type: string,
     cursor: string | null,

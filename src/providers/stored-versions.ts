@@ -56,6 +56,9 @@ export const storedVersions = (
     async check() {
       return [{ name: 'reachable', outcome: 'ok', detail: 'the vault is in this database' }]
     },
+    async missingRights() {
+      return []
+    },
     // The vault holds nothing but what Rekey manages: an object is a key.
     async inventory() {
       return { items: [], next: null }

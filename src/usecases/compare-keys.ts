@@ -13,21 +13,22 @@
 
 import { systemActor } from '#domain/actor.ts'
 import type { Connection } from '#domain/connection.ts'
+import { compare } from '#domain/compare-key.ts'
 import {
-  compare,
   type Comparison,
   concernsPrimary,
   type Drift,
-  isDrifted,
+  isTold,
   leftToRotation,
   type Standing,
 } from '#domain/drift.ts'
 import { unitHash } from '#domain/hash.ts'
 import type { Key, Version } from '#domain/key.ts'
-import type { Ledger, LedgerEvent, Looks, Reads, Sessions } from '#domain/ports.ts'
+import type { KeySchedule, Ledger, LedgerEvent, Looks, Reads, Sessions } from '#domain/ports.ts'
 import { type KeyType, ProviderError } from '#domain/provider.ts'
 import { type AskDeps, askForCarriers, askProvider } from './ask-provider.ts'
 import { asRekeyError } from './provider-failures.ts'
+import { callMs } from './prove-version.ts'
 import { addressOf } from './registration.ts'
 import { isOurDatabase } from './rotation-scene.ts'
 
@@ -115,6 +116,7 @@ interface Known {
   readonly connection: Connection | null
   readonly versions: readonly Version[]
   readonly rotating: boolean
+  readonly nextRotationAt: Date | null
   readonly drift: Drift | null
 }
 
@@ -122,8 +124,13 @@ const knownOf = async (db: Reads, key: Key): Promise<Known> => ({
   connection: await db.connections.get(key.connection),
   versions: await db.versions.of(key.id),
   rotating: (await db.rotations.openOf(key.id)) !== null,
+  nextRotationAt: dueOf((await db.schedule.getMany([key.id]))[0]),
   drift: (await db.drift.getMany([key.id]))[0] ?? null,
 })
+
+/** An occurrence, and not the time at which a plan is tried again. */
+const dueOf = (schedule: KeySchedule | undefined): Date | null =>
+  schedule?.occurrence ? schedule.dueAt : null
 
 const lookAt = async (pass: Pass, key: Key): Promise<void> => {
   const { ledger, looks, clock, away } = pass
@@ -185,7 +192,7 @@ const answerOf = async (
     return { silence }
   }
   if (refusals > 0) await pass.looks.accepted(connection)
-  return { found: compare(key, known.versions, told) }
+  return { found: compare({ key, ...known }, told) }
 }
 
 /** Not of this key alone. */
@@ -201,10 +208,14 @@ const ask = async (pass: Pass, key: Key, connection: Connection, { versions: our
   const object = addressOf(key)
   const told = await askProvider(pass, session, object, ours)
   const carriers = await askForCarriers(pass, session, object, { ours, versions: told.versions })
+  // Of a key that nobody rotates, or the provider itself, none are needed.
+  const rotates = told.versions !== null && key.policy !== null && key.observe !== 'native'
+  const bounds = { signal: pass.clock.deadline(callMs) }
+  const missingRights = rotates ? await session.missingRights(object, bounds) : []
   const done = pass.clock.now().getTime()
   if (done - began >= slowMs)
     pass.away.set(connection.name, { until: done + leaveAloneMs, why: null })
-  return { ...told, carriers }
+  return { ...told, carriers, missingRights }
 }
 
 /** The same key at the same place in each interval, or all of them would come together in time. Whoever mends what differs
@@ -215,7 +226,7 @@ const nextLookMs = (pass: Pass, key: Key, found: Standing): number =>
     : pass.soonMs
 
 const isNews = (before: Drift, found: Standing): boolean =>
-  (isDrifted(before.state) || isDrifted(found.state)) &&
+  (isTold(before.state) || isTold(found.state)) &&
   (before.state !== found.state || before.detail !== found.detail)
 
 class Moved extends Error {}
@@ -240,13 +251,16 @@ const tell = async (pass: Pass, key: Key, known: Known, found: Standing): Promis
 }
 
 /** What must not have moved between question and answer. */
-const still = ({ versions, rotating, drift, connection }: Known): string =>
-  JSON.stringify([versions, rotating, drift?.state, drift?.detail, connection?.revision])
+const still = ({ versions, rotating, nextRotationAt, drift, connection }: Known): string =>
+  JSON.stringify([
+    ...[versions, rotating, nextRotationAt],
+    ...[drift?.state, drift?.detail, connection?.revision],
+  ])
 
 const told = (key: Key, before: Drift | null, found: Standing, since: Date | null): LedgerEvent => {
   const target = { id: key.id, name: key.name }
   const named = { key: key.name, keyId: key.id, policy: key.policy, owner: key.owner }
-  if (!isDrifted(found.state)) {
+  if (!isTold(found.state)) {
     return {
       action: 'key.driftEnded',
       target,

@@ -52,6 +52,7 @@ export const rightsContract = (bench: Bench): void => {
           await wholeLife(session, object)
           const checks = await session.check(call(), [object])
           expect(checks.filter((check) => check.outcome !== 'ok')).toEqual([])
+          expect(await session.missingRights(object, call())).toEqual([])
         } else {
           const error = await failure(wholeLife(session, object))
           expect(error, without).toMatchObject({ kind: 'forbidden', effect: 'none' })
@@ -62,6 +63,10 @@ export const rightsContract = (bench: Bench): void => {
             .map((check) => check.hint)
           if (without !== 'inventory')
             expect(missing.join('\n'), without).toMatch(rights.needed[without] ?? /./)
+          const kept = (await session.missingRights(object, call())).join('\n')
+          if (['describe', 'rotate', 'verify'].includes(without))
+            expect(kept, without).toMatch(rights.needed[without] ?? /./)
+          else expect(kept, without).toBe('')
         }
         await session.close()
       }

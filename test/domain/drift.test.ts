@@ -1,12 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { compare, type Drift, shownDrift } from '#domain/drift.ts'
+import { compare } from '#domain/compare-key.ts'
+import { type Drift, shownDrift } from '#domain/drift.ts'
 import type { Version } from '#domain/key.ts'
 import type { ProviderVersion } from '#domain/provider.ts'
 import { asRekeyError } from '#usecases/provider-failures.ts'
 
 const registered = new Date('2026-11-01T00:00:00Z')
 const minutesLater = (n: number) => new Date(registered.getTime() + n * 60_000)
-const key = { createdAt: registered, observe: null } as const
+const key = { createdAt: registered, observe: null, policy: 'monthly' } as const
+const at = { key, nextRotationAt: null }
+const told = { replaced: false, carriers: [], facts: {}, missingRights: [] }
 
 const primary: Version = {
   keyId: 'k',
@@ -41,14 +44,30 @@ const seen = (
     readonly carriers?: readonly string[]
     readonly auto?: number
     readonly native?: true
+    readonly policy?: null
+    readonly ours?: readonly Version[]
+    readonly next?: Date
+    readonly missing?: readonly string[]
   } = {},
 ) =>
-  compare({ ...key, observe: more.native ? 'native' : null }, [primary], {
-    versions,
-    replaced: false,
-    carriers: more.carriers ?? [],
-    facts: more.auto === undefined ? {} : { autoRotateSeconds: more.auto },
-  })
+  compare(
+    {
+      key: {
+        ...key,
+        observe: more.native ? 'native' : null,
+        ...(more.policy === null ? { policy: null } : {}),
+      },
+      versions: [primary, ...(more.ours ?? [])],
+      nextRotationAt: more.next ?? null,
+    },
+    {
+      ...told,
+      versions,
+      carriers: more.carriers ?? [],
+      facts: more.auto === undefined ? {} : { autoRotateSeconds: more.auto },
+      missingRights: more.missing ?? [],
+    },
+  )
 
 describe('a version that nobody knows', () => {
   test.each([
@@ -98,12 +117,7 @@ test('thousands of strangers make no row and no event of thousands', () => {
     primary: false,
     providerVersions: [`o${n}`],
   }))
-  const changed = compare(key, [primary, ...ours], {
-    versions: [served],
-    replaced: false,
-    carriers: [],
-    facts: {},
-  })
+  const changed = compare({ ...at, versions: [primary, ...ours] }, { ...told, versions: [served] })
   expect(changed).toMatchObject({
     state: 'adopt',
     detail: expect.stringMatching(/o19 is destroyed and 10 more\.$/),
@@ -126,6 +140,122 @@ test('a provider that rotates by itself: said where Rekey should rotate, and rig
   expect(seen([there('3'), next], { native: true }).state).toBe('equal')
   // What serves is gone, whoever rotates it.
   expect(seen(null, { native: true }).state).toBe('lost')
+})
+
+test('a pointer on an old version of ours is seen: what is handed out is not what readers there get', () => {
+  const old = {
+    ...primary,
+    version: 2,
+    primary: false,
+    state: 'deactivated',
+    providerVersions: ['2'],
+  } as const
+  const back = there('2', { current: true })
+  expect(seen([back, there('3')], { ours: [old] })).toMatchObject({
+    state: 'adopt',
+    detail:
+      'The provider serves version 2, which is version 2 of the key and deactivated here; here it is 3.',
+    facts: { successor: '2' },
+  })
+  expect(seen([there('2'), served], { ours: [old] }).state).toBe('equal')
+})
+
+test('a pointer on a version that is off leaves readers there with nothing, whoever made it', () => {
+  for (const id of ['2', '9']) {
+    const off = there(id, { current: true, state: 'disabled', createdAt: minutesLater(60) })
+    const old = {
+      ...primary,
+      version: 2,
+      primary: false,
+      state: 'deactivated',
+      providerVersions: ['2'],
+    } as const
+    expect(seen([off, there('3')], { ours: [old] })).toMatchObject({
+      state: 'lost',
+      detail: `Whoever reads it at the provider gets version ${id}, which is disabled; here it is 3.`,
+    })
+  }
+})
+
+test('what a rotation made and left behind is an orphan of ours', () => {
+  const left = {
+    ...primary,
+    version: 2,
+    primary: false,
+    state: 'preActivation',
+    providerVersions: ['4'],
+  } as const
+  expect(seen([served, there('4')], { ours: [left] })).toMatchObject({
+    state: 'orphan',
+    facts: { ours: ['4'] },
+  })
+  expect(seen([served, there('4', { state: 'destroyed' })], { ours: [left] }).state).toBe('equal')
+  expect(seen([served], { ours: [{ ...left, providerVersions: [] }] }).state).toBe('equal')
+  // Beside one that nobody knows.
+  const both = seen([served, there('4'), there('9', { createdAt: minutesLater(60) })], {
+    ours: [left],
+  })
+  expect(both.facts).toMatchObject({ ours: ['4'], unknown: [{ id: '9' }] })
+})
+
+describe('another tool that rotates it', () => {
+  const made = (everyHours: readonly number[]) => {
+    let at = 0
+    return everyHours.map((hours, n) => {
+      at += hours * 60
+      return there(`s${n}`, { createdAt: minutesLater(at) })
+    })
+  }
+  test('is known by its cadence', () => {
+    const orphan = seen([served, ...made([24, 25, 23, 24])])
+    expect(orphan).toMatchObject({ state: 'orphan', facts: { everySeconds: 86_400 } })
+    expect(orphan.detail).toContain('about every 1d: another tool rotates it too')
+  })
+  test('is not suspected for versions without one', () => {
+    for (const hours of [
+      [24, 3, 90, 24],
+      [24, 24],
+      [0.1, 0.1, 0.1, 0.1, 0.1],
+    ])
+      expect(seen([served, ...made(hours)]).facts['everySeconds']).toBeUndefined()
+  })
+  test('is the provider itself where it is set so, before it has done it once', () => {
+    expect(seen([served], { auto: 3600 })).toMatchObject({
+      state: 'automatic',
+      detail: expect.stringContaining('every 3600 s'),
+    })
+    expect(seen([served], { auto: 3600, native: true }).state).toBe('equal')
+  })
+})
+
+describe('an end at the provider', () => {
+  const ending = there('3', { current: true, expiresAt: minutesLater(600) })
+  test('before the next rotation is told, and after it is none', () => {
+    expect(seen([ending], { next: minutesLater(700) })).toMatchObject({
+      state: 'expiring',
+      detail:
+        'Version 3, which serves, ends at the provider at 2026-11-01T10:00:00.000Z, and its next rotation is due at 2026-11-01T11:40:00.000Z.',
+    })
+    expect(seen([ending]).detail).toContain('and no rotation is planned')
+    expect(seen([ending], { next: minutesLater(500) }).state).toBe('equal')
+    expect(seen([ending], { native: true }).state).toBe('equal')
+  })
+  test('of a version that nobody is handed is nobody’s business', () => {
+    expect(seen([served, there('1', { expiresAt: minutesLater(1) })]).state).toBe('equal')
+  })
+})
+
+test('rights that a rotation needs are missed before it, where one is to come', () => {
+  const missing = ['needs update on secret/data/app/db']
+  expect(seen([served], { missing })).toMatchObject({
+    state: 'denied',
+    detail: 'The connection may no longer rotate it: needs update on secret/data/app/db.',
+    facts: { missing },
+  })
+  expect(seen([served], { missing, policy: null }).state).toBe('equal')
+  expect(seen([served], { missing, native: true }).state).toBe('equal')
+  // What readers get is worse.
+  expect(seen(null, { missing }).state).toBe('lost')
 })
 
 describe('what is shown', () => {
@@ -165,7 +295,10 @@ describe('what is shown', () => {
     [{ state: 'lost' }, true, 'Bring it back'],
     [{ state: 'adopt', facts: { successor: '4' } }, true, 'Put the former value back'],
     [{ state: 'adopt' }, false, 'Bring the version into the state'],
-    [{ state: 'orphan' }, false, 'POST /v1/keys/orders/versions'],
+    [{ state: 'orphan' }, false, 'rekey adopt key/orders VERSION'],
+    [{ state: 'automatic' }, false, 'observe: native'],
+    [{ state: 'expiring' }, true, 'rekey rotate key/orders'],
+    [{ state: 'denied' }, false, 'rekey doctor'],
   ] as const)(
     '%o: whether it is about what is handed out, and what helps',
     (found, about, help) => {

@@ -156,6 +156,9 @@ export const makeShelf = (change: Partial<TypeTraits> = {}): Shelf => {
     async check() {
       return [{ name: 'reachable', outcome: 'ok', detail: 'it is in this process' }]
     },
+    async missingRights() {
+      return []
+    },
     // A place does not know what type of thing stands there: it is listed once.
     async inventory(type) {
       const paths = type === 'shelf.value' ? [...places.keys()] : []

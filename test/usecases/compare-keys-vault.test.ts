@@ -27,9 +27,11 @@ peer('vault').describe('keys of a real Vault, compared', () => {
     })
   }
   const look = async (): Promise<void> => {
-    while ((await pass()) > 0);
-    await house.clock.advance(hour)
-    while ((await pass()) > 0);
+    // New keys are noticed, and have their turn within the interval.
+    for (const ms of [5 * 60_000, hour]) {
+      await house.clock.advance(ms)
+      while ((await pass()) > 0);
+    }
   }
   const driftOf = async (name: string) => (await house.key(name)).status.drift
 
@@ -106,7 +108,12 @@ peer('vault').describe('keys of a real Vault, compared', () => {
       create: false,
     })
     await look()
-    expect(await driftOf('orders')).toBeNull()
+    // Before it has done so once.
+    expect(await driftOf('orders')).toMatchObject({
+      state: 'automatic',
+      detail: expect.stringContaining('every 86400 s'),
+      help: expect.stringContaining('observe: native'),
+    })
     await vault.api('POST', 'transit/keys/orders/rotate')
     await look()
     expect(await driftOf('orders')).toMatchObject({
@@ -117,5 +124,94 @@ peer('vault').describe('keys of a real Vault, compared', () => {
     await house.putKey('orders', (body) => ({ ...body, observe: 'native' }))
     await look()
     expect(await driftOf('orders')).toBeNull()
+  })
+
+  test('a version that Vault will delete before it is rotated here', async () => {
+    await vault.api('POST', 'secret/metadata/app/ending', { delete_version_after: '40h' })
+    await register('ending')
+    await look()
+    expect(await driftOf('ending')).toMatchObject({
+      state: 'expiring',
+      primary: true,
+      detail: expect.stringMatching(
+        /^Version 1, which serves, ends at the provider at .*, and no rotation is planned\.$/,
+      ),
+    })
+    await house.policy('in-time', {
+      selector: { matchLabels: { rotated: 'hourly' } },
+      schedule: { cron: '0 * * * *', timezone: 'UTC' },
+      overlap: { min: '1m' },
+      soak: '1m',
+    })
+    await house.putKey('ending', (body) => ({ ...body, labels: { rotated: 'hourly' } }))
+    await look()
+    expect(await driftOf('ending')).toBeNull()
+  })
+
+  test('the latest version deleted by whoever wrote it: readers get nothing, and it is lost', async () => {
+    await register('emptied')
+    await put('app/emptied', { password: 'of a stranger' })
+    await vault.api('POST', 'secret/delete/app/emptied', { versions: [2] })
+    await look()
+    expect(await driftOf('emptied')).toMatchObject({
+      state: 'lost',
+      detail: 'Whoever reads it at the provider gets version 2, which is disabled; here it is 1.',
+    })
+  })
+
+  test('the right to rotate, then to look, then the whole mount is gone', async () => {
+    await vault.api('POST', 'sys/mounts/team', { type: 'kv', options: { version: '2' } })
+    await vault.api('PUT', 'team/data/db', { data: { password: 'of team' } })
+    const grant = (rights: string) => vault.api('PUT', 'sys/policies/acl/team', { policy: rights })
+    const may = (path: string, ...capabilities: readonly string[]) =>
+      `path "${path}" { capabilities = ${JSON.stringify(capabilities)} }\n`
+    const all = may('team/data/db', 'read', 'update') + may('team/metadata/db', 'read')
+    await grant(all)
+    const { auth } = await vault.api('POST', 'auth/token/create', { policies: ['team'] })
+    await house.connection('team', {
+      provider: 'vault',
+      settings: { address: vault.address, auth: { method: 'token' } },
+      credential: { from: 'value', value: String(auth['client_token']) },
+    })
+    await house.policy('team', { selector: { connection: 'team' }, manual: true, retire: 'keep' })
+    await house.register('team-db', {
+      connection: 'team',
+      type: 'vault.kv2.secret',
+      ref: { mount: 'team', path: 'db', field: 'password' },
+      create: false,
+    })
+    await look()
+    expect(await driftOf('team-db')).toBeNull()
+    const told = async () =>
+      (await house.events({ key: 'team-db' })).filter(({ action }) =>
+        action.startsWith('key.drift'),
+      )
+
+    await grant(may('team/data/db', 'read') + may('team/metadata/db', 'read'))
+    await look()
+    expect(await driftOf('team-db')).toMatchObject({
+      state: 'denied',
+      detail: 'The connection may no longer rotate it: needs update on team/data/db.',
+      help: expect.stringContaining('rekey doctor'),
+    })
+    await grant(may('team/data/db', 'read'))
+    await look()
+    // What was found stands; the look itself is refused.
+    const { id } = (await house.key('team-db')).key
+    const [row] = await house.deps.ledger.read((db) => db.drift.getMany([id]))
+    expect(row).toMatchObject({ state: 'denied', silent: { why: expect.any(String) } })
+    await grant(all)
+    await look()
+    expect(await driftOf('team-db')).toBeNull()
+    // As many messages as keys would tell of one right.
+    expect(await told()).toEqual([])
+
+    await vault.api('DELETE', 'sys/mounts/team')
+    await look()
+    expect(await driftOf('team-db')).toMatchObject({
+      state: 'lost',
+      detail: 'The object does not exist at the provider.',
+    })
+    expect(await told()).toHaveLength(1)
   })
 })

@@ -26,10 +26,13 @@ let asked: string[]
 let meanwhile: (name: string) => Promise<void>
 /** What a provider says to whoever reads a value. */
 let refused: ProviderError | null
+/** The provider refuses a new version, and to take it away again. */
+let stuck: boolean
 beforeEach(async () => {
   asked = []
   meanwhile = async () => {}
   refused = null
+  stuck = false
   engine = await openEngine({ wrap: listening })
 })
 afterEach(() => engine.close())
@@ -44,6 +47,14 @@ const listening = (session: Session): Session => ({
   readMaterial: async (object, version, call) => {
     if (refused) throw refused
     return session.readMaterial(object, version, call)
+  },
+  verify: async (order, call) =>
+    stuck && order.providerVersion === '2'
+      ? { ok: false, detail: 'it does not work', facts: {} }
+      : session.verify(order, call),
+  retire: async (...args) => {
+    if (stuck) throw new ProviderError('forbidden', 'none', 'not allowed')
+    return session.retire(...args)
   },
 })
 
@@ -168,7 +179,7 @@ test('what serves and was switched off is lost; what nobody knows and nobody is 
     state: 'orphan',
     primary: false,
     facts: { unknown: [{ id: '2', state: 'enabled' }] },
-    help: expect.stringContaining('POST /v1/keys/beside/versions'),
+    help: expect.stringContaining('rekey adopt key/beside VERSION'),
   })
   // It is no reason of anybody's who is served.
   expect(orphan.why).not.toContain('at its provider')
@@ -177,6 +188,54 @@ test('what serves and was switched off is lost; what nobody knows and nobody is 
   await engine.clock.advance(5 * minute)
   await nextInterval(look)
   expect((await status('beside')).drift).toBeNull()
+})
+
+test('a version that a rotation made and left behind is an orphan of ours, which adopting cleans up', async () => {
+  await engine.policy('all', { retire: 'destroy', overlap: { min: '10m' } })
+  const key = await engine.key('orders')
+  const look = worker()
+  await nextInterval(look)
+  stuck = true
+  const id = await engine.rotate('orders')
+  await engine.until(id, ['stalled'])
+  await engine.steer.abandon(admin, id, { reason: 'a test' })
+  stuck = false
+  await nextInterval(look)
+  expect((await status('orders')).drift).toMatchObject({
+    state: 'orphan',
+    primary: false,
+    detail:
+      'The provider has version 2, which a rotation made and was given up: nobody is handed it.',
+    facts: { ours: ['2'] },
+    help: expect.stringContaining('rekey adopt key/orders VERSION'),
+  })
+  // Also what is cleaned up waits for its gates.
+  const cleaning = await engine.retire('orders', '2')
+  expect((await engine.until(cleaning, ['overlapping'])).fromVersion).toBe(2)
+  expect((await engine.until(cleaning, ['completed'], 2 * hour, minute)).reason).toContain('retire')
+  expect((await engine.versions(key.id)).map(({ state, primary }) => [state, primary])).toEqual([
+    ['active', true],
+    ['destroyed', false],
+  ])
+  await engine.clock.advance(5 * minute)
+  await nextInterval(look)
+  expect((await status('orders')).drift).toBeNull()
+})
+
+test('a pointer that somebody moved back is seen', async () => {
+  await engine.policy('all', { retire: 'keep' })
+  const key = await engine.key('orders')
+  const look = worker()
+  await engine.until(await engine.rotate('orders'), ['completed'])
+  await nextInterval(look)
+  expect((await status('orders')).drift).toBeNull()
+  await engine.vault.move(key.id, 2, 1)
+  await nextInterval(look)
+  expect((await status('orders')).drift).toMatchObject({
+    state: 'adopt',
+    primary: true,
+    detail: expect.stringContaining('serves version 1, which is version 1 of the key'),
+  })
 })
 
 test('a key that rotates is left to its rotation, also when that begins between question and answer', async () => {

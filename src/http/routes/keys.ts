@@ -2,7 +2,7 @@
 
 import { Type } from 'typebox'
 import type { Key, Version } from '#domain/key.ts'
-import { driftStates } from '#domain/drift.ts'
+import { driftStates, findings } from '#domain/drift.ts'
 import { versionStates } from '#domain/key.ts'
 import { keyFields, keyPlace, registrationFields } from '#domain/key-schema.ts'
 import { nameSchema, typeNameSchema } from '#domain/names.ts'
@@ -54,8 +54,9 @@ export interface KeyRoutesDeps {
 const driftSchema = strict(
   {
     state: Type.Enum([...driftStates], {
-      description:
-        'adopt: another version serves, or one is in another state; orphan: there are versions that nobody knows here; lost: what serves is gone; unreachable: no answer',
+      description: Object.entries({ ...findings, unreachable: { about: 'no answer' } })
+        .map(([state, { about }]) => `${state}: ${about}`)
+        .join('; '),
     }),
     detail: Type.String({
       examples: ['The object does not exist at the provider.'],

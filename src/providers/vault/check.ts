@@ -137,6 +137,16 @@ const checkToken = async ({ ask, ports, tokens }: At, call: Call): Promise<reado
   return [...rows, ...(await checkSecretId({ ask, ports, tokens, role }, call))]
 }
 
+/** Those that a rotation makes and proves a version with; what ends old ones is as the policy's `retire`. */
+export const rotationRights = async (
+  ask: Ask,
+  object: ObjectAddress,
+  call: Call,
+): Promise<readonly Right[]> => {
+  const rights = await rightsOf(ask, object, call)
+  return rights.filter(({ name }) => ['describe', 'rotate', 'verify'].includes(name))
+}
+
 const rightsOf = async (ask: Ask, object: ObjectAddress, call: Call): Promise<readonly Right[]> => {
   if (object.type === 'vault.kv2.secret')
     return kv2Rights(readKv2Ref(object.ref)).filter((r) => r.name !== 'create')

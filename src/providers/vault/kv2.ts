@@ -64,6 +64,9 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
       state: stateOfRow(row, now()),
       current: number === metadata.current,
       ...(row.createdAt === null ? {} : { createdAt: row.createdAt }),
+      ...(row.deletedAt === null || row.destroyed || row.deletedAt <= now()
+        ? {}
+        : { expiresAt: row.deletedAt }),
     }))
     return { versions, facts: factsOf(metadata) }
   }

@@ -64,19 +64,25 @@ export const requireRights = async (
   rights: readonly Right[],
   call: Call,
 ): Promise<void> => {
-  const have = await capabilitiesOf(
-    ask,
-    rights.map((right) => right.path),
-    call,
-  )
-  if (have === null) return
-  for (const right of rights) {
-    const missing = missingOf(right, have.get(right.path) ?? [])
-    if (missing.length === 0) continue
+  const [hint] = await missingRights(ask, rights, call)
+  if (hint !== undefined)
     throw new ProviderError('forbidden', 'none', 'the connection’s policies do not allow it', {
-      hint: `needs ${missing.join(' and ')} on ${right.path}`,
+      hint,
     })
-  }
+}
+
+/** What is missing of them, each a sentence; empty where the token may not ask. */
+export const missingRights = async (
+  ask: Ask,
+  rights: readonly Right[],
+  call: Call,
+): Promise<readonly string[]> => {
+  const have = await capabilitiesOf(ask, [...new Set(rights.map(({ path }) => path))], call)
+  if (have === null) return []
+  return rights.flatMap((right) => {
+    const missing = missingOf(right, have.get(right.path) ?? [])
+    return missing.length === 0 ? [] : [`needs ${missing.join(' and ')} on ${right.path}`]
+  })
 }
 
 /** A row a right, and a row where there is more than the least. */

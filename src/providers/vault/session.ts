@@ -1,9 +1,10 @@
 import type { ConnectArgs, Call, Session } from '#domain/provider.ts'
 import { ProviderError } from '#domain/provider.ts'
-import { check } from './check.ts'
+import { check, rotationRights } from './check.ts'
 import { makeClient, type Reply, type Request } from './client.ts'
 import { inventory } from './inventory.ts'
 import { makeKv2 } from './kv2.ts'
+import { missingRights } from './rights.ts'
 import { readSettings } from './settings.ts'
 import { makeTokens } from './tokens.ts'
 import { makeTransit } from './transit.ts'
@@ -12,7 +13,7 @@ import { makeTransit } from './transit.ts'
 export type Ask = (request: Request, call: Call) => Promise<Reply>
 
 /** What a session does with objects; each type has one. */
-export type ObjectSession = Omit<Session, 'check' | 'inventory' | 'close'>
+export type ObjectSession = Omit<Session, 'check' | 'missingRights' | 'inventory' | 'close'>
 
 export const connect = ({ settings: given, credential, ports }: ConnectArgs): Session => {
   const settings = readSettings(given)
@@ -54,6 +55,8 @@ export const connect = ({ settings: given, credential, ports }: ConnectArgs): Se
 
   return {
     check: (call, objects = []) => check({ client, ask, ports, tokens, objects }, call),
+    missingRights: async (object, call) =>
+      missingRights(ask, await rotationRights(ask, object, call), call),
     inventory: (type, cursor, call) => inventory({ ask, settings: given }, type, cursor, call),
     describe: async (object, call) => of(object.type).describe(object, call),
     create: async (order, call) => of(order.object.type).create(order, call),

@@ -30,8 +30,8 @@ export const putStanding = async (
 export const after = (ms: number): Prisma.Sql =>
   Prisma.sql`app.now() + ${ms}::double precision * interval '1 millisecond'`
 
-/** On a table that is called `d`: what `isDrifted` says. */
-export const isFinding = Prisma.sql`d.state IN ('adopt', 'orphan', 'lost')`
+/** On a table that is called `d`: what `isDrifted` says, as the index `drift_found` has it. */
+export const isFinding = Prisma.sql`d.state IN ('adopt', 'orphan', 'lost', 'automatic', 'expiring', 'denied')`
 /** Whatever is shown, in the words of the index `drift_found`. */
 export const isShown = Prisma.sql`(${isFinding} OR d.silent_since IS NOT NULL)`
 
