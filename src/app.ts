@@ -133,7 +133,7 @@ export const startApp = async ({
     const findings = await selfCheck(database, keyring)
     if (findings.length > 0) throw new StartRefused(findings)
     const queue = { databaseUrl, redisUrl: config.redisUrl?.reveal() ?? null }
-    const bell = openDoorbell(queue, onFault('queue'))
+    const bell = openDoorbell(queue, clock, onFault('queue'))
     closers.push(() => bell.close())
     const plainLedger = observeLedger(
       createLedger({ database, keyring, writer, ids, clock, bell, trace: tracer }),

@@ -68,6 +68,8 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
   const report = (where: WorkerTimer) => (error: unknown) => options.onError(where, error)
   let idle: string | null = 'starting'
   let stopping = false
+  /** Steps that no doorbell brought. */
+  const alone = new Map<string, Promise<void>>()
   meter.set('rekey_worker_taking_work', {}, 0)
   meter.set('rekey_sweep_last_success_timestamp_seconds', {}, 0)
 
@@ -88,11 +90,15 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
   const feed = async (): Promise<void> => {
     answered = 0
     more = true
+    const waiting = await bell.depth().then(
+      (depth) => depth.waiting,
+      () => null,
+    )
     // What waits there is still due: it would be rung for again, for nothing.
-    if ((await bell.depth()).waiting >= batch / 2) return
+    if (waiting !== null && waiting >= batch / 2) return
     const due = await timers.due(batch)
     more = due.length === batch
-    await bell.ring(due)
+    if (waiting === null || !(await bell.tryRing(due))) goOnAlone(due)
   }
 
   const advance = async (rotationId: string): Promise<void> => {
@@ -101,6 +107,18 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
     if (!more || answered < batch / 2 || stopping) return
     more = false
     feeding = feed().catch(report('sweep'))
+  }
+
+  /** The queue is away, and nobody can be rung: each worker takes up as many as the queue would give it; leases decide who. */
+  const goOnAlone = (due: readonly string[]): void => {
+    for (const rotationId of due) {
+      if (stopping || alone.size >= options.concurrency) return
+      if (alone.has(rotationId)) continue
+      const step = advance(rotationId)
+        .catch(report('queue'))
+        .finally(() => alone.delete(rotationId))
+      alone.set(rotationId, step)
+    }
   }
 
   const sweep = async (): Promise<void> => {
@@ -121,7 +139,11 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
     meter.set('rekey_sweep_last_success_timestamp_seconds', {}, done / 1000)
   }
 
-  const answering = answerDoorbell(deps.queue, options.concurrency, advance, report('queue'))
+  const answering = answerDoorbell(
+    deps.queue,
+    { clock, concurrency: options.concurrency, onError: report('queue') },
+    advance,
+  )
   const tickers = [
     options.every(sweepMs, sweep, report('sweep')),
     options.every(options.leaseMs / 4, jobs.renewLeases, report('heartbeat')),
@@ -163,7 +185,7 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
         tickers.filter((ticker) => ticker !== heartbeat).map((ticker) => ticker.stop()),
       )
       // Handlers finish their step under their lease; the heartbeat goes on until they have.
-      await answering.close()
+      await Promise.all([answering.close(), ...alone.values()])
       await feeding
       await heartbeat?.stop()
     },
