@@ -35,7 +35,7 @@ import { createApiKeyUses } from '#store/api-key-uses.ts'
 import { ensureAuditPartitions } from '#store/audit-partitions.ts'
 import { openDatabase } from '#store/database.ts'
 import { createIdempotency } from '#store/idempotency.ts'
-import { createLedger } from '#store/ledger.ts'
+import { createLedger, makeRecordTrial } from '#store/ledger.ts'
 import { createInstallationReader } from '#store/installation.ts'
 import { createLooks } from '#store/looks.ts'
 import { createOutbox } from '#store/outbox.ts'
@@ -54,6 +54,7 @@ import { recoveryHold } from '#usecases/recovery-mode.ts'
 import { makeCompareKeys } from '#usecases/compare-keys.ts'
 import { makeReconcileKeys } from '#usecases/reconcile-keys.ts'
 import { makeWatchHighWater } from '#usecases/watch-high-water.ts'
+import { makeWatchRecording } from '#usecases/watch-recording.ts'
 import { openDoorbell } from '#worker/doorbell.ts'
 import { type RunningWorker, startWorker } from '#worker/worker.ts'
 import { type Config, keyFiles } from './config.ts'
@@ -135,10 +136,12 @@ export const startApp = async ({
     const queue = { databaseUrl, redisUrl: config.redisUrl?.reveal() ?? null }
     const bell = openDoorbell(queue, clock, onFault('queue'))
     closers.push(() => bell.close())
-    const plainLedger = observeLedger(
-      createLedger({ database, keyring, writer, ids, clock, bell, trace: tracer }),
-      observability,
-    )
+    const of = { database, keyring, writer, ids, clock, bell, trace: tracer }
+    const recording = makeWatchRecording({
+      tryRecord: makeRecordTrial(of, systemActor('system', 'readiness')),
+      clock,
+    })
+    const plainLedger = recording.watching(observeLedger(createLedger(of), observability))
     const timers = createTimers(database)
     await ensureAuditPartitions(database)
     await enrolWriter(
@@ -260,7 +263,7 @@ export const startApp = async ({
       drains.push(() => running.stop())
     }
     const checks = [
-      ...readiness(worker, timers, async () =>
+      ...readiness(worker, timers, recording.ready, async () =>
         // While an upgrade is rolled out the processes of before go on, on a schema that has grown (docs/how-to/upgrade.md).
         (await selfCheck(database, keyring))
           .map(({ check }) => check)
@@ -352,6 +355,7 @@ export const startApp = async ({
 const readiness = (
   worker: RunningWorker | null,
   timers: Timers,
+  recording: () => Promise<true | string>,
   faults: () => Promise<readonly string[]>,
 ): readonly ReadinessCheck[] => {
   let asked = 0
@@ -373,6 +377,8 @@ const readiness = (
           found = await faults()
           asked = now
         }
+        const written = await recording()
+        if (written !== true) return written
         return found.length === 0 || found.join(', ')
       },
     },

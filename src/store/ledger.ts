@@ -25,6 +25,7 @@ import type { Database, Db } from './database.ts'
 import { makeReads, makeTx } from './reads.ts'
 import {
   callersFault,
+  diskFull,
   isConflict,
   isDeadSession,
   isUnavailable,
@@ -66,11 +67,19 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
     },
     rehearse: async (actor, work) => {
       const outcome = await rehearse(deps, actor, work)
-      const receipt = await note(actor, rehearsed(actor, outcome))
+      const receipt = await note(actor, rehearsed(actor, outcome.audit))
       return { value: outcome.value, receipts: [receipt] }
     },
   }
 }
+
+/** Writes a record and takes it back: whether one could be written. Throws what `commit` would. */
+export const makeRecordTrial =
+  (deps: LedgerDeps, actor: Actor): (() => Promise<void>) =>
+  async () => {
+    const event = rehearsed(actor, [])
+    await rehearse(deps, actor, async () => ({ value: null, audit: [event] }))
+  }
 
 const perform = async <T>(
   db: Db,
@@ -107,11 +116,11 @@ const rehearse = async <T>(
   }
 }
 
-const rehearsed = (actor: Actor, outcome: Outcome<unknown>): LedgerEvent => ({
+const rehearsed = (actor: Actor, events: readonly LedgerEvent[]): LedgerEvent => ({
   action: 'request.rehearsed',
-  target: { id: actor.requestId ?? actor.id, name: outcome.audit[0].target.name },
+  target: { id: actor.requestId ?? actor.id, name: events[0]?.target.name ?? actor.name },
   outcome: 'succeeded',
-  after: { actions: [...new Set(outcome.audit.map((event) => event.action))] },
+  after: { actions: [...new Set(events.map((event) => event.action))] },
 })
 
 /** One transaction. It is run again where that is safe: the database undid it for another's sake, or the pool gave out a
@@ -143,8 +152,9 @@ const translate = (e: unknown): unknown => {
   const fault = callersFault(e)
   if (fault !== null) return fault
   if (isUnavailable(e)) {
+    const full = sqlState(e) === diskFull ? ': the disk of the database is full' : ''
     return new RekeyError('audit.unavailable', {
-      detail: 'Nothing is done without an audit record, and none can be written now',
+      detail: `Nothing is done without an audit record, and none can be written now${full}`,
       cause: e,
     })
   }

@@ -25,6 +25,9 @@ export const rk = {
   epoch: 'RK006',
 } as const
 
+/** No space is left for what is to be written. */
+export const diskFull = '53100'
+
 /** The SQLSTATE behind an error of Prisma, or null where there is none. */
 export const sqlState = (e: unknown): string | null => {
   const code = member(adapterCause(e), 'originalCode')

@@ -68,6 +68,14 @@ export const peers = {
         : { can: true, by: 'apt-get download prometheus, unpacked' },
     make: makePromtool,
   },
+  smallDisk: {
+    title: 'a small file system that may be filled',
+    find: () => (isRoot() ? which('mount') : null),
+    means: () => ({ can: false, why: 'mounting one needs root, on Linux' }),
+    make: async () => {
+      throw new Error('run the tests as root, on Linux')
+    },
+  },
   schemathesis: { title: 'Schemathesis 4.32.5', ...pythonPackages('schemathesis') },
   croniter: { title: 'croniter on zoneinfo', ...pythonPackages('croniter', 'python') },
 } as const satisfies Record<string, Peer>
