@@ -162,7 +162,7 @@ const leftBehind = (facts: KeyFacts, version: Version): readonly string[] => {
     version.state === 'deactivated' &&
     ender !== undefined &&
     ender.plan.policy.retire !== 'keep' &&
-    traits.slot === 'multi'
+    (traits.slot === 'multi' || traits.slot === 'pair')
   return off
     ? enabledOf(provider, version.providerVersions).map(
         (id) => `version ${version.version} is deactivated, and ${id} is enabled at the provider`,
@@ -356,10 +356,19 @@ const goesOn = ({ rotations, now }: KeyFacts): readonly string[] =>
       : []
   })
 
-const placesOfGroup = ({ group }: KeyFacts): readonly string[] =>
-  group && group.running > group.max
-    ? [`${group.running} rotations of its group are under way, and ${group.max} may be`]
-    : []
+/** A group keeps to its places, and a pair has two. */
+const placesHeld = ({ group, traits, versions }: KeyFacts): readonly string[] => {
+  const live = versions.filter(({ state }) => liveStates.has(state)).length
+  return [
+    ...(group && group.running > group.max
+      ? [`${group.running} rotations of its group are under way, and ${group.max} may be`]
+      : []),
+    ...(traits.slot === 'pair' && live > 2
+      ? [`${live} versions are live, and a pair has two`]
+      : []),
+  ]
+}
+const liveStates: ReadonlySet<string> = new Set(['preActivation', 'active', 'suspended'])
 
 const invariants = {
   I1: served,
@@ -376,7 +385,7 @@ const invariants = {
   I12: oncePerOccurrence,
   I15: onlyOwn,
   I16: goesOn,
-  I17: placesOfGroup,
+  I17: placesHeld,
 } as const satisfies Record<string, (facts: KeyFacts) => readonly string[]>
 
 export const invariantNames = Object.keys(invariants) as readonly Invariant[]

@@ -17,6 +17,7 @@ export type Material = Secret<string> | Secret<Uint8Array>
 
 /** What a key type declares; each word is explained in 3-domain.md. The engine plans from this and nothing else. */
 export interface TypeTraits {
+  /** `pair`: the standby's password is set over what it was, and each password of a user is a provider version of its own. */
   readonly slot: 'multi' | 'pair' | 'single' | 'internal'
   readonly staging: 'native' | 'overlap' | 'none'
   readonly undo: 'pointer' | 'rollForward' | 'reactivate' | 'none'

@@ -108,7 +108,7 @@ const planner = (deps: Deps, tx: Tx, now: Date): Plan => {
   return async ({ key, guard, primary }, due) =>
     planRotation(
       deps,
-      { consumers: { all }, floors: { get } },
+      { consumers: { all }, floors: { get }, versions: tx.versions },
       {
         key,
         policy: guard?.policy ?? null,

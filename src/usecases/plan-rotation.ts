@@ -17,6 +17,7 @@ import type { PublishTarget, Rotation, RotationPlan, Trigger } from '#domain/rot
 import { phasesOf } from '#domain/rotation-machine.ts'
 import { isConsumerOf } from './consumers-of-key.ts'
 import { mustWriteProviders } from './recovery-mode.ts'
+import { mustBeFree } from './standby.ts'
 
 export interface PlanDeps {
   readonly types: ReadonlyMap<string, KeyType>
@@ -27,6 +28,7 @@ export interface PlanDeps {
 export interface PlanReads {
   readonly consumers: Pick<Reads['consumers'], 'all'>
   readonly floors: Pick<Reads['floors'], 'get'>
+  readonly versions: Pick<Reads['versions'], 'of'>
 }
 
 export interface PlanRequest {
@@ -57,6 +59,7 @@ export const planRotation = async (
     throw new RekeyError('request.impossible', { detail: `no provider has the type ${key.type}` })
   const { resolved, raised } = await obeyFloors(db, key, policy)
   checkPossible(key, type, policy, { resolved, raised, from })
+  if (type.traits.slot === 'pair' && !request.retireOnly) mustBeFree(await db.versions.of(key.id))
   const publish = publishTargets(resolved)
   const shape = {
     traits: type.traits,

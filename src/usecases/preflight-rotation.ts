@@ -14,6 +14,7 @@ import { refused } from './rotation-retries.ts'
 import { carrier, materialOf, type Scene, sceneOf } from './rotation-scene.ts'
 import { longestWaitMs, waitFor } from './rotation-wait.ts'
 import { waitHeld } from './run-effect.ts'
+import { mustBeOurs } from './standby.ts'
 import { adoptCarriers, present } from './version-changes.ts'
 
 export const preflight = async (run: Run, rotation: Rotation): Promise<Step> => {
@@ -23,7 +24,9 @@ export const preflight = async (run: Run, rotation: Rotation): Promise<Step> => 
   if (hold) return waitHeld(run, rotation, hold)
   try {
     await mustBeLetPublish(run, rotation)
-    return await look(run, rotation, await sceneOf(run, rotation))
+    const scene = await sceneOf(run, rotation)
+    if (scene.type.traits.slot === 'pair') await mustBeOurs(run, scene)
+    return await look(run, rotation, scene)
   } catch (error) {
     if (!(error instanceof ProviderError)) throw error
     return failed(run, rotation, error)

@@ -2,13 +2,14 @@
 // is found again, and what the rotation becomes by it.
 
 import type { JsonObject } from '#domain/json.ts'
-import type { LedgerEvent } from '#domain/ports.ts'
+import type { LedgerEvent, Reads } from '#domain/ports.ts'
 import { lateEffectOf, type Material, type MintOrder, type Probe } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
 import type { Change, Run } from './rotation-engine.ts'
 import { carrier, type Scene, sceneOf } from './rotation-scene.ts'
 import type { EffectSpec, Sent } from './run-effect.ts'
+import { mustBeOurs, overwritten, refusalToMint } from './standby.ts'
 import { adoptCarriers, advanceVersion, present, servePrimary } from './version-changes.ts'
 
 /** Bounds of a read. */
@@ -26,8 +27,14 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
     object: { id: objectIdOf(rotation), name: rotation.keyName },
     lateEffectMs: lateEffectOf(type, connection),
     consistency: type.traits.consistency,
+    ...(type.traits.slot === 'pair'
+      ? {
+          permitted: async (db: Reads) => refusalToMint(await db.versions.of(rotation.keyId)),
+        }
+      : {}),
     begin: async () => {
       const { preImage } = await session.prepare(object, from && carrier(from), call(run))
+      if (type.traits.slot === 'pair') await mustBeOurs(run, scene)
       const material = type.generate?.(rotation.plan.generate, (bytes) => run.ids.random(bytes))
       // To roll forward the old value must be at hand, and a provider may drop it with the very write of the new one.
       const held =
@@ -80,6 +87,7 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
       if (old?.state === 'active' && type.traits.slot === 'single') {
         await advanceVersion(tx, old, ['suspended'], { primary: false })
       }
+      if (type.traits.slot === 'pair') await overwritten(tx, versions)
       return {
         phase: nextPhase(current.plan.phases, current.phase),
         patch: { toVersion: number },

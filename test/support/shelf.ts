@@ -25,7 +25,10 @@ export interface ShelfRow {
   readonly operationId: string | null
   /** What the usage source says; null: it does not know. */
   lastUsed: Date | null
+  /** `shelf.pair`: whose password it is. */
+  readonly user: User | null
 }
+type User = 'a' | 'b'
 interface Place {
   rows: ShelfRow[]
   next: number
@@ -38,6 +41,8 @@ export interface Shelf {
   row(path: string, id: string): ShelfRow
   /** Somebody who is not Rekey adds a version. */
   put(path: string, value: string): ShelfRow
+  /** Nothing is at the path, as before anybody put something there. */
+  clear(path: string): void
 }
 
 const base: TypeTraits = {
@@ -62,7 +67,8 @@ const base: TypeTraits = {
 }
 
 /** `shelf.value`: the newest version is what readers get. `shelf.slot`: one place. `shelf.pass`: several at once, shown once.
- *  `shelf.ring`: keeps its old versions by itself. */
+ *  `shelf.pair`: two users in turn, the password of one is set over what it was. `shelf.ring`: keeps its old versions by
+ *  itself. */
 const traitsOf = {
   'shelf.value': base,
   'shelf.slot': { ...base, slot: 'single', suspend: false, authority: 'self' },
@@ -72,6 +78,14 @@ const traitsOf = {
     undo: 'reactivate',
     authority: 'self',
     material: 'provider',
+    publishTarget: false,
+  },
+  'shelf.pair': {
+    ...base,
+    slot: 'pair',
+    staging: 'overlap',
+    undo: 'reactivate',
+    authority: 'self',
     publishTarget: false,
   },
   'shelf.ring': {
@@ -105,18 +119,32 @@ export const makeShelf = (change: Partial<TypeTraits> = {}): Shelf => {
   const slotOf = (type: string) => types.find((one) => one.type === type)?.traits.slot
   let clock = (): Date => new Date(0)
 
-  const add = (path: string, value: string, operationId: string | null): ShelfRow => {
+  const add = (
+    path: string,
+    value: string,
+    operationId: string | null,
+    user: User | null = null,
+  ): ShelfRow => {
     const place = places.get(path) ?? { rows: [], next: 1 }
     places.set(path, place)
+    // A user has one password: with the new one the former is none any more.
+    for (const row of place.rows) if (user !== null && row.user === user) row.state = 'destroyed'
     const row: ShelfRow = {
       id: String(place.next++),
       state: 'enabled',
       value,
       operationId,
       lastUsed: clock(),
+      user,
     }
     place.rows.push(row)
     return row
+  }
+  /** The user whose turn it is: not the one whose password serves. */
+  const standby = (path: string, serving: unknown): User => {
+    const rows = places.get(path)?.rows ?? []
+    const served = rows.find(({ id }) => id === serving) ?? rows.at(-1)
+    return served?.user === 'a' ? 'b' : 'a'
   }
   const pathOf = (object: ObjectAddress): string => pathIn(object.ref)
   const at = (object: ObjectAddress): Place => {
@@ -144,7 +172,11 @@ export const makeShelf = (change: Partial<TypeTraits> = {}): Shelf => {
     // One place: what was in it is gone.
     if (!known && place && slotOf(order.object.type) === 'single') place.rows = []
     const shown = order.material === null ? `made ${order.operationId}` : revealText(order.material)
-    const row = known ?? add(path, shown, order.operationId)
+    const pair = slotOf(order.object.type) === 'pair'
+    if (pair && !known && place && place.rows.at(-1)?.id !== order.preImage['newest'])
+      throw new ProviderError('conflict', 'none', 'somebody set a password meanwhile')
+    const user = pair ? standby(path, order.preImage['serving']) : null
+    const row = known ?? add(path, shown, order.operationId, user)
     return {
       providerVersion: row.id,
       facts: {},
@@ -173,7 +205,7 @@ export const makeShelf = (change: Partial<TypeTraits> = {}): Shelf => {
     async describe(object) {
       const { rows } = at(object)
       const newest = rows.at(-1)
-      const pointed = object.type !== 'shelf.pass'
+      const pointed = object.type !== 'shelf.pass' && object.type !== 'shelf.pair'
       const versions = rows.map((row) => ({
         id: row.id,
         state: row.state,
@@ -183,14 +215,15 @@ export const makeShelf = (change: Partial<TypeTraits> = {}): Shelf => {
     },
     create: make,
     mint: make,
-    async prepare(object) {
+    async prepare(object, current) {
       const rows = places.get(pathOf(object))?.rows ?? []
-      return { preImage: { newest: rows.at(-1)?.id ?? null }, risks: [] }
+      return { preImage: { newest: rows.at(-1)?.id ?? null, serving: current }, risks: [] }
     },
     async probeMint(order) {
       const rows = places.get(pathOf(order.object))?.rows ?? []
       const found = rows.find((row) => row.operationId === order.operationId)
-      if (!found && (rows.at(-1)?.id ?? null) !== order.preImage['newest'])
+      // An order to create has no pre-image: nothing was there.
+      if (!found && (rows.at(-1)?.id ?? null) !== (order.preImage['newest'] ?? null))
         return { answer: 'foreign', detail: `somebody else wrote version ${rows.at(-1)?.id}` }
       if (found?.state !== 'enabled') return { answer: 'absent' }
       const value = { providerVersion: found.id, facts: {} }
@@ -251,7 +284,11 @@ export const makeShelf = (change: Partial<TypeTraits> = {}): Shelf => {
       if (!found) throw new Error(`no version ${id} at ${path}`)
       return found
     },
-    put: (path, value) => add(path, value, null),
+    put: (path, value) => {
+      const pair = places.get(path)?.rows.some(({ user }) => user !== null) ?? false
+      return add(path, value, null, pair ? standby(path, null) : null)
+    },
+    clear: (path) => void places.delete(path),
   }
 }
 
