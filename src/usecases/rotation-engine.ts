@@ -3,6 +3,7 @@
 // finds out what became of what somebody else had begun.
 
 import type { Actor } from '#domain/actor.ts'
+import type { JsonObject } from '#domain/json.ts'
 import type {
   Clock,
   Ids,
@@ -119,7 +120,12 @@ const actionOf = {
 } as const
 
 /** The one event of a transition. */
-export const transitionEvent = (from: Rotation, to: Rotation, said?: string): LedgerEvent => {
+export const transitionEvent = (
+  from: Rotation,
+  to: Rotation,
+  said?: string,
+  told: JsonObject = {},
+): LedgerEvent => {
   const reason = said ?? (to.phase === 'stalled' ? to.stalledReason : null)
   const named: Partial<Record<Phase, LedgerEvent['action']>> = actionOf
   const promoted = from.phase === 'promoting' && to.promotedAt !== from.promotedAt
@@ -138,6 +144,7 @@ export const transitionEvent = (from: Rotation, to: Rotation, said?: string): Le
       policy: to.policy,
       fromVersion: to.fromVersion,
       toVersion: to.toVersion,
+      ...told,
     },
   }
 }
@@ -150,13 +157,16 @@ export const move = async (
   more: {
     readonly patch?: Partial<Rotation>
     readonly reason?: string
+    /** Beside what the event of every transition says. */
+    readonly told?: JsonObject
     readonly also?: (tx: Tx, next: Rotation) => Promise<readonly LedgerEvent[]>
   } = {},
 ): Promise<Step> => {
   const { value } = await run.ledger.commit(run.actor, async (tx) => {
     const next = await write(tx, rotation, { phase, ...(more.patch ? { patch: more.patch } : {}) })
     const extra = more.also ? await more.also(tx, next) : []
-    return { value: next, audit: [transitionEvent(rotation, next, more.reason), ...extra] }
+    const told = transitionEvent(rotation, next, more.reason, more.told)
+    return { value: next, audit: [told, ...extra] }
   })
   return { moved: value }
 }

@@ -8,6 +8,7 @@ import { complete } from './complete-rotation.ts'
 import { retiring, soaking, suspending } from './end-old-version.ts'
 import { overlapping } from './overlap-versions.ts'
 import { preflight } from './preflight-rotation.ts'
+import { measuredGap } from './measured-gap.ts'
 import { propagationOf } from './propagation.ts'
 import { distribute, writtenTo } from './publish-effects.ts'
 import { mint, promoteAtProvider, promoted } from './rotation-effects.ts'
@@ -44,8 +45,10 @@ const promoting: PhaseHandler = async (run, rotation) => {
     if (unknown) return waitForGate(run, rotation, unknown)
     return runEffect(run, rotation, await promoteAtProvider(run, rotation))
   }
-  const { phase = rotation.phase, patch = {} } = promoted(rotation, await run.timers.now())
-  return move(run, rotation, phase, { patch, also: (tx, moved) => servePrimary(tx, moved) })
+  const now = await run.timers.now()
+  const { phase = rotation.phase, patch = {} } = promoted(rotation, now)
+  const told = await measuredGap(run, rotation, now)
+  return move(run, rotation, phase, { patch, told, also: (tx, moved) => servePrimary(tx, moved) })
 }
 
 /** A stalled rotation does nothing by itself. */

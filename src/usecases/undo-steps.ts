@@ -13,6 +13,7 @@
 import type { Rotation } from '#domain/rotation.ts'
 import type { UndoStepName } from '#domain/rotation-machine.ts'
 import { lateMint } from './complete-rotation.ts'
+import { measuredGap } from './measured-gap.ts'
 import { propagationOf } from './propagation.ts'
 import { restoreTarget, writtenTo } from './publish-effects.ts'
 import { call } from './rotation-effects.ts'
@@ -31,7 +32,10 @@ export const rollBack = async (run: Run, rotation: Rotation): Promise<Step> => {
   const { undo } = rotation
   if (!undo) return stall(run, rotation, 'the list of undo steps is missing')
   const step = undo.steps[undo.at]
-  if (step === undefined) return move(run, rotation, 'rolledBack', { reason: undo.reason })
+  if (step === undefined) {
+    const told = await measuredGap(run, rotation, await run.timers.now())
+    return move(run, rotation, 'rolledBack', { reason: undo.reason, told })
+  }
   return handlers[step](run, rotation)
 }
 

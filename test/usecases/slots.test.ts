@@ -110,3 +110,64 @@ describe('a pair', () => {
     expect(await versions(key.id)).toEqual(['1 active primary'])
   })
 })
+
+describe('a single place', () => {
+  const gapIn = async (id: string, action: string) =>
+    (await engine.events(id)).find(({ body }) => body.action === action)?.body.after
+
+  test('its gap is asked for, and measured from the mint to the promotion', async () => {
+    const key = await make('gap', 'shelf.slot')
+    let tries = 0
+    standIns.put((session) => ({
+      verify: async (order, call) => {
+        if (order.providerVersion === '2' && ++tries < 3)
+          throw new ProviderError('throttled', 'none', 'too many requests', { retryAfterMs: 5_000 })
+        return session.verify(order, call)
+      },
+    }))
+    const id = await engine.rotate('gap')
+    expect((await engine.until(id, 'end', 120_000, 500)).phase).toBe('completed')
+    const told = await gapIn(id, 'rotation.promoted')
+    expect(told).toMatchObject({ gapMs: expect.any(Number) })
+    const { gapMs } = told as { readonly gapMs: number }
+    expect(gapMs).toBeGreaterThanOrEqual(10_000)
+    const [old] = await engine.versions(key.id)
+    expect(old).toMatchObject({ state: 'deactivated' })
+    expect(old?.suspendedAt?.getTime()).toBeLessThan(old?.deactivatedAt?.getTime() ?? 0)
+  })
+
+  test('an undo measures it until the old value is written back', async () => {
+    await make('back', 'shelf.slot')
+    standIns.put((session) => ({
+      verify: async (order, call) =>
+        order.providerVersion === '2'
+          ? { ok: false, detail: 'it does not log in', facts: {} }
+          : session.verify(order, call),
+    }))
+    const id = await engine.rotate('back')
+    expect((await engine.until(id, 'end')).phase).toBe('rolledBack')
+    expect(await gapIn(id, 'rotation.rolledBack')).toMatchObject({ gapMs: expect.any(Number) })
+    expect(await gapIn(id, 'rotation.rollingBack')).not.toHaveProperty('gapMs')
+  })
+
+  test('is not rotated where the gap was not accepted, or the old value is not known', async () => {
+    const labels = { set: 'bare' }
+    const key = await engine.key('bare', {
+      connection: 'shelf',
+      type: 'shelf.slot',
+      ref: { path: 'bare' },
+      labels,
+    })
+    await expect(engine.rotate('bare')).rejects.toMatchObject({ code: 'policy.gapNotAccepted' })
+    await engine.policy('bare', { selector: { matchLabels: labels }, acceptGap: true })
+    await engine.ledger.commit(admin, async (tx) => {
+      const [version] = await tx.versions.of(key.id)
+      if (!version) throw new Error('no version')
+      await tx.writeVersion.update({ ...version, materialKnown: false }, version.state)
+      const target = { id: key.id, name: key.name }
+      return { value: null, audit: [{ action: 'key.put', target, outcome: 'succeeded' }] }
+    })
+    await expect(engine.rotate('bare')).rejects.toMatchObject({ code: 'request.impossible' })
+    expect(onShelf('bare')).toEqual(['1  enabled'])
+  })
+})
