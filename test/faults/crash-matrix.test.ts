@@ -1,0 +1,199 @@
+// The crash matrix: every step of every type × every point at which a worker can die in it, and the same on the way back
+// from every state in which a rotation can be turned round. Each rotation is brought to rest by other workers, and must end
+// as the machine says (matrix/machine-says.ts): its phase, the versions here, those at the peer, and how often each effect
+// was applied there. After every commit what must always be so is so (usecases/check-invariants.ts).
+//
+// Here workers die in process: what they were about to commit is rolled back, what they wait for never returns. The same
+// with `kill -9` of whole processes, at random moments: kill-local.test.ts, kill-vault.test.ts.
+//
+// `npm run matrix` takes every cell, those over the real Vault too, and prints them. REKEY_TEST_MATRIX=<text> takes the cells
+// that have the text in their name. Else a slice is taken, another one every day: of one type the way forward, of another the
+// way back, every step and every point once.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startVault, type VaultPeer } from '#test/peers/vault.ts'
+import { type Point, type SeenStep, titleOf } from '#test/support/dying-worker.ts'
+import { peer } from '#test/support/peers.ts'
+import { type Cell, cellTitle, runCell } from './matrix/cell.ts'
+import { type Lane, openLane } from './matrix/lane.ts'
+import {
+  allPoints,
+  answerTo,
+  backward,
+  forward,
+  pointsOf,
+  type Start,
+  startTitle,
+  states,
+} from './matrix/machine-says.ts'
+import { type Row, rows } from './matrix/rows.ts'
+import { type Line, tableOf } from './matrix/table.ts'
+
+const asked = process.env['REKEY_TEST_MATRIX']
+const today = Math.floor(Date.now() / 86_400_000)
+const inProcess = rows.filter(({ provider }) => provider !== 'vault')
+const lanesOf = asked === undefined ? 2 : 3
+
+/** A cell with the line of the table that it stands in; those of whole rotations stand in none. */
+interface Placed extends Cell {
+  readonly step: SeenStep | null
+}
+
+const onTheWay = (
+  row: Row,
+  undoFrom: Start | null,
+  steps: readonly SeenStep[],
+): readonly Placed[] => [
+  { row, undoFrom, death: null, step: null },
+  ...steps.flatMap((step) =>
+    pointsOf(step).map((point) => ({
+      row,
+      undoFrom,
+      death: { step: titleOf(step), point },
+      step,
+    })),
+  ),
+]
+
+/** An effect that was half done is found out about before anything is undone. What follows is the way back from the state
+ *  before or after it, which has cells of its own. */
+const onTheWayBack = (row: Row): readonly Placed[] =>
+  states(row).flatMap((start) => {
+    if (answerTo(row, start) !== 'undo') return onTheWay(row, start, [])
+    const steps = backward(row, start)
+    return onTheWay(row, start, start.half === 'before' ? steps : steps.slice(0, 1))
+  })
+
+const cellsOf = (row: Row): readonly Placed[] => {
+  const all = [...onTheWay(row, null, forward(row)), ...onTheWayBack(row)]
+  return asked === undefined || asked === 'all'
+    ? all
+    : all.filter((cell) => cellTitle(cell).includes(asked))
+}
+
+/** Every step once, at a point that is another one tomorrow, and every point that there is. */
+const coverOf = (
+  row: Row,
+  undoFrom: Start | null,
+  steps: readonly SeenStep[],
+): readonly Placed[] => {
+  const all = onTheWay(row, undoFrom, steps)
+  const picked = steps.flatMap((step, n) => {
+    const cells = all.filter((cell) => cell.step === step)
+    return cells[(today + n) % cells.length] ?? []
+  })
+  const met = new Set(picked.map(({ death }) => death?.point))
+  const left = allPoints.filter((point) => !met.has(point))
+  return [
+    ...picked,
+    ...left.flatMap((point) => all.find(({ death }) => death?.point === point) ?? []),
+  ]
+}
+
+/** Of one type the way forward, of another the way back from one state. */
+const sliceOf = (row: Row): readonly Placed[] => {
+  if (row === inProcess[today % inProcess.length]) return coverOf(row, null, forward(row))
+  const turned = states(row).filter((start) => answerTo(row, start) === 'undo')
+  const start = turned[today % turned.length]
+  return start ? coverOf(row, start, backward(row, start)) : []
+}
+
+let vault: VaultPeer | null = null
+const lanes: Lane[] = []
+const open = async (server: VaultPeer | null): Promise<void> => {
+  for (let n = 0; n < lanesOf; n++) lanes.push(await openLane(server))
+}
+const close = async (): Promise<void> => {
+  for (const lane of lanes.splice(0)) await lane.close()
+  await vault?.stop()
+  vault = null
+}
+
+const totals = { cells: 0, types: 0, failed: 0 }
+
+/** All of them, over the lanes; a line for each that did not end as the machine says. */
+const run = async (row: Row, cells: readonly Placed[]): Promise<readonly string[]> => {
+  const left = [...cells]
+  const failures: string[] = []
+  const ends = new Map<Placed, string>()
+  await Promise.all(
+    lanes.map(async (lane) => {
+      for (let cell = left.shift(); cell; cell = left.shift()) {
+        try {
+          const { phase, applied } = await runCell(lane, cell, asked !== undefined)
+          const times = cell.step?.effect ? ` ${applied[cell.step.effect] ?? 0}×` : ''
+          ends.set(cell, `${phase}${times}`)
+        } catch (error) {
+          ends.set(cell, 'FAILED')
+          const why = error instanceof Error ? error.message : String(error)
+          if (asked !== undefined) console.info(`FAILED ${cellTitle(cell)}: ${why}`)
+          failures.push(`REKEY_TEST_MATRIX='${cellTitle(cell)}'\n${why}`)
+        }
+      }
+    }),
+  )
+  totals.cells += cells.length
+  totals.types += 1
+  totals.failed += failures.length
+  if (asked !== undefined) console.info(tableOf(row, linesOf(cells, ends)))
+  return failures
+}
+
+const linesOf = (cells: readonly Placed[], ends: ReadonlyMap<Placed, string>): readonly Line[] => {
+  const lines = new Map<string, Line & { readonly ends: Map<Point, string> }>()
+  for (const cell of cells) {
+    const { step, death, undoFrom } = cell
+    if (!step || !death) continue
+    const from = undoFrom && startTitle(undoFrom)
+    const id = `${from} ${titleOf(step)}`
+    const line = lines.get(id) ?? { from, step, ends: new Map() }
+    line.ends.set(death.point, ends.get(cell) ?? '')
+    lines.set(id, line)
+  }
+  return [...lines.values()]
+}
+
+const suite = (of: readonly Row[], cells: (row: Row) => readonly Placed[]): void => {
+  for (const row of of) {
+    const mine = cells(row)
+    if (mine.length === 0) continue
+    test(
+      `${row.name}: ${mine.length} cells end as the machine says`,
+      { timeout: 3_600_000 },
+      async () => {
+        expect((await run(row, mine)).join('\n\n')).toBe('')
+      },
+    )
+  }
+}
+
+describe('workers that die', () => {
+  beforeAll(() => open(null))
+  afterAll(close)
+  if (asked === undefined) {
+    const other = (today + 3) % inProcess.length
+    suite(
+      inProcess.filter((_, n) => n === today % inProcess.length || n === other),
+      sliceOf,
+    )
+  } else suite(inProcess, cellsOf)
+})
+
+if (asked !== undefined)
+  peer('vault').describe('workers that die, over the real Vault', () => {
+    beforeAll(async () => {
+      vault = await startVault()
+      await open(vault)
+    })
+    afterAll(close)
+    suite(
+      rows.filter(({ provider }) => provider === 'vault'),
+      cellsOf,
+    )
+  })
+
+afterAll(() => {
+  const { cells, types, failed } = totals
+  const end = failed === 0 ? 'all as the machine says' : `${failed} not as the machine says`
+  if (asked !== undefined) console.info(`matrix: ${cells} cells of ${types} types, ${end}`)
+})
