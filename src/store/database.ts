@@ -33,6 +33,9 @@ export const openDatabase = (options: DatabaseOptions): Database => {
       application_name: 'rekey',
       // A session that waits for a lock longer than a transaction may last is of no use to anybody.
       lock_timeout: 10_000,
+      // A process that stands still in the middle of a transaction (stopped, swapped out, paused with its machine) would hold
+      // its locks for as long: nothing closes its socket, and others come no further than their own wait for them.
+      idle_in_transaction_session_timeout: 60_000,
     },
     {
       // A session in the pool that breaks is replaced; without a listener the error would end the process.

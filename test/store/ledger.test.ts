@@ -364,3 +364,13 @@ test('without a database every write is audit.unavailable and every read service
   expect(isRekeyError(read, 'service.unavailable')).toBe(true)
   await database.close()
 })
+
+test('a process that stands still in a transaction holds its locks for a minute, whatever the server allows others', async () => {
+  const rows = await db.database.client.$queryRaw<{ readonly ours: string }[]>`
+    SELECT current_setting('idle_in_transaction_session_timeout') AS ours`
+  expect(rows).toEqual([{ ours: '1min' }])
+  const [others] = await db.sql(
+    "SELECT current_setting('idle_in_transaction_session_timeout') AS theirs",
+  )
+  expect(others?.['theirs']).toBe('0')
+})
