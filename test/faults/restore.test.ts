@@ -230,5 +230,10 @@ peer('vault').describe('yesterday’s backup over today’s providers', () => {
     expect((await rekey.ask('GET', '/v1/recovery')).active).toBe(false)
     const events = await rekey.list('/v1/audit/events?action=recovery.accepted')
     expect(events).toHaveLength(1)
+    // Reconciled: looked at once more, here and there, nothing is amiss with any key but the one that is gone.
+    const checks = await rekey.list('/v1/checks/keys')
+    expect(checks).toHaveLength(7)
+    for (const { key, breaches, unknown } of checks)
+      expect([key, breaches.length > 0, unknown]).toEqual([key, key === 'deleted', null])
   })
 })
