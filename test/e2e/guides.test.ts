@@ -30,6 +30,7 @@ const elsewhere: readonly (readonly [begins: string, file: string, text: string]
   ['npm run peers && npm test', '.ci/run', 'npm run peers'],
   ['npm run check', '.ci/run', 'npm run check'],
   ['npm run docs', 'test/house/docs.test.ts', 'pages'],
+  ['npm run storm', 'test/faults/storm-vault.test.ts', 'REKEY_TEST_STORM'],
   ['npm run walks', 'test/faults/random-walk.test.ts', 'REKEY_TEST_WALKS'],
   ['.ci/run', '.ci/run', 'npm test'],
   [
