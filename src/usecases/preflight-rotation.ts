@@ -2,7 +2,7 @@
 // else's version appeared, undo is possible, the grants cover what is published.
 
 import type { LedgerEvent } from '#domain/ports.ts'
-import { ProviderError, type Session } from '#domain/provider.ts'
+import { ProviderError, type ProviderVersion, type Session } from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { inWindow } from '#domain/windows.ts'
 import { refusalToPublish } from './publish-effects.ts'
@@ -82,7 +82,9 @@ const look = async (
     if (!verdict.ok)
       return stall(run, rotation, `the present version does not work: ${verdict.detail}`)
   }
-  const enabled = await enabledNow(run, session, object)
+  const there = await versionsNow(run, session, object)
+  mustHavePlace(rotation, there)
+  const enabled = there?.filter(({ state }) => state === 'enabled').map(({ id }) => id)
   return move(run, rotation, 'minting', {
     patch: { preImage: { ...prepared.preImage, ...(enabled ? { enabledBefore: enabled } : {}) } },
     also: async (tx) => {
@@ -96,15 +98,32 @@ const look = async (
   })
 }
 
+/** A provider that takes so many versions and no more, whoever made them: Rekey removes none that is not its own to make
+ *  place. Where minting is handing out, the provider lets go of old ones by itself. */
+const mustHavePlace = (
+  { plan: { traits } }: Rotation,
+  there: readonly ProviderVersion[] | null,
+): void => {
+  const { maxLiveVersions } = traits.limits
+  const live = (there ?? []).filter(({ state }) => state !== 'destroyed')
+  if (maxLiveVersions === undefined || traits.staging === 'none' || live.length < maxLiveVersions)
+    return
+  throw new ProviderError(
+    'quota',
+    'none',
+    `there are ${live.length} versions already (${live.map(({ id }) => id).join(', ')}), and the provider takes no more than ${maxLiveVersions}`,
+    { hint: 'remove one that nobody uses there, or let a rotation retire it (rekey adopt)' },
+  )
+}
+
 /** What was there before anything was made: at the end it tells what appeared meanwhile from what was always there. */
-const enabledNow = async (
+const versionsNow = async (
   run: Run,
   session: Session,
   object: Scene['object'],
-): Promise<string[] | null> => {
+): Promise<readonly ProviderVersion[] | null> => {
   try {
-    const { versions } = await session.describe(object, call(run))
-    return versions.filter(({ state }) => state === 'enabled').map(({ id }) => id)
+    return (await session.describe(object, call(run))).versions
   } catch (error) {
     if (error instanceof ProviderError && error.kind === 'notFound') return null
     throw error
