@@ -52,7 +52,7 @@ long.describe('a storm over the keys of a Vault', () => {
       const files = { kekFile: join(roles.dir, 'kek'), pepperFile: join(roles.dir, 'pepper') }
       const keyring = await openKeyring(files)
       prober = await startServedProber({ vault, databaseUrl: superuser, keyring, kv, transit })
-    })
+    }, 600_000)
     afterAll(async () => {
       for (const worker of workers) worker.thaw()
       await prober?.stop()
