@@ -7,6 +7,7 @@ import type { JsonObject } from '#domain/json.ts'
 import { adminKeyFile } from '#runtime/admin-key-file.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { startEmbeddedPostgres } from '#runtime/embedded-postgres.ts'
+import { every } from '#runtime/ticker.ts'
 import { makeIds } from '#runtime/ids.ts'
 import { holdDirectory, type HeldDirectory } from '#runtime/run-file.ts'
 import { sha256 } from '#runtime/sha256.ts'
@@ -164,7 +165,18 @@ const openPlace = async (config: Config, say: Say): Promise<Place> => {
   try {
     const urls = await bootstrap({ superuserUrl: server.superuserUrl })
     await migrate({ superuserUrl: urls.superuser, migrationUrl: urls.migration, onProgress: say })
-    return { databaseUrl: urls.app, urls, close: () => server.stop() }
+    const reviving = every(
+      2_000,
+      async () => {
+        if (await server.revive()) say('the database server had ended, and was started again')
+      },
+      (error) => say(`the database server has ended: ${String(error)}`),
+    )
+    const close = async (): Promise<void> => {
+      await reviving.stop()
+      await server.stop()
+    }
+    return { databaseUrl: urls.app, urls, close }
   } catch (error) {
     await server.stop()
     throw error

@@ -9,7 +9,8 @@
 // <data>/postgres-password   the superuser's password, 0600
 //
 // The server runs in a session of its own: Ctrl-C reaches us and not it, so that we can finish our work and then stop it.
-// If we are killed it lives on; the next start finds it by its postmaster.pid, stops it and starts it again.
+// If we are killed it lives on; the next start finds it by its postmaster.pid, stops it and starts it again. If it is killed
+// nobody else brings it back: whoever started it does, on the same port, so that everybody's connection strings stay true.
 
 import {
   chmod,
@@ -39,6 +40,8 @@ export interface EmbeddedPostgres {
   readonly directory: string
   /** Whether a server of this directory was found running, left behind by a process that was killed. */
   readonly foundRunning: boolean
+  /** Starts it again where it runs no more, and then says true. Not while `stop` is under way. */
+  revive(): Promise<boolean>
   /** Fast shutdown: sessions are ended, everything committed is kept. */
   stop(): Promise<void>
 }
@@ -77,12 +80,18 @@ export const startEmbeddedPostgres = async (
   const foundRunning = await stopIfRunning(bin, directory, user)
   if (foundRunning) progress('stopped a database server that a killed process had left behind')
   const port = await start(bin, directory, user, options.settings ?? {})
+  const revive = async (): Promise<boolean> => {
+    if (await hasProcess(directory)) return false
+    await start(bin, directory, user, { ...options.settings, port: String(port) })
+    return true
+  }
   return {
     host,
     port,
     directory,
     foundRunning,
     superuserUrl: `postgresql://${superuser}:${password}@${host}:${port}/postgres`,
+    revive,
     stop: async () => {
       await stopIfRunning(bin, directory, user)
     },
@@ -192,6 +201,20 @@ const stopIfRunning = async (
     if (await runs()) throw error
   }
   return true
+}
+
+/** By the id in its postmaster.pid, which a server that was killed leaves behind. */
+const hasProcess = async (directory: string): Promise<boolean> => {
+  const text = await readFile(join(directory, 'postmaster.pid'), 'utf8').catch(() => '')
+  const pid = Number(text.split('\n')[0])
+  if (!Number.isInteger(pid) || pid < 1) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // Another user's process: it is there.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+  }
 }
 
 const start = async (

@@ -43,7 +43,7 @@ long.describe('Redis goes away', () => {
     }
     const expectCompleted = async (ids: readonly string[]): Promise<void> => {
       for (const id of ids) {
-        const { phase, fromVersion, toVersion } = await untilEnded(roles, id)
+        const { phase, fromVersion, toVersion } = await untilEnded(roles, id, 90_000)
         expect([phase, toVersion]).toEqual(['completed', fromVersion + 1])
       }
       const { items } = await roles.ask('GET', '/v1/checks/keys?limit=200')
@@ -52,7 +52,7 @@ long.describe('Redis goes away', () => {
       )
     }
 
-    test('emptied again and again: nothing is lost', async () => {
+    test('emptied again and again: nothing is lost', { timeout: 200_000 }, async () => {
       const client = new Redis(redis.url)
       try {
         const ids: string[] = []
@@ -70,7 +70,7 @@ long.describe('Redis goes away', () => {
       }
     })
 
-    test('restarted, and empty then: nothing is lost', async () => {
+    test('restarted, and empty then: nothing is lost', { timeout: 200_000 }, async () => {
       const ids = await Promise.all(keys.map(rotate))
       await pause(500)
       await redis.stop()

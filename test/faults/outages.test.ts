@@ -2,6 +2,7 @@
 // lease, PostgreSQL, the space for the audit log. Real processes over a real Vault, behind a proxy that holds requests so
 // that each rotation is where it hurts most. Nothing is lost, nothing is done twice, and nobody has to help.
 
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -24,9 +25,55 @@ import {
   type StartedRole,
   untilEnded,
 } from '#test/support/roles.ts'
+import { openRekey } from '#test/support/rekey-process.ts'
+import { ended } from '#test/support/rotations.ts'
 import { mountSmallDisk, type SmallDisk } from '#test/support/small-disk.ts'
 
+/** All of it together takes a minute on a quiet machine. */
+const patienceMs = 90_000
+const inTime = { timeout: 300_000 }
+
 long.describe('what Rekey stands on goes away', () => {
+  test(
+    'the PostgreSQL that Rekey brings is killed under it: it is started again, and rotations go on',
+    inTime,
+    async () => {
+      const rekey = await openRekey()
+      try {
+        await rekey.start()
+        await rekey.ask('PUT', '/v1/connections/built-in', { provider: 'local' })
+        await rekey.ask('PUT', '/v1/policies/slow', {
+          selector: { connection: 'built-in' },
+          manual: true,
+          overlap: { min: '3s' },
+          soak: '0s',
+        })
+        await rekey.ask('POST', '/v1/keys', {
+          ...{ name: 'key', purpose: 'tests', owner: 'team', environment: 'test' },
+          ...{ connection: 'built-in', type: 'local.secret', create: true },
+        })
+        const { id } = await rekey.ask('POST', '/v1/rotations', { key: 'key', reason: 'a test' })
+        const file = join(rekey.dir, 'postgres', 'postmaster.pid')
+        const pid = Number((await readFile(file, 'utf8')).split('\n')[0])
+        process.kill(pid, 'SIGKILL')
+        await expect
+          .poll(async () => (await readFile(file, 'utf8').catch(() => '')).split('\n')[0], {
+            timeout: patienceMs,
+          })
+          .not.toBe(String(pid))
+        await expect
+          .poll(async () => (await rekey.call('GET', '/readyz')).status, { timeout: patienceMs })
+          .toBe(200)
+        expect(await ended(rekey, id, patienceMs)).toMatchObject({
+          phase: 'completed',
+          toVersion: 2,
+        })
+      } finally {
+        await rekey.stop()
+      }
+    },
+  )
+
   peer('vault').describe('in the middle of rotations', () => {
     let vault: VaultPeer
     let proxy: FaultProxy
@@ -94,127 +141,150 @@ long.describe('what Rekey stands on goes away', () => {
       )
     }
 
-    test('a worker that stands still past its lease can write nothing afterwards: what it sent is adopted, or removed', async () => {
-      const [adopted, removed] = [await kv('adopted'), await kv('removed')]
-      const holds = [adopted, removed].map((key) => heldAt(`secret/data/${key}`, 'hold'))
-      const ids = [await rotate(adopted), await rotate(removed)] as const
-      await Promise.all(holds.map((rule) => rule.hit()))
-      worker.freeze()
-      // As if twenty seconds had passed.
-      await sql(
-        'UPDATE app.rotation_timer SET lease_until = app.now() WHERE lease_owner IS NOT NULL',
-      )
-      const other = await roles.worker()
-      await expect
-        .poll(
-          async () =>
-            (
-              await sql<{ epoch: number }>('SELECT epoch FROM app.rotation WHERE ended_at IS NULL')
-            ).map(({ epoch }) => epoch),
-          { timeout: 30_000 },
+    test(
+      'a worker that stands still past its lease can write nothing afterwards: what it sent is adopted, or removed',
+      inTime,
+      async () => {
+        const [adopted, removed] = [await kv('adopted'), await kv('removed')]
+        const holds = [adopted, removed].map((key) => heldAt(`secret/data/${key}`, 'hold'))
+        const ids = [await rotate(adopted), await rotate(removed)] as const
+        await Promise.all(holds.map((rule) => rule.hit()))
+        worker.freeze()
+        // As if twenty seconds had passed.
+        await sql(
+          'UPDATE app.rotation_timer SET lease_until = app.now() WHERE lease_owner IS NOT NULL',
         )
-        .toEqual([2, 2])
-      await roles.ask('POST', `/v1/rotations/${ids[1]}/rollback`, { reason: 'a test' })
-      // Only now do they arrive at Vault.
-      await Promise.all(holds.map((rule) => rule.release()))
-      worker.thaw()
-      expect(await untilEnded(roles, ids[0])).toMatchObject({ phase: 'completed', toVersion: 2 })
-      expect(await untilEnded(roles, ids[1])).toMatchObject({ phase: 'rolledBack' })
-
-      for (const id of ids) {
-        const [mint] = await intentsOf(id)
-        // Its sender got the answer, and was not let write it down: it would have said nothing of a probe.
-        expect(mint).toMatchObject({
-          effect: 'mint',
-          outcome: 'succeeded',
-          detail: 'found by a probe',
+        const other = await roles.worker()
+        await expect
+          .poll(
+            async () =>
+              (
+                await sql<{ epoch: number }>(
+                  'SELECT epoch FROM app.rotation WHERE ended_at IS NULL',
+                )
+              ).map(({ epoch }) => epoch),
+            { timeout: patienceMs },
+          )
+          .toEqual([2, 2])
+        await roles.ask('POST', `/v1/rotations/${ids[1]}/rollback`, { reason: 'a test' })
+        // Only now do they arrive at Vault.
+        await Promise.all(holds.map((rule) => rule.release()))
+        worker.thaw()
+        expect(await untilEnded(roles, ids[0], patienceMs)).toMatchObject({
+          phase: 'completed',
+          toVersion: 2,
         })
-        expect(await endsOf(id, 'effect.mint')).toEqual(['intent', 'succeeded'])
-      }
-      expect(await versionsAt(adopted)).toBe(2)
-      const { data } = await vault.api('GET', `secret/data/${removed}`)
-      expect(data['data']).toEqual({ password: 'first of removed' })
-      await sound(adopted, removed)
-      // It is as good as new.
-      expect(await other.term(), other.said()).toBe(0)
-      expect((await untilEnded(roles, await rotate(adopted))).phase).toBe('completed')
-    })
+        expect(await untilEnded(roles, ids[1], patienceMs)).toMatchObject({ phase: 'rolledBack' })
+
+        for (const id of ids) {
+          const [mint] = await intentsOf(id)
+          // Its sender got the answer, and was not let write it down: it would have said nothing of a probe.
+          expect(mint).toMatchObject({
+            effect: 'mint',
+            outcome: 'succeeded',
+            detail: 'found by a probe',
+          })
+          expect(await endsOf(id, 'effect.mint')).toEqual(['intent', 'succeeded'])
+        }
+        expect(await versionsAt(adopted)).toBe(2)
+        const { data } = await vault.api('GET', `secret/data/${removed}`)
+        expect(data['data']).toEqual({ password: 'first of removed' })
+        await sound(adopted, removed)
+        // It is as good as new.
+        expect(await other.term(), other.said()).toBe(0)
+        expect((await untilEnded(roles, await rotate(adopted), patienceMs)).phase).toBe('completed')
+      },
+    )
 
     test.each([
       { name: 'restarted', awayMs: 0 },
       { name: 'away for twelve seconds', awayMs: 12_000 },
-    ])('PostgreSQL is $name: every rotation completes with one new version', async ({ awayMs }) => {
-      const of = `pg-${awayMs}`
-      const [done, late, turned, idle] = [
-        await kv(`${of}-done`),
-        await kv(`${of}-late`),
-        await transit(`${of}-turned`),
-        await kv(`${of}-idle`),
-      ]
-      const holds = [
-        heldAt(`secret/data/${done}`, 'holdAnswer'),
-        heldAt(`secret/data/${late}`, 'hold'),
-        heldAt(`transit/keys/${turned}/rotate`, 'holdAnswer'),
-        heldAt(`secret/delete/${idle}`, 'holdAnswer'),
-      ]
-      const ids = await Promise.all([done, late, turned, idle].map(rotate))
-      await Promise.all(holds.map((rule) => rule.hit()))
-      await postgres.begin()
-      // The answers come while nothing can be written down.
-      await Promise.all(holds.map((rule) => rule.release()))
-      const [status, ...failing] = await readiness()
-      expect([status, failing]).toEqual([503, expect.arrayContaining(['database'])])
-      const refused = await roles.call('POST', '/v1/rotations', { key: idle, reason: 'a test' })
-      expect([refused.status, refused.json.code]).toEqual([
-        503,
-        expect.stringMatching(/^(audit|service)\.unavailable$/),
-      ])
-      await pause(awayMs)
-      await postgres.end()
-      await expect.poll(readiness, { timeout: 20_000 }).toEqual([200])
+    ])(
+      'PostgreSQL is $name: every rotation completes with one new version',
+      inTime,
+      async ({ awayMs }) => {
+        const of = `pg-${awayMs}`
+        const [done, late, turned, idle] = [
+          await kv(`${of}-done`),
+          await kv(`${of}-late`),
+          await transit(`${of}-turned`),
+          await kv(`${of}-idle`),
+        ]
+        const holds = [
+          heldAt(`secret/data/${done}`, 'holdAnswer'),
+          heldAt(`secret/data/${late}`, 'hold'),
+          heldAt(`transit/keys/${turned}/rotate`, 'holdAnswer'),
+          heldAt(`secret/delete/${idle}`, 'holdAnswer'),
+        ]
+        const ids = await Promise.all([done, late, turned, idle].map(rotate))
+        await Promise.all(holds.map((rule) => rule.hit()))
+        await postgres.begin()
+        // The answers come while nothing can be written down.
+        await Promise.all(holds.map((rule) => rule.release()))
+        const [status, ...failing] = await readiness()
+        expect([status, failing]).toEqual([503, expect.arrayContaining(['database'])])
+        const refused = await roles.call('POST', '/v1/rotations', { key: idle, reason: 'a test' })
+        expect([refused.status, refused.json.code]).toEqual([
+          503,
+          expect.stringMatching(/^(audit|service)\.unavailable$/),
+        ])
+        await pause(awayMs)
+        await postgres.end()
+        await expect.poll(readiness, { timeout: patienceMs }).toEqual([200])
 
-      for (const id of ids) {
-        expect(await untilEnded(roles, id)).toMatchObject({ phase: 'completed', toVersion: 2 })
-        const outcomes = (await intentsOf(id)).map(({ outcome }) => outcome)
-        expect(new Set(outcomes)).toEqual(new Set(['succeeded']))
-      }
-      for (const key of [done, late, idle]) expect([key, await versionsAt(key)]).toEqual([key, 2])
-      expect((await vault.api('GET', `transit/keys/${turned}`)).data['latest_version']).toBe(2)
-      await sound(done, late, turned, idle)
-    })
+        for (const id of ids) {
+          expect(await untilEnded(roles, id, patienceMs)).toMatchObject({
+            phase: 'completed',
+            toVersion: 2,
+          })
+          const outcomes = (await intentsOf(id)).map(({ outcome }) => outcome)
+          expect(new Set(outcomes)).toEqual(new Set(['succeeded']))
+        }
+        for (const key of [done, late, idle]) expect([key, await versionsAt(key)]).toEqual([key, 2])
+        expect((await vault.api('GET', `transit/keys/${turned}`)).data['latest_version']).toBe(2)
+        await sound(done, late, turned, idle)
+      },
+    )
 
     peer('smallDisk').describe('for the audit log', () => {
-      test('no space: nothing happens without its record, and it goes on once there is some', async () => {
-        const key = await kv('unrecorded')
-        const small = await mountSmallDisk()
-        disk = small
-        await logTo(small.directory)
-        const held = heldAt(`secret/data/${key}`, 'holdAnswer')
-        const id = await rotate(key)
-        await held.hit()
-        const before = await stateOf(key, id)
-        await small.fill()
-        const refused = await untilRefused()
-        expect(refused).toMatchObject({ status: 503, json: { code: 'audit.unavailable' } })
-        expect(refused.json.detail).toContain('disk')
-        // Vault has done it, and that cannot be written down.
-        await held.release()
-        expect(await readiness()).toEqual([503, 'audit'])
-        await pause(3_000)
-        expect(await stateOf(key, id)).toEqual(before)
-        expect(
-          (await roles.call('POST', `/v1/rotations/${id}/rollback`, { reason: 'x' })).status,
-        ).toBe(503)
-        expect(await stateOf(key, id)).toEqual(before)
+      test(
+        'no space: nothing happens without its record, and it goes on once there is some',
+        inTime,
+        async () => {
+          const key = await kv('unrecorded')
+          const small = await mountSmallDisk()
+          disk = small
+          await logTo(small.directory)
+          const held = heldAt(`secret/data/${key}`, 'holdAnswer')
+          const id = await rotate(key)
+          await held.hit()
+          const before = await stateOf(key, id)
+          await small.fill()
+          const refused = await untilRefused()
+          expect(refused).toMatchObject({ status: 503, json: { code: 'audit.unavailable' } })
+          expect(refused.json.detail).toContain('disk')
+          // Vault has done it, and that cannot be written down.
+          await held.release()
+          expect(await readiness()).toEqual([503, 'audit'])
+          await pause(3_000)
+          expect(await stateOf(key, id)).toEqual(before)
+          expect(
+            (await roles.call('POST', `/v1/rotations/${id}/rollback`, { reason: 'x' })).status,
+          ).toBe(503)
+          expect(await stateOf(key, id)).toEqual(before)
 
-        await small.clear()
-        await expect.poll(readiness, { timeout: 20_000 }).toEqual([200])
-        expect(await untilEnded(roles, id)).toMatchObject({ phase: 'completed', toVersion: 2 })
-        const [mint] = await intentsOf(id)
-        expect(mint).toMatchObject({ outcome: 'succeeded', detail: 'found by a probe' })
-        expect(await versionsAt(key)).toBe(2)
-        await sound(key)
-      })
+          await small.clear()
+          await expect.poll(readiness, { timeout: patienceMs }).toEqual([200])
+          expect(await untilEnded(roles, id, patienceMs)).toMatchObject({
+            phase: 'completed',
+            toVersion: 2,
+          })
+          const [mint] = await intentsOf(id)
+          expect(mint).toMatchObject({ outcome: 'succeeded', detail: 'found by a probe' })
+          expect(await versionsAt(key)).toBe(2)
+          await sound(key)
+        },
+      )
 
       /** The log of this month lies there from now on. */
       const logTo = (directory: string): Promise<void> =>
