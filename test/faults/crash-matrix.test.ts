@@ -32,6 +32,7 @@ import { type Line, tableOf } from './matrix/table.ts'
 const asked = process.env['REKEY_TEST_MATRIX']
 const today = Math.floor(Date.now() / 86_400_000)
 const inProcess = rows.filter(({ provider }) => provider !== 'vault')
+const outside = rows.filter(({ provider }) => provider === 'vault')
 const lanesOf = asked === undefined ? 2 : 3
 
 /** A cell with the line of the table that it stands in; those of whole rotations stand in none. */
@@ -153,43 +154,44 @@ const linesOf = (cells: readonly Placed[], ends: ReadonlyMap<Placed, string>): r
   return [...lines.values()]
 }
 
-const suite = (of: readonly Row[], cells: (row: Row) => readonly Placed[]): void => {
-  for (const row of of) {
-    const mine = cells(row)
-    if (mine.length === 0) continue
-    test(
-      `${row.name}: ${mine.length} cells end as the machine says`,
-      { timeout: 3_600_000 },
-      async () => {
-        expect((await run(row, mine)).join('\n\n')).toBe('')
-      },
-    )
-  }
+type Suite = readonly (readonly [Row, readonly Placed[]])[]
+const suiteOf = (of: readonly Row[], cells: (row: Row) => readonly Placed[]): Suite =>
+  of.map((row) => [row, cells(row)] as const).filter(([, { length }]) => length > 0)
+
+const testsOf = (suite: Suite): void => {
+  test.each(suite.map(([row, cells]) => ({ row, cells, name: row.name, count: cells.length })))(
+    '$name: $count cells end as the machine says',
+    { timeout: 3_600_000 },
+    async ({ row, cells }) => {
+      expect((await run(row, cells)).join('\n\n')).toBe('')
+    },
+  )
 }
 
-describe('workers that die', () => {
-  beforeAll(() => open(null))
-  afterAll(close)
-  if (asked === undefined) {
-    const other = (today + 3) % inProcess.length
-    suite(
-      inProcess.filter((_, n) => n === today % inProcess.length || n === other),
-      sliceOf,
-    )
-  } else suite(inProcess, cellsOf)
-})
+const other = (today + 3) % inProcess.length
+const here =
+  asked === undefined
+    ? suiteOf(
+        inProcess.filter((_, n) => n === today % inProcess.length || n === other),
+        sliceOf,
+      )
+    : suiteOf(inProcess, cellsOf)
+if (here.length > 0)
+  describe('workers that die', () => {
+    beforeAll(() => open(null))
+    afterAll(close)
+    testsOf(here)
+  })
 
-if (asked !== undefined)
+const overVault = asked === undefined ? [] : suiteOf(outside, cellsOf)
+if (overVault.length > 0)
   peer('vault').describe('workers that die, over the real Vault', () => {
     beforeAll(async () => {
       vault = await startVault()
       await open(vault)
     })
     afterAll(close)
-    suite(
-      rows.filter(({ provider }) => provider === 'vault'),
-      cellsOf,
-    )
+    testsOf(overVault)
   })
 
 afterAll(() => {

@@ -2,6 +2,7 @@
 // against what the machine says of it: how it ends, what the key's versions are, what is at the peer, and how often each
 // effect was applied there.
 
+import { isDeepStrictEqual } from 'node:util'
 import { expect } from 'vitest'
 import type { Key } from '#domain/key.ts'
 import { RekeyError } from '#domain/errors.ts'
@@ -100,7 +101,9 @@ export const runCell = async (lane: Lane, cell: Cell, thorough: boolean): Promis
   expect(engine.faults.slice(faults), 'faults').toEqual([])
   expect((await engine.intents(id)).filter(({ closed }) => !closed)).toEqual([])
   const end = await endOf(lane, row, key, id)
-  expect(end).toEqual(saysOf(cell))
+  const said = saysOf(cell)
+  if (!isDeepStrictEqual(end, said))
+    throw new Error(`it ended ${JSON.stringify(end)}\nthe machine says ${JSON.stringify(said)}`)
   await checkTargets(lane, row, key, end.phase)
   return end
 }

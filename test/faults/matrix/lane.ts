@@ -4,6 +4,7 @@
 
 import { Secret } from '#domain/secret.ts'
 import type { Call, Provider, Session } from '#domain/provider.ts'
+import { jwks } from '#providers/jwks/provider.ts'
 import { vault } from '#providers/vault/provider.ts'
 import { maxRequestDuration, type VaultPeer } from '#test/peers/vault.ts'
 import { openEngine } from '#test/support/engine.ts'
@@ -45,7 +46,7 @@ export const openLane = async (server: VaultPeer | null): Promise<Lane> => {
   const receiver = await startWebhookReceiver()
   const engine = await openEngine({
     adapter,
-    providers: [shelf.provider, ...(server ? [vaultAt(server)] : [])],
+    providers: [shelf.provider, tokens, ...(server ? [vaultAt(server)] : [])],
   })
   await engine.consumer('app', { uses: 'it' }, { webhook: receiver.url, secret: receiver.secret })
   const known = new Set<string>()
@@ -114,6 +115,17 @@ const policyOf = (
       }
     : {}),
 })
+
+/** For an engine that knows no settings. */
+const tokens: Provider = {
+  ...jwks,
+  id: 'tokens',
+  connect: (at) =>
+    jwks.connect({
+      ...at,
+      settings: { issuer: 'https://id.example.com', cacheMaxAge: '2m', tokenLifetime: '5m' },
+    }),
+}
 
 /** The real Vault, for an engine that knows neither settings nor credentials. */
 const vaultAt = ({ address, token }: VaultPeer): Provider => {

@@ -3,6 +3,7 @@
 
 import type { Key } from '#domain/key.ts'
 import type { KeyType } from '#domain/provider.ts'
+import { jwksSigning } from '#providers/jwks/types.ts'
 import { localKey, localSecret } from '#providers/local/types.ts'
 import { vault } from '#providers/vault/provider.ts'
 import type { VaultPeer } from '#test/peers/vault.ts'
@@ -22,7 +23,7 @@ export interface Peers {
 }
 
 const declared = new Map(
-  [localSecret, localKey, ...makeShelf().provider.types, ...vault.types].map(
+  [localSecret, localKey, jwksSigning, ...makeShelf().provider.types, ...vault.types].map(
     (type): [string, KeyType] => [type.type, type],
   ),
 )
@@ -52,6 +53,7 @@ const row = (
 export const rows: readonly Row[] = [
   row('local.secret', 'built-in', 'local.secret', { retire: 'disable' }),
   row('local.key, kept', 'built-in', 'local.key', { retire: 'keep', consumer: true }),
+  row('jwks.signing', 'built-in', 'jwks.signing', { retire: 'destroy' }),
   row('shelf.value', 'shelf', 'shelf.value', { retire: 'disable' }),
   row('shelf.pass', 'shelf', 'shelf.pass', { retire: 'destroy', shownOnce: true, pointed: false }),
   row('shelf.slot', 'shelf', 'shelf.slot', { retire: 'disable' }),
@@ -77,7 +79,9 @@ export const placeOf = (
 ): Partial<Parameters<Engine['key']>[1]> => {
   switch (provider) {
     case 'built-in':
-      return { type }
+      return type === 'jwks.signing'
+        ? { connection: 'tokens', type, ref: { audiences: ['https://orders.example.com'] } }
+        : { type }
     case 'shelf':
       return { connection: 'shelf', type, ref: { path: name } }
     case 'vault':
