@@ -39,6 +39,7 @@ import { createLedger, makeRecordTrial } from '#store/ledger.ts'
 import { createInstallationReader } from '#store/installation.ts'
 import { createLooks } from '#store/looks.ts'
 import { createOutbox } from '#store/outbox.ts'
+import { createPaces } from '#store/paces.ts'
 import { newerSchema, selfCheck } from '#store/self-check.ts'
 import { createTimers } from '#store/timers.ts'
 import { createVaultStore } from '#store/vault-store.ts'
@@ -173,7 +174,7 @@ export const startApp = async ({
       defaults: config.defaultCredentials,
     })
     const vault = createVaultStore({ database, keyring })
-    const host = { clock, ids, vault }
+    const host = { clock, ids, vault, paces: createPaces(database) }
     const sessions = observeSessions(
       makeSessions({ ledger, providers: byId, credentials, egress, host }),
       observability,

@@ -79,6 +79,7 @@ const gates: Readonly<Record<Gate, Case>> = {
     'others of its group go first',
     (r) => `rekey get rotations --policy ${textAt(r, 'policy')}`,
   ),
+  limit: waits('its connection sends as many requests as it may; it goes on by itself'),
   propagation: waits(
     'the new version is used again until it is known everywhere; it goes on by itself',
   ),

@@ -651,10 +651,42 @@ export interface Bell {
 /** Opens sessions of connections: resolves the credential, applies egress rules, keeps one session a connection and revision. */
 export interface Sessions {
   open(connection: Connection): Promise<Session>
+  /** Of an open one: takes a place for the next request where one is near; else says how long it is until then, and why.
+   *  Whoever has work for later asks before it begins: within a call, requests wait for their places by themselves. */
+  enter(connection: Connection): Promise<NoRoom | null>
   /** Closes what is kept for a connection, after a change. */
   forget(name: string): Promise<void>
   close(): Promise<void>
 }
+
+export interface NoRoom {
+  readonly afterMs: number
+  /** A clause for people. */
+  readonly why: string
+}
+
+/** The lines of the connections' requests, over all processes. Not guarded: they say when a request is sent, and not which. All
+ *  on the database's clock. */
+export interface Paces {
+  /** Takes `count` places in a row where the first is no further than `withinMs` away. `limit`: requests a second that the
+   *  connection may send; null: none is known but what its provider said. */
+  take(
+    connection: string,
+    ask: { readonly limit: number | null; readonly count: number; readonly withinMs: number },
+  ): Promise<Turn>
+  /** The provider said "too many": half as many from now on, doubled with every minute, and nothing before `holdMs`. */
+  slow(
+    connection: string,
+    told: { readonly limit: number | null; readonly holdMs: number },
+  ): Promise<void>
+}
+
+export type Turn =
+  /** There is no limit at this moment. */
+  | { readonly kind: 'free' }
+  | { readonly kind: 'places'; readonly afterMs: number; readonly everyMs: number }
+  /** How far the first place is, and how many there are a second. */
+  | { readonly kind: 'full'; readonly afterMs: number; readonly rate: number }
 
 /** One message to a sink. Its id is the same over all tries: receivers drop what they have seen. */
 export interface SinkMessage {

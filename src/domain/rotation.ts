@@ -128,6 +128,7 @@ export const gates = [
   'freeze',
   'pause',
   'group',
+  'limit',
   'propagation',
   'overlap',
   'acknowledgement',

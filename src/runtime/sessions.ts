@@ -4,9 +4,12 @@
 import type { Connection } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Key } from '#domain/key.ts'
-import type { Clock, Ids, Ledger, Sessions } from '#domain/ports.ts'
+import { declaredPace } from '#domain/pace.ts'
+import type { Clock, Ids, Ledger, Paces, Sessions } from '#domain/ports.ts'
 import type { Material, Provider, Session, VaultStore } from '#domain/provider.ts'
 import { boundedSession } from './bounded-session.ts'
+import { atItsLimit, type Line, makeLine } from './line.ts'
+import { pacedFetch, pacedSession } from './paced.ts'
 import type { Credentials } from './credentials.ts'
 import type { Egress } from './egress.ts'
 import { makeSafeFetch, type SafeFetch } from './safe-fetch.ts'
@@ -17,7 +20,12 @@ export interface SessionsDeps {
   readonly providers: { get(id: string): Provider | undefined }
   readonly credentials: Credentials
   readonly egress: Egress
-  readonly host: { readonly clock: Clock; readonly ids: Ids; readonly vault: VaultStore }
+  readonly host: {
+    readonly clock: Clock
+    readonly ids: Ids
+    readonly vault: VaultStore
+    readonly paces: Paces
+  }
 }
 
 interface Kept {
@@ -25,6 +33,7 @@ interface Kept {
   readonly stamp: string
   readonly session: Session
   readonly http: SafeFetch
+  readonly line: Line
 }
 
 /** Calls under way on a session that was replaced get this long to end. */
@@ -73,6 +82,11 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
       endpoints.map((endpoint) => deps.egress.resolve(new URL(endpoint), 'provider', { insecure })),
     ).catch(unreachable)
     const http = makeSafeFetch({ egress: deps.egress, kind: 'provider', insecure })
+    const line = makeLine(
+      { ...deps.host, stopwatch: () => performance.now() },
+      connection.name,
+      declaredPace(provider, connection.settings),
+    )
     const adapter = provider.connect({
       connection: connection.name,
       settings: connection.settings,
@@ -81,13 +95,15 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
       ports: {
         now: () => deps.host.clock.now(),
         random: (bytes) => deps.host.ids.random(bytes),
-        fetch: http.fetch,
+        fetch: pacedFetch(http.fetch, line, deps.host.clock),
         socket: (scheme) => new CheckedSocket({ egress: deps.egress, scheme, insecure }),
         vault: deps.host.vault,
       },
     })
-    const session = boundedSession(adapter)
-    kept.set(connection.name, { stamp: now, session, http })
+    // Where requests are not HTTP, an operation counts as one.
+    const speaksHttp = endpoints.some((endpoint) => /^https?:/.test(endpoint))
+    const session = boundedSession(speaksHttp ? adapter : pacedSession(adapter, line))
+    kept.set(connection.name, { stamp: now, session, http, line })
     if (old) retire(old)
     return session
   }
@@ -132,8 +148,14 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
     if (entry) retire(entry)
   }
 
+  const enter: Sessions['enter'] = async (connection) => {
+    const full = await kept.get(connection.name)?.line.enter()
+    return full ? { afterMs: full.afterMs, why: atItsLimit(connection.name, full.rate) } : null
+  }
+
   return {
     open,
+    enter,
     forget,
     async close() {
       const all = [...kept.values(), ...retiring.keys()]

@@ -24,7 +24,8 @@ import { resolveEffect } from './resolve-effect.ts'
 import { type EngineDeps, Fenced, type Run, type Step, write } from './rotation-engine.ts'
 import { phaseHandlers } from './rotation-phases.ts'
 import { faulted, refused } from './rotation-retries.ts'
-import { intentsOf, isOurDatabase } from './rotation-scene.ts'
+import { Full, intentsOf, isOurDatabase } from './rotation-scene.ts'
+import { waitForRoom } from './rotation-wait.ts'
 
 export interface WorkerIdentity {
   /** Names the process in the audit log; each run adds its own name to it for its lease. */
@@ -137,6 +138,7 @@ const attempt = async (
   try {
     return await act(run, rotation, phase)
   } catch (error) {
+    if (error instanceof Full) return waitForRoom(run, rotation, error.room)
     if (error instanceof Fenced || isOurDatabase(error) || phase === 'stalled') throw error
     // What was written before it was thrown must not be written over.
     const now = await run.ledger.read((db) => db.rotations.get(rotation.id))

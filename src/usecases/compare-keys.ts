@@ -35,7 +35,7 @@ import { isOurDatabase } from './rotation-scene.ts'
 export interface CompareKeysDeps extends AskDeps {
   readonly ledger: Ledger
   readonly looks: Looks
-  readonly sessions: Pick<Sessions, 'open'>
+  readonly sessions: Pick<Sessions, 'open' | 'enter'>
   readonly types: ReadonlyMap<string, KeyType>
 }
 
@@ -147,6 +147,8 @@ const lookAt = async (pass: Pass, key: Key): Promise<void> => {
       : looks.silent(key.id, silence.why, pass.soonMs)
   const refusal = await looks.refusal(connection, leaveAloneMs)
   if (refusal && !refusal.mayTry) return looks.silent(key.id, refusal.why, pass.soonMs)
+  // Rotations go first: what may be sent is spent on them.
+  if (await pass.sessions.enter(connection)) return looks.putOff(key.id, pass.soonMs)
   const first = await answerOf(pass, key, connection, known, refusal?.times)
   if ('silence' in first) return looks.silent(key.id, first.silence, pass.soonMs)
   const { found } = first

@@ -3,7 +3,7 @@
 import type { Connection } from '#domain/connection.ts'
 import { isRekeyError, RekeyError } from '#domain/errors.ts'
 import type { Version } from '#domain/key.ts'
-import type { Ledger } from '#domain/ports.ts'
+import type { Ledger, NoRoom } from '#domain/ports.ts'
 import { type KeyType, type ObjectAddress, ProviderError, type Session } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
 import type { Run } from './rotation-engine.ts'
@@ -52,12 +52,26 @@ export const openSession = async (
   run: Pick<Run, 'world'>,
   connection: Connection,
 ): Promise<Session> => {
+  const { sessions } = run.world
   try {
-    return await run.world.sessions.open(connection)
+    const session = await sessions.open(connection)
+    const full = await sessions.enter(connection)
+    if (full) throw new Full(full)
+    return session
   } catch (error) {
     if (!(error instanceof RekeyError) || isOurDatabase(error)) throw error
     const kind = isRekeyError(error, 'provider.unavailable') ? 'transient' : 'precondition'
     throw new ProviderError(kind, 'none', error.message, error.hint ? { hint: error.hint } : {})
+  }
+}
+
+/** The connection has sent as much as it may: nothing of this step has been done, and it is tried again later. */
+export class Full extends Error {
+  readonly room: NoRoom
+  constructor(room: NoRoom) {
+    super(room.why)
+    this.name = 'Full'
+    this.room = room
   }
 }
 

@@ -2,6 +2,7 @@
 // phase has come to so far. Nothing here is an event, and whoever lost the lease writes none of it.
 
 import type { Gate, Progress, Rotation, RotationTimer } from '#domain/rotation.ts'
+import type { NoRoom } from '#domain/ports.ts'
 import type { Run, Step } from './rotation-engine.ts'
 import type { Closed } from './rotation-gates.ts'
 
@@ -44,6 +45,25 @@ export const waitFor = async (
       },
     },
   }
+}
+
+const longestForRoomMs = 15_000
+
+/** Its connection is at its limit. Whoever has waited longer looks less often, or those of a fleet would do nothing but look.
+ *  What it waited for before stays: a gate counts its own time, and a canary is not tried again. */
+export const waitForRoom = async (
+  run: Run,
+  rotation: Rotation,
+  { afterMs, why }: NoRoom,
+): Promise<Step> => {
+  const [now, timer] = await Promise.all([run.timers.now(), timerOf(run, rotation.id)])
+  const before = timer?.waitingFor
+  const waited = before?.gate === 'limit' ? now.getTime() - Date.parse(before.since) : 0
+  const backOff = Math.max(afterMs, Math.min(waited, longestForRoomMs)) * (0.5 + run.ids.fraction())
+  const step = await waitFor(run, rotation, 'limit', why, { afterMs: backOff })
+  return 'wait' in step && before && before.gate !== 'limit'
+    ? { wait: { dueAt: step.wait.dueAt ?? now, waitingFor: before } }
+    : step
 }
 
 /** A gate that opens with time is looked at when it can be open, and once a minute at least. */

@@ -26,7 +26,7 @@ import {
   write,
 } from './rotation-engine.ts'
 import { faultTries, refused } from './rotation-retries.ts'
-import { isOurDatabase } from './rotation-scene.ts'
+import { Full, isOurDatabase } from './rotation-scene.ts'
 import { lookAgainMs, waitFor } from './rotation-wait.ts'
 import { absentDetail, effectEvent, record, settle } from './record-effect.ts'
 
@@ -287,9 +287,9 @@ const unknown = async (
 }
 
 /** A fault that no adapter translated is of unknown effect: the worst is assumed, and nothing of its text is kept. What is
- *  no fault of an adapter's (the fence, our database) is thrown on. */
+ *  no fault of an adapter's (the fence, a full line, our database) is thrown on. */
 export const asProviderError = (error: unknown, assume?: 'unknown'): ProviderError => {
-  if (error instanceof Fenced || isOurDatabase(error)) throw error
+  if (error instanceof Fenced || error instanceof Full || isOurDatabase(error)) throw error
   if (error instanceof ProviderError) {
     return assume && error.effect === 'none' && error.kind === 'timeout'
       ? new ProviderError('timeout', 'unknown', error.message)

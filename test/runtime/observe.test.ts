@@ -145,6 +145,7 @@ test('a connection that cannot be opened is counted, and one session has one wra
         if (fails) throw new RekeyError('connection.unusable')
         return session
       },
+      enter: async () => null,
       forget: async () => undefined,
       close: async () => undefined,
     },

@@ -15,6 +15,7 @@ import type {
   Outbox,
   Timers,
   Whereabouts,
+  Paces,
 } from '#domain/ports.ts'
 import type { VaultStore } from '#domain/provider.ts'
 import { noTelemetry, type Tracer } from '#domain/telemetry.ts'
@@ -29,6 +30,7 @@ import { createIdempotency } from '#store/idempotency.ts'
 import { createLedger } from '#store/ledger.ts'
 import { createOutbox } from '#store/outbox.ts'
 import { createTimers } from '#store/timers.ts'
+import { createPaces } from '#store/paces.ts'
 import { createVaultStore } from '#store/vault-store.ts'
 import { createWhereabouts } from '#store/whereabouts.ts'
 import { enrolWriter } from '#store/writer-keys.ts'
@@ -39,6 +41,7 @@ export interface TestDatabase {
   readonly ledger: Ledger
   readonly timers: Timers
   readonly vault: VaultStore
+  readonly paces: Paces
   readonly whereabouts: Whereabouts
   readonly idempotency: Idempotency
   readonly apiKeyUses: ApiKeyUses
@@ -119,6 +122,7 @@ export const openTestDatabase = async (
     ledger: createLedger(deps),
     timers: createTimers(database),
     vault: createVaultStore({ database, keyring }),
+    paces: createPaces(database),
     whereabouts: createWhereabouts(database),
     idempotency: createIdempotency(database),
     apiKeyUses: createApiKeyUses(database),

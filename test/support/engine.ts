@@ -94,6 +94,7 @@ export const openEngine = async (options: EngineOptions = {}) => {
       const session = boundedSession(options.adapter?.(adapter) ?? adapter)
       return options.wrap?.(session) ?? session
     },
+    enter: async () => null,
     forget: async () => {},
     close: async () => {},
   }

@@ -64,7 +64,7 @@ export type House = Awaited<ReturnType<typeof openHouse>>
 
 export const openHouse = async (options: HouseOptions = {}) => {
   const db = await openTestDatabase(options.trace ? { trace: options.trace } : {})
-  const { ledger, clock, ids, vault, hashJson } = db
+  const { ledger, clock, ids, vault, paces, hashJson } = db
   const providers = new Map(
     [...registered, ...(options.providers ?? [])].map((one) => [one.id, one]),
   )
@@ -78,7 +78,13 @@ export const openHouse = async (options: HouseOptions = {}) => {
     defaults: options.defaults ?? false,
   })
   const egress = makeEgress({ allow: options.allow ?? [] })
-  const real = makeSessions({ ledger, providers, credentials, egress, host: { clock, ids, vault } })
+  const real = makeSessions({
+    ledger,
+    providers,
+    credentials,
+    egress,
+    host: { clock, ids, vault, paces },
+  })
   const { wrap } = options
   const sessions: Sessions = wrap
     ? { ...real, open: async (connection: Connection) => wrap(await real.open(connection)) }

@@ -2,12 +2,19 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Key } from '#domain/key.ts'
+import { Full } from '#usecases/rotation-scene.ts'
 import { makeByHand } from '#test/support/by-hand.ts'
 import { admin, type Engine, openEngine, person } from '#test/support/engine.ts'
 
 let engine: Engine
+/** The connection has no room for a request now. */
+let full = false
 beforeAll(async () => {
-  engine = await openEngine()
+  engine = await openEngine({
+    opening: () => {
+      if (full) throw new Full({ afterMs: 1_000, why: 'the connection vault is at its limit' })
+    },
+  })
 })
 afterAll(() => engine.close())
 
@@ -65,12 +72,12 @@ test('workers that rush for places keep max and minimumSpacing at every step', a
 })
 
 test('after a downtime each key catches up once, and those that wait for a place in the group only wait', async () => {
-  const size = 8
+  const size = 5
   await engine.policy('daily', {
     selector: { matchLabels: { set: 'daily' } },
     schedule: { cron: '0 3 * * *', timezone: 'UTC' },
     overlap: { min: '1m' },
-    concurrency: { max: 2 },
+    concurrency: { max: 1 },
   })
   for (let n = 0; n < size; n++) await engine.key(`daily-${n}`, { labels: { set: 'daily' } })
   await engine.clock.advance(3 * 24 * 60 * minute)
@@ -88,14 +95,14 @@ test('after a downtime each key catches up once, and those that wait for a place
     }
     looks.push(looked)
     const { running, phases } = await group('daily')
-    expect(running).toBeLessThanOrEqual(2)
+    expect(running).toBeLessThanOrEqual(1)
     if (phases.every((phase) => phase === 'completed')) break
     await engine.clock.advance(30_000)
   }
   // Three occurrences were missed; each key makes up for one.
   expect((await group('daily')).phases).toEqual(Array.from({ length: size }, () => 'completed'))
-  // All look once when they are planned. After that: the two that run, the first in line, and whoever took a place that was left.
-  expect(Math.max(...looks.slice(1))).toBeLessThanOrEqual(6)
+  // All look once when they are planned. After that: the one that runs, the first in line, and whoever took a place that was left.
+  expect(Math.max(...looks.slice(1))).toBeLessThanOrEqual(4)
 })
 
 test('a rotation that prepares keeps its place: the next one waits until it has minted or ended', async () => {
@@ -135,4 +142,32 @@ test('a retirement asks for the approvals of the policy', async () => {
   expect((await engine.rotation(id)).phase).toBe('awaitingApproval')
   await engine.steer.approve(person('bob', 'approver'), id, { planHash })
   expect((await engine.until(id, 'end', 60 * minute, minute)).phase).toBe('completed')
+})
+
+test('a rotation whose connection is at its limit waits, has done nothing, and never fails of it', async () => {
+  await fleet('limited', 1, { max: 1 })
+  const id = await engine.rotate('limited-0')
+  full = true
+  for (let n = 0; n < 12; n++) {
+    await engine.drain()
+    await engine.clock.advance(20_000)
+  }
+  expect((await engine.rotation(id)).phase).toBe('preflight')
+  expect(await engine.waitsFor(id)).toMatchObject({
+    gate: 'limit',
+    text: 'the connection vault is at its limit',
+  })
+  expect(await engine.intents(id)).toEqual([])
+  full = false
+  await engine.until(id, ['overlapping'], 5 * minute, 20_000)
+  const waited = await engine.waitsFor(id)
+  full = true
+  await engine.clock.advance(2 * minute)
+  await engine.drain()
+  // Which gate it waits for, and since when, is not lost by it.
+  const now = await engine.waitsFor(id)
+  expect(now === null || now.gate === 'limit' || now.since === waited?.since).toBe(true)
+  full = false
+  expect((await engine.until(id, 'end', 60 * minute, minute)).phase).toBe('completed')
+  expect(engine.faults).toEqual([])
 })

@@ -5,6 +5,7 @@
 import { Type } from 'typebox'
 import { generateSecret } from '#domain/generate-secret.ts'
 import type { JsonObject } from '#domain/json.ts'
+import { requestsPerSecondSchema } from '#domain/pace.ts'
 import {
   type ConnectArgs,
   type Described,
@@ -32,7 +33,10 @@ import { type Algorithm, algorithms, localKey, localSecret } from './types.ts'
 export const local: Provider = {
   id: 'local',
   title: 'Built-in vault',
-  settingsSchema: Type.Object({}, { additionalProperties: false }),
+  settingsSchema: Type.Object(
+    { requestsPerSecond: Type.Optional(requestsPerSecondSchema) },
+    { additionalProperties: false },
+  ),
   credentialSchema: null,
   types: [localSecret, localKey],
   sharesDatabase: true,

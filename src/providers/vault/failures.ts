@@ -186,6 +186,8 @@ export const failureOf = (answered: Answered, asked: Asked): ProviderError => {
 
 /** The same for a request without an answer. `aborted`: the caller's signal ended it. */
 export const failureOfNetwork = (error: unknown, asked: Asked, aborted: boolean): ProviderError => {
+  // Refused on this side of the wire, before it was sent.
+  if (error instanceof ProviderError) return error
   const lost = asked.writes ? 'unknown' : 'none'
   if (aborted) return new ProviderError('timeout', lost, 'Vault did not answer in time')
   const refused = causes(error).find((cause) => isRekeyError(cause))

@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { durationPattern, isDuration, parseDuration } from '#domain/duration.ts'
 import type { JsonObject } from '#domain/json.ts'
+import { requestsPerSecondSchema } from '#domain/pace.ts'
 import { ProviderError } from '#domain/provider.ts'
 
 const methods = ['token', 'appRole']
@@ -29,6 +30,7 @@ export const settingsSchema = Type.Object(
         maxLength: 1024,
       }),
     ),
+    requestsPerSecond: Type.Optional(requestsPerSecondSchema),
     maxRequestDuration: Type.Optional(
       Type.Refine(
         Type.String({
