@@ -146,7 +146,8 @@ const recordsOf = async (deps: CheckInvariantsDeps, key: Key): Promise<Records> 
       { limit: lastRotations, after: null },
     )
     const rotations: RotationFacts[] = []
-    for (const rotation of items) {
+    // Not by their ids: those carry the clock of the host that made them, which may be wrong.
+    for (const rotation of items.toSorted((a, b) => Number(b.createdAt) - Number(a.createdAt))) {
       // oxlint-disable-next-line no-await-in-loop -- one connection
       rotations.push(await factsOf(db, rotation, deps.mostEvents ?? mostEventsUnlessSaid))
     }

@@ -11,9 +11,11 @@ import {
 import type { Key, Version } from '#domain/key.ts'
 import { ProviderError } from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
+import { makeIds } from '#runtime/ids.ts'
 import { admin, type Engine, openEngine } from '#test/support/engine.ts'
 import { makeShelf } from '#test/support/shelf.ts'
 import { lookAtKey, makeCheckInvariants } from '#usecases/check-invariants.ts'
+import { makeStartRotation } from '#usecases/start-rotation.ts'
 
 const shelf = makeShelf()
 let engine: Engine
@@ -343,4 +345,25 @@ test('a log that is longer than what is read of it is no breach, and the key is 
     breaches: [],
     unknown: expect.stringMatching(/^the log of rotation \S+ is too long to be compared$/),
   })
+})
+
+test('which rotation is the last one is told by the database, whatever clock the host had that began it', async () => {
+  const place = { connection: 'shelf', type: 'shelf.value', ref: { path: 'fast' } }
+  const fast = await engine.key('fast', { ...place, labels: { set: 'fast' } })
+  await engine.policy('fast', {
+    selector: { matchLabels: { set: 'fast' } },
+    overlap: { min: '1m' },
+  })
+  const { ledger, clock, hashJson, deps } = engine
+  const ids = makeIds({ now: () => new Date(clock.now().getTime() + 3_600_000) })
+  const start = makeStartRotation({ ledger, ids, types: deps.world.types, hashJson })
+  const first = await start(admin, { key: 'fast', reason: 'its clock is an hour fast' })
+  await engine.until(first.value.id, ['completed'])
+  const second = await engine.rotate('fast')
+  await engine.until(second, ['overlapping'])
+  expect(second < first.value.id).toBe(true)
+
+  const { facts } = await lookAtKey(depsOf(), fast)
+  expect(facts?.rotations.map(({ rotation: { id } }) => id)).toEqual([second, first.value.id])
+  expect(facts && breachesOf(facts)).toEqual([])
 })
