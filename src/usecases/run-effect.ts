@@ -196,6 +196,12 @@ const commitIntent = async (
   return value
 }
 
+class NotSent extends ProviderError {
+  constructor() {
+    super('timeout', 'none', 'its time was over before it could be sent')
+  }
+}
+
 const send = async (
   run: Run,
   rotation: Rotation,
@@ -207,10 +213,14 @@ const send = async (
   let sent: Sent
   try {
     const material = await materialIn(run, intent)
-    call.signal.throwIfAborted()
+    // Known not to have been sent: nothing has to be probed, nor waited for.
+    if (call.signal.aborted) throw new NotSent()
     sent = await spec.send(intent, material, { ...call, operationId: intent.operationId })
   } catch (error) {
-    const failure = asProviderError(error, call.signal.aborted ? 'unknown' : undefined)
+    const failure =
+      error instanceof NotSent
+        ? error
+        : asProviderError(error, call.signal.aborted ? 'unknown' : undefined)
     return failure.effect === 'none'
       ? rejected(run, rotation, spec, intent, failure, ownsSealed)
       : unknown(run, rotation, spec, intent, failure)

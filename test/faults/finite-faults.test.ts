@@ -6,6 +6,7 @@ import { RekeyError } from '#domain/errors.ts'
 import type { PolicySpec } from '#domain/policy.ts'
 import { ProviderError, type Session } from '#domain/provider.ts'
 import { admin, type Engine, openEngine } from '#test/support/engine.ts'
+import { writeMs } from '#usecases/run-effect.ts'
 import { forever, makeStandIns } from '#test/support/faults.ts'
 import { makeShelf, pathIn } from '#test/support/shelf.ts'
 
@@ -255,6 +256,35 @@ test('an adapter that ignores its deadline holds neither the lease nor the worke
   adapters.away()
   expect((await engine.until(id, 'end')).phase).toBe('completed')
   expect(await engine.vault.list(key.id)).toHaveLength(2)
+})
+
+test('a request whose time was over before it was sent was not sent: nobody has to ask what became of it', async () => {
+  await arrange('too-late')
+  const id = await engine.rotate('too-late')
+  const { clock } = engine.deps
+  const sent: string[] = []
+  standIns.put((session) => ({
+    mint: (order, call) => {
+      sent.push(order.operationId)
+      return session.mint(order, call)
+    },
+  }))
+  // Of a machine that is so busy that the intent's own commit takes that long.
+  const busy = engine.worker('busy', {
+    clock: {
+      ...clock,
+      deadline: (ms) => (ms === writeMs ? AbortSignal.abort() : clock.deadline(ms)),
+    },
+  })
+  await busy(id)
+  const [intent] = await engine.intents(id)
+  expect(intent).toMatchObject({
+    outcome: 'failed',
+    closed: true,
+    detail: 'its time was over before it could be sent',
+  })
+  expect((await engine.until(id, 'end')).phase).toBe('completed')
+  expect(sent).toEqual([expect.stringMatching(/:minting:2$/)])
 })
 
 describe('a takeover', () => {
