@@ -69,6 +69,12 @@ export interface KeyType {
   readonly lateEffectIn?: (settings: JsonObject) => number
   /** The least rights for each thing that Rekey does with this type, as the provider's own policy document. */
   readonly leastPrivilege: (ref: JsonObject) => Readonly<Record<string, Json>>
+  /** What consumers and publish targets get in place of the bare material, where that alone is of no use to them: a password
+   *  without the user that it is of. */
+  readonly handedOut?: (
+    at: { readonly settings: JsonObject; readonly providerVersion: string },
+    material: Material,
+  ) => Material
   /** Makes new material from `generate` parameters; there iff `traits.material` is `ours`. `random(n)` gives n random bytes. */
   readonly generate?: (params: JsonObject, random: (bytes: number) => Uint8Array) => Material
 }

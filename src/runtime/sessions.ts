@@ -135,11 +135,19 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
       })
     }
     const stamp = `${key.id}:${version.version}:${providerVersion}`
-    if (sealed) return { material: sealed, stamp }
+    const type = deps.providers
+      .get(connection.provider)
+      ?.types.find((declared) => declared.type === key.type)
+    const { settings } = connection
+    const told = (material: Material) => ({
+      material: type?.handedOut?.({ settings, providerVersion }, material) ?? material,
+      stamp,
+    })
+    if (sealed) return told(sealed)
     const session = await open(connection)
     const object = { type: key.type, ref: key.ref, keyId: key.id, keyName: key.name }
     const call = { signal: deps.host.clock.deadline(readMs) }
-    return { material: await session.readMaterial(object, providerVersion, call), stamp }
+    return told(await session.readMaterial(object, providerVersion, call))
   }
 
   const forget = async (name: string): Promise<void> => {

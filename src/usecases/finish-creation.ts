@@ -33,7 +33,8 @@ export const finishCreation = async (
 ): Promise<Committed<Key>> => {
   const { key, intent } = creation
   const to = minted.providerVersion
-  const proof = await prove(deps, actor, creation, to)
+  const held = await heldOf(deps, intent)
+  const proof = await prove(deps, actor, creation, { to, held })
   return deps.ledger.commit(actor, async (tx) => {
     await tx.holdKeys([key.id])
     const now = await tx.now()
@@ -47,7 +48,7 @@ export const finishCreation = async (
     }
     if (!(await tx.writeIntent.settle(closed))) return alreadyFinished(tx, key)
     const sealedId = await keptMaterial(tx, key, intent, minted, proof.material)
-    const known = { ...proof, material: proof.material ?? minted.material ?? null }
+    const known = { ...proof, material: proof.material ?? minted.material ?? held }
     await tx.writeVersion.insert(firstVersion(tx, key, to, known, now, sealedId))
     await reschedule(tx, key.id)
     return {
@@ -65,8 +66,19 @@ export const finishCreation = async (
   })
 }
 
+const heldOf = async (
+  { ledger }: Pick<Deps, 'ledger'>,
+  { sealedId }: Intent,
+): Promise<Material | null> =>
+  sealedId === null ? null : ledger.read((db) => db.sealed.open(sealedId))
+
 /** Made, and used once for real. What does not work, or not yet, stays with its intent, which says why: a repeat tries again. */
-const prove = async (deps: Deps, actor: Actor, creation: Creation, to: string): Promise<Proof> => {
+const prove = async (
+  deps: Deps,
+  actor: Actor,
+  creation: Creation,
+  { to, held }: { readonly to: string; readonly held: Material | null },
+): Promise<Proof> => {
   const { key, intent } = creation
   const session = await opened(deps, creation)
   const object = addressOf(key)
@@ -80,7 +92,7 @@ const prove = async (deps: Deps, actor: Actor, creation: Creation, to: string): 
           await session.promote({ object, operationId: intent.operationId, from: null, to }, call())
         }
       }
-      return proveVersion(session, deps.clock, object, to)
+      return proveVersion(session, deps.clock, object, to, held)
     })
   } catch (error) {
     if (!isRekeyError(error)) throw error

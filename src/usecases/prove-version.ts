@@ -25,6 +25,8 @@ export const proveVersion = async (
   clock: Clock,
   object: ObjectAddress,
   providerVersion: string,
+  /** What Rekey holds of it, for providers that give nothing back. */
+  held: Material | null = null,
 ): Promise<Proof> => {
   const call = () => ({ signal: clock.deadline(callMs) })
   const { preImage } = await session.prepare(object, providerVersion, call())
@@ -32,7 +34,10 @@ export const proveVersion = async (
   for (const how of ['roundTrip', 'login'] as const satisfies readonly VerifyHow[]) {
     // oxlint-disable-next-line no-await-in-loop -- the second only where the first is not there
     const verdict = await unlessUnsupported(() =>
-      session.verify({ object, providerVersion, material, how, preImage }, call()),
+      session.verify(
+        { object, providerVersion, material: material ?? held, how, preImage },
+        call(),
+      ),
     )
     if (verdict === null) continue
     if (verdict.ok) return { verified: true, material }

@@ -15,10 +15,18 @@ import {
 } from '#domain/provider.ts'
 import type { Intent, PublishTarget, Rotation } from '#domain/rotation.ts'
 import { targetAddress, targetPlace } from './publish-place.ts'
+import { handedOut } from './handed-out.ts'
 import { grants } from './rights.ts'
 import type { Run } from './rotation-engine.ts'
 import { call, probeOf, providerVersionOf, sentOf } from './rotation-effects.ts'
-import { carrier, intentsOf, openSession, type Scene, sceneOf } from './rotation-scene.ts'
+import {
+  carrier,
+  intentsOf,
+  materialOf,
+  openSession,
+  type Scene,
+  sceneOf,
+} from './rotation-scene.ts'
 import type { EffectSpec } from './run-effect.ts'
 import { setState } from './switch-effects.ts'
 
@@ -41,15 +49,8 @@ export const distribute = async (
     consistency: at.type.traits.consistency,
     permitted: (db) => refusalToPublish(db, run.world.types, rotation, target),
     begin: async () => {
-      if (!source.to) throw new RangeError('nothing was minted')
-      const material = source.to.sealedId
-        ? null
-        : await source.session.readMaterial(source.object, carrier(source.to), call(run))
-      return {
-        ...(await heldBy(run, at)),
-        ...(source.to.sealedId ? { sealedId: source.to.sealedId } : {}),
-        ...(material ? { material } : {}),
-      }
+      const held = await heldBy(run, at)
+      return { ...held, ...(await valueOf(run, source)) }
     },
     send: async (intent, material, bounds) => {
       const order = targetOrder(at, intent, material)
@@ -62,6 +63,20 @@ export const distribute = async (
       probeOf(await at.session.probeMint(targetOrder(at, intent, material), bounds)),
     done: async () => ({}),
   }
+}
+
+/** What is sealed already is not sealed again; another form of it is, so that a repeat sends the same whatever the settings
+ *  have become. */
+const valueOf = async (
+  run: Run,
+  { session, object, connection, type, to }: Scene,
+): Promise<{ readonly sealedId: string } | { readonly material: Material }> => {
+  if (!to) throw new RangeError('nothing was minted')
+  const { sealedId } = to
+  if (sealedId !== null && type.handedOut === undefined) return { sealedId }
+  const material =
+    (await materialOf(run, to)) ?? (await session.readMaterial(object, carrier(to), call(run)))
+  return { material: handedOut(type, connection, to, material) }
 }
 
 interface Place {

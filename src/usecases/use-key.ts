@@ -6,6 +6,7 @@
 // flooded). What was not yet counted when a process ends is lost from the count, never the first use in a minute.
 
 import { type Actor, hasRole } from '#domain/actor.ts'
+import type { Connection } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Key, Version } from '#domain/key.ts'
 import type { Receipt } from '#domain/audit.ts'
@@ -13,6 +14,7 @@ import type { Clock, Ledger, Reads, Sessions } from '#domain/ports.ts'
 import type { CryptoOperation, KeyType, Session } from '#domain/provider.ts'
 import { revealBytes, Secret } from '#domain/secret.ts'
 import { consumersOfKey } from './consumers-of-key.ts'
+import { handedOut } from './handed-out.ts'
 import type { Tally } from './tally.ts'
 import { asking } from './provider-failures.ts'
 import { callMs } from './prove-version.ts'
@@ -65,7 +67,8 @@ export const readValue =
           delivery: true,
         }),
       ))
-    return { version: used.version.version, value: new Secret(revealBytes(material)), receipt }
+    const value = handedOut(used.type, used.connection, used.version, material)
+    return { version: used.version.version, value: new Secret(revealBytes(value)), receipt }
   }
 
 export interface Operate {
@@ -120,6 +123,7 @@ export const operateKey =
 
 interface Used {
   readonly key: Key
+  readonly connection: Connection
   readonly version: Version
   readonly providerVersion: string
   readonly type: KeyType
@@ -162,6 +166,7 @@ const findUsed = async (
   const type = findType(deps.providers, connection, key.type)
   return {
     key,
+    connection,
     version,
     providerVersion,
     type,

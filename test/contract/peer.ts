@@ -67,6 +67,8 @@ export interface Rights {
   readonly grant: (documents: readonly Json[]) => Promise<Secret<string>>
   /** Names of documents without which the life of a version fails, and what the hint must then name. */
   readonly needed: Readonly<Record<string, RegExp>>
+  /** Those of them without which no rotation begins; describe, rotate and verify unless told. */
+  readonly rotates?: readonly string[]
   /** Others that are granted all the time. */
   readonly always: readonly string[]
 }
