@@ -43,6 +43,7 @@ const plain: Scenery = {
   together: 1,
   byGroup: false,
   skew: 1,
+  faults: [],
 }
 
 type Turns = ReturnType<typeof makeTurns>

@@ -107,6 +107,7 @@ const scenery: Scenery = {
   together: 1,
   byGroup: false,
   skew: 1,
+  faults: [],
 }
 
 test.each([

@@ -10,7 +10,7 @@ import { deleteKey } from '#usecases/delete-key.ts'
 import { deletePolicy } from '#usecases/delete-policy.ts'
 import { previewRotation } from '#usecases/preview-rotation.ts'
 import { makeStartRotation } from '#usecases/start-rotation.ts'
-import { faultKinds, processFaults, sessionMethods } from './faults.ts'
+import { type Fault, faultKinds, processFaults, readMethods, writeMethods } from './faults.ts'
 import { type Ground, hourMs } from './ground.ts'
 import { type Model, openOf, openOnes, type Seen } from './model.ts'
 
@@ -83,28 +83,35 @@ const restart = fc
   .nat(2)
   .map((slot) => command(`restart(${slot})`, always, (_model, { ground }) => ground.restart(slot)))
 
-const fault = fc
-  .oneof(
-    {
-      weight: 4,
-      arbitrary: fc.record({
-        method: fc.constantFrom(...sessionMethods),
-        kind: fc.constantFrom(...faultKinds),
-      }),
-    },
-    {
-      weight: 1,
-      arbitrary: fc.record({
-        method: fc.constant('commit' as const),
-        kind: fc.constantFrom(...processFaults),
-      }),
-    },
-  )
-  .map((what) =>
-    command(`fault(${what.method} ${what.kind})`, always, async (_model, { ground }) => {
-      ground.armed.push(what)
+export const anyFault: fc.Arbitrary<Fault> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      method: fc.constantFrom(...writeMethods),
+      kind: fc.constantFrom(...faultKinds),
     }),
-  )
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      method: fc.constantFrom(...readMethods),
+      kind: fc.constantFrom(...faultKinds),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      method: fc.constant('commit' as const),
+      kind: fc.constantFrom(...processFaults),
+    }),
+  },
+)
+
+const fault = anyFault.map((what) =>
+  command(`fault(${what.method} ${what.kind})`, always, async (_model, { ground }) => {
+    ground.armed.push(what)
+  }),
+)
 
 const withKey = (
   said: string,

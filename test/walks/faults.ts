@@ -5,7 +5,14 @@ import { ProviderError, type Session } from '#domain/provider.ts'
 import { forever } from '#test/support/faults.ts'
 
 export const writeMethods = ['mint', 'promote', 'suspend', 'reinstate', 'retire'] as const
-const readMethods = ['probeMint', 'stateOf', 'verify', 'describe', 'prepare', 'lastUsed'] as const
+export const readMethods = [
+  'probeMint',
+  'stateOf',
+  'verify',
+  'describe',
+  'prepare',
+  'lastUsed',
+] as const
 export const sessionMethods = [...writeMethods, ...readMethods] as const
 export type SessionMethod = (typeof sessionMethods)[number]
 /** `commit`: a transaction of ours. */

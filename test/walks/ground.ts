@@ -380,10 +380,11 @@ export const openGround = async (): Promise<Ground> => {
   return ground
 }
 
-const faultOf = (error: unknown): string =>
-  error instanceof Error
-    ? `${error.name}: ${error.message.replaceAll(/\s+/g, ' ').trim()}\n${error.stack?.slice(error.message.length)}`
-    : String(error)
+const faultOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  const at = error.stack?.split('\n').filter((line) => line.startsWith('    at '))
+  return `${error.name}: ${error.message.replaceAll(/\s+/g, ' ').trim()}\n${at?.join('\n')}`
+}
 
 /** What a sweep would ring for: due and held by nobody, or held by one whose lease is over. */
 const ready = (model: Model, now: Date): readonly Seen[] =>
