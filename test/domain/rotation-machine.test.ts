@@ -84,7 +84,99 @@ describe('the phases of any rotation', () => {
   })
 })
 
+describe('the phases that a rotation skips', () => {
+  const shapeOf = (more: Partial<Shape> & Partial<Shape['traits']>): Shape => {
+    const { slot = 'multi', suspend = true, staging = 'native', undo = 'pointer', ...rest } = more
+    return {
+      traits: { slot, suspend, staging, undo },
+      retire: 'disable',
+      approvals: 0,
+      publishes: false,
+      hasOld: true,
+      retireOnly: false,
+      ...rest,
+    }
+  }
+  const making = ['planned', 'preflight', 'minting', 'verifying', 'promoting'] as const
+  const gated = ['overlapping', 'suspending', 'soaking', 'retiring', 'completed'] as const
+  const ungated = ['overlapping', 'retiring', 'completed'] as const
+
+  test.each<readonly [string, Partial<Shape> & Partial<Shape['traits']>, readonly Phase[]]>([
+    ['none, where the old version can be switched off and is', {}, [...making, ...gated]],
+    ['none before destroying either', { retire: 'destroy' }, [...making, ...gated]],
+    ['switching off, where it is kept', { retire: 'keep' }, [...making, ...ungated]],
+    ['switching off, where that cannot be done', { suspend: false }, [...making, ...ungated]],
+    [
+      'the overlap, where minting overwrites',
+      { slot: 'single' },
+      [...making, 'retiring', 'completed'],
+    ],
+    [
+      'every end, where the provider keeps the old one',
+      { slot: 'internal' },
+      [...making, 'completed'],
+    ],
+    ['every end, where nothing is replaced', { hasOld: false }, [...making, 'completed']],
+    [
+      'every end of a single slot that was empty',
+      { slot: 'single', hasOld: false },
+      [...making, 'completed'],
+    ],
+    ['all that makes, where one is only retired', { retireOnly: true }, ['planned', ...gated]],
+    [
+      'all but the gates, where a slot has none',
+      { retireOnly: true, slot: 'single' },
+      ['planned', ...ungated],
+    ],
+  ])('%s', (_what, shape, list) => {
+    expect(phasesOf(shapeOf(shape))).toEqual(list)
+  })
+
+  test('but handing out where something is published, and asking where approvals are asked for', () => {
+    const list = phasesOf(shapeOf({ publishes: true, approvals: 1 }))
+    expect(list).toEqual([
+      'planned',
+      'awaitingApproval',
+      'preflight',
+      'minting',
+      'verifying',
+      'distributing',
+      'promoting',
+      ...gated,
+    ])
+  })
+
+  test('and there is none after the last', () => {
+    expect(() => nextPhase(phasesOf(shapeOf({})), 'completed')).toThrow(RangeError)
+  })
+})
+
 describe('the machine', () => {
+  test('writes at a provider in these phases, and in no other', () => {
+    expect(phases.filter((phase) => machine[phase].writes)).toEqual([
+      'minting',
+      'distributing',
+      'promoting',
+      'suspending',
+      'retiring',
+      'rollingBack',
+    ])
+  })
+
+  test('fails before anything is made by calling it off, while it is handed out by going back, later by standing', () => {
+    const fails = (failure: string | null) => phases.filter((p) => machine[p].failure === failure)
+    expect(fails('cancelled')).toEqual(['awaitingApproval', 'preflight'])
+    expect(fails('rollingBack')).toEqual(['minting', 'verifying', 'distributing'])
+    expect(fails('stalled')).toEqual([
+      'promoting',
+      'overlapping',
+      'suspending',
+      'soaking',
+      'retiring',
+      'rollingBack',
+    ])
+  })
+
   test('has somebody who acts in every open phase, and in no other', () => {
     expect(Object.keys(phaseHandlers).toSorted()).toEqual([...openPhases].toSorted())
   })
@@ -194,7 +286,13 @@ describe('undo', () => {
         expect(undo.includes('gateNew')).toBe(handedOut)
         // And the old one is what readers get before they are waited for.
         if (handedOut && phase !== 'distributing') expect(undo).toContain('swapBack')
-        if (phase === 'suspending' || phase === 'soaking') expect(undo[0]).toBe('reinstateOld')
+        if (phase === 'distributing')
+          expect(undo.includes('swapBack')).toBe(
+            traits.staging === 'none' || traits.slot === 'single',
+          )
+        expect(undo.includes('restoreTargets')).toBe(!early)
+        const off = phase === 'suspending' || phase === 'soaking'
+        expect(undo[0] === 'reinstateOld').toBe(off)
       }),
       runs,
     )
