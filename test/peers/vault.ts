@@ -68,7 +68,11 @@ export const startVault = async (
   const api = makeApi(address, token)
   const auditFile = join(dir, 'audit.log')
   await api('PUT', 'sys/audit/file', { type: 'file', options: { file_path: auditFile } })
-  await api('POST', 'sys/mounts/transit', { type: 'transit' })
+  // On a busy machine it may take longer than Vault lets a request take.
+  await untilReady('vault transit', server, async () => {
+    await api('POST', 'sys/mounts/transit', { type: 'transit' }).catch(() => undefined)
+    return (await api('GET', 'sys/mounts/transit/tune')).status === 200
+  })
   await api('POST', 'sys/auth/approle', { type: 'approle' })
   // A fresh kv mount upgrades itself for a moment and answers 400 meanwhile.
   await untilReady(
