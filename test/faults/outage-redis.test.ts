@@ -12,7 +12,7 @@ long.describe('Redis goes away', () => {
   peer('redis').describe('in the middle of rotations', () => {
     let redis: RedisPeer
     let roles: Roles
-    const keys = Array.from({ length: 12 }, (_, n) => `key-${n}`)
+    const keys = Array.from({ length: 8 }, (_, n) => `key-${n}`)
     beforeAll(async () => {
       redis = await startRedis()
       roles = await openRoles({ workers: 2, env: { REKEY_REDIS_URL: redis.url } })
@@ -20,8 +20,8 @@ long.describe('Redis goes away', () => {
       await roles.ask('PUT', '/v1/policies/quick', {
         selector: { connection: 'built-in' },
         manual: true,
-        overlap: { min: '2s' },
-        soak: '2s',
+        overlap: { min: '1s' },
+        soak: '1s',
         concurrency: { max: 100 },
       })
       for (const name of keys)
