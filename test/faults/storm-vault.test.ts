@@ -147,9 +147,10 @@ long.describe('a storm over the keys of a Vault', () => {
       const suffered = { kills: 0, stops: 0 }
       const left = (): number => until - performance.now()
       const started: Promise<void>[] = []
-      // As whatever runs them would: one that did not come up (the database was too busy to answer it) is tried again.
+      // As whatever runs them would: one that does not come up (nothing answers it in time) is tried again.
+      const startAnew = (): Promise<StartedRole> => roles.worker().catch(startAnew)
       const replace = async (n: number): Promise<void> => {
-        workers[n] = await roles.worker().catch(() => roles.worker())
+        workers[n] = await startAnew()
       }
       let frozen: { readonly n: number; readonly thawed: Promise<void> } | null = null
       await pause(form.betweenMs * random())

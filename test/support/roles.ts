@@ -107,8 +107,10 @@ export const openRoles = async ({
     const gone = new Promise<void>((resolve) => child.on('close', () => resolve()))
     children.push({ child, gone })
     for (const end = Date.now() + 60_000; !own.includes(until); await pause(50)) {
-      if (child.exitCode !== null || child.signalCode !== null || Date.now() > end)
+      if (child.exitCode !== null || child.signalCode !== null || Date.now() > end) {
+        child.kill('SIGKILL')
         throw new Error(`rekey ${role} did not start:\n${own}`)
+      }
     }
     metrics.push(/metrics are at (\S+)/.exec(own)?.[1] ?? '')
     return {
