@@ -72,7 +72,7 @@ export interface Ground {
   wait(ms: number): Promise<void>
   jump(ms: number): Promise<void>
   look(): Promise<{ readonly now: Date; readonly toPlan: number }>
-  sweep(slot: number): Promise<void>
+  sweep(slot: number, planning?: 'and plan' | 'begin nothing'): Promise<void>
   goOn(): Promise<void>
   restart(slot: number): Promise<void>
   check(key: ModelKey, strictly?: boolean): Promise<void>
@@ -304,11 +304,12 @@ export const openGround = async (): Promise<Ground> => {
       model.rotations = seen.rotations
       return seen
     },
-    sweep: async (slot) => {
+    sweep: async (slot, planning = 'and plan') => {
       const process = processAt(slot)
       await process.timers.observe()
       let { now, toPlan } = await ground.look()
-      for (let n = 0; n < 10 && toPlan > 0 && !process.halted; n++) {
+      const plans = planning === 'and plan' ? 10 : 0
+      for (let n = 0; n < plans && toPlan > 0 && !process.halted; n++) {
         await process.run(process.plan)
         ;({ now, toPlan } = await ground.look())
       }

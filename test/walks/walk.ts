@@ -168,7 +168,6 @@ const mend = async (model: Model, { ground, policy }: Real): Promise<void> => {
     await engine.policy(model.name, { ...policy, enabled: true })
     model.pausedSince = null
   }
-  await ground.witness.stopPlanning(model.keys)
   const resumed = new Map<string, number>()
   for (let n = 0; n < 150; n++) {
     const { now } = await ground.look()
@@ -196,7 +195,7 @@ const mend = async (model: Model, { ground, policy }: Real): Promise<void> => {
     const inMs = Number.isFinite(next) ? next - now.getTime() : 0
     // At first at the moment when something is due; then for as long as three keys wait for each other.
     await ground.wait(Math.min(Math.max(inMs, n < 20 ? 1_000 : 30_000), 60_000))
-    await ground.sweep(0)
+    await ground.sweep(0, 'begin nothing')
   }
   const left = openOnes(model).map(({ id, phase }) => `${id} is ${phase}`)
   throw new Error(`I16: people mend for hours, and ${left.join(', ')}`)

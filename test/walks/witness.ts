@@ -22,7 +22,7 @@ export interface Witness {
     /** Keys that the planner has something to do about. */
     readonly toPlan: number
   }>
-  /** All that is on record of a rotation and of its key. */
+  /** All that is on record of a rotation and of its key, but for timers: a lease may be given back by whoever holds it. */
   fingerprint(rotation: string): Promise<string>
   /** All that is on record of the keys but the audit log. */
   fingerprintOf(keys: readonly ModelKey[]): Promise<string>
@@ -32,8 +32,6 @@ export interface Witness {
   transitions(rotation: string): Promise<readonly string[]>
   /** What is wrong about occurrences and about overdue keys (I12, I13). */
   schedules(keys: readonly ModelKey[]): Promise<readonly string[]>
-  /** From now on no rotation begins by itself. */
-  stopPlanning(keys: readonly ModelKey[]): Promise<void>
   /** Nothing of this walk is due any more: what it leaves open is not the next one's. */
   putToRest(keys: readonly ModelKey[]): Promise<void>
 }
@@ -65,16 +63,19 @@ const lookSql = `
       FROM app.rotation r LEFT JOIN app.rotation_timer t ON t.rotation_id = r.id
       WHERE r.key_id = ANY ($1::uuid[])) AS rotations`
 
-const fingerprintSql = `
-  SELECT md5(concat(
+const recordSql = `
     (SELECT string_agg(r::text, '|' ORDER BY r.id) FROM app.rotation r WHERE r.key_id = ANY ($1::uuid[])),
     (SELECT string_agg(i::text, '|' ORDER BY i.operation_id) FROM app.intent i WHERE i.key_id = ANY ($1::uuid[])),
     (SELECT string_agg(v::text, '|' ORDER BY v.key_id, v.version) FROM app.version v WHERE v.key_id = ANY ($1::uuid[])),
-    (SELECT string_agg(k::text, '|' ORDER BY k.id) FROM app.key k WHERE k.id = ANY ($1::uuid[])),
+    (SELECT string_agg(k::text, '|' ORDER BY k.id) FROM app.key k WHERE k.id = ANY ($1::uuid[]))`
+
+const everythingSql = `${recordSql},
     (SELECT string_agg(s::text, '|' ORDER BY s.key_id) FROM app.key_schedule s WHERE s.key_id = ANY ($1::uuid[])),
     (SELECT string_agg(t::text, '|' ORDER BY t.rotation_id) FROM app.rotation_timer t
       JOIN app.rotation r ON r.id = t.rotation_id WHERE r.key_id = ANY ($1::uuid[])),
-    (SELECT count(*) FROM app.sealed))) AS print`
+    (SELECT count(*) FROM app.sealed)`
+
+const fingerprintSql = (of: string): string => `SELECT md5(concat(${of})) AS print`
 
 const textsSql = `
   SELECT concat(
@@ -123,9 +124,10 @@ export const openWitness = async (engine: Engine, shelf: Shelf): Promise<Witness
     },
     fingerprint: async (rotation) => {
       const { keyId } = await engine.rotation(rotation)
-      return String((await one(fingerprintSql, [keyId]))['print'])
+      return String((await one(fingerprintSql(recordSql), [keyId]))['print'])
     },
-    fingerprintOf: async (keys) => String((await one(fingerprintSql, idsOf(keys)))['print']),
+    fingerprintOf: async (keys) =>
+      String((await one(fingerprintSql(everythingSql), idsOf(keys)))['print']),
     texts: async (keys) => String((await one(textsSql, idsOf(keys)))['texts']),
     transitions: async (rotation) => {
       const rows = await engine.sql(
@@ -137,12 +139,6 @@ export const openWitness = async (engine: Engine, shelf: Shelf): Promise<Witness
     schedules: async (keys) => {
       const rows = await engine.sql(schedulesSql, [idsOf(keys)])
       return rows.map(({ sentence }) => String(sentence))
-    },
-    stopPlanning: async (keys) => {
-      await engine.sql(
-        'UPDATE app.key_schedule SET due_at = NULL, overdue_at = NULL WHERE key_id = ANY ($1::uuid[])',
-        [idsOf(keys)],
-      )
     },
     putToRest: async (keys) => {
       const ids = [idsOf(keys)]
