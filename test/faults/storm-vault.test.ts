@@ -148,7 +148,8 @@ long.describe('a storm over the keys of a Vault', () => {
       const left = (): number => until - performance.now()
       const started: Promise<void>[] = []
       // As whatever runs them would: one that does not come up (nothing answers it in time) is tried again.
-      const startAnew = (): Promise<StartedRole> => roles.worker().catch(startAnew)
+      const startAnew = (): Promise<StartedRole> =>
+        roles.worker().catch((error: unknown) => (left() > 0 ? startAnew() : Promise.reject(error)))
       const replace = async (n: number): Promise<void> => {
         workers[n] = await startAnew()
       }
