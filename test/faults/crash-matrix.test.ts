@@ -12,7 +12,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startVault, type VaultPeer } from '#test/peers/vault.ts'
-import { type Point, type SeenStep, titleOf } from '#test/support/dying-worker.ts'
+import { titleOf } from '#test/support/dying-worker.ts'
 import { peer } from '#test/support/peers.ts'
 import { type Cell, cellTitle, runCell } from './matrix/cell.ts'
 import { type Lane, openLane } from './matrix/lane.ts'
@@ -23,11 +23,12 @@ import {
   forward,
   pointsOf,
   type Start,
+  type Step,
   startTitle,
   states,
 } from './matrix/machine-says.ts'
 import { type Row, rows } from './matrix/rows.ts'
-import { type Line, tableOf } from './matrix/table.ts'
+import { tableOf, type Way } from './matrix/table.ts'
 
 const asked = process.env['REKEY_TEST_MATRIX']
 const today = Math.floor(Date.now() / 86_400_000)
@@ -37,14 +38,10 @@ const lanesOf = asked === undefined ? 2 : 3
 
 /** A cell with the line of the table that it stands in; those of whole rotations stand in none. */
 interface Placed extends Cell {
-  readonly step: SeenStep | null
+  readonly step: Step | null
 }
 
-const onTheWay = (
-  row: Row,
-  undoFrom: Start | null,
-  steps: readonly SeenStep[],
-): readonly Placed[] => [
+const onTheWay = (row: Row, undoFrom: Start | null, steps: readonly Step[]): readonly Placed[] => [
   { row, undoFrom, death: null, step: null },
   ...steps.flatMap((step) =>
     pointsOf(step).map((point) => ({
@@ -73,11 +70,7 @@ const cellsOf = (row: Row): readonly Placed[] => {
 }
 
 /** Every step once, at a point that is another one tomorrow, and every point that there is. */
-const coverOf = (
-  row: Row,
-  undoFrom: Start | null,
-  steps: readonly SeenStep[],
-): readonly Placed[] => {
+const coverOf = (row: Row, undoFrom: Start | null, steps: readonly Step[]): readonly Placed[] => {
   const all = onTheWay(row, undoFrom, steps)
   const picked = steps.flatMap((step, n) => {
     const cells = all.filter((cell) => cell.step === step)
@@ -136,22 +129,30 @@ const run = async (row: Row, cells: readonly Placed[]): Promise<readonly string[
   totals.cells += cells.length
   totals.types += 1
   totals.failed += failures.length
-  if (asked !== undefined) console.info(tableOf(row, linesOf(cells, ends)))
+  if (asked !== undefined) console.info(tableOf(row, waysOf(cells, ends)))
   return failures
 }
 
-const linesOf = (cells: readonly Placed[], ends: ReadonlyMap<Placed, string>): readonly Line[] => {
-  const lines = new Map<string, Line & { readonly ends: Map<Point, string> }>()
-  for (const cell of cells) {
-    const { step, death, undoFrom } = cell
-    if (!step || !death) continue
-    const from = undoFrom && startTitle(undoFrom)
-    const id = `${from} ${titleOf(step)}`
-    const line = lines.get(id) ?? { from, step, ends: new Map() }
-    line.ends.set(death.point, ends.get(cell) ?? '')
-    lines.set(id, line)
-  }
-  return [...lines.values()]
+const waysOf = (cells: readonly Placed[], ends: ReadonlyMap<Placed, string>): readonly Way[] => {
+  const froms = new Set(cells.map(({ undoFrom }) => undoFrom && startTitle(undoFrom)))
+  return [...froms].map((from) => {
+    const mine = cells.filter(({ undoFrom }) => from === (undoFrom && startTitle(undoFrom)))
+    const alone = mine.find(({ death }) => death === null)
+    const refused = alone?.undoFrom ? answerTo(alone.row, alone.undoFrom) : 'undo'
+    const steps = new Set(mine.flatMap(({ step }) => step ?? []))
+    return {
+      from,
+      undisturbed: `${refused === 'undo' ? '' : `${refused}, `}${(alone && ends.get(alone)) ?? ''}`,
+      lines: [...steps].map((step) => ({
+        step,
+        ends: new Map(
+          mine.flatMap((cell) =>
+            cell.step === step && cell.death ? [[cell.death.point, ends.get(cell) ?? '']] : [],
+          ),
+        ),
+      })),
+    }
+  })
 }
 
 type Suite = readonly (readonly [Row, readonly Placed[]])[]

@@ -5,12 +5,7 @@
 import type { TypeTraits } from '#domain/provider.ts'
 import type { Effect } from '#domain/rotation.ts'
 import type { Phase } from '#domain/rotation-machine.ts'
-import {
-  type Death,
-  type Point,
-  type SeenStep as Step,
-  titleOf,
-} from '#test/support/dying-worker.ts'
+import { type Death, type Point, type SeenStep, titleOf } from '#test/support/dying-worker.ts'
 
 /** A key under a policy, as far as the machine depends on it. */
 export interface Shape {
@@ -50,12 +45,18 @@ export const noPoint = ({ effect, looked }: Step, point: Point): string | null =
 export const pointsOf = (step: Step): readonly Point[] =>
   allPoints.filter((point) => noPoint(step, point) === null)
 
-type Bare = readonly [Phase, Effect | null, 'looked'?]
+export interface Step extends SeenStep {
+  /** For people, where phase and effect do not tell. */
+  readonly name: string | null
+}
+
+type Bare = readonly [Phase, Effect | null, ('looked' | { readonly name: string })?]
 const numbered = (steps: readonly Bare[]): readonly Step[] =>
-  steps.map(([phase, effect, looked], at) => ({
+  steps.map(([phase, effect, more], at) => ({
     phase,
     effect,
-    looked: looked !== undefined,
+    looked: more === 'looked',
+    name: typeof more === 'object' ? more.name : null,
     n: steps.slice(0, at + 1).filter(([p, e]) => p === phase && e === effect).length,
   }))
 
@@ -187,7 +188,8 @@ export const backward = (shape: Shape, start: Start): readonly Step[] => {
   const { traits } = shape
   const { phase } = start.step
   const { minted, written, promoted } = soFar(shape, start)
-  const back = (effect: Effect | null): Bare => ['rollingBack', effect]
+  const back = (effect: Effect): Bare => ['rollingBack', effect]
+  const done = (name: string): Bare => ['rollingBack', null, { name }]
   const off = phase === 'suspending' || phase === 'soaking'
   // Where minting is handing out it begins with the swap back.
   const atOnce = traits.staging === 'none' || traits.slot === 'single'
@@ -201,14 +203,19 @@ export const backward = (shape: Shape, start: Start): readonly Step[] => {
   return numbered([
     ...(open === null ? [] : [['rollingBack', open, 'looked'] as const]),
     // One call brings it back; it is sent also where it was not seen to go.
-    ...(off ? [back('reinstate'), back(null)] : []),
-    ...(handedOut ? [...(moves ? [back('swapBack')] : []), back(null)] : []),
-    ...(early ? [] : [...Array.from({ length: written }, () => back('restoreTarget')), back(null)]),
+    ...(off ? [back('reinstate'), done('old is on')] : []),
+    ...(handedOut ? [...(moves ? [back('swapBack')] : []), done('old serves')] : []),
+    ...(early
+      ? []
+      : [
+          ...Array.from({ length: written }, () => back('restoreTarget')),
+          done('targets are restored'),
+        ]),
     // Those who may have moved are waited for.
-    ...(handedOut || !early ? [back(null)] : []),
+    ...(handedOut || !early ? [done('the gates are open')] : []),
     ...(minted ? [back('removeNew')] : []),
-    back(null),
-    back(null),
+    done('new is gone'),
+    done('rolled back'),
   ])
 }
 

@@ -1,18 +1,24 @@
 // The matrix as people read it: a table a type, a line a step, a column a crash point; in each cell how it ended and how
 // often the effect of the step was applied at the peer in the whole.
 
-import { type Point, type SeenStep, titleOf } from '#test/support/dying-worker.ts'
-import { allPoints, noPoint, points } from './machine-says.ts'
+import { type Point, titleOf } from '#test/support/dying-worker.ts'
+import { allPoints, noPoint, points, type Step } from './machine-says.ts'
 import type { Row } from './rows.ts'
 
-export interface Line {
-  /** Null: on the way forward; else where it was turned round. */
+/** The steps of one way, forward or back. */
+export interface Way {
+  /** Null: forward; else where it was turned round. */
   readonly from: string | null
-  readonly step: SeenStep
+  /** How it ends when nobody dies, or nobody else. */
+  readonly undisturbed: string
+  readonly lines: readonly Line[]
+}
+export interface Line {
+  readonly step: Step
   readonly ends: ReadonlyMap<Point, string>
 }
 
-export const tableOf = (row: Row, lines: readonly Line[]): string => {
+export const tableOf = (row: Row, ways: readonly Way[]): string => {
   const { slot, staging, undo } = row.traits
   const head = ['', ...allPoints.map((point) => points[point])]
   const whys = new Map<string, string>()
@@ -22,17 +28,16 @@ export const tableOf = (row: Row, lines: readonly Line[]): string => {
     return mark
   }
   const body: string[][] = []
-  let from: string | null | undefined
-  for (const line of lines) {
-    if (line.from !== from) body.push([line.from === null ? 'forward' : `undo from ${line.from}`])
-    from = line.from
-    body.push([
-      `  ${titleOf(line.step)}`,
-      ...allPoints.map((point) => {
-        const why = noPoint(line.step, point)
-        return why === null ? (line.ends.get(point) ?? '') : markOf(why)
-      }),
-    ])
+  for (const { from, undisturbed, lines } of ways) {
+    body.push([`${from === null ? 'forward' : `undo from ${from}`}: ${undisturbed}`])
+    for (const { step, ends } of lines)
+      body.push([
+        `  ${titleOf(step)}${step.name === null ? '' : ` (${step.name})`}`,
+        ...allPoints.map((point) => {
+          const why = noPoint(step, point)
+          return why === null ? (ends.get(point) ?? '') : markOf(why)
+        }),
+      ])
   }
   const all = [head, ...body]
   const widths = head.map((_, n) =>
