@@ -3,7 +3,6 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { ProviderError } from '#domain/provider.ts'
-import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import {
   answerTo,
   deathAt,
@@ -15,51 +14,35 @@ import {
 import { type Row, rows } from '#test/faults/matrix/rows.ts'
 import { makeDyingWorker } from '#test/support/dying-worker.ts'
 import { makeStandIns } from '#test/support/faults.ts'
-import { type Answer, type Api, openApi } from '#test/support/http.ts'
+import type { Answer } from '#test/support/http.ts'
+import { openRunningApi, type RunningApi } from '#test/support/running-api.ts'
 import { makeShelf } from '#test/support/shelf.ts'
-import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
-import type { EngineDeps } from '#usecases/rotation-engine.ts'
 
 const shelf = makeShelf()
 const standIns = makeStandIns()
-let api: Api
-let deps: EngineDeps
-const faults: unknown[] = []
+let api: RunningApi
 beforeAll(async () => {
-  api = await openApi({ providers: [shelf.provider], wrap: standIns.wrap })
-  const { ledger, timers, clock, ids, sessions } = api.house
-  const send = makeSendToWebhook({ fetch: globalThis.fetch, clock })
-  const { types } = api.house.deps
-  deps = { ledger, timers, clock, ids, world: { sessions, types, fetch: globalThis.fetch, send } }
-  ok(await api.call('PUT', '/v1/connections/vault', { body: { provider: 'local' } }))
-  ok(await api.call('PUT', '/v1/connections/shelf', { body: { provider: 'shelf' } }))
-  ok(await api.call('PUT', '/v1/consumers/app', { body: { owner: 'team' } }))
+  api = await openRunningApi({ providers: [shelf.provider], wrap: standIns.wrap })
+  await api.put('/v1/connections/vault', { provider: 'local' })
+  await api.put('/v1/connections/shelf', { provider: 'shelf' })
+  await api.put('/v1/consumers/app', { owner: 'team' })
 })
 afterAll(() => api.close())
 afterEach(() => {
   standIns.away()
-  expect(faults.splice(0)).toEqual([])
+  expect(api.faults.splice(0)).toEqual([])
 })
 
-const ok = (answer: Answer): Answer['json'] => {
-  expect(answer.status, answer.text).toBeLessThan(300)
-  return answer.json
+const get = async (path: string): Promise<Answer['json']> => {
+  const { status, text, json } = await api.call('GET', path)
+  expect(status, text).toBe(200)
+  return json
 }
-const get = async (path: string): Promise<Answer['json']> => ok(await api.call('GET', path))
 const say = (id: string, verb: string, body: object = { reason: 'a test' }): Promise<Answer> =>
   api.call('POST', `/v1/rotations/${id}/${verb}`, {
     body,
     headers: { 'idempotency-key': api.house.ids.next() },
   })
-const worker = (instance: string, other: Partial<EngineDeps> = {}) =>
-  makeAdvanceRotation(
-    { ...deps, ...other },
-    {
-      instance,
-      bell: { ring: async () => undefined },
-      report: (_id, error) => void faults.push(error),
-    },
-  )
 
 let count = 0
 const begin = async (row: Row, spec: object = {}) => {
@@ -70,8 +53,8 @@ const begin = async (row: Row, spec: object = {}) => {
       : { connection: 'shelf', type: row.type, ref: { path: name } }
   const about = { purpose: 'a test', owner: 'team', environment: 'test', create: true }
   const labels = { key: name }
-  ok(await api.call('POST', '/v1/keys', { body: { name, ...place, ...about, labels } }))
-  const policy = {
+  await api.post('/v1/keys', { name, ...place, ...about, labels })
+  await api.put(`/v1/policies/${name}`, {
     selector: { matchLabels: labels },
     manual: true,
     acceptGap: true,
@@ -79,15 +62,8 @@ const begin = async (row: Row, spec: object = {}) => {
     soak: '1m',
     retire: row.retire,
     ...spec,
-  }
-  ok(await api.call('PUT', `/v1/policies/${name}`, { body: { name, spec: policy } }))
-  const { id } = ok(
-    await api.call('POST', '/v1/rotations', {
-      body: { key: name, reason: 'a test' },
-      headers: { 'idempotency-key': name },
-    }),
-  )
-  return { name, id: String(id) }
+  })
+  return { name, id: await api.rotate(name) }
 }
 
 /** All that a caller can see of it, and what is at the peer. */
@@ -104,15 +80,15 @@ const atPeer = async (name: string): Promise<readonly string[]> => {
 
 /** Rings, and turns the clock, until it is so. */
 const until = async (id: string, done: (rotation: Answer['json']) => boolean) => {
-  const advance = worker('w1')
+  const { timers } = api.deps
   for (let n = 0; n < 300; n++) {
     const rotation = await get(`/v1/rotations/${id}`)
     if (done(rotation)) return rotation
-    if ((await deps.timers.due(100)).includes(id)) {
-      await advance(id)
+    if ((await timers.due(100)).includes(id)) {
+      await api.advance(id)
       continue
     }
-    const leftMs = Date.parse(rotation.dueAt) - (await deps.timers.now()).getTime()
+    const leftMs = Date.parse(rotation.dueAt) - (await timers.now()).getTime()
     await api.house.clock.advance(Math.min(60_000, Math.max(1, leftMs || 5_000)))
   }
   throw new Error(JSON.stringify(await get(`/v1/rotations/${id}`)))
@@ -122,9 +98,9 @@ const until = async (id: string, done: (rotation: Answer['json']) => boolean) =>
 const leaveAt = async (row: Row, id: string, start: Start): Promise<void> => {
   const death = deathAt(row, start)
   if (!death) return
-  const dying = makeDyingWorker({ deps, worker }, `dying-${id}`, death)
+  const dying = makeDyingWorker(api, `dying-${id}`, death)
   for (let n = 0; n < 300; n++) {
-    if ((await deps.timers.due(100)).includes(id)) {
+    if ((await api.deps.timers.due(100)).includes(id)) {
       const ran = dying.advance(id).then(() => 'ran')
       if ((await Promise.race([ran, dying.died])) !== 'ran') return
     } else await api.house.clock.advance(60_000)
@@ -270,13 +246,13 @@ describe('those who moved to the new version', () => {
   test('unless two people say that they need not be', async () => {
     const key = await moved(rowOf('shelf.pair'))
     await waits(key, 'acknowledgement')
-    const headers = { 'idempotency-key': api.house.ids.next() }
-    const body = { reason: 'it is gone' }
     const path = `/v1/rotations/${key.id}/overrides`
-    ok(await api.call('POST', path, { body, headers }))
+    await api.post(path, { reason: 'it is gone' })
     expect(await live(key.name)).toBe(2)
     const token = await api.token(['approver'])
-    ok(await api.call('POST', path, { body, headers, token }))
+    const headers = { 'idempotency-key': 'the-second' }
+    const second = await api.call('POST', path, { body: { reason: 'so it is' }, headers, token })
+    expect(second.status, second.text).toBeLessThan(300)
     await until(key.id, ({ phase }) => phase === 'rolledBack')
     expect(await live(key.name)).toBe(1)
   })

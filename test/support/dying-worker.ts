@@ -80,7 +80,7 @@ export const makeDyingWorker = (
     if (told.kind !== 'intent') steps.push(titleOf(step))
   }
 
-  const { ledger, world } = engine.deps
+  const { ledger, world, clock } = engine.deps
   const commit: Ledger['commit'] = async (actor, work) => {
     let told: Told | null = null
     try {
@@ -107,8 +107,14 @@ export const makeDyingWorker = (
     // Not of an effect: a read, or the removal of what was found.
     if (call?.operationId === undefined) return real()
     if (diesAt(underWay, 'lost')) return hang()
-    const answer = await real()
-    return diesAt(underWay, 'applied') ? hang() : answer
+    try {
+      const answer = await real()
+      return diesAt(underWay, 'applied') ? await hang() : answer
+    } catch (error) {
+      // Also where the peer has nothing to do.
+      if (diesAt(underWay, 'applied')) return hang()
+      throw error
+    }
   }
   const mortal = (session: Session): Session => ({
     ...session,
@@ -125,12 +131,16 @@ export const makeDyingWorker = (
       mortal(await world.sessions.open(connection)),
   }
   const send: EngineDeps['world']['send'] = (...args) =>
-    written({ signal: AbortSignal.any([]), operationId: 'a webhook' }, () => world.send(...args))
+    written({ signal: new AbortController().signal, operationId: 'a webhook' }, () =>
+      world.send(...args),
+    )
 
   return {
     advance: engine.worker(instance, {
       ledger: { ...ledger, commit },
       world: { ...world, sessions, send },
+      // What is to be lost is lost by hand: on a busy machine a deadline that is real would lose more.
+      clock: { ...clock, deadline: () => new AbortController().signal },
     }),
     died,
     steps,

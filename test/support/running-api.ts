@@ -6,6 +6,7 @@ import { isOpen, type Phase } from '#domain/rotation-machine.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
+import type { EngineDeps } from '#usecases/rotation-engine.ts'
 import { makePlanRotations } from '#usecases/plan-rotations.ts'
 import { type Answer, type ApiOptions, openApi } from './http.ts'
 
@@ -19,14 +20,13 @@ export const openRunningApi = async (options: ApiOptions = {}) => {
   const send = makeSendToWebhook({ fetch: globalThis.fetch, clock: systemClock })
   const world = { sessions, types, fetch: globalThis.fetch, send }
   const faults: unknown[] = []
-  const advance = makeAdvanceRotation(
-    { ledger, timers, world, clock, ids },
-    {
-      instance: 'w1',
-      bell: { ring: async () => {} },
-      report: (_id, error) => faults.push(error),
-    },
-  )
+  const engine: EngineDeps = { ledger, timers, world, clock, ids }
+  const worker = (instance: string, other: Partial<EngineDeps> = {}) =>
+    makeAdvanceRotation(
+      { ...engine, ...other },
+      { instance, bell: { ring: async () => {} }, report: (_id, error) => faults.push(error) },
+    )
+  const advance = worker('w1')
   const plan = makePlanRotations({ ledger, timers, ids, types, hashJson }, 'w1')
 
   const rotation = async (id: string): Promise<Rotation> => {
@@ -68,6 +68,10 @@ export const openRunningApi = async (options: ApiOptions = {}) => {
     ...api,
     /** Errors that a worker reported. */
     faults,
+    /** What its workers are built from, and another one of them. */
+    deps: engine,
+    worker,
+    advance,
     drain,
     until,
     rotation,

@@ -11,6 +11,7 @@ import { isOpen } from '#domain/rotation-machine.ts'
 import { type Death, makeDyingWorker, titleOf } from '#test/support/dying-worker.ts'
 import { admin, person } from '#test/support/engine.ts'
 import { checkKey } from '#usecases/check-invariants.ts'
+import { isOurDatabase } from '#usecases/rotation-scene.ts'
 import type { Lane } from './lane.ts'
 import {
   answerTo,
@@ -98,7 +99,9 @@ export const runCell = async (lane: Lane, cell: Cell, thorough: boolean): Promis
   }
   await check()
   expect(lane.unannounced, 'writes without an open intent').toEqual([])
-  expect(engine.faults.slice(faults), 'faults').toEqual([])
+  // A database that is busy for too long is no fault: it passes, and the engine goes on by itself.
+  const met = engine.faults.slice(faults).filter((error) => !isOurDatabase(error))
+  expect(met.map(String), 'faults').toEqual([])
   expect((await engine.intents(id)).filter(({ closed }) => !closed)).toEqual([])
   const end = await endOf(lane, row, key, id)
   const said = saysOf(cell)

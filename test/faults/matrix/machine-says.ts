@@ -266,6 +266,8 @@ export const endBackward = (shape: Shape, start: Start, death: Death | null): En
   const neverOff = start.step.phase === 'suspending' && start.half !== 'applied'
   const unsent = death?.point === 'afterIntent' || death?.point === 'lost'
   if (neverOff && unsent && death.step === 'rollingBack reinstate') delete applied['reinstate']
+  // What was in the one place went with the old value's return: there is nothing left to remove.
+  if (traits.slot === 'single') delete applied['removeNew']
   const rolled = all.some(({ effect }) => effect === 'swapBack') && traits.undo === 'rollForward'
   const again = rolled ? [current(shape)] : []
   // With one place what was in it is gone with each write.
