@@ -81,7 +81,7 @@ export interface KeyType {
 
 /** How long after its deadline a request to an object of the type, over a connection with these settings, may have its effect. */
 export const lateEffectOf = (
-  type: KeyType,
+  type: Pick<KeyType, 'traits' | 'lateEffectIn'>,
   { settings }: { readonly settings: JsonObject },
 ): number => type.lateEffectIn?.(settings) ?? type.traits.lateEffectMs
 
