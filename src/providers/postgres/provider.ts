@@ -34,7 +34,7 @@ const traits: TypeTraits = {
   lateEffectMs: statementMs + 5_000,
   // One server decides who is let in, and what is committed holds from then on.
   consistency: { delayMs: 0, confirmations: 1 },
-  limits: { maxLiveVersions: 2 },
+  limits: {},
   deliver: true,
   material: 'ours',
   publishTarget: false,
