@@ -618,9 +618,9 @@ export interface Refusal {
 
 /** When each key is compared with its provider. Not guarded: it decides nothing. All on the database's clock. */
 export interface Looks {
-  /** Ends with the keys that are deleted, and begins with up to `limit` that are new, spread over `spreadMs` by their ids.
-   *  Returns how many began. */
-  enrol(limit: number, spreadMs: number): Promise<number>
+  /** A step of a walk through all keys, by id: of the next `limit` after `after` those that are new begin, spread over
+   *  `spreadMs` by their ids, and those that are deleted end. Returns the last of them; null: there are no more. */
+  enrol(after: string | null, limit: number, spreadMs: number): Promise<string | null>
   /** Takes up to `limit` keys that are due, the one that has been due longest first, for `forMs`; no two callers get the same
    *  one. Whoever dies with it leaves it due again after that. */
   claim(limit: number, forMs: number): Promise<readonly string[]>

@@ -6,20 +6,28 @@ import type { Database } from './database.ts'
 import { orUnavailable } from './sql-state.ts'
 import { after, putStanding } from './tables/drift.ts'
 
+const lowest = '00000000-0000-0000-0000-000000000000'
+
 export const createLooks = ({ client: db }: Database): Looks => ({
-  // Bounded: the statement looks for what is not there in a table that it fills meanwhile.
-  enrol: (limit, spreadMs) =>
+  // By id, so that a step costs as much as it is long: what asks for keys without a row reads all that have one.
+  enrol: (after, limit, spreadMs) =>
     orUnavailable(async () => {
-      await db.$executeRaw`
-        DELETE FROM app.drift d USING app.key k WHERE k.id = d.key_id AND k.deleted_at IS NOT NULL`
-      return db.$executeRaw`
-        INSERT INTO app.drift (key_id, look_at)
-        SELECT k.id, app.now() + abs(hashtext(k.id::text)::bigint) / 2147483648.0
-            * ${spreadMs}::double precision * interval '1 millisecond'
-        FROM app.key k
-        WHERE k.deleted_at IS NULL AND NOT EXISTS (SELECT FROM app.drift d WHERE d.key_id = k.id)
-        LIMIT ${limit}
-        ON CONFLICT DO NOTHING`
+      const rows = await db.$queryRaw<{ readonly id: string }[]>`
+        WITH step AS MATERIALIZED (
+          SELECT id, deleted_at FROM app.key
+          WHERE id > ${after ?? lowest}::uuid ORDER BY id LIMIT ${limit}
+        ), ended AS (
+          DELETE FROM app.drift WHERE key_id = ANY (
+            ARRAY(SELECT id FROM step WHERE deleted_at IS NOT NULL))
+        ), begun AS (
+          INSERT INTO app.drift (key_id, look_at)
+          SELECT id, app.now() + abs(hashtext(id::text)::bigint) / 2147483648.0
+              * ${spreadMs}::double precision * interval '1 millisecond'
+          FROM step WHERE deleted_at IS NULL
+          ON CONFLICT DO NOTHING
+        )
+        SELECT id::text FROM step ORDER BY id DESC LIMIT 1`
+      return rows[0]?.id ?? null
     }),
 
   claim: (limit, forMs) =>

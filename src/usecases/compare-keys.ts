@@ -57,7 +57,7 @@ const refusedWaitMs = [60_000, 4 * 60_000, 16 * 60_000, 60 * 60_000] as const
  *  asked about: a drain does not wait for a slow provider, and what was claimed is due again when the claim is over. */
 export const makeCompareKeys = (deps: CompareKeysDeps, everyMs: number) => {
   const away: Pass['away'] = new Map()
-  let enrolledAt: number | null = null
+  const walk = makeWalk(deps.looks, everyMs, Math.min(soonMs, everyMs))
   let forgotAt: number | null = null
   const all: Omit<Pass, 'stopping'> = { ...deps, away, everyMs, soonMs: Math.min(soonMs, everyMs) }
   return async (stopping: () => boolean): Promise<number> => {
@@ -71,17 +71,38 @@ export const makeCompareKeys = (deps: CompareKeysDeps, everyMs: number) => {
       return 0
     }
     if (await deps.ledger.read((db) => db.recovery.open())) return 0
-    if (enrolledAt === null || Math.abs(now - enrolledAt) >= pass.soonMs) {
-      const begun = await deps.looks.enrol(enrolAtOnce, everyMs)
-      if (begun === enrolAtOnce) return begun
-      enrolledAt = now
-    }
+    const walked = await walk(now)
     const ids = await deps.looks.claim(batchSize, claimMs)
-    if (ids.length === 0) return 0
+    if (ids.length === 0) return walked
     const keys = await deps.ledger.read((db) => db.keys.byIds(ids))
     const lanes = Map.groupBy(keys, ({ connection }) => connection)
     await allOf([...lanes.values()].map((lane) => lookAtAll(pass, lane)))
     return ids.length
+  }
+}
+
+/** New keys are noticed soon: ids grow with time, so those after the last one seen are looked for often, and all of them once
+ *  an interval. Returns how many steps were made: 1 as long as there are more. */
+const makeWalk = (
+  looks: Looks,
+  everyMs: number,
+  betweenMs: number,
+): ((now: number) => Promise<0 | 1>) => {
+  let last: string | null = null
+  let resting = false
+  let beganAt = -Infinity
+  let restedAt = -Infinity
+  return async (now) => {
+    if (resting && Math.abs(now - restedAt) < betweenMs) return 0
+    if (Math.abs(now - beganAt) >= everyMs && (resting || beganAt === -Infinity)) {
+      last = null
+      beganAt = now
+    }
+    const reached = await looks.enrol(last, enrolAtOnce, everyMs)
+    resting = reached === null
+    if (reached === null) restedAt = now
+    else last = reached
+    return resting ? 0 : 1
   }
 }
 

@@ -360,7 +360,7 @@ test('a refused login is tried less and less often by all workers together, and 
 test('what a worker took and did not finish is due again when its claim is over', async () => {
   await engine.key('orders')
   const looks = createLooks(engine.database)
-  await looks.enrol(10, hour)
+  await looks.enrol(null, 10, hour)
   await engine.clock.advance(hour)
   // It dies here.
   expect(await looks.claim(10, 5 * minute)).toHaveLength(1)
@@ -445,9 +445,18 @@ test('that our own database is away is no silence of the provider', async () => 
 test('new keys begin some at a time, spread over the interval; a deleted one is forgotten', async () => {
   for (const name of ['a', 'b', 'c', 'd', 'e']) await engine.key(name)
   const looks = createLooks(engine.database)
-  const begun = []
-  for (let n = 0; n < 4; n++) begun.push(await looks.enrol(2, hour))
-  expect(begun).toEqual([2, 2, 1, 0])
+  const rows = async () =>
+    Number((await engine.sql('SELECT count(*) AS n FROM app.drift'))[0]?.['n'])
+  const begun: number[] = []
+  for (let last: string | null = null, n = 0; n < 4; n++) {
+    last = await looks.enrol(last, 2, hour)
+    begun.push(await rows())
+    if (n === 3) expect(last).toBeNull()
+  }
+  expect(begun).toEqual([2, 4, 5, 5])
+  // Once more from the beginning: nobody begins twice.
+  await looks.enrol(null, 10, hour)
+  expect(await rows()).toBe(5)
   const places = async () =>
     (await engine.sql('SELECT look_at > app.now() AS later, look_at FROM app.drift')).map(
       ({ later, look_at: at }) => [later, String(at)],
