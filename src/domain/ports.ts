@@ -106,6 +106,8 @@ export interface Reads {
   }
   readonly versions: {
     of(keyId: string): Promise<readonly Version[]>
+    /** Of all of the keys. */
+    ofKeys(keyIds: readonly string[]): Promise<readonly Version[]>
     get(keyId: string, version: number): Promise<Version | null>
     primary(keyId: string): Promise<Version | null>
     /** Those of the key that have one of the numbers. */

@@ -74,8 +74,8 @@ export const makeCompareKeys = (deps: CompareKeysDeps, everyMs: number) => {
     const walked = await walk(now)
     const ids = await deps.looks.claim(batchSize, claimMs)
     if (ids.length === 0) return walked
-    const keys = await deps.ledger.read((db) => db.keys.byIds(ids))
-    const lanes = Map.groupBy(keys, ({ connection }) => connection)
+    const due = await deps.ledger.read(async (db) => knownOf(db, await db.keys.byIds(ids)))
+    const lanes = Map.groupBy(due, ({ key }) => key.connection)
     await allOf([...lanes.values()].map((lane) => lookAtAll(pass, lane)))
     return ids.length
   }
@@ -115,12 +115,12 @@ interface Pass extends CompareKeysDeps {
 }
 
 /** Keys of one connection. */
-const lookAtAll = async (pass: Pass, keys: readonly Key[]): Promise<void> => {
-  const left = [...keys]
+const lookAtAll = async (pass: Pass, lane: readonly Known[]): Promise<void> => {
+  const left = [...lane]
   const work = async (): Promise<void> => {
-    for (let key = left.shift(); key && !pass.stopping(); key = left.shift()) {
+    for (let known = left.shift(); known && !pass.stopping(); known = left.shift()) {
       // oxlint-disable-next-line no-await-in-loop -- a few at a time
-      await lookAt(pass, key)
+      await lookAt(pass, known)
     }
   }
   await allOf(Array.from({ length: atOnce }, work))
@@ -132,8 +132,9 @@ const allOf = async (works: readonly Promise<void>[]): Promise<void> => {
   if (failed?.status === 'rejected') throw failed.reason
 }
 
-/** All that an answer is judged by. */
+/** All that an answer is judged by: what was so when the key was taken. Whatever is told asks again whether it still is. */
 interface Known {
+  readonly key: Key
   readonly connection: Connection | null
   readonly versions: readonly Version[]
   readonly rotating: boolean
@@ -141,22 +142,33 @@ interface Known {
   readonly drift: Drift | null
 }
 
-const knownOf = async (db: Reads, key: Key): Promise<Known> => ({
-  connection: await db.connections.get(key.connection),
-  versions: await db.versions.of(key.id),
-  rotating: (await db.rotations.openOf(key.id)) !== null,
-  nextRotationAt: dueOf((await db.schedule.getMany([key.id]))[0]),
-  drift: (await db.drift.getMany([key.id]))[0] ?? null,
-})
+/** For many at once: one question each costs a million keys as many times as there are questions. */
+const knownOf = async (db: Reads, keys: readonly Key[]): Promise<readonly Known[]> => {
+  const ids = keys.map(({ id }) => id)
+  const connections = new Map<string, Connection | null>()
+  for (const name of new Set(keys.map(({ connection }) => connection)))
+    connections.set(name, await db.connections.get(name)) // oxlint-disable-line no-await-in-loop -- few, one connection
+  const versions = Map.groupBy(await db.versions.ofKeys(ids), ({ keyId }) => keyId)
+  const rotating = new Set((await db.rotations.openOfKeys(ids)).map(({ keyId }) => keyId))
+  const schedules = new Map((await db.schedule.getMany(ids)).map((row) => [row.keyId, row]))
+  const drifts = new Map((await db.drift.getMany(ids)).map((row) => [row.keyId, row]))
+  return keys.map((key) => ({
+    key,
+    connection: connections.get(key.connection) ?? null,
+    versions: versions.get(key.id) ?? [],
+    rotating: rotating.has(key.id),
+    nextRotationAt: dueOf(schedules.get(key.id)),
+    drift: drifts.get(key.id) ?? null,
+  }))
+}
 
 /** An occurrence, and not the time at which a plan is tried again. */
 const dueOf = (schedule: KeySchedule | undefined): Date | null =>
   schedule?.occurrence ? schedule.dueAt : null
 
-const lookAt = async (pass: Pass, key: Key): Promise<void> => {
-  const { ledger, looks, clock, away } = pass
-  const known = await ledger.read((db) => knownOf(db, key))
-  const { connection, drift } = known
+const lookAt = async (pass: Pass, known: Known): Promise<void> => {
+  const { looks, clock, away } = pass
+  const { key, connection, drift } = known
   // Without versions its object is still being made.
   if (known.versions.length === 0 || !connection || !drift || key.deletedAt)
     return looks.putOff(key.id, pass.soonMs)
@@ -215,7 +227,7 @@ const answerOf = async (
     return { silence }
   }
   if (refusals > 0) await pass.looks.accepted(connection)
-  return { found: compare({ key, ...known }, told) }
+  return { found: compare(known, told) }
 }
 
 /** Not of this key alone. */
@@ -260,8 +272,8 @@ const tell = async (pass: Pass, key: Key, known: Known, found: Standing): Promis
     await pass.ledger.commit(systemActor('worker', 'comparison'), async (tx) => {
       await tx.holdKeys([key.id])
       const held = await tx.keys.byId(key.id)
-      if (!held || held.deletedAt || still(await knownOf(tx, held)) !== still(known))
-        throw new Moved()
+      const [now] = held ? await knownOf(tx, [held]) : []
+      if (!held || held.deletedAt || !now || still(now) !== still(known)) throw new Moved()
       await tx.writeDrift.put(key.id, found, nextLookMs(pass, key, found))
       const since = known.drift?.state === found.state ? known.drift.since : await tx.now()
       return { value: null, audit: [told(held, known.drift, found, since)] }

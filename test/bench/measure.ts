@@ -21,6 +21,8 @@ export interface Benchmark {
 export interface Options {
   /** 20,000 keys instead of 1,000 where that takes long. */
   readonly large: boolean
+  /** How many keys, where that was asked for. */
+  readonly keys: number | null
   readonly say: (line: string) => void
 }
 

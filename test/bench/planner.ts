@@ -4,7 +4,6 @@
 // The floor of the pass writes the same rotations and events, in the same commits, with plain pg into tables without guards.
 // The floor of the policy is two statements: the policy of every key, and a schedule row of every key.
 
-import pg from 'pg'
 import { enableOccurrence } from '#domain/occurrences.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { keyTypes } from '#providers/registry.ts'
@@ -14,10 +13,13 @@ import { makeFleet, putFleetPolicy } from './fleet.ts'
 import { type Benchmark, figure, inTurns, type Line, seconds } from './measure.ts'
 import { type BenchDatabase, openPlace } from './place.ts'
 import { recordRun } from './replay.ts'
+import { scansOf } from './scans.ts'
 
 const fleet = 100_000
 const due = 1_000
 const rounds = 3
+
+const big = new Set(['key', 'key_schedule', 'rotation', 'rotation_timer'])
 
 export const planner: Benchmark = {
   name: 'planner',
@@ -64,7 +66,7 @@ export const planner: Benchmark = {
         },
         say,
       )
-      const scans = await scansOf(db, async () => {
+      const scans = await scansOf(db, big, async () => {
         await makeDue(db, next)
         while ((await plan()) > 0);
         await timers.due(500)
@@ -123,51 +125,3 @@ const writeSelection = async ({ sql }: BenchDatabase): Promise<number> => {
   await sql.query('DROP SCHEMA bare CASCADE')
   return took
 }
-
-interface Plan {
-  readonly 'Node Type': string
-  readonly 'Relation Name'?: string
-  readonly Plans?: readonly Plan[]
-}
-const big: ReadonlySet<string> = new Set(['key', 'key_schedule', 'rotation', 'rotation_timer'])
-
-/** Explains every statement that `work` sends. It is taken from the driver: auto_explain is not in the embedded server. */
-const scansOf = async (
-  { sql }: BenchDatabase,
-  work: () => Promise<void>,
-): Promise<{ readonly asked: number; readonly found: readonly string[] }> => {
-  const asked = new Map<string, readonly unknown[]>()
-  const real = pg.Client.prototype.query
-  pg.Client.prototype.query = function query(this: unknown, ...args: unknown[]) {
-    const [config] = args
-    if (typeof config === 'object' && config !== null && 'text' in config && 'values' in config) {
-      const text = String(config.text)
-      if (/^\s*\(?(SELECT|UPDATE|WITH)/i.test(text))
-        asked.set(text, config.values as readonly unknown[])
-    }
-    return Reflect.apply(real, this, args)
-  } as typeof real
-  try {
-    await work()
-  } finally {
-    pg.Client.prototype.query = real
-  }
-  const found: string[] = []
-  for (const [text, values] of asked) {
-    const { rows } = await sql.query<{ 'QUERY PLAN': readonly { readonly Plan: Plan }[] }>(
-      `EXPLAIN (FORMAT JSON) ${text}`,
-      [...values],
-    )
-    const scanned = rows.flatMap((row) =>
-      row['QUERY PLAN'].flatMap(({ Plan: plan }) => seqScans(plan)),
-    )
-    if (scanned.some((name) => big.has(name)))
-      found.push(`${scanned.join(', ')}: ${text.slice(0, 300)}`)
-  }
-  return { asked: asked.size, found }
-}
-
-const seqScans = (plan: Plan): readonly string[] => [
-  ...(plan['Node Type'] === 'Seq Scan' ? [plan['Relation Name'] ?? ''] : []),
-  ...(plan.Plans ?? []).flatMap(seqScans),
-]

@@ -1,4 +1,4 @@
-// `npm run bench`, or `node test/bench/run.ts [name…] [--large]`. Prints one table; never part of the tests.
+// `npm run bench`, or `node test/bench/run.ts [name…] [--large] [--keys=N]`. Prints one table; never part of the tests.
 
 import { cpus } from 'node:os'
 import { auditedCommit } from './audited-commit.ts'
@@ -6,18 +6,21 @@ import { idleMemory } from './idle-memory.ts'
 import { type Line, table } from './measure.ts'
 import { planner } from './planner.ts'
 import { rotations } from './rotations.ts'
+import { sweep } from './sweep.ts'
 
-const all = [auditedCommit, planner, idleMemory, rotations]
+const all = [auditedCommit, planner, idleMemory, rotations, sweep]
 const asked = process.argv.slice(2)
 const wanted = asked.filter((word) => !word.startsWith('--'))
+const isKeys = (word: string): boolean => /^--keys=[1-9]\d{0,7}$/.test(word)
+const keys = Number(asked.find(isKeys)?.slice('--keys='.length) ?? 0) || null
 const unknown = [
   ...wanted.filter((name) => !all.some((one) => one.name === name)),
-  ...asked.filter((word) => word.startsWith('--') && word !== '--large'),
+  ...asked.filter((word) => word.startsWith('--') && word !== '--large' && !isKeys(word)),
 ]
 const say = (line: string): void => console.error(line)
 
 if (unknown.length > 0) {
-  say(`there is no ${unknown.join(', ')}; there are: --large`)
+  say(`there is no ${unknown.join(', ')}; there are: --large, --keys=N`)
   for (const { name, about } of all) say(`  ${name.padEnd(16)} ${about}`)
   process.exitCode = 2
 } else {
@@ -27,7 +30,7 @@ if (unknown.length > 0) {
   for (const one of all) {
     if (wanted.length > 0 && !wanted.includes(one.name)) continue
     say(`${one.name}: ${one.about}`)
-    lines.push(...(await one.run({ large: asked.includes('--large'), say })))
+    lines.push(...(await one.run({ large: asked.includes('--large'), keys, say })))
   }
   console.log(table(lines))
 }

@@ -7,6 +7,13 @@ import { bytes, word } from './translate.ts'
 export const versionReads = (db: Db): Reads['versions'] => ({
   of: async (keyId) =>
     (await db.version.findMany({ where: { keyId }, orderBy: { version: 'asc' } })).map(toVersion),
+  ofKeys: async (keyIds) =>
+    (
+      await db.version.findMany({
+        where: { keyId: { in: [...keyIds] } },
+        orderBy: [{ keyId: 'asc' }, { version: 'asc' }],
+      })
+    ).map(toVersion),
   get: async (keyId, version) =>
     one(await db.version.findUnique({ where: { keyId_version: { keyId, version } } })),
   some: async (keyId, numbers) =>
