@@ -142,7 +142,7 @@ const comparing = ({ database, ledger, keyring, ids }: BenchDatabase) => {
       socket: () => new Socket(),
     },
   })
-  const sessions = { open: async () => session }
+  const sessions = { open: async () => session, enter: async () => null }
   const looks = createLooks(database)
   const deps = { ledger, looks, sessions, types: keyTypes, keyring, clock: systemClock }
   // Nothing new comes: the walk was measured by itself.

@@ -235,13 +235,14 @@ describe('what fires when it should not, and does not when it should', () => {
   // Guards: enabling and registering rotate nothing (reassign.ts); a schedule has a zone of its own (cron.ts).
   test('vault#29537, web-unified-docs#1283, terraform-provider-aws#34961: a restart, another zone of the host, enabling', async () => {
     shelf.put('imported', 'as it was')
+    const labels = { set: 'imported' }
+    const place = { connection: 'shelf', type: 'shelf.value', ref: { path: 'imported' } }
+    const key = await engine.key('imported', { ...place, labels, create: false })
     const schedule = { cron: '0 3 * * *', timezone: 'Europe/Paris' }
-    const key = await onShelf(
-      'imported',
-      'shelf.value',
-      { schedule, manual: false },
-      { create: false },
-    )
+    const spec = { selector: { matchLabels: labels }, retire: 'destroy', manual: false } as const
+    await engine.policy('imported', { ...spec, schedule })
+    await engine.drain()
+    expect(await rotationsOf(key.id)).toEqual([])
     const dueAt = async () =>
       (await engine.ledger.read((db) => db.schedule.getMany([key.id])))[0]?.dueAt?.toISOString()
     const planned = await dueAt()
