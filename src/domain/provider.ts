@@ -109,6 +109,9 @@ export interface ConnectArgs {
   readonly externalId: string
   /** The resolved credential as JSON text, or the string itself; null where there is none. */
   readonly credential: Secret<string> | null
+  /** The connection says `{from: default}`: without a credential the provider's own chain on this host may be used. Never else:
+   *  whoever may write a connection would have the host's rights. */
+  readonly fromHost?: boolean
   readonly ports: ProviderPorts
 }
 
@@ -181,6 +184,8 @@ export interface MintOrder {
   readonly generate: JsonObject
   /** There iff the type's material is `ours`, or what is written is a known value (publish, roll forward). */
   readonly material: Material | null
+  /** A publish: readers get it with this very call, also where a rotation of the type would stage it first. */
+  readonly served?: boolean
 }
 
 export interface Minted {

@@ -92,6 +92,7 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
       settings: connection.settings,
       externalId: connection.externalId,
       credential,
+      fromHost: connection.credential.from === 'default',
       ports: {
         now: () => deps.host.clock.now(),
         random: (bytes) => deps.host.ids.random(bytes),

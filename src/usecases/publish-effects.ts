@@ -177,6 +177,7 @@ const targetOrder = (at: TargetScene, intent: Intent, material: Material | null)
   preImage: intent.preImage,
   generate: {},
   material,
+  served: true,
 })
 
 /** The effect that a target holds now, if the rotation wrote to it. */

@@ -32,6 +32,8 @@ export interface Match {
   /** On the path with its query, as it was sent (percent-encoded). */
   readonly path: RegExp
   readonly body?: RegExp
+  /** A header by its lower-case name. */
+  readonly header?: readonly [name: string, value: RegExp]
 }
 
 export interface Rule {
@@ -87,7 +89,8 @@ export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
         r.left > 0 &&
         (r.match.method ?? method) === method &&
         r.match.path.test(path) &&
-        (r.match.body?.test(body.toString()) ?? true),
+        (r.match.body?.test(body.toString()) ?? true) &&
+        (r.match.header?.[1].test(String(incoming.headers[r.match.header[0]] ?? '')) ?? true),
     )
     if (rule === undefined) {
       deliver(await forward(incoming, body), outgoing)
@@ -167,7 +170,7 @@ export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
 
   const forward = (incoming: IncomingMessage, body: Buffer): Promise<Answer> =>
     new Promise((resolve, reject) => {
-      const { host: _host, connection: _connection, ...headers } = incoming.headers
+      const { host, connection: _connection, ...headers } = incoming.headers
       const sent = request(
         {
           agent,
@@ -175,7 +178,8 @@ export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
           port: upstream.port,
           method: incoming.method,
           path: incoming.url,
-          headers: { ...headers, host: upstream.host },
+          // Some sign what they asked for.
+          headers: { ...headers, host: upstream.host, 'x-forwarded-host': host },
         },
         (reply) => {
           bodyOf(reply).then(
