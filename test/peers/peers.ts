@@ -78,6 +78,7 @@ export const peers = {
   },
   schemathesis: { title: 'Schemathesis 4.32.5', ...pythonPackages('schemathesis') },
   croniter: { title: 'croniter on zoneinfo', ...pythonPackages('croniter', 'python') },
+  moto: { title: 'moto 5.2.5, AWS', ...pythonPackages('moto', 'moto_server') },
 } as const satisfies Record<string, Peer>
 
 export type PeerName = keyof typeof peers

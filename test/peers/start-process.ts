@@ -61,19 +61,19 @@ export const freePort = (): Promise<number> =>
     })
   })
 
-/** Asks `ready` every 50 ms until it says yes; throws with the server's output when it dies or 30 s are over. */
+/** Asks `ready` every 50 ms until it says yes; throws with the server's output when it dies or two minutes are over. */
 export const untilReady = async (
   name: string,
   server: Started,
   ready: () => Promise<boolean>,
 ): Promise<void> => {
-  const end = Date.now() + 30_000
+  const end = Date.now() + 120_000
   for (;;) {
     if (server.exited()) throw new Error(`${name} ended at its start:\n${server.output()}`)
     if (await ready().catch(() => false)) return
     if (Date.now() > end) {
       await server.stop()
-      throw new Error(`${name} was not ready after 30 s:\n${server.output()}`)
+      throw new Error(`${name} was not ready after two minutes:\n${server.output()}`)
     }
     await new Promise((resolve) => setTimeout(resolve, 50))
   }

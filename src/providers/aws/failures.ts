@@ -1,0 +1,298 @@
+// Every failure of AWS, of the network or of something in between, as a ProviderError. AWS's own texts are read to tell
+// cases apart and never quoted: they may carry what we sent.
+
+import { isRekeyError } from '#domain/errors.ts'
+import { ProviderError, type ProviderErrorKind } from '#domain/provider.ts'
+
+export interface Asked {
+  /** `secretsmanager:PutSecretValue`: what a policy must allow. */
+  readonly action: string
+  /** ARN or name, for the hint. */
+  readonly resource: string
+  /** Whether it changes something: then a lost answer leaves the effect unknown. */
+  readonly writes: boolean
+}
+
+export interface Answered {
+  readonly status: number
+  /** AWS's error code, without namespace; '' where there is none. */
+  readonly code: string
+  readonly message: string
+  /** The body is AWS's JSON or XML (or empty), not a page of something on the way. */
+  readonly fromAws: boolean
+  readonly retryAfterMs: number | null
+  readonly requestId: string | null
+}
+
+interface Row {
+  readonly codes: readonly string[]
+  readonly says?: RegExp
+  readonly kind: ProviderErrorKind
+  /** `asked`: unknown for a write, none for a read. */
+  readonly effect: 'none' | 'asked'
+  readonly detail: string
+  readonly hint?: (asked: Asked) => string
+}
+
+const clockHint = (): string => 'synchronise the clock of this host: AWS accepts five minutes'
+const signatures = ['InvalidSignatureException', 'SignatureDoesNotMatch', 'IncompleteSignature']
+
+// The first row that fits. A 4xx is AWS's word that nothing was done; a 5xx may come after the effect.
+const rows: readonly Row[] = [
+  {
+    codes: [...signatures, 'RequestExpired', 'RequestTimeTooSkewed'],
+    says: /expired|not yet current|skewed/i,
+    kind: 'precondition',
+    effect: 'none',
+    detail: 'AWS refused the time of the request',
+    hint: clockHint,
+  },
+  {
+    codes: ['ExpiredToken', 'ExpiredTokenException'],
+    kind: 'auth',
+    effect: 'none',
+    detail: 'the session of the credential is over',
+    hint: () => 'give the connection a credential that renews itself, or a new one',
+  },
+  {
+    codes: [
+      ...signatures,
+      'UnrecognizedClientException',
+      'InvalidClientTokenId',
+      'InvalidAccessKeyId',
+      'AuthFailure',
+      'MissingAuthenticationToken',
+      'MissingAuthenticationTokenException',
+      'NotAuthorizedException',
+    ],
+    kind: 'auth',
+    effect: 'none',
+    detail: 'AWS refused the credential',
+    hint: () =>
+      'the access key is unknown, inactive, of another partition, or its secret is wrong: give the connection a new one',
+  },
+  {
+    codes: ['AccessDenied', 'AccessDeniedException', 'UnauthorizedOperation'],
+    kind: 'forbidden',
+    effect: 'none',
+    detail: 'the policies of the connection’s principal do not allow it',
+    hint: (a) => `needs ${a.action} on ${a.resource}`,
+  },
+  {
+    codes: [
+      'Throttling',
+      'ThrottlingException',
+      'ThrottledException',
+      'TooManyRequestsException',
+      'RequestLimitExceeded',
+      'RequestThrottled',
+      'RequestThrottledException',
+      'BandwidthLimitExceeded',
+      'PriorRequestNotComplete',
+    ],
+    kind: 'throttled',
+    effect: 'none',
+    detail: 'AWS asks for fewer requests',
+  },
+  {
+    codes: [
+      'ResourceNotFoundException',
+      'NotFoundException',
+      'NoSuchEntity',
+      'NoSuchEntityException',
+    ],
+    kind: 'notFound',
+    effect: 'none',
+    detail: 'there is no such object at AWS',
+    hint: (a) => `nothing is at ${a.resource}, in the region and account of the connection`,
+  },
+  {
+    codes: ['ResourceExistsException', 'AlreadyExistsException', 'EntityAlreadyExists'],
+    kind: 'conflict',
+    effect: 'none',
+    detail: 'it is there already, and another',
+  },
+  {
+    codes: ['ConflictException'],
+    kind: 'conflict',
+    effect: 'none',
+    detail: 'AWS does something else with the object at this moment',
+  },
+  {
+    codes: [
+      'ConcurrentModification',
+      'ConcurrentModificationException',
+      'EntityTemporarilyUnmodifiable',
+      'EntityTemporarilyUnmodifiableException',
+    ],
+    kind: 'transient',
+    effect: 'none',
+    detail: 'somebody else changes the object at this moment',
+  },
+  {
+    codes: ['DisabledException'],
+    kind: 'disabled',
+    effect: 'none',
+    detail: 'the key is disabled',
+  },
+  {
+    codes: ['KMSInvalidStateException'],
+    kind: 'precondition',
+    effect: 'none',
+    detail: 'the state of the key does not allow it',
+    hint: (a) => `look at KeyState: aws kms describe-key --key-id ${a.resource}`,
+  },
+  {
+    codes: ['InvalidRequestException'],
+    kind: 'precondition',
+    effect: 'none',
+    detail: 'the state of the object does not allow it',
+  },
+  {
+    codes: ['DecryptionFailure', 'EncryptionFailure'],
+    kind: 'precondition',
+    effect: 'none',
+    detail: 'the KMS key of the secret cannot be used',
+    hint: () =>
+      'needs kms:Decrypt and kms:GenerateDataKey on the secret’s KMS key, and the key enabled',
+  },
+  {
+    codes: ['LimitExceeded', 'LimitExceededException', 'ServiceQuotaExceededException'],
+    kind: 'quota',
+    effect: 'none',
+    detail: 'a quota of AWS is used up',
+  },
+  {
+    codes: ['DeleteConflict', 'DeleteConflictException', 'PreconditionNotMetException'],
+    kind: 'precondition',
+    effect: 'none',
+    detail: 'something else must be done first',
+  },
+  {
+    codes: ['KMSInvalidSignatureException', 'KMSInvalidMacException', 'IncorrectKeyException'],
+    kind: 'verifyFailed',
+    effect: 'none',
+    detail: 'what was made with the key does not verify',
+  },
+  {
+    codes: [
+      'UnsupportedOperationException',
+      'InvalidKeyUsageException',
+      'UnknownOperationException',
+      'InvalidAction',
+    ],
+    kind: 'unsupported',
+    effect: 'none',
+    detail: 'AWS does not offer the operation for this object',
+  },
+  // Told with a 4xx, but of AWS's inside: it may have been done.
+  {
+    codes: [
+      'InternalFailure',
+      'InternalServiceError',
+      'InternalError',
+      'ServiceFailure',
+      'ServiceUnavailable',
+      'ServiceUnavailableException',
+      'KMSInternalException',
+      'DependencyTimeoutException',
+      'KeyUnavailableException',
+      'RequestTimeout',
+      'RequestTimeoutException',
+    ],
+    kind: 'transient',
+    effect: 'asked',
+    detail: 'AWS failed',
+  },
+]
+
+export const failureOf = (answered: Answered, asked: Asked): ProviderError => {
+  const { status, code, message } = answered
+  const lost = asked.writes ? 'unknown' : 'none'
+  const more = {
+    status,
+    ...(answered.requestId === null ? {} : { requestId: answered.requestId }),
+    ...(answered.retryAfterMs === null ? {} : { retryAfterMs: answered.retryAfterMs }),
+  }
+  if (status === 429)
+    return new ProviderError('throttled', 'none', 'AWS asks for fewer requests', more)
+  if (status >= 300 && status < 400)
+    return new ProviderError('precondition', 'none', 'AWS answered with a redirect', {
+      ...more,
+      hint: 'check `region` and `endpoint`',
+    })
+  // A page may hide that AWS did it; even a 403 may be a filter on the way back.
+  if (!answered.fromAws)
+    return new ProviderError('transient', lost, 'the answer is not AWS’s', {
+      ...more,
+      hint: 'a proxy or firewall answered: check `endpoint` and what is in between',
+    })
+  const row = rows.find(
+    (r) => r.codes.includes(code) && (r.says === undefined || r.says.test(message)),
+  )
+  if (row !== undefined)
+    return new ProviderError(row.kind, row.effect === 'none' ? 'none' : lost, row.detail, {
+      ...more,
+      ...(row.hint === undefined ? {} : { hint: row.hint(asked) }),
+    })
+  if (status >= 500) return new ProviderError('transient', lost, 'AWS failed', more)
+  if (status >= 400)
+    return new ProviderError('permanent', 'none', 'AWS refused the request as it is', {
+      ...more,
+      hint: `${asked.action} on ${asked.resource}`,
+    })
+  return new ProviderError('transient', lost, 'AWS’s answer cannot be read', more)
+}
+
+/** The same for a request without an answer. `aborted`: the caller's signal ended it. */
+export const failureOfNetwork = (error: unknown, asked: Asked, aborted: boolean): ProviderError => {
+  const lost = asked.writes ? 'unknown' : 'none'
+  if (aborted) return new ProviderError('timeout', lost, 'AWS did not answer in time')
+  const refused = causes(error).find((cause) => isRekeyError(cause))
+  if (refused !== undefined)
+    // Egress refuses before it dials.
+    return new ProviderError('permanent', 'none', 'the address may not be dialled', {
+      hint: refused.message,
+    })
+  const { code, syscall } = socketError(error)
+  if (isCertificate(code))
+    return new ProviderError('precondition', 'none', `TLS to AWS failed (${code})`, {
+      hint: 'check what is between Rekey and AWS, or give Node its CA by NODE_EXTRA_CA_CERTS',
+    })
+  // Nothing was sent: there was no connection to send it on.
+  if (syscall === 'connect' || neverConnected.has(code))
+    return new ProviderError('transient', 'none', `AWS cannot be reached (${code})`, {
+      hint: 'check `region`, `endpoint`, DNS and the firewall',
+    })
+  return new ProviderError(
+    asked.writes ? 'outcomeUnknown' : 'transient',
+    lost,
+    'the connection to AWS broke before the answer',
+  )
+}
+
+const neverConnected = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
+const isCertificate = (code: string): boolean =>
+  /^(CERT_|ERR_TLS_CERT|ERR_SSL_|EPROTO|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED)/.test(code)
+
+// fetch wraps: TypeError('fetch failed') → cause with the code of the socket. Only code and syscall are taken.
+const socketError = (error: unknown): { readonly code: string; readonly syscall: string } => {
+  for (const at of causes(error)) {
+    const { code, syscall } = at as NodeJS.ErrnoException
+    if (typeof code === 'string' && /^[A-Z][A-Z0-9_]+$/.test(code))
+      return { code, syscall: syscall ?? '' }
+  }
+  return { code: 'unknown', syscall: '' }
+}
+
+const causes = (error: unknown): readonly Error[] => {
+  const found: Error[] = []
+  for (let at = error; at instanceof Error && found.length < 5; at = at.cause) found.push(at)
+  return found
+}

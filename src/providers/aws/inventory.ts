@@ -1,0 +1,75 @@
+// What the connection can see, a page of AWS's for a page of ours.
+
+import type { JsonObject } from '#domain/json.ts'
+import { ProviderError, type Call, type InventoryItem } from '#domain/provider.ts'
+import { secretObjectId } from './secret-ref.ts'
+import type { Aws } from './session.ts'
+
+const pageSize = 50
+
+interface Page {
+  readonly items: readonly InventoryItem[]
+  readonly next: string | null
+}
+
+export const inventory = async (
+  aws: Aws,
+  settings: JsonObject,
+  type: string,
+  cursor: string | null,
+  call: Call,
+): Promise<Page> => {
+  const list = lists[type]
+  if (list === undefined)
+    throw new ProviderError('unsupported', 'none', 'the aws provider has no such key type')
+  const { items, next } = await list(aws, settings, cursor === null ? null : decode(cursor), call)
+  return { items, next: next === null ? null : encode(next) }
+}
+
+type List = (aws: Aws, settings: JsonObject, token: string | null, call: Call) => Promise<Page>
+
+const secrets: List = async (aws, settings, token, call) => {
+  const page = await aws.read(
+    'secretsmanager',
+    '*',
+    (client, options) =>
+      client.listSecrets(
+        { MaxResults: pageSize, ...(token === null ? {} : { NextToken: token }) },
+        options,
+      ),
+    call,
+  )
+  const items = (page.SecretList ?? []).flatMap(({ Name, RotationEnabled, OwningService }) => {
+    if (Name === undefined) return []
+    const ref = { secretId: Name }
+    return [
+      {
+        type: 'aws.secretsmanager.secret',
+        ref,
+        objectId: secretObjectId(settings, ref),
+        facts: {
+          rotatesByItself: RotationEnabled === true,
+          ...(OwningService === undefined ? {} : { managedBy: OwningService }),
+        },
+      },
+    ]
+  })
+  return { items, next: page.NextToken ?? null }
+}
+
+const lists: Readonly<Record<string, List>> = { 'aws.secretsmanager.secret': secrets }
+
+const encode = (token: string): string =>
+  Buffer.from(JSON.stringify({ token })).toString('base64url')
+
+const decode = (cursor: string): string => {
+  try {
+    const { token } = Object(JSON.parse(Buffer.from(cursor, 'base64url').toString())) as {
+      readonly token?: unknown
+    }
+    if (typeof token === 'string' && token !== '') return token
+  } catch {
+    // Falls through: not one of ours.
+  }
+  throw new ProviderError('permanent', 'none', 'the cursor is not one of this inventory')
+}

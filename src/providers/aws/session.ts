@@ -1,0 +1,138 @@
+import {
+  ProviderError,
+  type Call,
+  type ConnectArgs,
+  type ObjectAddress,
+  type Session,
+} from '#domain/provider.ts'
+import { check, rightsOf } from './check.ts'
+import { makeClients, type Ask, type ServiceName } from './clients.ts'
+import { makeIdentity } from './identity.ts'
+import { inventory } from './inventory.ts'
+import { missingRights } from './rights.ts'
+import { makeSecret } from './secret.ts'
+import { readSettings, type AwsSettings } from './settings.ts'
+
+/** What a connection is to AWS. */
+export interface Caller {
+  readonly account: string
+  readonly arn: string
+  /** The user or role whose policies count; null where they cannot be asked about. */
+  readonly principal: string | null
+}
+
+type Send<S extends ServiceName, T> = Ask<S, T>['send']
+
+/** Requests of one connection. All throw ProviderError. */
+export interface Aws {
+  readonly settings: AwsSettings
+  readonly read: <S extends ServiceName, T>(
+    service: S,
+    of: string,
+    send: Send<S, T>,
+    call: Call,
+  ) => Promise<T>
+  /** Goes out once. */
+  readonly write: Aws['read']
+  /** Asked once for a session; `precondition` in another account than the connection's. */
+  readonly identity: (call: Call) => Promise<Caller>
+  /** Asks anew, and what AWS's clock says. */
+  readonly whoAmI: (call: Call) => Promise<{ readonly caller: Caller; readonly date: Date | null }>
+  readonly simulator: { refused: boolean }
+}
+
+/** What a session does with objects; each type has one. */
+export type ObjectSession = Omit<Session, 'check' | 'missingRights' | 'inventory' | 'close'>
+
+export const connect = (args: ConnectArgs): Session => {
+  const settings = readSettings(args.settings)
+  const aws = makeAws(settings, args)
+  const types: Readonly<Record<string, ObjectSession>> = {
+    'aws.secretsmanager.secret': makeSecret(aws),
+  }
+  const of = ({ type }: Pick<ObjectAddress, 'type'>): ObjectSession => {
+    const found = types[type]
+    if (found !== undefined) return found
+    throw new ProviderError('unsupported', 'none', 'the aws provider has no such key type')
+  }
+  return {
+    check: (call, objects = []) => check({ aws, now: args.ports.now }, objects, call),
+    missingRights: async (object, call) =>
+      missingRights(aws, await rightsOf(aws, object, call), call),
+    inventory: async (type, cursor, call) => inventory(aws, args.settings, type, cursor, call),
+    describe: async (object, call) => of(object).describe(object, call),
+    create: async (order, call) => of(order.object).create(order, call),
+    prepare: async (object, current, call) => of(object).prepare(object, current, call),
+    mint: async (order, call) => of(order.object).mint(order, call),
+    probeMint: async (order, call) => of(order.object).probeMint(order, call),
+    verify: async (order, call) => of(order.object).verify(order, call),
+    promote: async (order, call) => of(order.object).promote(order, call),
+    probePromote: async (order, call) => of(order.object).probePromote(order, call),
+    suspend: async (object, version, call) => of(object).suspend(object, version, call),
+    reinstate: async (object, version, call) => of(object).reinstate(object, version, call),
+    retire: async (object, version, how, call) => of(object).retire(object, version, how, call),
+    stateOf: async (object, version, call) => of(object).stateOf(object, version, call),
+    lastUsed: async (object, version, call) => of(object).lastUsed(object, version, call),
+    readMaterial: async (object, version, call) => of(object).readMaterial(object, version, call),
+    operate: async (object, version, operation, input, call) =>
+      of(object).operate(object, version, operation, input, call),
+    // No timers, and the sockets are those of `ports.fetch`.
+    close: async () => undefined,
+  }
+}
+
+const makeAws = (settings: AwsSettings, args: ConnectArgs): Aws => {
+  const clients = makeClients(settings, args.ports, makeIdentity({ ...args, settings }))
+  let known: Caller | null = null
+
+  const whoAmI: Aws['whoAmI'] = async (call) => {
+    const { value, date } = await clients.send(
+      {
+        service: 'sts',
+        of: 'the connection itself',
+        writes: false,
+        send: (sts, options) => sts.getCallerIdentity({}, options),
+      },
+      call,
+    )
+    const { Account: account = '', Arn: arn = '' } = value
+    if (account !== settings.account)
+      throw new ProviderError(
+        'precondition',
+        'none',
+        'the credential is of another account than the connection',
+        {
+          hint: `the connection is for account ${settings.account}, the credential is of ${/^\d{12}$/.test(account) ? account : 'none'}`,
+        },
+      )
+    known = { account, arn, principal: principalOf(arn, settings) }
+    return { caller: known, date }
+  }
+  const identity = async (call: Call): Promise<Caller> => known ?? (await whoAmI(call)).caller
+
+  const sender =
+    (writes: boolean): Aws['read'] =>
+    async (service, of, send, call) => {
+      await identity(call)
+      return (await clients.send({ service, of, writes, send }, call)).value
+    }
+  return {
+    settings,
+    read: sender(false),
+    write: sender(true),
+    identity,
+    whoAmI,
+    simulator: { refused: false },
+  }
+}
+
+/** A session of a role is told without the role's path: where the connection names the role, that is it. */
+const principalOf = (arn: string, settings: AwsSettings): string | null => {
+  if (/^arn:[\w-]+:iam::\d{12}:user\//.test(arn)) return arn
+  const role = /^arn:[\w-]+:sts::\d{12}:assumed-role\/([^/]+)\//.exec(arn)?.[1]
+  if (role === undefined) return null
+  return (
+    settings.assumeRole?.roleArn ??
+    `arn:${settings.partition}:iam::${settings.account}:role/${role}`
+  )
+}

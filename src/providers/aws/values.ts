@@ -1,0 +1,33 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { JsonObject } from '#domain/json.ts'
+import { ProviderError } from '#domain/provider.ts'
+
+export const sha256 = (value: string | Uint8Array): Buffer =>
+  createHash('sha256').update(value).digest()
+
+/** In time that does not depend on where they differ. */
+export const sameBytes = (a: string | Uint8Array, b: string | Uint8Array): boolean =>
+  timingSafeEqual(sha256(a), sha256(b))
+
+/** A client token of an operation: always the same for the same one, in the form of a UUID, which every service takes. */
+export const tokenOf = (operationId: string): string => {
+  const hex = sha256(operationId).toString('hex')
+  // Version 8: "custom", by RFC 9562.
+  const variant = ((Number.parseInt(hex.charAt(16), 16) & 3) | 8).toString(16)
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    `8${hex.slice(13, 16)}`,
+    `${variant}${hex.slice(17, 20)}`,
+    hex.slice(20, 32),
+  ].join('-')
+}
+
+export const textIn = (ref: JsonObject, name: string): string => {
+  const value = ref[name]
+  if (typeof value === 'string' && value !== '') return value
+  throw new ProviderError('permanent', 'none', `ref.${name} is missing`)
+}
+
+export const unsupported = (what: string): ProviderError =>
+  new ProviderError('unsupported', 'none', `${what} is not possible at AWS`)

@@ -1,0 +1,161 @@
+// AWS as a peer of the contract suite, one for each type: moto behind the strict layer of test/peers/aws.
+
+import { randomUUID } from 'node:crypto'
+import { SecretsManager } from '@aws-sdk/client-secrets-manager'
+import type { JsonObject } from '#domain/json.ts'
+import type { ObjectAddress } from '#domain/provider.ts'
+import { Secret } from '#domain/secret.ts'
+import { account, region, startStrictAws, type StrictAws } from '#test/peers/aws/strict.ts'
+import { startFaultProxy, type FaultProxy, type Match } from '#test/support/fault-proxy.ts'
+import { awsFixtures } from './aws-fixtures.ts'
+import { plainPorts, type ContractPeer, type Rights } from './peer.ts'
+import { refText } from './vault-peer.ts'
+
+export const awsAddress = (type: string, ref: JsonObject): ObjectAddress => ({
+  type,
+  ref,
+  keyId: randomUUID(),
+  keyName: 'contract',
+})
+
+export const awsCredential = (key: {
+  readonly id: string
+  readonly secret: string
+}): Secret<string> =>
+  new Secret(JSON.stringify({ accessKeyId: key.id, secretAccessKey: key.secret }))
+
+export interface AwsBench {
+  readonly strict: StrictAws
+  readonly faulty: FaultProxy
+  readonly settings: JsonObject
+  readonly faultySettings: JsonObject
+  readonly credential: Secret<string>
+  /** For an SDK client that arranges. */
+  readonly client: {
+    readonly region: string
+    readonly endpoint: string
+    readonly credentials: StrictAws['admin']
+  }
+  readonly grant: Rights['grant']
+  readonly stop: () => Promise<void>
+}
+
+// moto takes seconds to start: the types of one file share it.
+let strictly: Promise<StrictAws> | null = null
+let users = 0
+
+export const openAws = async (): Promise<AwsBench> => {
+  users += 1
+  strictly ??= startStrictAws()
+  const strict = await strictly
+  const faulty = await startFaultProxy(strict.address)
+  const settings = { region, account, endpoint: strict.address }
+  const { accessKeyId: id, secretAccessKey: secret } = strict.admin
+  return {
+    strict,
+    faulty,
+    settings,
+    faultySettings: { ...settings, endpoint: faulty.address },
+    credential: awsCredential({ id, secret }),
+    client: { region, endpoint: strict.address, credentials: strict.admin },
+    grant: async (documents) => awsCredential(strict.user(documents)),
+    stop: async () => {
+      await faulty.stop()
+      users -= 1
+      if (users > 0) return
+      strictly = null
+      await strict.stop()
+    },
+  }
+}
+
+/** Effects on one object, from the stand-in's own log. */
+export const effectsOn = (strict: StrictAws, subject: string): number =>
+  strict.log().filter((one) => one.changes && one.subject === subject && one.status === 200).length
+
+export const operationOn = (target: string, body: RegExp): Match => ({
+  method: 'POST',
+  path: /^\/$/,
+  header: ['x-amz-target', new RegExp(`\\.${target}$`)],
+  body,
+})
+
+const quoted = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&')
+
+export const startSecrets = async (): Promise<ContractPeer> => {
+  const bench = await openAws()
+  const { strict, faulty } = bench
+  const admin = new SecretsManager(bench.client)
+  const address = (secretId: string): ObjectAddress =>
+    awsAddress('aws.secretsmanager.secret', { secretId })
+  const idOf = (object: ObjectAddress): string => refText(object, 'secretId')
+  return {
+    settings: bench.settings,
+    credential: bench.credential,
+    ports: plainPorts(),
+    beyondOnePage: 60,
+    newObject: async () => {
+      const name = `contract/${randomUUID()}`
+      await admin.createSecret({ Name: name, SecretString: randomUUID() })
+      return address(name)
+    },
+    unborn: () => address(`unborn/${randomUUID()}`),
+    versions: async (object) => {
+      const told = await admin.listSecretVersionIds({
+        SecretId: idOf(object),
+        IncludeDeprecated: true,
+      })
+      return told.Versions?.length ?? 0
+    },
+    writes: async (object) => effectsOn(strict, idOf(object)),
+    foreign: async (object) => {
+      const { VersionId: made } = await admin.putSecretValue({
+        SecretId: idOf(object),
+        SecretString: 'by somebody else',
+        VersionStages: ['AWSPENDING'],
+      })
+      const { VersionId: current } = await admin.getSecretValue({ SecretId: idOf(object) })
+      await admin.updateSecretVersionStage({
+        SecretId: idOf(object),
+        VersionStage: 'AWSCURRENT',
+        MoveToVersionId: made,
+        RemoveFromVersionId: current,
+      })
+    },
+    faults: {
+      proxy: faulty,
+      settings: bench.faultySettings,
+      mint: (object) => operationOn('PutSecretValue', new RegExp(quoted(idOf(object)))),
+      fixtures: awsFixtures,
+    },
+    rights: {
+      grant: bench.grant,
+      always: ['check'],
+      rotates: ['describe', 'rotate', 'promote'],
+      needed: {
+        inventory: /secretsmanager:ListSecrets on \*/,
+        describe: /secretsmanager:DescribeSecret.* on .*secret:contract\//,
+        rotate: /secretsmanager:PutSecretValue on .*secret:contract\//,
+        promote: /secretsmanager:UpdateSecretVersionStage on .*secret:contract\//,
+      },
+    },
+    names: {
+      good: ['a/b_c+d=e.f@g-h', 'ends-AbCdEf', 'UPPER', '../x', '1', 'x'.repeat(400)].map(address),
+      bad: [
+        'ключ',
+        'a b',
+        'a#b',
+        'a\u0000b',
+        'line\nbreak',
+        'x'.repeat(513),
+        `arn:aws:secretsmanager:us-east-1:${account}:secret:a-AbCdEf`,
+        `arn:aws-cn:secretsmanager:${region}:${account}:secret:a-AbCdEf`,
+        `arn:aws:secretsmanager:${region}:${account}:secret:a`,
+      ].map(address),
+    },
+    stop: async () => {
+      admin.destroy()
+      await bench.stop()
+    },
+  }
+}

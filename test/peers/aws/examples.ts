@@ -1,0 +1,111 @@
+// Requests and answers of AWS's documentation: the "Examples" of each operation in the API references of Secrets Manager
+// (docs.aws.amazon.com/secretsmanager/latest/apireference), IAM and STS, in an order in which each finds what it needs. What the
+// documentation leaves to chance (ids, dates) and region and account are compared by their form.
+
+import type { ServiceName } from './wire.ts'
+
+interface Example {
+  readonly service: ServiceName
+  readonly operation: string
+  readonly request: Readonly<Record<string, unknown>>
+  readonly answers: RegExp
+}
+
+const SecretId = 'MyTestDatabaseSecret'
+const arn = '"ARN": ?"arn:aws:secretsmanager:[a-z0-9-]+:\\d{12}:secret:MyTestDatabaseSecret-\\w{6}"'
+const first = 'EXAMPLE1-90ab-cdef-fedc-ba987SECRET1'
+const second = 'EXAMPLE2-90ab-cdef-fedc-ba987SECRET2'
+const all = (...parts: readonly string[]): RegExp =>
+  new RegExp(parts.map((part) => `(?=[^]*${part})`).join(''))
+
+export const examples: readonly Example[] = [
+  {
+    service: 'secretsmanager',
+    operation: 'CreateSecret',
+    request: {
+      Name: SecretId,
+      Description: 'My test database secret created with the CLI',
+      SecretString: '{"username":"david","password":"EXAMPLE-PASSWORD"}',
+      ClientRequestToken: first,
+    },
+    answers: all(arn, `"Name": ?"${SecretId}"`, `"VersionId": ?"${first}"`),
+  },
+  {
+    service: 'secretsmanager',
+    operation: 'PutSecretValue',
+    request: {
+      SecretId,
+      ClientRequestToken: second,
+      SecretString: '{"username":"david","password":"EXAMPLE-PASSWORD-2"}',
+      VersionStages: ['AWSPENDING'],
+    },
+    answers: all(arn, `"VersionId": ?"${second}"`, '"VersionStages": ?\\["AWSPENDING"\\]'),
+  },
+  {
+    service: 'secretsmanager',
+    operation: 'UpdateSecretVersionStage',
+    request: {
+      SecretId,
+      VersionStage: 'AWSCURRENT',
+      RemoveFromVersionId: first,
+      MoveToVersionId: second,
+    },
+    answers: all(arn, `"Name": ?"${SecretId}"`),
+  },
+  {
+    service: 'secretsmanager',
+    operation: 'DescribeSecret',
+    request: { SecretId },
+    answers: all(arn, `"Name": ?"${SecretId}"`, `"${first}": ?\\["AWSPREVIOUS"\\]`),
+  },
+  {
+    service: 'secretsmanager',
+    operation: 'GetSecretValue',
+    request: { SecretId },
+    answers: all(
+      arn,
+      '"CreatedDate": ?[\\d.]+',
+      '"SecretString": ?"{\\\\"username\\\\":\\\\"david\\\\"',
+      `"VersionId": ?"${second}"`,
+      'AWSCURRENT',
+    ),
+  },
+  {
+    service: 'secretsmanager',
+    operation: 'UpdateSecretVersionStage',
+    request: { SecretId, VersionStage: 'AWSPREVIOUS', RemoveFromVersionId: first },
+    answers: all(arn),
+  },
+  {
+    service: 'secretsmanager',
+    operation: 'ListSecretVersionIds',
+    request: { SecretId, IncludeDeprecated: true },
+    answers: all(
+      arn,
+      `{[^{}]*"VersionId": ?"${first}"[^{}]*}`,
+      `"VersionId": ?"${second}"[^}]*"VersionStages": ?\\[[^\\]]*"AWSCURRENT"`,
+    ),
+  },
+  {
+    service: 'secretsmanager',
+    operation: 'ListSecrets',
+    request: {},
+    answers: all('"SecretList": ?\\[', arn, `"Name": ?"${SecretId}"`),
+  },
+  {
+    service: 'secretsmanager',
+    operation: 'DeleteSecret',
+    request: { SecretId, RecoveryWindowInDays: 7 },
+    answers: all(arn, '"DeletionDate": ?[\\d.]+'),
+  },
+  {
+    service: 'sts',
+    operation: 'GetCallerIdentity',
+    request: {},
+    answers: all(
+      '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">',
+      '<Arn>arn:aws:iam::\\d{12}:user/[\\w-]+</Arn>',
+      '<Account>\\d{12}</Account>',
+    ),
+  },
+]

@@ -1,0 +1,102 @@
+// Who may do what at the stand-in: users with access keys and policies, and sessions of roles.
+
+import { randomBytes } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Json } from '#domain/json.ts'
+import { isOfNow, isSignedWith, signerOf } from './sigv4.ts'
+import { refusal, type Reply, type ServiceName } from './wire.ts'
+
+export interface Principal {
+  /** As STS tells it: a user's ARN, or that of a session of a role. */
+  readonly arn: string
+  readonly documents: readonly Json[]
+  /** Of a session of a role or a user. */
+  readonly tokenIssuedAt: Date | null
+}
+
+export interface AccessKey {
+  readonly id: string
+  readonly secret: string
+  readonly sessionToken: string | null
+  readonly expiresAt: Date | null
+  active: boolean
+  readonly of: () => Principal
+}
+
+export interface Principals {
+  readonly add: (key: Omit<AccessKey, 'active'>) => AccessKey
+  readonly remove: (id: string) => void
+  readonly get: (id: string) => AccessKey | undefined
+  /** The principal of a request, or the refusal that the service would give. */
+  readonly authenticate: (
+    service: ServiceName,
+    request: { readonly headers: IncomingHttpHeaders; readonly body: string },
+  ) => Principal | Reply
+}
+
+export const isReply = (value: Principal | Reply): value is Reply => 'status' in value
+
+export const newKeyId = (prefix: 'AKIA' | 'ASIA'): string =>
+  prefix +
+  [...randomBytes(16)].map((byte) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.charAt(byte & 31)).join('')
+
+export const newSecret = (): string => randomBytes(30).toString('base64')
+
+export const makePrincipals = (): Principals => {
+  const keys = new Map<string, AccessKey>()
+  return {
+    add: (key) => {
+      const made = { ...key, active: true }
+      keys.set(key.id, made)
+      return made
+    },
+    remove: (id) => void keys.delete(id),
+    get: (id) => keys.get(id),
+    authenticate: (service, request) => {
+      const { headers } = request
+      const signer = signerOf(headers)
+      const key = signer === null ? undefined : keys.get(signer.accessKeyId)
+      const token = headers['x-amz-security-token'] ?? null
+      // An inactive key is told like one that never was.
+      if (signer === null || key === undefined || !key.active || token !== key.sessionToken)
+        return unknownKey(service)
+      if (!isOfNow(headers, new Date()))
+        return badSignature(service, 'Signature expired: it is more than 5 minutes old')
+      if (!isSignedWith(key.secret, request))
+        return badSignature(
+          service,
+          'The request signature we calculated does not match the signature you provided.',
+        )
+      if (key.expiresAt !== null && key.expiresAt < new Date()) return expired(service)
+      return key.of()
+    },
+  }
+}
+
+const isQueryService = (service: ServiceName): boolean => service === 'iam' || service === 'sts'
+
+const unknownKey = (service: ServiceName): Reply =>
+  isQueryService(service)
+    ? refusal(
+        service,
+        'InvalidClientTokenId',
+        'The security token included in the request is invalid.',
+        403,
+      )
+    : refusal(
+        service,
+        'UnrecognizedClientException',
+        'The security token included in the request is invalid.',
+      )
+
+const badSignature = (service: ServiceName, message: string): Reply =>
+  isQueryService(service)
+    ? refusal(service, 'SignatureDoesNotMatch', message, 403)
+    : refusal(service, 'InvalidSignatureException', message)
+
+const expired = (service: ServiceName): Reply => {
+  const message = 'The security token included in the request is expired'
+  return isQueryService(service)
+    ? refusal(service, 'ExpiredToken', message, 403)
+    : refusal(service, 'ExpiredTokenException', message)
+}

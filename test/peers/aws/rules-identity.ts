@@ -1,0 +1,98 @@
+// IAM and STS, where moto is lax. From the API references of IAM and STS and the IAM User Guide:
+//
+//   GetCallerIdentity        the principal that signed, and nobody for an access key that is unknown or inactive
+//   AssumeRole               only with the external id that the role's trust policy asks for; the session has the role's rights
+//   SimulatePrincipalPolicy  by the policies of the principal, action by action
+
+import type { Json } from '#domain/json.ts'
+import { isAllowed } from './policies.ts'
+import { newKeyId, newSecret, type Principals } from './principals.ts'
+import type { Rules } from './rules.ts'
+import { escaped, membersOf, refusal, textIn, xml, type Body, type Reply } from './wire.ts'
+
+export interface IdentityRules {
+  readonly iam: Rules
+  readonly sts: Rules
+  /** By ARN of a user or role. */
+  readonly policiesOf: Map<string, readonly Json[]>
+  /** The external id that a role's trust policy asks for. */
+  readonly roles: Map<string, string>
+}
+
+export const makeIdentityRules = (principals: Principals): IdentityRules => {
+  const policiesOf = new Map<string, readonly Json[]>()
+  const roles = new Map<string, string>()
+
+  const simulated = (body: Body): Reply => {
+    const source = textIn(body, 'PolicySourceArn')
+    const documents = policiesOf.get(source)
+    if (documents === undefined)
+      return refusal('iam', 'NoSuchEntity', `There is no principal ${source}.`, 404)
+    const results = membersOf(body, 'ActionNames').flatMap((action) =>
+      membersOf(body, 'ResourceArns').map((resource) => {
+        const decision = isAllowed(documents, action, resource) ? 'allowed' : 'implicitDeny'
+        return `<member><EvalActionName>${action}</EvalActionName><EvalResourceName>${escaped(resource)}</EvalResourceName><EvalDecision>${decision}</EvalDecision><MatchedStatements/><MissingContextValues/></member>`
+      }),
+    )
+    return xml(
+      'iam',
+      'SimulatePrincipalPolicy',
+      `<IsTruncated>false</IsTruncated><EvaluationResults>${results.join('')}</EvaluationResults>`,
+    )
+  }
+
+  const assumed = (body: Body): Reply => {
+    const role = textIn(body, 'RoleArn')
+    if (roles.get(role) === undefined || roles.get(role) !== body['ExternalId'])
+      return refusal(
+        'sts',
+        'AccessDenied',
+        `not authorized to perform: sts:AssumeRole on ${role}`,
+        403,
+      )
+    const session = textIn(body, 'RoleSessionName')
+    const arn = role.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/') + `/${session}`
+    const tokenIssuedAt = new Date()
+    const expiresAt = new Date(tokenIssuedAt.getTime() + 3_600_000)
+    const key = principals.add({
+      id: newKeyId('ASIA'),
+      secret: newSecret(),
+      sessionToken: newSecret(),
+      expiresAt,
+      of: () => ({ arn, documents: policiesOf.get(role) ?? [], tokenIssuedAt }),
+    })
+    return xml(
+      'sts',
+      'AssumeRole',
+      `<Credentials><AccessKeyId>${key.id}</AccessKeyId><SecretAccessKey>${key.secret}</SecretAccessKey><SessionToken>${key.sessionToken}</SessionToken><Expiration>${expiresAt.toISOString()}</Expiration></Credentials><AssumedRoleUser><Arn>${arn}</Arn><AssumedRoleId>AROA:${session}</AssumedRoleId></AssumedRoleUser>`,
+    )
+  }
+
+  const sts: Rules = {
+    writes: new Set(),
+    resource: async ({ asked }) => textIn(asked.body, 'RoleArn') || '*',
+    subject: (body) => textIn(body, 'RoleArn'),
+    before: async ({ asked, principal }) => {
+      if (asked.operation === 'GetCallerIdentity') {
+        const account = principal.arn.split(':')[4] ?? ''
+        return xml(
+          'sts',
+          'GetCallerIdentity',
+          `<Arn>${principal.arn}</Arn><UserId>AIDA${account}</UserId><Account>${account}</Account>`,
+        )
+      }
+      return asked.operation === 'AssumeRole' ? assumed(asked.body) : null
+    },
+    after: async (_at, reply) => reply,
+  }
+
+  const iam: Rules = {
+    writes: new Set(),
+    resource: async ({ asked }) => textIn(asked.body, 'PolicySourceArn') || '*',
+    subject: (body) => textIn(body, 'UserName'),
+    before: async ({ asked }) =>
+      asked.operation === 'SimulatePrincipalPolicy' ? simulated(asked.body) : null,
+    after: async (_at, reply) => reply,
+  }
+  return { iam, sts, policiesOf, roles }
+}

@@ -1,0 +1,144 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createHash, createHmac } from 'node:crypto'
+import { peer } from '#test/support/peers.ts'
+import { examples } from './examples.ts'
+import { account, region, startStrictAws, type StrictAws } from './strict.ts'
+import { isQuery, type ServiceName } from './wire.ts'
+
+peer('moto').describe('the stand-in of AWS', () => {
+  let aws: StrictAws
+  beforeAll(async () => {
+    aws = await startStrictAws()
+  }, 180_000)
+  afterAll(() => aws.stop())
+
+  const targets = { secretsmanager: 'secretsmanager', kms: 'TrentService' } as const
+
+  /** Signed by hand: the judge and the SDK agree on more than each other. */
+  const send = async (
+    service: ServiceName,
+    operation: string,
+    body: Readonly<Record<string, unknown>>,
+    by: { readonly accessKeyId: string; readonly secretAccessKey: string } = aws.admin,
+  ): Promise<{ readonly status: number; readonly text: string }> => {
+    const text = isQuery(service)
+      ? String(
+          new URLSearchParams({ Action: operation, Version: '2010-05-08', ...(body as object) }),
+        )
+      : JSON.stringify(body)
+    const date = `${new Date().toISOString().replaceAll(/[-:]|\.\d{3}/g, '')}`
+    const day = date.slice(0, 8)
+    const host = new URL(aws.address).host
+    const hash = (of: string): string => createHash('sha256').update(of).digest('hex')
+    const hmac = (key: string | Buffer, of: string): Buffer =>
+      createHmac('sha256', key).update(of).digest()
+    const canonical = `POST\n/\n\nhost:${host}\nx-amz-date:${date}\n\nhost;x-amz-date\n${hash(text)}`
+    const scope = `${day}/${region}/${service}/aws4_request`
+    const key = [region, service, 'aws4_request'].reduce(
+      (at: Buffer, part) => hmac(at, part),
+      hmac(`AWS4${by.secretAccessKey}`, day),
+    )
+    const signature = hmac(key, `AWS4-HMAC-SHA256\n${date}\n${scope}\n${hash(canonical)}`).toString(
+      'hex',
+    )
+    const reply = await fetch(aws.address, {
+      method: 'POST',
+      headers: {
+        'x-amz-date': date,
+        authorization: `AWS4-HMAC-SHA256 Credential=${by.accessKeyId}/${scope}, SignedHeaders=host;x-amz-date, Signature=${signature}`,
+        ...(isQuery(service)
+          ? { 'content-type': 'application/x-www-form-urlencoded' }
+          : {
+              'x-amz-target': `${targets[service === 'kms' ? 'kms' : 'secretsmanager']}.${operation}`,
+            }),
+      },
+      body: text,
+    })
+    return { status: reply.status, text: await reply.text() }
+  }
+
+  test('answers the examples of the documentation as the documentation does', async () => {
+    for (const { service, operation, request, answers } of examples) {
+      // oxlint-disable-next-line no-await-in-loop -- one follows from the other
+      const { status, text } = await send(service, operation, request)
+      expect({ operation, status, text }).toMatchObject({
+        operation,
+        status: 200,
+        text: expect.stringMatching(answers),
+      })
+    }
+  })
+
+  test('knows a wrong secret, an unknown key and an old date from a signed request', async () => {
+    const wrong = { ...aws.admin, secretAccessKey: 'another' }
+    expect(await send('sts', 'GetCallerIdentity', {}, wrong)).toMatchObject({
+      status: 403,
+      text: expect.stringContaining('SignatureDoesNotMatch'),
+    })
+    const unknown = { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'x' }
+    expect(await send('secretsmanager', 'ListSecrets', {}, unknown)).toMatchObject({
+      status: 400,
+      text: expect.stringContaining('UnrecognizedClientException'),
+    })
+  })
+
+  test('lets a user do what its policies say', async () => {
+    const { id, secret } = aws.user([
+      {
+        Version: '2012-10-17',
+        Statement: [
+          {
+            Effect: 'Allow',
+            Action: 'secretsmanager:DescribeSecret',
+            Resource: `arn:aws:secretsmanager:*:${account}:secret:rights-??????`,
+          },
+        ],
+      },
+    ])
+    const by = { accessKeyId: id, secretAccessKey: secret }
+    await send('secretsmanager', 'CreateSecret', { Name: 'rights', SecretString: 'x' })
+    const SecretId = 'rights'
+    expect((await send('secretsmanager', 'DescribeSecret', { SecretId }, by)).status).toBe(200)
+    expect(await send('secretsmanager', 'GetSecretValue', { SecretId }, by)).toMatchObject({
+      status: 400,
+      text: expect.stringContaining('AccessDeniedException'),
+    })
+  })
+
+  const token = (n: number): string => `00000000-0000-4000-8000-00000000000${n}`
+
+  test('refuses another content for a token that it knows, and a label that is elsewhere', async () => {
+    const SecretId = 'strict'
+    const put = (n: number, SecretString: string) =>
+      send('secretsmanager', 'PutSecretValue', {
+        SecretId,
+        SecretString,
+        ClientRequestToken: token(n),
+        VersionStages: ['AWSPENDING'],
+      })
+    const first = { Name: SecretId, SecretString: 'one', ClientRequestToken: token(1) }
+    await send('secretsmanager', 'CreateSecret', first)
+    expect((await put(2, 'two')).status).toBe(200)
+    expect((await put(2, 'two')).status).toBe(200)
+    expect((await put(2, 'other')).text).toContain('ResourceExistsException')
+    const move = (more: object) =>
+      send('secretsmanager', 'UpdateSecretVersionStage', { SecretId, ...more })
+    const current = { VersionStage: 'AWSCURRENT' }
+    expect((await move({ ...current, MoveToVersionId: token(2) })).text).toContain(
+      'InvalidParameterException',
+    )
+    expect((await move({ ...current, RemoveFromVersionId: token(1) })).text).toContain(
+      'InvalidParameterException',
+    )
+    const both = { ...current, RemoveFromVersionId: token(1), MoveToVersionId: token(2) }
+    expect((await move(both)).status).toBe(200)
+    const read = await send('secretsmanager', 'GetSecretValue', { SecretId })
+    expect(read.text).toContain('"two"')
+    aws.stale(1)
+    const told = await send('secretsmanager', 'DescribeSecret', { SecretId })
+    expect(JSON.parse(told.text).VersionIdsToStages).toEqual({
+      [token(1)]: ['AWSCURRENT'],
+      [token(2)]: ['AWSPENDING'],
+    })
+  })
+})
