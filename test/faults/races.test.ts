@@ -73,17 +73,14 @@ test(
     race({}, ['shelf.value', 'shelf.pass'], async (turns, model) => {
       const id = onlyRotation(model)
       const [a, b] = ['a', 'b'].map((who) => ground.spawn(turns.seam(who)))
-      const leaseEnds = async (): Promise<void> => {
-        await turns.turn('the lease ends')
-        await ground.wait(25_000)
-      }
+      const leaseEnds = turns.alone('the lease ends', () => ground.wait(25_000))
       const again = async (): Promise<void> => {
         for (let n = 0; n < 3; n++) {
           await turns.turn('b is rung')
           await b?.advance(id)
         }
       }
-      await turns.race(a?.advance(id) ?? Promise.resolve(), leaseEnds(), again())
+      await turns.race(a?.advance(id) ?? Promise.resolve(), leaseEnds, again())
     }),
 )
 

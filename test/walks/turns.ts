@@ -71,6 +71,13 @@ export const makeTurns = (scheduler: Scheduler) => {
 
   return {
     turn,
+    /** Nobody else asks anything until it is done. */
+    alone: (label: string, work: () => Promise<void>): Promise<void> =>
+      scheduler.schedule(Promise.resolve(), label, undefined, async (go) => {
+        await work()
+        await go()
+        await settled()
+      }),
     seam: (who: string): Seam => ({
       ledger: (ledger) => ledgerOf(who, ledger),
       timers: (timers) => timersOf(who, timers),
