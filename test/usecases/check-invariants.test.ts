@@ -247,6 +247,16 @@ const wrong: readonly (readonly [
   ],
   ['no worker came', ['I16'], () => ({ ...under, now: new Date(under.now.getTime() + 3_600_000) })],
   ['more of a group run than may', ['I17'], () => ({ ...under, group: { running: 6, max: 5 } })],
+  [
+    'a pair has a third half',
+    ['I17'],
+    () => {
+      const [one, two] = under.versions
+      const third = two ? [{ ...two, version: 3, primary: false }] : []
+      const traits = { ...under.traits, slot: 'pair' as const }
+      return { ...under, traits, versions: [...(one && two ? [one, two] : []), ...third] }
+    },
+  ],
 ]
 
 test.each(wrong)('%s', (_what, invariants, make) => {
