@@ -197,6 +197,12 @@ if (overVault.length > 0)
 
 afterAll(() => {
   const { cells, types, failed } = totals
-  const end = failed === 0 ? 'all as the machine says' : `${failed} not as the machine says`
+  const wanted = [...here, ...overVault].reduce((sum, [, { length }]) => sum + length, 0)
+  const end =
+    cells < wanted
+      ? `${wanted - cells} were not run`
+      : failed === 0
+        ? 'all as the machine says'
+        : `${failed} not as the machine says`
   if (asked !== undefined) console.info(`matrix: ${cells} cells of ${types} types, ${end}`)
 })
