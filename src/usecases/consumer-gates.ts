@@ -35,6 +35,12 @@ export const consumerGates = async (
 
 const weekMs = 7 * 24 * 3_600_000
 
+/** How often it should have been told of acknowledgements that are missing, after so much time that was seen to pass. */
+export const alertsDue = (observedMs: number, timeoutMs: number): number => {
+  if (observedMs < timeoutMs / 2) return 0
+  return observedMs < timeoutMs ? 1 : 2 + Math.floor((observedMs - timeoutMs) / weekMs)
+}
+
 /** Told at half of the timeout, at its end, and every week after that; `onTimeout: rollback` undoes. */
 const lateAcknowledgements = async (
   run: Run,
@@ -48,12 +54,7 @@ const lateAcknowledgements = async (
   if (observed >= timeoutMs && onTimeout === 'rollback') {
     return beginUndo(run, rotation, `${closed.text} in time`)
   }
-  const due =
-    observed < timeoutMs / 2
-      ? 0
-      : observed < timeoutMs
-        ? 1
-        : 2 + Math.floor((observed - timeoutMs) / weekMs)
+  const due = alertsDue(observed, timeoutMs)
   const progress = await progressOf(run, rotation)
   if (due <= (progress.alerts ?? 0)) return null
   await run.ledger.commit(run.actor, async (tx) => {

@@ -123,7 +123,7 @@ const whyNot = ({
   if (rotation) {
     const wait = timer?.waitingFor
     return wait
-      ? `Rotation ${rotation.id} is open in ${rotation.phase}: ${wait.text}.`
+      ? `Rotation ${rotation.id} is open in ${rotation.phase}, and waits since ${wait.since}: ${wait.text}.`
       : `Rotation ${rotation.id} is under way in ${rotation.phase}.`
   }
   if (creation) {

@@ -4,6 +4,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { ProviderError, type Session } from '#domain/provider.ts'
 import type { PolicySpec } from '#domain/policy.ts'
 import { admin, type Engine, openEngine, person } from '#test/support/engine.ts'
+import { alertsDue } from '#usecases/consumer-gates.ts'
+import { getKey } from '#usecases/list-keys.ts'
 import { makeByHand } from '#test/support/by-hand.ts'
 import { makeStandIns } from '#test/support/faults.ts'
 import { makeShelf } from '#test/support/shelf.ts'
@@ -231,6 +233,30 @@ test('late acknowledgements are told at half of their time, also while overlap.m
   await pass(6 * minute)
   const told = (await engine.events(id)).filter(({ body }) => body.action === 'rotation.ackMissing')
   expect(told).toHaveLength(2)
+})
+
+test.each([
+  ['half of it', [11, 12], [0, 1]],
+  ['its end', [23, 24], [1, 2]],
+  ['a week later', [24 + 7 * 24 - 1, 24 + 7 * 24], [2, 3]],
+  ['and every week after that', [24 + 52 * 7 * 24], [54]],
+] as const)('late acknowledgements are told at %s', (_when, hours, times) => {
+  expect(hours.map((n) => alertsDue(n * 60 * minute, 24 * 60 * minute))).toEqual(times)
+})
+
+test('why a key does not rotate says what is waited for, and since when', async () => {
+  await engine.consumer('asleep', { uses: 'said' })
+  await arrange('said', asking('said'))
+  const id = await engine.rotate('said')
+  await engine.until(id, ['overlapping'])
+  await pass(2 * minute)
+  const waits = await engine.waitsFor(id)
+  const { status } = await getKey({ ledger: engine.ledger, clock: engine.clock })(admin, 'said')
+  expect(status.why).toBe(
+    `Rotation ${id} is open in overlapping, and waits since ${waits?.since}: asleep did not acknowledge version 2.`,
+  )
+  await engine.steer.acknowledge(admin, id, { consumer: 'asleep', version: 2 })
+  expect((await engine.until(id, 'end', 10 * minute)).phase).toBe('completed')
 })
 
 test('a worker that was overtaken tells nobody of missing acknowledgements', async () => {
