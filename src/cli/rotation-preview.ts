@@ -36,6 +36,7 @@ export const previewText = (rotation: JsonObject, now: Date): string => {
           ? `${textAt(approvals, 'required')} of ${textsAt(approvals, 'roles').join(', ')}`
           : 'none',
       ],
+      ['slot', slotText(preview)],
       ['gap', at(preview, 'gap') === true ? 'yes: readers are without a version' : 'no'],
       ['held', textAt(hold, 'text') === '' ? 'no' : heldText(hold, now)],
     ]),
@@ -55,11 +56,37 @@ export const previewText = (rotation: JsonObject, now: Date): string => {
           : 'every right that it needs is there'
         : wrong.map((check) => plain(checkText(check))).join('\n'),
     ),
+    section('object', factsText(objectAt(preview, 'facts'))),
     section('risks', textsAt(preview, 'risks').map(plain).join('\n')),
     section('next occurrences', textsAt(preview, 'next').map(plain).join('\n')),
     section('next', `rekey rotate ${plain(key)} --reason "…"`),
   ].join('')
 }
+
+const slots: Readonly<Record<string, string>> = {
+  multi: 'several versions side by side',
+  pair: 'two, in turns',
+  single: 'one place: minting writes over what is there',
+  internal: 'the provider keeps the old ones by itself',
+}
+
+/** With what is left of the type's own limit. */
+const slotText = (preview: JsonObject): string => {
+  const slot = textAt(preview, 'slot')
+  const said = slots[slot] ?? slot
+  const living = textAt(preview, 'versions', 'living')
+  const most = textAt(preview, 'versions', 'most')
+  if (living === '') return said
+  return `${said}; ${living}${most === '' ? '' : ` of at most ${most}`} there now`
+}
+
+/** What the provider tells of it: limits left, rotation by the provider itself. */
+const factsText = (facts: JsonObject): string =>
+  Object.entries(facts)
+    .map(([name, value]) =>
+      plain(`${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`),
+    )
+    .join('\n')
 
 const heldText = (hold: JsonObject, now: Date): string => {
   const until = textAt(hold, 'until')

@@ -7,7 +7,13 @@ import { type Fire, nextFires } from '#domain/fires.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Key } from '#domain/key.ts'
 import type { Clock, Ledger, Reads, Sessions, Timers } from '#domain/ports.ts'
-import { type Check, type KeyType, ProviderError, type Session } from '#domain/provider.ts'
+import {
+  type Check,
+  type KeyType,
+  ProviderError,
+  type Session,
+  type TypeTraits,
+} from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { machine, type Phase, undoSteps, type UndoStepName } from '#domain/rotation-machine.ts'
 import { asCheck } from './provider-failures.ts'
@@ -30,6 +36,8 @@ export interface RotationPreview {
   /** Times that pass between them. */
   readonly waits: readonly { readonly phase: Phase; readonly text: string }[]
   readonly approvals: { readonly required: number; readonly roles: readonly string[] }
+  /** How the type holds versions. */
+  readonly slot: TypeTraits['slot']
   /** Whether readers are without a working version for a moment. */
   readonly gap: boolean
   /** What would keep it from writing now; null: nothing. */
@@ -60,7 +68,12 @@ export interface ProviderAnswers {
   readonly risks: readonly string[]
   /** What the provider tells of the object: limits left, rotation by itself, … */
   readonly facts: JsonObject
+  /** Versions that are not destroyed there, and how many the type allows (null: as many as one likes). Null where the provider
+   *  did not say. */
+  readonly versions: { readonly living: number; readonly most: number | null } | null
 }
+
+const nothing: ProviderAnswers = { checks: [], risks: [], facts: {}, versions: null }
 
 const deadlineMs = 20_000
 const occurrences = 5
@@ -78,6 +91,7 @@ export const previewRotation = async (
     approvals: phases.includes('awaitingApproval')
       ? policy.approval
       : { required: 0, roles: policy.approval.roles },
+    slot: traits.slot,
     gap: traits.slot === 'single',
     hold: await holdsOf(deps, rotation),
     consumers: found.consumers,
@@ -184,15 +198,17 @@ const ask = async (
   rotation: Rotation,
   { key, current }: Found,
 ): Promise<ProviderAnswers> => {
-  if (key === null) return { checks: [], risks: [], facts: {} }
+  if (key === null) return nothing
   const signal = deps.clock.deadline(deadlineMs)
   const own = await answered(async () => {
     const session = await sessionOf(deps, rotation.plan.key.connection)
     const object = addressOf(key)
     const checks = await session.check({ signal }, [object])
-    const { facts } = await session.describe(object, { signal })
+    const { facts, versions } = await session.describe(object, { signal })
     const { risks } = await session.prepare(object, current, { signal })
-    return { checks, risks, facts }
+    const living = versions.filter(({ state }) => state !== 'destroyed').length
+    const most = rotation.plan.traits.limits.maxLiveVersions ?? null
+    return { checks, risks, facts, versions: { living, most } }
   })
   const targets = await Promise.all(
     rotation.plan.publish.map((target) =>
@@ -203,7 +219,7 @@ const ask = async (
         if (refusal) throw refusal
         const session = await sessionOf(deps, target.connection)
         const checks = await session.check({ signal }, [targetAddress(target, key.id)])
-        return { checks, risks: [], facts: {} }
+        return { ...nothing, checks }
       }).then(({ checks }) =>
         checks.map((check) => ({ ...check, name: `${target.name}: ${check.name}` })),
       ),
@@ -225,7 +241,7 @@ const answered = async (work: () => Promise<ProviderAnswers>): Promise<ProviderA
     return await work()
   } catch (error) {
     const check = asCheck(error, (code) => named[code] ?? 'reachable')
-    return { checks: [check], risks: [], facts: {} }
+    return { ...nothing, checks: [check] }
   }
 }
 const named: Partial<Record<ErrorCode, string>> = {

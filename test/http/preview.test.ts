@@ -85,6 +85,9 @@ test('it tells every call in order, what passes between them, and who must say y
   )
   expect(preview).toMatchObject({
     approvals: { required: 1, roles: ['approver'] },
+    slot: 'multi',
+    versions: { living: 1, most: null },
+    facts: { algorithm: 'secret' },
     gap: false,
     hold: null,
     consumers: [{ name: 'shop', acknowledged: null }],

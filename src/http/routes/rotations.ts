@@ -102,6 +102,9 @@ const previewSchema = strict(
       required: Type.Integer(),
       roles: Type.Array(Type.String({ examples: ['approver'] })),
     }),
+    slot: Type.Enum(['multi', 'pair', 'single', 'internal'], {
+      description: 'How the type holds versions: several, two in turns, one place, or by itself.',
+    }),
     gap: Type.Boolean({
       description: 'Whether readers are without a working version for a moment.',
     }),
@@ -125,6 +128,18 @@ const previewSchema = strict(
     checks: Type.Array(shownCheck),
     risks: Type.Array(Type.String({ examples: ['the provider rotates it by itself too'] })),
     facts: shownObject,
+    versions: nullable(
+      strict(
+        {
+          living: Type.Integer(),
+          most: nullable(Type.Integer()),
+        },
+        {
+          description:
+            'Versions that are not destroyed at the provider, and how many the type allows; null where the provider did not say.',
+        },
+      ),
+    ),
     next: Type.Array(Type.String({ examples: ['Tue 2026-12-01 03:00 +01:00 Europe/Paris'] })),
   },
   {
@@ -149,6 +164,7 @@ const presentPreview = ({ calls, provider, consumers, hold, next, ...rest }: Rot
   checks: [...provider.checks],
   risks: [...provider.risks],
   facts: provider.facts,
+  versions: provider.versions,
   next: next.map(({ text }) => text),
 })
 
