@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { systemActor } from '#domain/actor.ts'
+import type { PolicySpec } from '#domain/policy.ts'
 import { Secret } from '#domain/secret.ts'
 import { providers } from '#providers/registry.ts'
 import { systemClock } from '#runtime/clock.ts'
@@ -82,10 +83,17 @@ const fillVault = async (db: BenchDatabase): Promise<void> => {
   )
 }
 
-/** The policy of every key, without a wait in it. */
-export const putFleetPolicy = async (
+/** The policy of every key of the built-in vault, without a wait in it. */
+export const putFleetPolicy = (
   db: BenchDatabase,
   more: { readonly rotateOnEnable: boolean; readonly description?: string },
+): Promise<void> => putBenchPolicy(db, 'fleet', { selector: { connection: 'vault' }, ...more })
+
+/** A policy without a wait in it. */
+export const putBenchPolicy = async (
+  db: BenchDatabase,
+  name: string,
+  more: Pick<PolicySpec, 'selector'> & Partial<PolicySpec>,
 ): Promise<void> => {
   const put = putPolicy({
     ledger: db.ledger,
@@ -94,7 +102,6 @@ export const putFleetPolicy = async (
     clock: systemClock,
   })
   const spec = {
-    selector: { connection: 'vault' },
     schedule: { cron: '0 3 1 1 *', timezone: 'UTC' },
     overlap: { min: '0s' },
     soak: '0s',
@@ -102,7 +109,24 @@ export const putFleetPolicy = async (
     concurrency: { max: 10_000 },
     ...more,
   }
-  const there = await db.ledger.read((reads) => reads.policies.get('fleet'))
+  const there = await db.ledger.read((reads) => reads.policies.get(name))
   const precondition = { match: there ? ('any' as const) : null, absent: false }
-  await put(admin, { name: 'fleet', body: { name: 'fleet', spec }, precondition })
+  await put(admin, { name, body: { name, spec }, precondition })
+}
+
+/** Until all of these rotations are completed; throws when one stalls. `of` is a condition on `app.rotation r`. */
+export const untilCompleted = async (
+  { sql }: Pick<BenchDatabase, 'sql'>,
+  count: number,
+  of = 'true',
+): Promise<void> => {
+  for (;;) {
+    const { rows } = await sql.query<{ n: string; stalled: string }>(
+      `SELECT count(*) FILTER (WHERE phase = 'completed') AS n, count(*) FILTER (WHERE phase = 'stalled') AS stalled
+       FROM app.rotation r WHERE ${of}`,
+    )
+    if (Number(rows[0]?.stalled) > 0) throw new Error('a rotation stalled')
+    if (Number(rows[0]?.n) >= count) return
+    await systemClock.pause(100)
+  }
 }

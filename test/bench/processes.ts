@@ -16,6 +16,8 @@ const flags = String(
 export interface Running {
   readonly pid: number
   stop(): Promise<void>
+  /** `kill -9`. */
+  kill(): Promise<void>
 }
 
 /** Resolves when the process says `ready`; rejects with what it said when it ends before. */
@@ -46,6 +48,10 @@ export const startRole = async (
     pid: child.pid ?? 0,
     async stop() {
       child.kill('SIGTERM')
+      await ended
+    },
+    async kill() {
+      child.kill('SIGKILL')
       await ended
     },
   }

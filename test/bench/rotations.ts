@@ -7,8 +7,7 @@
 
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { systemClock } from '#runtime/clock.ts'
-import { makeFleet, putFleetPolicy } from './fleet.ts'
+import { makeFleet, putFleetPolicy, untilCompleted } from './fleet.ts'
 import { type Benchmark, figure, inTurns, type Line, seconds } from './measure.ts'
 import { type BenchDatabase, openPlace, type Place } from './place.ts'
 import { startRole } from './processes.ts'
@@ -17,12 +16,12 @@ import { type Replay, recordRun } from './replay.ts'
 export const rotations: Benchmark = {
   name: 'rotations',
   about: 'rotations a second with the built-in vault, one and two workers',
-  run: async ({ large, say }) => {
+  run: async ({ large, keys: asked, say }) => {
     const place = await openPlace()
     try {
       const lines: Line[] = []
-      for (const keys of large ? [1_000, 20_000] : [1_000]) {
-        lines.push(...(await measure(place, keys, keys > 1_000 ? 1 : 3, say)))
+      for (const keys of asked ? [asked] : large ? [1_000, 20_000] : [1_000]) {
+        lines.push(...(await measure(place, keys, asked || keys > 1_000 ? 1 : 3, say)))
       }
       return lines
     } finally {
@@ -97,19 +96,8 @@ const rotate = async (
   )
   try {
     await putFleetPolicy(db, { rotateOnEnable: true })
-    const took = await seconds(async () => {
-      while ((await completed(db)) < keys) await systemClock.pause(100)
-    })
-    return keys / took
+    return keys / (await seconds(() => untilCompleted(db, keys)))
   } finally {
     await Promise.all(running.map((worker) => worker.stop()))
   }
-}
-
-const completed = async ({ sql }: BenchDatabase): Promise<number> => {
-  const { rows } = await sql.query<{ n: string; stalled: string }>(
-    `SELECT count(*) FILTER (WHERE phase = 'completed') AS n, count(*) FILTER (WHERE phase = 'stalled') AS stalled FROM app.rotation`,
-  )
-  if (Number(rows[0]?.stalled) > 0) throw new Error('a rotation stalled')
-  return Number(rows[0]?.n)
 }
