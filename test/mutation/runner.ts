@@ -149,7 +149,8 @@ export const makeRunner = (options: {
     dryRun: async () => {
       board.activeMutant = undefined
       const tests = await run(files, null, false)
-      return { status: 'complete', tests, mutantCoverage: board.mutantCoverage }
+      // As it is now: what runs later is counted on.
+      return { status: 'complete', tests, mutantCoverage: structuredClone(board.mutantCoverage) }
     },
     mutantRun: async ({ activeMutant, testFilter, hitLimit, mutantActivation }: MutantRun) => {
       const began = performance.now()
