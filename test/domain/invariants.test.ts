@@ -185,11 +185,11 @@ const holds: readonly Row[] = [
     ),
   ],
   [
-    'the standby of a pair',
+    'what a single slot held before',
     {
       ...withVersion(completed, 1, { state: 'deactivated' }),
       ...witness([{ ...p1, state: 'enabled' }, p2]),
-      traits: { ...completed.traits, slot: 'pair' },
+      traits: { ...completed.traits, slot: 'single' },
     },
   ],
   [
@@ -496,6 +496,15 @@ const breaks: readonly Wrong[] = [
     {
       ...withVersion(completed, 1, { state: 'deactivated' }),
       ...witness([{ ...p1, state: 'enabled' }, p2]),
+    },
+  ],
+  [
+    'the standby of a pair is on',
+    ['I5'],
+    {
+      ...withVersion(completed, 1, { state: 'deactivated' }),
+      ...witness([{ ...p1, state: 'enabled' }, p2]),
+      traits: { ...completed.traits, slot: 'pair' },
     },
   ],
   ...(['preActivation', 'active', 'suspended'] as const).map((state): Wrong => [
