@@ -31,7 +31,9 @@ const elsewhere: readonly (readonly [begins: string, file: string, text: string]
   ['npm run check', '.ci/run', 'npm run check'],
   ['npm run docs', 'test/house/docs.test.ts', 'pages'],
   ['npm run storm', 'test/faults/storm-vault.test.ts', 'REKEY_TEST_STORM'],
-  ['npm run walks', 'test/faults/random-walk.test.ts', 'REKEY_TEST_WALKS'],
+  ['npm run matrix', 'test/faults/crash-matrix.test.ts', 'REKEY_TEST_MATRIX'],
+  ['npm run walks', 'scripts/walks.ts', 'REKEY_TEST_WALKS'],
+  ['npm run mutants', 'test/faults/mutants.test.ts', 'mutants'],
   ['.ci/run', '.ci/run', 'npm test'],
   [
     'rekey restore --from',

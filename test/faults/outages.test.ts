@@ -265,7 +265,7 @@ long.describe('what Rekey stands on goes away', () => {
           expect(refused.json.detail).toContain('disk')
           // Vault has done it, and that cannot be written down.
           await held.release()
-          expect(await readiness()).toEqual([503, 'audit'])
+          await expect.poll(readiness, { timeout: patienceMs }).toEqual([503, 'audit'])
           await pause(3_000)
           expect(await stateOf(key, id)).toEqual(before)
           expect(

@@ -81,9 +81,14 @@ const exampleRef = ({ refSchema }: KeyType): JsonObject =>
       if (schema['default'] !== undefined) return [name, schema['default'] as Json]
       if (Array.isArray(schema['enum'])) return [name, schema['enum'][0] as Json]
       const placeholder = name.toUpperCase()
+      if (schema['type'] === 'integer') return [name, 1]
+      if (schema['type'] !== 'array') return [name, placeholder]
+      const least = typeof schema['minItems'] === 'number' ? schema['minItems'] : 1
       return [
         name,
-        schema['type'] === 'array' ? [placeholder] : schema['type'] === 'integer' ? 1 : placeholder,
+        least > 1
+          ? Array.from({ length: least }, (_, i) => `${placeholder}_${i + 1}`)
+          : [placeholder],
       ]
     }),
   )
