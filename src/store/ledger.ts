@@ -73,12 +73,16 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
   }
 }
 
-/** Writes a record and takes it back: whether one could be written. Throws what `commit` would. */
+/** More than a page of the log holds: where a small record found the last free bytes, these find that there are no more. */
+const trialRecords = 24
+
+/** Writes records and takes them back: whether any could be written. Throws what `commit` would. */
 export const makeRecordTrial =
   (deps: LedgerDeps, actor: Actor): (() => Promise<void>) =>
   async () => {
     const event = rehearsed(actor, [])
-    await rehearse(deps, actor, async () => ({ value: null, audit: [event] }))
+    const more = Array.from({ length: trialRecords - 1 }, () => event)
+    await rehearse(deps, actor, async () => ({ value: null, audit: [event, ...more] }))
   }
 
 const perform = async <T>(

@@ -13,7 +13,7 @@ export interface RecordingWatch {
 }
 
 export interface WatchRecordingDeps {
-  /** Writes a record and takes it back. Throws what a commit would. */
+  /** Writes what any record would fit in, and takes it back. Throws what a commit would. */
   readonly tryRecord: () => Promise<void>
   readonly clock: Pick<Clock, 'now'>
 }
@@ -25,11 +25,10 @@ export const makeWatchRecording = ({ tryRecord, clock }: WatchRecordingDeps): Re
   let why: string | null = null
   let triedAt = 0
 
+  // That another commit goes through says nothing: it may be a smaller one.
   const seen = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
-      const done = await work()
-      why = null
-      return done
+      return await work()
     } catch (error) {
       if (isRekeyError(error, 'audit.unavailable')) why = error.message
       throw error
@@ -47,7 +46,10 @@ export const makeWatchRecording = ({ tryRecord, clock }: WatchRecordingDeps): Re
       if (why === null) return true
       if (Math.abs(now - triedAt) < betweenTriesMs) return why
       triedAt = now
-      await seen(tryRecord).catch(() => undefined)
+      await seen(tryRecord).then(
+        () => (why = null),
+        () => undefined,
+      )
       return why ?? true
     },
   }
