@@ -1,4 +1,5 @@
 import { ProviderError, type Call, type Check, type ObjectAddress } from '#domain/provider.ts'
+import { failedCheck } from '../failed-check.ts'
 import { checkRight, checkRights, type Right } from './rights.ts'
 import { readSecret } from './secret-read.ts'
 import { readSecretRef } from './secret-ref.ts'
@@ -21,7 +22,7 @@ export const check = async (
   try {
     login = await aws.whoAmI(call)
   } catch (error) {
-    return [failed('login', error)]
+    return [failedCheck('login', error)]
   }
   const rights: Right[] = []
   const unknown: Check[] = []
@@ -30,7 +31,7 @@ export const check = async (
       // oxlint-disable-next-line no-await-in-loop -- a few at a time is what AWS's limits ask for
       rights.push(...(await rightsOf(aws, object, call)))
     } catch (error) {
-      unknown.push(failed('object', error))
+      unknown.push(failedCheck('object', error))
     }
   }
   return [
@@ -69,15 +70,5 @@ export const rightsOf = async (
   } catch (error) {
     if (error instanceof ProviderError && error.kind === 'forbidden') return secretRights(ref.arn)
     throw error
-  }
-}
-
-const failed = (name: string, error: unknown): Check => {
-  if (!(error instanceof ProviderError)) throw error
-  return {
-    name,
-    outcome: 'missing',
-    detail: error.message,
-    ...(error.hint === null ? {} : { hint: error.hint }),
   }
 }

@@ -9,6 +9,7 @@ import type { KMS } from '@aws-sdk/client-kms'
 import type { SecretsManager } from '@aws-sdk/client-secrets-manager'
 import type { STS } from '@aws-sdk/client-sts'
 import { ProviderError, type Call, type ProviderPorts } from '#domain/provider.ts'
+import { abortable } from '../network-failure.ts'
 import { failureOf } from './failures.ts'
 import type { IdentitySource } from './identity.ts'
 import type { AwsSettings } from './settings.ts'
@@ -137,12 +138,3 @@ const failureIn = (ride: Ride, error: unknown): ProviderError => {
     hint: 'check the settings of the connection',
   })
 }
-
-/** Ends with the signal even where what it waits for does not: the SDK sleeps between two tries. */
-const abortable = <T>(signal: AbortSignal, work: Promise<T>): Promise<T> =>
-  new Promise((resolve, reject) => {
-    const stop = (): void => reject(new Error('aborted'))
-    if (signal.aborted) stop()
-    signal.addEventListener('abort', stop, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })

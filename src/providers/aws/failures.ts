@@ -1,8 +1,8 @@
 // Every failure of AWS, of the network or of something in between, as a ProviderError. AWS's own texts are read to tell
 // cases apart and never quoted: they may carry what we sent.
 
-import { isRekeyError } from '#domain/errors.ts'
 import { ProviderError, type ProviderErrorKind } from '#domain/provider.ts'
+import { failureOfNetwork } from '../network-failure.ts'
 
 export interface Asked {
   /** `secretsmanager:PutSecretValue`: what a policy must allow. */
@@ -245,54 +245,15 @@ export const failureOf = (answered: Answered, asked: Asked): ProviderError => {
 }
 
 /** The same for a request without an answer. `aborted`: the caller's signal ended it. */
-export const failureOfNetwork = (error: unknown, asked: Asked, aborted: boolean): ProviderError => {
-  const lost = asked.writes ? 'unknown' : 'none'
-  if (aborted) return new ProviderError('timeout', lost, 'AWS did not answer in time')
-  const refused = causes(error).find((cause) => isRekeyError(cause))
-  if (refused !== undefined)
-    // Egress refuses before it dials.
-    return new ProviderError('permanent', 'none', 'the address may not be dialled', {
-      hint: refused.message,
-    })
-  const { code, syscall } = socketError(error)
-  if (isCertificate(code))
-    return new ProviderError('precondition', 'none', `TLS to AWS failed (${code})`, {
-      hint: 'check what is between Rekey and AWS, or give Node its CA by NODE_EXTRA_CA_CERTS',
-    })
-  // Nothing was sent: there was no connection to send it on.
-  if (syscall === 'connect' || neverConnected.has(code))
-    return new ProviderError('transient', 'none', `AWS cannot be reached (${code})`, {
-      hint: 'check `region`, `endpoint`, DNS and the firewall',
-    })
-  return new ProviderError(
-    asked.writes ? 'outcomeUnknown' : 'transient',
-    lost,
-    'the connection to AWS broke before the answer',
-  )
-}
-
-const neverConnected = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'UND_ERR_CONNECT_TIMEOUT',
-])
-
-const isCertificate = (code: string): boolean =>
-  /^(CERT_|ERR_TLS_CERT|ERR_SSL_|EPROTO|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED)/.test(code)
-
-// fetch wraps: TypeError('fetch failed') → cause with the code of the socket. Only code and syscall are taken.
-const socketError = (error: unknown): { readonly code: string; readonly syscall: string } => {
-  for (const at of causes(error)) {
-    const { code, syscall } = at as NodeJS.ErrnoException
-    if (typeof code === 'string' && /^[A-Z][A-Z0-9_]+$/.test(code))
-      return { code, syscall: syscall ?? '' }
-  }
-  return { code: 'unknown', syscall: '' }
-}
-
-const causes = (error: unknown): readonly Error[] => {
-  const found: Error[] = []
-  for (let at = error; at instanceof Error && found.length < 5; at = at.cause) found.push(at)
-  return found
-}
+export const failureWithoutAnswer = (
+  error: unknown,
+  { writes }: Asked,
+  aborted: boolean,
+): ProviderError =>
+  failureOfNetwork(error, {
+    system: 'AWS',
+    writes,
+    aborted,
+    tlsHint: 'check what is between Rekey and AWS, or give Node its CA by NODE_EXTRA_CA_CERTS',
+    reachHint: 'check `region`, `endpoint`, DNS and the firewall',
+  })

@@ -2,7 +2,8 @@
 // tells failures apart, since the SDK's own errors lose some of it (headers, a page that is not AWS's) and carry the body.
 
 import { ProviderError, type Call, type ProviderPorts } from '#domain/provider.ts'
-import { failureOfNetwork, type Answered, type Asked } from './failures.ts'
+import { retryAfterMs } from '../network-failure.ts'
+import { failureWithoutAnswer, type Answered, type Asked } from './failures.ts'
 
 /** Rides through the SDK in the options of a call, and brings back what became of it. The last attempt counts. */
 export interface Ride {
@@ -79,7 +80,7 @@ export const makeHandler = (ports: ProviderPorts) => ({
         },
       }
     } catch (error) {
-      ride.failure = failureOfNetwork(error, asked, signal.aborted)
+      ride.failure = failureWithoutAnswer(error, asked, signal.aborted)
       // By this name the SDK knows what a client that may retry tries again.
       throw named(signal.aborted ? 'AbortError' : 'TimeoutError')
     }
@@ -179,12 +180,4 @@ const textOf = (value: unknown): string => (typeof value === 'string' ? value : 
 const dateOf = (header: string | null): Date | null => {
   const at = new Date(header ?? '')
   return Number.isNaN(at.getTime()) ? null : at
-}
-
-/** Seconds, or a date. */
-const retryAfterMs = (header: string | null, now: Date): number | null => {
-  if (header === null) return null
-  if (/^\d+$/.test(header)) return Number(header) * 1000
-  const at = dateOf(header)
-  return at === null ? null : Math.max(0, at.getTime() - now.getTime())
 }

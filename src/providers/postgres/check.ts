@@ -1,4 +1,5 @@
 import { ProviderError, type Call, type Check, type ObjectAddress } from '#domain/provider.ts'
+import { failedCheck } from '../failed-check.ts'
 import { pairOf, type Pair, type PairAt } from './read-pair.ts'
 import { faultOf, missingRoles, risksOf } from './pair-rules.ts'
 import { rights } from './rights.ts'
@@ -16,7 +17,7 @@ export const check = async (
     me = await readMe(at.wire, call)
   } catch (error) {
     return [
-      failed(
+      failedCheck(
         error instanceof ProviderError && error.kind === 'auth' ? 'login' : 'reachable',
         error,
       ),
@@ -41,7 +42,7 @@ export const check = async (
       // oxlint-disable-next-line no-await-in-loop -- few; each asks the server itself
       rows.push(...rowsOf(me, await pairOf(at, users, call), users))
     } catch (error) {
-      rows.push(failed('object', error))
+      rows.push(failedCheck('object', error))
     }
   }
   return rows
@@ -101,14 +102,4 @@ const beyondLeast = (me: Me): readonly Check[] => {
   })
   if (me.superuser) return [row(`${me.user} is a superuser: it may do everything`)]
   return me.signalsAll ? [row(`${me.user} may end the sessions of others than its pairs`)] : []
-}
-
-const failed = (name: string, error: unknown): Check => {
-  if (!(error instanceof ProviderError)) throw error
-  return {
-    name,
-    outcome: 'missing',
-    detail: error.message,
-    ...(error.hint === null ? {} : { hint: error.hint }),
-  }
 }

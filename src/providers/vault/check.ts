@@ -5,6 +5,7 @@ import {
   type ObjectAddress,
   type ProviderPorts,
 } from '#domain/provider.ts'
+import { failedCheck } from '../failed-check.ts'
 import type { Client, Reply } from './client.ts'
 import { kv2Rights } from './kv2-rights.ts'
 import { readKv2Ref, readTransitRef } from './refs.ts'
@@ -37,7 +38,7 @@ export const check = async (at: At, call: Call): Promise<readonly Check[]> => {
     try {
       rights.push(...(await rightsOf(at.ask, object, call)))
     } catch (error) {
-      unknown.push(failed('object', error))
+      unknown.push(failedCheck('object', error))
     }
   }
   return [...server, ...token, ...(await checkRights(at.ask, rights, call)), ...unknown]
@@ -52,7 +53,7 @@ const checkServer = async ({ client, ports }: At, call: Call): Promise<readonly 
       call,
     )
   } catch (error) {
-    return [failed('reachable', error)]
+    return [failedCheck('reachable', error)]
   }
   const { body } = health
   const rows: Check[] = [
@@ -98,8 +99,8 @@ const checkToken = async ({ ask, ports, tokens }: At, call: Call): Promise<reado
     looked = await ask({ verb: 'read', path: 'auth/token/lookup-self' }, call)
   } catch (error) {
     if (error instanceof ProviderError && error.kind === 'forbidden')
-      return [{ ...failed('token', error), outcome: 'unknown' }]
-    return [failed('login', error)]
+      return [{ ...failedCheck('token', error), outcome: 'unknown' }]
+    return [failedCheck('login', error)]
   }
   const ttl = numberOf(looked.data['ttl'])
   const uses = numberOf(looked.data['num_uses'])
@@ -155,14 +156,4 @@ const rightsOf = async (ask: Ask, object: ObjectAddress, call: Call): Promise<re
   const reply = await ask({ verb: 'read', path: ref.keyPath, accept: [403, 404] }, call)
   const use: TransitUse = reply.status === 200 ? useOf(reply.data) : 'encryption'
   return transitRights(ref, use).filter((r) => r.name !== 'create')
-}
-
-const failed = (name: string, error: unknown): Check => {
-  if (!(error instanceof ProviderError)) throw error
-  return {
-    name,
-    outcome: 'missing',
-    detail: error.message,
-    ...(error.hint === null ? {} : { hint: error.hint }),
-  }
 }

@@ -7,10 +7,10 @@ import NodeVault from 'node-vault'
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call, type ProviderPorts } from '#domain/provider.ts'
 import type { Secret } from '#domain/secret.ts'
+import { abortable, retryAfterMs } from '../network-failure.ts'
 import {
   failureOf,
-  failureOfNetwork,
-  retryAfterMs,
+  failureWithoutAnswer,
   type Answered,
   type Asked,
   type Capability,
@@ -167,7 +167,7 @@ const transport =
       headers = response.headers
       text = await abortable(call.signal, response.text())
     } catch (error) {
-      throw failureOfNetwork(error, asked, call.signal.aborted)
+      throw failureWithoutAnswer(error, asked, call.signal.aborted)
     }
     const body = parse(text)
     options.ride.answered = {
@@ -191,14 +191,5 @@ const parse = (text: string): Fields | null => {
     return null
   }
 }
-
-/** Ends with the signal even where what it waits for does not. */
-const abortable = <T>(signal: AbortSignal, work: Promise<T>): Promise<T> =>
-  new Promise((resolve, reject) => {
-    const stop = (): void => reject(new Error('aborted'))
-    if (signal.aborted) stop()
-    signal.addEventListener('abort', stop, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
 
 const trimEnd = (address: string): string => address.replace(/\/+$/, '')

@@ -1,8 +1,8 @@
 // Every failure of Vault, of the network or of something in between, as a ProviderError. Vault's own texts are read to
 // tell cases apart and never quoted: they may carry what we sent.
 
-import { isRekeyError } from '#domain/errors.ts'
 import { ProviderError, type ProviderErrorKind } from '#domain/provider.ts'
+import { failureOfNetwork } from '../network-failure.ts'
 
 export type Capability = 'read' | 'list' | 'create' | 'update' | 'delete'
 
@@ -185,64 +185,18 @@ export const failureOf = (answered: Answered, asked: Asked): ProviderError => {
 }
 
 /** The same for a request without an answer. `aborted`: the caller's signal ended it. */
-export const failureOfNetwork = (error: unknown, asked: Asked, aborted: boolean): ProviderError => {
+export const failureWithoutAnswer = (
+  error: unknown,
+  { writes }: Asked,
+  aborted: boolean,
+): ProviderError =>
   // Refused on this side of the wire, before it was sent.
-  if (error instanceof ProviderError) return error
-  const lost = asked.writes ? 'unknown' : 'none'
-  if (aborted) return new ProviderError('timeout', lost, 'Vault did not answer in time')
-  const refused = causes(error).find((cause) => isRekeyError(cause))
-  if (refused !== undefined)
-    // Egress refuses before it dials.
-    return new ProviderError('permanent', 'none', 'the address may not be dialled', {
-      hint: refused.message,
-    })
-  const { code, syscall } = socketError(error)
-  if (isCertificate(code))
-    return new ProviderError('precondition', 'none', `TLS to Vault failed (${code})`, {
-      hint: 'check the certificate of `address`, or give Node its CA by NODE_EXTRA_CA_CERTS',
-    })
-  // Nothing was sent: there was no connection to send it on.
-  if (syscall === 'connect' || neverConnected.has(code))
-    return new ProviderError('transient', 'none', `Vault cannot be reached (${code})`, {
-      hint: 'check `address`, DNS and the firewall',
-    })
-  return new ProviderError(
-    asked.writes ? 'outcomeUnknown' : 'transient',
-    lost,
-    'the connection to Vault broke before the answer',
-  )
-}
-
-const neverConnected = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'UND_ERR_CONNECT_TIMEOUT',
-])
-
-const isCertificate = (code: string): boolean =>
-  /^(CERT_|ERR_TLS_CERT|ERR_SSL_|EPROTO|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED)/.test(code)
-
-// fetch wraps: TypeError('fetch failed') → cause with the code of the socket. Only code and syscall are taken.
-const socketError = (error: unknown): { readonly code: string; readonly syscall: string } => {
-  for (const at of causes(error)) {
-    const { code, syscall } = at as NodeJS.ErrnoException
-    if (typeof code === 'string' && /^[A-Z][A-Z0-9_]+$/.test(code))
-      return { code, syscall: syscall ?? '' }
-  }
-  return { code: 'unknown', syscall: '' }
-}
-
-const causes = (error: unknown): readonly Error[] => {
-  const found: Error[] = []
-  for (let at = error; at instanceof Error && found.length < 5; at = at.cause) found.push(at)
-  return found
-}
-
-/** Seconds, or a date. */
-export const retryAfterMs = (header: string | null, now: Date): number | null => {
-  if (header === null) return null
-  if (/^\d+$/.test(header)) return Number(header) * 1000
-  const at = new Date(header).getTime()
-  return Number.isNaN(at) ? null : Math.max(0, at - now.getTime())
-}
+  error instanceof ProviderError
+    ? error
+    : failureOfNetwork(error, {
+        system: 'Vault',
+        writes,
+        aborted,
+        tlsHint: 'check the certificate of `address`, or give Node its CA by NODE_EXTRA_CA_CERTS',
+        reachHint: 'check `address`, DNS and the firewall',
+      })

@@ -1,0 +1,89 @@
+// What comes between an adapter and a system that speaks HTTP: requests without an answer, and calls that must end in time.
+// Of what Node throws only codes are taken; its texts may carry what was sent.
+
+import { isRekeyError } from '#domain/errors.ts'
+import { ProviderError } from '#domain/provider.ts'
+
+export interface Unanswered {
+  /** As people call it. */
+  readonly system: string
+  /** A change was on its way: its effect is not known then. */
+  readonly writes: boolean
+  /** The caller's signal ended it. */
+  readonly aborted: boolean
+  /** What to look at where TLS fails, and where nothing is reached. */
+  readonly tlsHint: string
+  readonly reachHint: string
+}
+
+export const failureOfNetwork = (
+  error: unknown,
+  { system, writes, aborted, tlsHint, reachHint }: Unanswered,
+): ProviderError => {
+  const lost = writes ? 'unknown' : 'none'
+  if (aborted) return new ProviderError('timeout', lost, `${system} did not answer in time`)
+  const refused = causes(error).find((cause) => isRekeyError(cause))
+  if (refused !== undefined)
+    // Egress refuses before it dials.
+    return new ProviderError('permanent', 'none', 'the address may not be dialled', {
+      hint: refused.message,
+    })
+  const { code, syscall } = socketError(error)
+  if (isCertificate(code))
+    return new ProviderError('precondition', 'none', `TLS to ${system} failed (${code})`, {
+      hint: tlsHint,
+    })
+  // Nothing was sent: there was no connection to send it on.
+  if (syscall === 'connect' || neverConnected.has(code))
+    return new ProviderError('transient', 'none', `${system} cannot be reached (${code})`, {
+      hint: reachHint,
+    })
+  return new ProviderError(
+    writes ? 'outcomeUnknown' : 'transient',
+    lost,
+    `the connection to ${system} broke before the answer`,
+  )
+}
+
+const neverConnected = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
+const isCertificate = (code: string): boolean =>
+  /^(CERT_|ERR_TLS_CERT|ERR_SSL_|EPROTO|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED)/.test(code)
+
+// fetch wraps: TypeError('fetch failed') → cause with the code of the socket. Only code and syscall are taken.
+const socketError = (error: unknown): { readonly code: string; readonly syscall: string } => {
+  for (const at of causes(error)) {
+    const { code, syscall } = at as NodeJS.ErrnoException
+    if (typeof code === 'string' && /^[A-Z][A-Z0-9_]+$/.test(code))
+      return { code, syscall: syscall ?? '' }
+  }
+  return { code: 'unknown', syscall: '' }
+}
+
+const causes = (error: unknown): readonly Error[] => {
+  const found: Error[] = []
+  for (let at = error; at instanceof Error && found.length < 5; at = at.cause) found.push(at)
+  return found
+}
+
+/** Of a Retry-After header: seconds, or a date. */
+export const retryAfterMs = (header: string | null, now: Date): number | null => {
+  if (header === null) return null
+  if (/^\d+$/.test(header)) return Number(header) * 1000
+  const at = new Date(header).getTime()
+  return Number.isNaN(at) ? null : Math.max(0, at - now.getTime())
+}
+
+/** Ends with the signal even where what it waits for does not: an SDK sleeps between two tries. */
+export const abortable = <T>(signal: AbortSignal, work: Promise<T>): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const stop = (): void => reject(new Error('aborted'))
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
