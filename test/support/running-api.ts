@@ -1,6 +1,7 @@
 // The API and a worker behind it, rung by hand on a hand-turned clock: what happens to a key, told as its users see it.
 
 import { randomUUID } from 'node:crypto'
+import { expect } from 'vitest'
 import type { Rotation } from '#domain/rotation.ts'
 import { isOpen, type Phase } from '#domain/rotation-machine.ts'
 import { systemClock } from '#runtime/clock.ts'
@@ -20,7 +21,9 @@ export const openRunningApi = async (options: ApiOptions = {}) => {
   const send = makeSendToWebhook({ fetch: globalThis.fetch, clock: systemClock })
   const world = { sessions, types, fetch: globalThis.fetch, send }
   const faults: unknown[] = []
-  const engine: EngineDeps = { ledger, timers, world, clock, ids }
+  let mostMs = Infinity
+  const deadline = (ms: number) => clock.deadline(Math.min(ms, mostMs))
+  const engine: EngineDeps = { ledger, timers, world, clock: { ...clock, deadline }, ids }
   const worker = (instance: string, other: Partial<EngineDeps> = {}) =>
     makeAdvanceRotation(
       { ...engine, ...other },
@@ -58,9 +61,34 @@ export const openRunningApi = async (options: ApiOptions = {}) => {
       await clock.advance(stepMs)
     }
   }
+  /** A second at least, and a minute at most: gates count no more at once. */
+  const untilLook = async (id: string): Promise<number> => {
+    const timer = await ledger.read((db) => db.timers.get(id))
+    const leftMs = (timer?.dueAt?.getTime() ?? 0) - (await timers.now()).getTime()
+    return Math.min(60_000, Math.max(1_000, leftMs))
+  }
+  /** Turns the clock, from one look at the rotation to the next (or by `stepMs`), until it is in one of the phases. A stall
+   *  that is not wanted fails with its reason. */
+  const reach = async (
+    id: string,
+    wanted: readonly Phase[] | 'end',
+    { looks = 600, stepMs = null as number | null } = {},
+  ): Promise<Rotation> => {
+    for (let n = 0; n < looks; n++) {
+      await drain()
+      const now = await rotation(id)
+      if (wanted === 'end' ? !isOpen(now.phase) : wanted.includes(now.phase)) return now
+      if (now.phase === 'stalled') throw new Error(`stalled: ${now.stalledReason}`)
+      await clock.advance(stepMs ?? (await untilLook(id)))
+    }
+    const { phase, stalledReason } = await rotation(id)
+    throw new Error(`still ${phase} (${stalledReason}) ${faults.map(String).join()}`)
+  }
+  const posted = (path: string, body: unknown): Promise<Answer> =>
+    api.call('POST', path, { body, headers: { 'idempotency-key': randomUUID() } })
   const must = async (method: string, path: string, body: unknown): Promise<Answer> => {
-    const headers = method === 'POST' ? { 'idempotency-key': randomUUID() } : {}
-    const answer = await api.call(method, path, { body, headers })
+    const answer =
+      method === 'POST' ? await posted(path, body) : await api.call(method, path, { body })
     if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`)
     return answer
   }
@@ -72,13 +100,31 @@ export const openRunningApi = async (options: ApiOptions = {}) => {
     deps: engine,
     worker,
     advance,
+    /** No call of theirs may take longer than this from now on: what is held is given up soon. */
+    hurry: (ms: number): void => {
+      mostMs = ms
+    },
     drain,
     until,
+    reach,
     rotation,
     put: (path: string, body: unknown) => must('PUT', path, body),
     post: (path: string, body: unknown) => must('POST', path, body),
+    /** Of the keys whose label `key` is this, without waiting; `spec` wins. */
+    policy: (key: string, spec: Readonly<Record<string, unknown>> = {}) =>
+      house.policy(key, {
+        selector: { matchLabels: { key } },
+        manual: true,
+        overlap: { min: '0s' },
+        soak: '0s',
+        ...spec,
+      }),
     /** The id of a manual rotation. */
-    rotate: async (key: string): Promise<string> =>
-      (await must('POST', '/v1/rotations', { key, reason: 'a test' })).json.id as string,
+    rotate: async (key: string): Promise<string> => {
+      const answer = await posted('/v1/rotations', { key, reason: 'a test' })
+      expect(answer.status, answer.text).toBe(202)
+      return answer.json.id
+    },
+    rollback: (id: string) => posted(`/v1/rotations/${id}/rollback`, { reason: 'a test' }),
   }
 }
