@@ -102,10 +102,15 @@ const textOf = (material: Material): string => {
   }
 }
 
-/** What the engine does after a lost answer: ask, then adopt or send again. */
+/** What the engine does after a lost answer: ask, then adopt or send again. What is shown once and was not seen is of no use to
+ *  anybody: it is removed, and the next attempt makes another. */
 export const recover = async (session: Session, order: MintOrder): Promise<Minted> => {
   for (;;) {
     const probe = await session.probeMint(order, call())
+    if (probe.answer === 'ours' && probe.secretLost === true) {
+      await session.retire(order.object, probe.value.providerVersion, 'destroy', call())
+      return session.mint({ ...order, operationId: nextAttempt(order.operationId) }, call())
+    }
     if (probe.answer === 'ours' || probe.answer === 'goalMet') return probe.value
     if (probe.answer === 'absent') return session.mint(order, call())
     if (probe.answer !== 'inProgress') throw new Error(`${probe.answer}: ${probe.detail}`)
@@ -113,7 +118,11 @@ export const recover = async (session: Session, order: MintOrder): Promise<Minte
   }
 }
 
-/** Mints and, where the provider has a pointer, moves it: the old version is then free to be switched off. */
+const nextAttempt = (operationId: string): string =>
+  operationId.replace(/\d+$/, (attempt) => String(Number(attempt) + 1))
+
+/** Mints and, where the provider has a pointer, moves it: the old version is then free to be switched off. `order.material` is
+ *  what the new version holds, as far as anybody knows: also what the provider showed once. */
 export const rotate = async (
   at: { readonly session: Session; readonly type: KeyType; readonly peer: ContractPeer },
   object: ObjectAddress,
@@ -124,9 +133,9 @@ export const rotate = async (
     current: from,
     ...(material === undefined ? {} : { material }),
   })
-  const { providerVersion: to } = await at.session.mint(order, call())
+  const { providerVersion: to, material: shown } = await at.session.mint(order, call())
   if (at.type.traits.staging === 'native')
     await at.session.promote({ object, operationId: randomUUID(), from, to }, call())
   if (at.type.traits.staging === 'overlap') handedOut.set(object, to)
-  return { from, to, order }
+  return { from, to, order: { ...order, material: shown ?? order.material } }
 }

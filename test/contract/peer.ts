@@ -23,7 +23,7 @@ export interface ContractPeer {
   readonly unborn: () => ObjectAddress
   /** How many objects make more than one page of the inventory. */
   readonly beyondOnePage?: number
-  /** How many live versions the object has, asked of the peer itself. */
+  /** How many live versions the object has, asked of the peer itself; where one place is written over, how many it has had. */
   readonly versions: (object: ObjectAddress) => Promise<number>
   /** How many writes of this object the peer has done, from its own log. */
   readonly writes?: (object: ObjectAddress) => Promise<number>
@@ -49,6 +49,8 @@ export interface Faults {
   readonly nobody?: JsonObject
   /** The one request of a mint that has the effect. */
   readonly mint: (object: ObjectAddress) => Match
+  /** What a request looks like, where not every message is one; each is unless told. */
+  readonly requests?: Match
   /** Answers that the provider documents, and what they mean for a write. */
   readonly fixtures: readonly Fixture[]
 }

@@ -75,6 +75,8 @@ export const startPostgresUsers = async (): Promise<ContractPeer> => {
       proxy,
       settings: { ...settings, port: proxy.port },
       nobody: { ...settings, port: 1 },
+      // The rest is the handshake.
+      requests: { path: /SELECT|ALTER/ },
       mint: (object) => ({
         path: new RegExp(`ALTER ROLE "(?:${usersIn(object).join('|')})" WITH LOGIN PASSWORD`),
       }),

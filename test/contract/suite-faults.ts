@@ -2,11 +2,17 @@
 // engine's way back must end with exactly one new version, and nothing secret may stand in what was thrown.
 
 import { afterEach, describe, expect, test } from 'vitest'
-import type { MintOrder, ObjectAddress, Session } from '#domain/provider.ts'
+import {
+  type MintOrder,
+  type ObjectAddress,
+  ProviderError,
+  type Session,
+} from '#domain/provider.ts'
 import type { Fault } from '#test/support/fault-proxy.ts'
 import { call, connectTo, failure, makeOrder, recover } from './bench.ts'
 import type { Faults } from './peer.ts'
 import { missing, when, type Bench } from './parts.ts'
+import { arranged, changesOf, type Arranged } from './suite-changes.ts'
 
 export const faultContract = (bench: Bench): void => {
   test('C30 with a signal that is aborted already nothing is sent', async () => {
@@ -37,6 +43,27 @@ export const faultContract = (bench: Bench): void => {
       const object = await bench.peer.newObject()
       const order = await makeOrder({ ...bench, session }, object)
       return { session, object, order, before: await bench.peer.versions(object) }
+    }
+    const answerOfOurs = bench.type.traits.attribution === 'exact' ? 'ours' : 'goalMet'
+
+    /** The engine's way back: it ends with one new version that works, and nothing beside it. */
+    const mendedBy = async (
+      session: Session,
+      { object, order, before }: Omit<Awaited<ReturnType<typeof arrange>>, 'session'>,
+    ): Promise<void> => {
+      const { providerVersion, material } = await recover(session, order)
+      expect(await bench.peer.versions(object)).toBe(before + 1)
+      const verdict = await session.verify(
+        {
+          object,
+          providerVersion,
+          material: material ?? order.material,
+          how: 'roundTrip',
+          preImage: order.preImage,
+        },
+        call(),
+      )
+      expect(verdict).toMatchObject({ ok: true })
     }
     const planted = (order: MintOrder): readonly (typeof order.material)[] => [
       order.material,
@@ -81,26 +108,25 @@ export const faultContract = (bench: Bench): void => {
     ]
 
     const ofHttp = new Set(['errorAfter', 'html'])
-    test.for(lossy.filter(({ fault }) => bench.has('http') || !ofHttp.has(fault.kind)))(
-      '$name: the effect is unknown, the probe knows, and one version comes of it',
-      async ({ fault, done }) => {
-        const through = faults()
-        const { session, object, order, before } = await arrange(through)
-        const rule = through.proxy.inject(through.mint(object), fault)
-        const error = await failure(session.mint(order, call()), planted(order))
-        expect(error.effect).toBe('unknown')
-        // Sent once: no library on the way has tried again by itself.
-        expect(rule.hits()).toBe(1)
-        expect(await bench.peer.versions(object)).toBe(before + (done ? 1 : 0))
-        const probe = await session.probeMint(order, call())
-        expect(probe.answer).toBe(
-          done ? (bench.type.traits.attribution === 'exact' ? 'ours' : 'goalMet') : 'absent',
-        )
-        await recover(session, order)
-        expect(await bench.peer.versions(object)).toBe(before + 1)
-        await session.close()
-      },
-    )
+    // Titles are whole here: vitest shortens those that it fills in.
+    for (const { name, fault, done } of lossy)
+      when(bench.has('http') || !ofHttp.has(fault.kind))(
+        `${name}: the effect is unknown, the probe knows, and one version comes of it`,
+        async () => {
+          const through = faults()
+          const { session, object, order, before } = await arrange(through)
+          const rule = through.proxy.inject(through.mint(object), fault)
+          const error = await failure(session.mint(order, call()), planted(order))
+          expect(error.effect).toBe('unknown')
+          // Sent once: no library on the way has tried again by itself.
+          expect(rule.hits()).toBe(1)
+          expect(await bench.peer.versions(object)).toBe(before + (done ? 1 : 0))
+          const probe = await session.probeMint(order, call())
+          expect(probe.answer).toBe(done ? answerOfOurs : 'absent')
+          await mendedBy(session, { object, order, before })
+          await session.close()
+        },
+      )
 
     when(bench.has('http'))(
       'C23 throttling is no effect, with the time that the peer asks for',
@@ -141,10 +167,72 @@ export const faultContract = (bench: Bench): void => {
       expect((await session.probeMint(order, call())).answer).toBe('absent')
       await rule.release()
       expect(['ours', 'goalMet']).toContain((await session.probeMint(order, call())).answer)
-      await recover(session, order)
-      expect(await bench.peer.versions(object)).toBe(before + 1)
+      await mendedBy(session, { object, order, before })
       await session.close()
     })
+
+    // A killed process leaves its order in the database, and nothing in memory: another session goes on from there.
+    for (const { when: at, sent } of [
+      { when: 'between the intent and the request', sent: false },
+      { when: 'between the effect and the record of it', sent: true },
+    ])
+      test(`C25 killed ${at}: another session finds out, and one version comes of it`, async () => {
+        const { session, object, order, before } = await arrange(faults())
+        if (sent) await session.mint(order, call())
+        await session.close()
+        const other = connectTo(bench.provider, bench.peer)
+        const stored = { ...order, preImage: structuredClone(order.preImage) }
+        const probe = await other.probeMint(stored, call())
+        expect(probe.answer).toBe(sent ? answerOfOurs : 'absent')
+        await mendedBy(other, { object, order: stored, before })
+        await other.close()
+      })
+
+    test('C25 killed while the request is on its way: another session finds out, and one version comes of it', async () => {
+      const through = faults()
+      const { session, object, order, before } = await arrange(through)
+      const rule = through.proxy.inject(through.mint(object), { kind: 'holdAnswer' })
+      const dying = new AbortController()
+      const died = failure(session.mint(order, call({ signal: dying.signal })), planted(order))
+      await rule.hit()
+      dying.abort()
+      expect(await died).toMatchObject({ kind: 'timeout', effect: 'unknown' })
+      rule.remove()
+      const other = connectTo(bench.provider, bench.peer)
+      expect((await other.probeMint(order, call())).answer).toBe(answerOfOurs)
+      await mendedBy(other, { object, order, before })
+      await other.close()
+      await session.close()
+    })
+
+    for (const change of changesOf(bench.type.traits))
+      test(`C21 ${change.name}, cut after each of its requests in turn: done again, it is done`, async () => {
+        const through = faults()
+        const session = connectTo(bench.provider, bench.peer, { settings: through.settings })
+        const told = (at: Arranged): Promise<string> => change.state(bench.session, at)
+        for (let passing = 0; ; passing++) {
+          if (passing === 30) throw new Error('it does not end')
+          const at = await arranged(bench, change.before)
+          const was = await told(at)
+          const rule = through.proxy.inject(
+            { path: /./, ...through.requests, after: passing },
+            { kind: 'cutAfter' },
+          )
+          const error = await change.run(session, at).then(
+            () => null,
+            (thrown: unknown) => thrown,
+          )
+          if (error !== null) expect(error).toBeInstanceOf(ProviderError)
+          // What is said to have had no effect had none.
+          if (error instanceof ProviderError && error.effect === 'none')
+            expect(await told(at)).toBe(was)
+          through.proxy.reset()
+          await change.run(session, at)
+          expect(change.after).toContain(await told(at))
+          if (rule.hits() === 0) break
+        }
+        await session.close()
+      })
 
     // A provider without a token, a compare-and-swap or a chosen id cannot: there the engine waits `lateEffectMs`.
     when(bench.type.traits.exactlyOnce !== 'probe')(

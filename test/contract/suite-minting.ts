@@ -64,7 +64,8 @@ export const mintingContract = (bench: Bench): void => {
       )
     expect(await verify(order.material)).toMatchObject({ ok: true })
     if (order.material === null) return
-    expect(await verify(newMaterial(type, peer))).toMatchObject({ ok: false })
+    const others = (await rotate(bench, await peer.newObject())).order.material
+    expect(await verify(newMaterial(type, peer) ?? others)).toMatchObject({ ok: false })
   })
 
   test('C07 a version that was never made does not pass', async () => {
@@ -143,7 +144,9 @@ export const mintingContract = (bench: Bench): void => {
       const restored = await session.readMaterial(object, back.to, call())
       expect(restored.reveal()).toEqual(old.reveal())
       expect(await currentOf(session, object)).toBe(back.to)
-      expect(await session.stateOf(object, to, call())).toBe('enabled')
+      // One place: what was in it is gone with the write.
+      const left = traits.slot === 'single' ? 'absent' : 'enabled'
+      expect(await session.stateOf(object, to, call())).toBe(left)
     },
   )
 

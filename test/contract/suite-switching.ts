@@ -91,7 +91,8 @@ export const switchingContract = (bench: Bench): void => {
       const object = await peer.newObject()
       const first = await rotate(bench, object)
       const second = await rotate(bench, object)
-      for (const { to, order } of [first, second]) {
+      // One place holds one value.
+      for (const { to, order } of traits.slot === 'single' ? [second] : [first, second]) {
         const read = await session.readMaterial(object, to, call())
         expect(read).toBeInstanceOf(Secret)
         expect(Buffer.from(read.reveal())).toEqual(Buffer.from(order.material?.reveal() ?? ''))

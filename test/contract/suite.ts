@@ -2,10 +2,11 @@
 // C-numbers are those of the conformance list that the suite implements.
 
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { Check } from 'typebox/value'
 import type { KeyType, Provider, Session } from '#domain/provider.ts'
 import { call, connectTo, currentOf, failure, makeOrder, newMaterial, rotate } from './bench.ts'
+import { countEffects, type CountedPeer } from './effects.ts'
 import type { ContractPeer } from './peer.ts'
 import { missing, when, type Bench, type Part } from './parts.ts'
 import { faultContract } from './suite-faults.ts'
@@ -33,6 +34,7 @@ export const providerContract = ({
 
   describe(`${name} keeps the provider contract`, () => {
     let peer: ContractPeer
+    let counted: CountedPeer
     let session: Session
     const bench: Bench = {
       provider,
@@ -47,12 +49,17 @@ export const providerContract = ({
     }
 
     beforeAll(async () => {
-      peer = await start()
+      counted = countEffects(await start())
+      peer = counted.peer
       session = connectTo(provider, peer)
     }, 60_000)
     afterAll(async () => {
       await session?.close()
       await peer?.stop()
+    })
+
+    afterEach(async ({ task }) => {
+      task.meta.contract = { type: type.type, effects: await counted.effects(), without }
     })
 
     declarations(bench)

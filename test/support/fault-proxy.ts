@@ -34,6 +34,8 @@ export interface Match {
   readonly body?: RegExp
   /** A header by its lower-case name. */
   readonly header?: readonly [name: string, value: RegExp]
+  /** So many of those that match pass first. */
+  readonly after?: number
 }
 
 export interface Rule {
@@ -60,6 +62,7 @@ interface LiveRule extends Rule {
   readonly match: Match
   readonly fault: Fault
   left: number
+  passing: number
   count: number
   readonly held: (() => Promise<void>)[]
   readonly waiting: { readonly n: number; readonly done: () => void }[]
@@ -92,7 +95,7 @@ export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
         (r.match.body?.test(body.toString()) ?? true) &&
         (r.match.header?.[1].test(String(incoming.headers[r.match.header[0]] ?? '')) ?? true),
     )
-    if (rule === undefined) {
+    if (rule === undefined || rule.passing-- > 0) {
       deliver(await forward(incoming, body), outgoing)
       return
     }
@@ -198,6 +201,7 @@ export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
       match,
       fault,
       left: times,
+      passing: match.after ?? 0,
       count: 0,
       held: [],
       waiting: [],

@@ -1,8 +1,9 @@
-// What a run says at its end: one table of the suites that did not run because a peer is missing, and, alone on the last
-// line, `N passed, N failed, N skipped`. A module that does not load, a hook that fails and an error that nobody caught
+// What a run says at its end: the table of the contract suite (contract-table.ts), one of the suites that did not run because a
+// peer is missing, and, alone on the last line, `N passed, N failed, N skipped`. A module that does not load, a hook that fails and an error that nobody caught
 // count as failed: otherwise a file that never ran would look like a green one.
 
 import type { Reporter, SerializedError, TestCase, TestModule, TestSuite } from 'vitest/node'
+import { contractTable, type ContractCell } from '#test/support/contract-table.ts'
 import { forgetMissingPeers, missingPeers, type MissingPeer } from '#test/support/peers.ts'
 
 export interface Tally {
@@ -21,7 +22,11 @@ export default class TallyReporter implements Reporter {
 
   onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[]): void {
     const tally = tallyOf(modules, errors)
-    const lines = [...tableOf(missingPeers(this.#startedAt)), lineOf(tally)]
+    const lines = [
+      ...contractTable(contractCells(modules)),
+      ...tableOf(missingPeers(this.#startedAt)),
+      lineOf(tally),
+    ]
     process.stdout.write(`\n${lines.join('\n')}\n`)
     // Vitest ends with 0 when a test has no result.
     if (tally.failed > 0) process.exitCode = 1
@@ -48,6 +53,16 @@ export const tallyOf = (
     skipped: states.filter((state) => state === 'skipped').length,
   }
 }
+
+const contractCells = (modules: readonly TestModule[]): readonly ContractCell[] =>
+  modules.flatMap((module) =>
+    [...module.children.allTests()].flatMap((test) => {
+      const note = test.meta().contract
+      const state = stateOf(test)
+      if (note === undefined) return []
+      return [{ ...note, title: test.name, state: state === 'pending' ? 'failed' : state }]
+    }),
+  )
 
 /** Vitest leaves the tests of a skipped suite inside a skipped suite without a result. */
 const stateOf = (test: TestCase) => {

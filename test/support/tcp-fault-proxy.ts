@@ -9,6 +9,7 @@ interface LiveRule extends Rule {
   readonly match: Match
   readonly fault: Fault
   left: number
+  passing: number
   count: number
   readonly held: (() => Promise<void>)[]
   readonly waiting: { readonly n: number; readonly done: () => void }[]
@@ -59,7 +60,7 @@ export const startTcpFaultProxy = async (at: {
       const path = bytes.toString()
       seen.push({ method: 'TCP', path })
       const rule = rules.find((one) => one.left > 0 && one.match.path.test(path))
-      if (rule === undefined) return void upstream.write(bytes)
+      if (rule === undefined || rule.passing-- > 0) return void upstream.write(bytes)
       rule.left -= 1
       const deliver = (answer: Buffer) => {
         if (client.destroyed) upstream.destroy()
@@ -115,6 +116,7 @@ export const startTcpFaultProxy = async (at: {
         match,
         fault,
         left: times,
+        passing: match.after ?? 0,
         count: 0,
         held: [],
         waiting: [],
