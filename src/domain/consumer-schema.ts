@@ -22,7 +22,10 @@ const said = {
     [],
   ),
 }
-const webhook = field('called when a new version is handed out', Type.String({ maxLength: 2000 }))
+const webhook = field(
+  'called when a new version is handed out; an answer of {"acknowledged": <the version>} acknowledges it',
+  Type.String({ maxLength: 2000 }),
+)
 
 /** The body over REST, beside its name. */
 export const consumerFields = {

@@ -3,12 +3,13 @@
 //
 // Each telling has its intent and its outcome like every other effect. It is at least once: a crash after sending sends it
 // again under the same message id (a webhook cannot be probed). One that cannot be reached is recorded and holds nothing:
-// the acknowledgement, where the policy asks for one, is what the rotation waits for. One that is under way when the
-// rotation is rolled back is not sent again: what it would tell is no longer so.
+// the acknowledgement, where the policy asks for one, is what the rotation waits for. Whoever has reloaded before it answers
+// says so in its answer, and needs no token for it. One that is under way when the rotation is rolled back is not sent
+// again: what it would tell is no longer so.
 
 import type { Consumer } from '#domain/connection.ts'
 import { resolveStored } from '#domain/policy.ts'
-import type { SinkAnswer } from '#domain/ports.ts'
+import type { LedgerEvent, SinkAnswer } from '#domain/ports.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { isConsumerOf } from './consumers-of-key.ts'
 import type { Run, Step } from './rotation-engine.ts'
@@ -76,11 +77,50 @@ export const tellConsumer = (run: Run, rotation: Rotation, name: string): Effect
       answer = await run.world.send({ url: reload.webhook }, secret, message)
     }
     const status = answer.kind === 'answered' ? answer.status : null
-    return { result: { delivered: isTaken(answer), status } }
+    const acknowledged = isTaken(answer) && acknowledges(answer, rotation.toVersion)
+    return { result: { delivered: isTaken(answer), status, acknowledged } }
   },
   probe: async () => ({ answer: 'absent' }),
-  done: async () => ({}),
+  // With the outcome or not at all: who dies before it tells the consumer again, and hears it again.
+  done: async (tx, at, { result }) => {
+    const { toVersion: version } = at
+    if (result['acknowledged'] !== true || version === null) return {}
+    const evidence = 'said in answer to the reload webhook'
+    await tx.writeAcknowledgement.insert({
+      keyId: at.keyId,
+      consumer: name,
+      version,
+      rotationId: at.id,
+      evidence,
+      principalId: run.actor.id,
+      at: await tx.now(),
+    })
+    const event: LedgerEvent = {
+      action: 'rotation.acknowledged',
+      target: { id: at.id, name: at.keyName },
+      outcome: 'succeeded',
+      correlationId: at.id,
+      after: { consumer: name, version, evidence },
+    }
+    return { events: [event] }
+  },
 })
+
+/** `{"acknowledged": 7}`: the number of the new version, so that an answer to anything else says nothing. */
+const acknowledges = (answer: SinkAnswer, version: number | null): boolean => {
+  if (answer.kind !== 'answered' || version === null) return false
+  try {
+    const said: unknown = JSON.parse(answer.text)
+    return (
+      typeof said === 'object' &&
+      said !== null &&
+      'acknowledged' in said &&
+      said.acknowledged === version
+    )
+  } catch {
+    return false
+  }
+}
 
 const isTaken = (answer: SinkAnswer): boolean =>
   answer.kind === 'answered' && answer.status >= 200 && answer.status < 300

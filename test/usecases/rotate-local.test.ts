@@ -1,7 +1,7 @@
 // A rotation from end to end on the built-in vault: the phases it goes through, what the vault holds, what the log says.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startWebhookReceiver } from '#test/support/webhook-receiver.ts'
+import { answerWith, startWebhookReceiver } from '#test/support/webhook-receiver.ts'
 import { admin, type Engine, openEngine, person } from '#test/support/engine.ts'
 
 let engine: Engine
@@ -250,6 +250,50 @@ describe('gates', () => {
     await engine.steer.rollback(admin, id, { reason: 'undo is never held' })
     expect((await engine.until(id, 'end')).phase).toBe('rolledBack')
   })
+})
+
+test('what a consumer answers to its reload webhook acknowledges the version that it names, and no other', async () => {
+  const receiver = await startWebhookReceiver()
+  const { url: webhook, secret } = receiver
+  try {
+    await engine.consumer('answering', { uses: 'answered' }, { webhook, secret })
+    await engine.key('answered', { labels: { set: 'answered' } })
+    await engine.policy('answered', {
+      selector: { matchLabels: { set: 'answered' } },
+      consumers: {
+        matchLabels: { uses: 'answered' },
+        acknowledgement: { required: 'all', timeout: '1h' },
+      },
+    })
+    const acknowledged = async (id: string) =>
+      (await engine.events(id)).filter(({ body }) => body.action === 'rotation.acknowledged')
+
+    receiver.answer(answerWith(200, {}, '{"acknowledged": 2}'))
+    const first = await engine.rotate('answered')
+    expect((await engine.until(first, 'end')).phase).toBe('completed')
+    expect((await acknowledged(first)).map(({ body }) => body.after)).toMatchObject([
+      { consumer: 'answering', version: 2 },
+    ])
+
+    // The last one's, a yes to nothing, no JSON, nothing, and a yes from a server in trouble.
+    receiver.answer((response) => {
+      const texts = ['{"acknowledged": 2}', '{"acknowledged": true}', '[3', '']
+      const text = texts[receiver.received.length - 2]
+      response.writeHead(text === undefined ? 500 : 200).end(text ?? '{"acknowledged": 7}')
+    })
+    for (let n = 0; n < 5; n++) {
+      const id = await engine.rotate('answered')
+      await engine.until(id, ['overlapping'])
+      await engine.drain()
+      expect((await engine.waitsFor(id))?.gate).toBe('acknowledgement')
+      expect(await acknowledged(id)).toEqual([])
+      await engine.steer.rollback(admin, id, { reason: 'a test' })
+      await engine.until(id, 'end')
+    }
+    expect(receiver.received.length).toBeGreaterThanOrEqual(6)
+  } finally {
+    await receiver.close()
+  }
 })
 
 test('a consumer with a reload webhook is told once, signed, after the new version is handed out', async () => {
