@@ -9,7 +9,7 @@ import { age, moment, orDash, plain } from './human.ts'
 import { version } from './kinds.ts'
 import { adviceFor, type Advice } from './next-command.ts'
 import { at, labelsText, objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
-import { waitingText } from './rotation-text.ts'
+import { waitingSince } from './rotation-text.ts'
 import { section, sheet } from './sheet.ts'
 import type { Run } from './shell.ts'
 import { table, type Column } from './table.ts'
@@ -53,7 +53,7 @@ const keySheet = (
   now: Date,
 ): string => {
   const advice = rotation === null ? restingAdvice(key) : adviceFor(rotation, now)
-  const waits = rotation === null ? '' : waitingText(rotation)
+  const waits = rotation === null ? '' : waitingSince(rotation, now)
   const why = [textAt(key, 'status', 'why'), waits, rotation === null ? '' : advice.text].filter(
     (text) => text !== '',
   )

@@ -6,7 +6,7 @@ import type { Described } from './commands/describe.ts'
 import { moment, orDash, plain, span } from './human.ts'
 import { adviceFor } from './next-command.ts'
 import { objectAt, objectsAt, textAt } from './read-json.ts'
-import { versions, waitingText } from './rotation-text.ts'
+import { versions, waitingSince } from './rotation-text.ts'
 import { section, sheet } from './sheet.ts'
 import type { Run } from './shell.ts'
 import { table, type Column } from './table.ts'
@@ -30,7 +30,7 @@ export const describeRotation = async (run: Run, id: string): Promise<Described>
 }
 
 const rotationSheet = (rotation: JsonObject, now: Date): string => {
-  const waits = waitingText(rotation)
+  const waits = waitingSince(rotation, now)
   const advice = adviceFor(rotation, now)
   return [
     sheet(`rotation/${textAt(rotation, 'id')}`, [

@@ -2,13 +2,13 @@
 // last, and what to run next. The events of its stream say when each phase began; its state says everything else.
 
 import type { JsonObject } from '#domain/json.ts'
-import { plain, relative, span } from './human.ts'
+import { plain, span } from './human.ts'
 import type { Size } from './io.ts'
 import { rowsOfAll } from './live.ts'
 import { adviceFor } from './next-command.ts'
 import type { Paint } from './paint.ts'
 import { objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
-import { detailOf, ended, stepText, versions } from './rotation-text.ts'
+import { detailOf, ended, stepText, versions, waitingSince } from './rotation-text.ts'
 import type { StreamEvent } from './server-events.ts'
 
 export interface Board {
@@ -107,7 +107,7 @@ const leftLines = (
 
 const footLines = (rotation: JsonObject, now: Date, paint: Paint): readonly string[] => {
   const said = (title: string, text: string): string => `${paint('bold', title.padEnd(6))} ${text}`
-  const waits = waitsText(rotation, now)
+  const waits = waitingSince(rotation, now)
   const failed = objectsAt(rotation, 'steps').findLast((step) =>
     ['failed', 'unknown'].includes(textAt(step, 'outcome')),
   )
@@ -128,20 +128,4 @@ const footLines = (rotation: JsonObject, now: Date, paint: Paint): readonly stri
     ...(others.length === 0 || phase === 'completed' ? [] : [said('why', plain(text))]),
     ...others.map((command, i) => said(i === 0 ? 'next' : '', plain(command))),
   ]
-}
-
-/** `overlap since 12m4s: both stay valid; missing orders-api; until 2026-12-01T03:00:00Z (in 5m)` */
-const waitsText = (rotation: JsonObject, now: Date): string => {
-  const waitingFor = objectAt(rotation, 'waitingFor')
-  const gate = textAt(waitingFor, 'gate')
-  if (gate === '') return ''
-  const since = timeOf(textAt(waitingFor, 'since'))
-  const until = textAt(waitingFor, 'until')
-  const missing = textsAt(waitingFor, 'missing').join(', ')
-  const passed = Number.isNaN(since) ? '' : ` since ${span(Math.max(0, now.getTime() - since))}`
-  return [
-    `${gate}${passed}: ${textAt(waitingFor, 'text')}`,
-    ...(missing === '' ? [] : [`missing ${missing}`]),
-    ...(until === '' ? [] : [`until ${until} (${relative(new Date(until), now)})`]),
-  ].join('; ')
 }

@@ -1,7 +1,7 @@
 // A rotation in one line, and its progress as lines that are only ever added to.
 
 import type { JsonObject } from '#domain/json.ts'
-import { plain, stamp } from './human.ts'
+import { plain, relative, span, stamp } from './human.ts'
 import { at, objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
 import { version } from './kinds.ts'
 
@@ -90,5 +90,21 @@ export const waitingText = (rotation: JsonObject): string => {
     `${gate}: ${textAt(waitingFor, 'text')}`,
     ...(missing === '' ? [] : [`missing ${missing}`]),
     ...(until === '' ? [] : [`until ${stamp(new Date(until))}`]),
+  ].join('; ')
+}
+
+/** `overlap since 12m4s: both stay valid; missing orders-api; until 2026-12-01T03:00:00Z (in 5m)` */
+export const waitingSince = (rotation: JsonObject, now: Date): string => {
+  const waitingFor = objectAt(rotation, 'waitingFor')
+  const gate = textAt(waitingFor, 'gate')
+  if (gate === '') return ''
+  const since = new Date(textAt(waitingFor, 'since')).getTime()
+  const until = textAt(waitingFor, 'until')
+  const missing = textsAt(waitingFor, 'missing').join(', ')
+  const passed = Number.isNaN(since) ? '' : ` since ${span(Math.max(0, now.getTime() - since))}`
+  return [
+    `${gate}${passed}: ${textAt(waitingFor, 'text')}`,
+    ...(missing === '' ? [] : [`missing ${missing}`]),
+    ...(until === '' ? [] : [`until ${until} (${relative(new Date(until), now)})`]),
   ].join('; ')
 }

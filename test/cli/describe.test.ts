@@ -17,7 +17,7 @@ test('a rotation: what it waits for, why, and the command to run next', async ()
       toVersion: 4,
       waitingFor: {
         gate: 'acknowledgement',
-        since: '',
+        since: new Date(Date.now() - 7_500_000).toISOString(),
         missing: ['orders-api', 'batch'],
         text: 'consumers must acknowledge',
       },
@@ -36,8 +36,8 @@ test('a rotation: what it waits for, why, and the command to run next', async ()
   )
   const ran = await (await stage.terminal()).run('describe', `rotation/${id}`)
   expect(ran.exit).toBe(0)
-  expect(ran.stdout).toContain(
-    'why\n  acknowledgement: consumers must acknowledge; missing orders-api, batch; these consumers have not acknowledged',
+  expect(ran.stdout).toMatch(
+    /why\n {2}acknowledgement since 2h5m\d*s?: consumers must acknowledge; missing orders-api, batch; these consumers have not acknowledged/,
   )
   expect(ran.stdout).toContain(
     `next\n  rekey ack rotation/${id} --consumer orders-api --version 4\n  rekey ack rotation/${id} --consumer batch --version 4\n  rekey override rotation/${id} --reason "…"\n`,
