@@ -4,6 +4,7 @@
 // canary that was accepted it is on again, and a rotation that is resumed switches it off anew.
 
 import type { Version } from '#domain/key.ts'
+import type { Material } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
 import { complete } from './complete-rotation.ts'
@@ -15,6 +16,7 @@ import { refused } from './rotation-retries.ts'
 import { carrier, intentsOf, materialOf, type Scene, sceneOf } from './rotation-scene.ts'
 import { timerOf, waitForGate } from './rotation-wait.ts'
 import { asProviderError, runEffect } from './run-effect.ts'
+import { keptByMint } from './swap-back.ts'
 import { notYet, setOld } from './switch-effects.ts'
 import { advanceVersion, carriersIn, present, retireVersion } from './version-changes.ts'
 
@@ -89,8 +91,9 @@ const acceptedStill = async (
   rotation: Rotation,
   { session, object }: Scene,
   from: Version,
+  kept: Material | null = null,
 ): Promise<string | null> => {
-  const material = await materialOf(run, from)
+  const material = (await materialOf(run, from)) ?? kept
   for (const providerVersion of from.providerVersions) {
     // oxlint-disable-next-line no-await-in-loop -- canaries are spaced
     const verdict = await session.verify(
@@ -100,6 +103,26 @@ const acceptedStill = async (
     if (!verdict.ok) return verdict.detail
   }
   return null
+}
+
+/** `single`: the mint took the old version away. It is tried once, now that nobody is handed it any more, with what the mint
+ *  sealed of it; null: it is refused. */
+const replaced = async (
+  run: Run,
+  rotation: Rotation,
+  scene: Scene,
+  from: Version,
+): Promise<Step | null> => {
+  const sealedId = await keptByMint(run, rotation)
+  const kept = sealedId === null ? null : await run.ledger.read((db) => db.sealed.open(sealedId))
+  try {
+    const accepted = await acceptedStill(run, rotation, scene, from, kept)
+    return accepted === null
+      ? null
+      : await stall(run, rotation, `the old version is still accepted: ${accepted}`)
+  } catch (error) {
+    return refused(run, rotation, 'canary', asProviderError(error))
+  }
 }
 
 /** `keep`, an old version that is off already, and one that its provider keeps by itself: nothing is sent. */
@@ -115,6 +138,10 @@ export const retiring = async (run: Run, rotation: Rotation): Promise<Step> => {
     (retire === 'disable' && from.state === 'suspended') ||
     slot === 'single' ||
     slot === 'internal'
+  if (slot === 'single' && from.state === 'suspended') {
+    const step = await replaced(run, rotation, scene, from)
+    if (step) return step
+  }
   const [first] = untouched ? [] : notYet(await intentsOf(run, rotation), from, 'retire')
   if (first !== undefined) {
     const effect = setOld(run, rotation, scene, 'retire', first)

@@ -191,7 +191,9 @@ const checkPossible = (
       ...(hint === undefined ? {} : { hint }),
     })
   }
-  if (type.traits.slot === 'single' && from && !from.materialKnown) {
+  const { slot, undo } = type.traits
+  // Where nothing is ever undone, nobody would set it again.
+  if (slot === 'single' && undo !== 'none' && from && !from.materialKnown) {
     throw new RekeyError('request.impossible', {
       detail: 'the present value is not known, so that it could not be set again',
       hint: 'adopt the key with its value first',

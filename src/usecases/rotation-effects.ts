@@ -2,10 +2,12 @@
 // is found again, and what the rotation becomes by it.
 
 import type { JsonObject } from '#domain/json.ts'
+import type { Version } from '#domain/key.ts'
 import type { LedgerEvent, Reads } from '#domain/ports.ts'
 import { lateEffectOf, type Material, type MintOrder, type Probe } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
+import { readable } from './prove-version.ts'
 import type { Change, Run } from './rotation-engine.ts'
 import { carrier, type Scene, sceneOf } from './rotation-scene.ts'
 import type { EffectSpec, Sent } from './run-effect.ts'
@@ -36,11 +38,7 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
       const { preImage } = await session.prepare(object, from && carrier(from), call(run))
       if (type.traits.slot === 'pair') await mustBeOurs(run, scene)
       const material = type.generate?.(rotation.plan.generate, (bytes) => run.ids.random(bytes))
-      // To roll forward the old value must be at hand, and a provider may drop it with the very write of the new one.
-      const held =
-        type.traits.undo === 'rollForward' && from?.sealedId === null
-          ? await session.readMaterial(object, carrier(from), call(run))
-          : null
+      const held = from?.sealedId === null ? await heldOf(run, scene, from) : null
       return {
         preImage,
         ...(material ? { material } : {}),
@@ -95,6 +93,18 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
       }
     },
   }
+}
+
+/** To roll forward the old value must be at hand, and a provider may drop it with the very write of the new one. With one slot
+ *  it does: without undo it is only needed to try it afterwards, and a value that does not come out is none to be tried. */
+const heldOf = async (
+  run: Run,
+  { session, object, type }: Scene,
+  from: Version,
+): Promise<Material | null> => {
+  const read = () => session.readMaterial(object, carrier(from), call(run))
+  if (type.traits.undo === 'rollForward') return read()
+  return type.traits.slot === 'single' ? readable(read) : null
 }
 
 /** The provider's own pointer, by compare-and-swap; the same transaction that records it makes new primary here. */

@@ -90,7 +90,7 @@ const rollForward = (run: Run, rotation: Rotation, scene: Scene): EffectSpec => 
 }
 
 /** What the old version held, sealed before the new one was made. */
-const keptByMint = async (run: Run, rotation: Rotation): Promise<string | null> => {
+export const keptByMint = async (run: Run, rotation: Rotation): Promise<string | null> => {
   const intents = await intentsOf(run, rotation)
   const minted = intents.find(
     (intent) => intent.effect === 'mint' && intent.outcome === 'succeeded',

@@ -3,6 +3,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { ProviderError } from '#domain/provider.ts'
+import { revealText } from '#domain/secret.ts'
 import { admin, type Engine, openEngine } from '#test/support/engine.ts'
 import { makeStandIns } from '#test/support/faults.ts'
 import { makeShelf } from '#test/support/shelf.ts'
@@ -148,6 +149,35 @@ describe('a single place', () => {
     expect((await engine.until(id, 'end')).phase).toBe('rolledBack')
     expect(await gapIn(id, 'rotation.rolledBack')).toMatchObject({ gapMs: expect.any(Number) })
     expect(await gapIn(id, 'rotation.rollingBack')).not.toHaveProperty('gapMs')
+  })
+
+  test('what the mint took away is tried with the value that it had; while that is accepted, the rotation stalls', async () => {
+    await make('accepted', 'shelf.slot')
+    const tried: unknown[] = []
+    const accepts = (accepted: boolean) =>
+      standIns.put((session) => ({
+        verify: async (order, call) => {
+          if (order.how !== 'refused') return session.verify(order, call)
+          tried.push([order.providerVersion, order.material && revealText(order.material)])
+          return accepted ? { ok: false, detail: 'it logs in', facts: {} } : { ok: true, facts: {} }
+        },
+      }))
+    const value = shelf.row('accepted', '1').value
+    accepts(true)
+    const id = await engine.rotate('accepted')
+    const { stalledIn, stalledReason } = await engine.until(id, ['stalled'])
+    expect([stalledIn, stalledReason]).toEqual([
+      'retiring',
+      'the old version is still accepted: it logs in',
+    ])
+    standIns.away()
+    accepts(false)
+    await engine.steer.resume(admin, id, because)
+    expect((await engine.until(id, 'end')).phase).toBe('completed')
+    expect(tried).toEqual([
+      ['1', value],
+      ['1', value],
+    ])
   })
 
   test('is not rotated where the gap was not accepted, or the old value is not known', async () => {
