@@ -24,7 +24,7 @@ export const refText = (object: ObjectAddress, name: string): string => {
 const json = (...errors: readonly string[]): string => JSON.stringify({ errors })
 
 // Bodies as Vault 1.21 sends them; 412, 472 and 473 are those of clusters, from its documentation.
-const fixtures: readonly Fixture[] = [
+export const writeFixtures: readonly Fixture[] = [
   {
     name: 'check-and-set',
     status: 400,
@@ -158,7 +158,8 @@ interface Shared {
   readonly stop: () => Promise<void>
 }
 
-const share = async (): Promise<Shared> => {
+/** A Vault, and a proxy in front of it that fails on purpose. */
+export const share = async (): Promise<Shared> => {
   const vault = await startVault()
   const faulty = await startFaultProxy(vault.address)
   const settings = { address: vault.address, auth: { method: 'token' } }
@@ -188,7 +189,7 @@ const share = async (): Promise<Shared> => {
 }
 
 /** Requests of one operation at one path that Vault has answered without an error. */
-const doneAt = (vault: VaultPeer, paths: readonly string[]): number =>
+export const doneAt = (vault: VaultPeer, paths: readonly string[]): number =>
   vault
     .auditLog()
     .filter(
@@ -199,7 +200,7 @@ const doneAt = (vault: VaultPeer, paths: readonly string[]): number =>
         paths.includes(line.request.path),
     ).length
 
-const exactly = (path: string, method = 'POST'): Match => ({
+export const exactly = (path: string, method = 'POST'): Match => ({
   method,
   path: new RegExp(`^/v1/${path.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`),
 })
@@ -257,7 +258,7 @@ export const startKv2 = async (): Promise<ContractPeer> => {
       proxy: faulty,
       settings: faultySettings,
       mint: (object) => exactly(`secret/data/${encoded(pathOf(object))}`),
-      fixtures,
+      fixtures: writeFixtures,
     },
     rights: {
       grant,
@@ -309,7 +310,7 @@ export const startTransit = async (): Promise<ContractPeer> => {
       proxy: faulty,
       settings: faultySettings,
       mint: (object) => exactly(`transit/keys/${nameOf(object)}/rotate`),
-      fixtures,
+      fixtures: writeFixtures,
     },
     rights: {
       grant,

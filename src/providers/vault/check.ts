@@ -7,14 +7,10 @@ import {
 } from '#domain/provider.ts'
 import { failedCheck } from '../failed-check.ts'
 import type { Client, Reply } from './client.ts'
-import { kv2Rights } from './kv2-rights.ts'
-import { readKv2Ref, readTransitRef } from './refs.ts'
 import { checkRights, sessionRights, type Right } from './rights.ts'
 import { checkSecretId } from './check-secret-id.ts'
 import type { Ask } from './session.ts'
 import type { Tokens } from './tokens.ts'
-import { transitRights } from './transit-rights.ts'
-import { useOf, type TransitUse } from './transit-use.ts'
 import { fieldsOf, numberOf, textOf, textsOf } from './values.ts'
 
 interface At {
@@ -22,6 +18,7 @@ interface At {
   readonly ask: Ask
   readonly ports: ProviderPorts
   readonly tokens: Pick<Tokens, 'secretId'>
+  readonly rightsOf: (object: ObjectAddress, call: Call) => Promise<readonly Right[]>
   readonly objects: readonly ObjectAddress[]
 }
 
@@ -36,7 +33,7 @@ export const check = async (at: At, call: Call): Promise<readonly Check[]> => {
   const unknown: Check[] = []
   for (const object of at.objects) {
     try {
-      rights.push(...(await rightsOf(at.ask, object, call)))
+      rights.push(...(await at.rightsOf(object, call)))
     } catch (error) {
       unknown.push(failedCheck('object', error))
     }
@@ -136,24 +133,4 @@ const checkToken = async ({ ask, ports, tokens }: At, call: Call): Promise<reado
     })
   const role = textOf(fieldsOf(looked.data['meta'])['role_name'])
   return [...rows, ...(await checkSecretId({ ask, ports, tokens, role }, call))]
-}
-
-/** Those that a rotation makes and proves a version with; what ends old ones is as the policy's `retire`. */
-export const rotationRights = async (
-  ask: Ask,
-  object: ObjectAddress,
-  call: Call,
-): Promise<readonly Right[]> => {
-  const rights = await rightsOf(ask, object, call)
-  return rights.filter(({ name }) => ['describe', 'rotate', 'verify'].includes(name))
-}
-
-const rightsOf = async (ask: Ask, object: ObjectAddress, call: Call): Promise<readonly Right[]> => {
-  if (object.type === 'vault.kv2.secret')
-    return kv2Rights(readKv2Ref(object.ref)).filter((r) => r.name !== 'create')
-  const ref = readTransitRef(object.ref)
-  // What verifying needs depends on what the key can do; without the right to read it, encryption is assumed.
-  const reply = await ask({ verb: 'read', path: ref.keyPath, accept: [403, 404] }, call)
-  const use: TransitUse = reply.status === 200 ? useOf(reply.data) : 'encryption'
-  return transitRights(ref, use).filter((r) => r.name !== 'create')
 }

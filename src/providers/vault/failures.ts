@@ -85,6 +85,13 @@ const rows: readonly Row[] = [
   },
   {
     status: is(400),
+    says: /no static role found|unknown role|role ".*" does not exist/,
+    kind: 'notFound',
+    effect: 'none',
+    detail: 'there is no such role in Vault',
+  },
+  {
+    status: is(400),
     kind: 'permanent',
     effect: 'none',
     detail: 'Vault refused the request as it is',

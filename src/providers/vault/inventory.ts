@@ -92,6 +92,19 @@ const kinds: Readonly<Record<string, Kind>> = {
       }
     },
   },
+  'vault.database.staticRole': {
+    isMount: (mount) => mount['type'] === 'database',
+    folder: 'static-roles',
+    item: async (at, { mount, path }) => {
+      const ref = { mount, role: path }
+      return {
+        type: 'vault.database.staticRole',
+        ref,
+        objectId: objectIdOf('vault.database.staticRole', at.settings, ref),
+        facts: {},
+      }
+    },
+  },
 }
 
 /** Needs no right of its own: Vault shows the mounts below which the token may do anything at all. */

@@ -38,10 +38,10 @@ import {
 import { isRefused, readsBack } from './kv2-verify.ts'
 import { takeFieldBack } from './kv2-take-back.ts'
 import { afterWrite, writeVersion } from './kv2-write.ts'
-import type { Ask, ObjectSession } from './session.ts'
+import type { Ask, ObjectType } from './session.ts'
 import { fieldsOf, materialText, numberOf, sameText, versionNumber } from './values.ts'
 
-export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
+export const makeKv2 = (ask: Ask, now: () => Date): ObjectType => {
   const metadataOf = async (ref: Kv2Ref, call: Call): Promise<Metadata> => {
     const metadata = await readMetadata(ask, ref, call)
     if (metadata === null)
@@ -256,6 +256,8 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectSession => {
   }
 
   return {
+    rights: async (object) =>
+      kv2Rights(readKv2Ref(object.ref)).filter(({ name }) => name !== 'create'),
     describe,
     create,
     prepare,

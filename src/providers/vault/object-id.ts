@@ -3,8 +3,17 @@ import { objectPath } from './paths.ts'
 import { readSettings } from './settings.ts'
 import { textOf } from './values.ts'
 
-/** `vault.kv2.secret:host:8200/namespace/mount/path`. Without the field: one secret is one object. */
-export const objectIdOf = (type: string, settings: JsonObject, ref: JsonObject): string => {
-  const name = textOf(ref[type === 'vault.transit.key' ? 'name' : 'path'])
-  return `${type}:${objectPath(readSettings(settings), textOf(ref['mount']), name)}`
-}
+/** What of a ref names the object below its mount. A secret without its field: one secret is one object. */
+const names = {
+  'vault.kv2.secret': 'path',
+  'vault.transit.key': 'name',
+  'vault.database.staticRole': 'role',
+} as const
+
+/** `vault.kv2.secret:host:8200/namespace/mount/path`. */
+export const objectIdOf = (
+  type: keyof typeof names,
+  settings: JsonObject,
+  ref: JsonObject,
+): string =>
+  `${type}:${objectPath(readSettings(settings), textOf(ref['mount']), textOf(ref[names[type]]))}`

@@ -1,15 +1,23 @@
-// HashiCorp Vault and OpenBao: secrets in KV version 2, keys in transit.
+// HashiCorp Vault and OpenBao: secrets in KV version 2, keys in transit, passwords of databases.
 
 import { Type } from 'typebox'
 import { generateSecret, generateSecretSchema } from '#domain/generate-secret.ts'
-import type { Json, JsonObject } from '#domain/json.ts'
+import type { Json } from '#domain/json.ts'
 import type { KeyType, Provider, TypeTraits } from '#domain/provider.ts'
 import { kv2InventoryRights, kv2Rights } from './kv2-rights.ts'
 import { objectIdOf } from './object-id.ts'
-import { kv2RefSchema, readKv2Ref, readTransitRef, transitRefSchema } from './refs.ts'
+import {
+  kv2RefSchema,
+  readKv2Ref,
+  readStaticRoleRef,
+  readTransitRef,
+  staticRoleRefSchema,
+  transitRefSchema,
+} from './refs.ts'
 import { hclByName, sessionRights } from './rights.ts'
 import { connect } from './session.ts'
-import { credentialSchema, maxRequestMs, readSettings, settingsSchema } from './settings.ts'
+import { credentialSchema, endpointsOf, maxRequestMs, settingsSchema } from './settings.ts'
+import { staticRoleInventoryRights, staticRoleRights } from './static-role-rights.ts'
 import { transitInventoryRights, transitRights } from './transit-rights.ts'
 
 // Of a connection that does not say `maxRequestDuration`.
@@ -60,6 +68,29 @@ const transitTraits: TypeTraits = {
   operations: [],
 }
 
+const staticRoleTraits: TypeTraits = {
+  slot: 'single',
+  staging: 'none',
+  undo: 'none',
+  authority: 'self',
+  revokes: 'version',
+  suspend: false,
+  exactlyOnce: 'probe',
+  attribution: 'goalMet',
+  usage: null,
+  lateEffectMs,
+  consistency,
+  limits: {},
+  deliver: false,
+  material: 'provider',
+  publishTarget: false,
+  publishable: true,
+  verifies: ['roundTrip'],
+  operations: [],
+}
+
+const noParameters = Type.Object({}, { additionalProperties: false })
+
 const kv2: KeyType = {
   type: 'vault.kv2.secret',
   title: 'Secret in Vault KV version 2',
@@ -81,7 +112,7 @@ const transit: KeyType = {
   traits: transitTraits,
   lateEffectIn: maxRequestMs,
   refSchema: transitRefSchema,
-  generateSchema: Type.Object({}, { additionalProperties: false }),
+  generateSchema: noParameters,
   objectId: ({ settings, ref }) => objectIdOf('vault.transit.key', settings, ref),
   leastPrivilege: (ref) => {
     const at = readTransitRef(ref)
@@ -98,6 +129,20 @@ const transit: KeyType = {
   },
 }
 
+const staticRole: KeyType = {
+  type: 'vault.database.staticRole',
+  title: 'Static role of a database in Vault',
+  traits: staticRoleTraits,
+  lateEffectIn: maxRequestMs,
+  refSchema: staticRoleRefSchema,
+  generateSchema: noParameters,
+  objectId: ({ settings, ref }) => objectIdOf('vault.database.staticRole', settings, ref),
+  leastPrivilege: (ref) => {
+    const at = readStaticRoleRef(ref)
+    return documents([...staticRoleRights(at), ...staticRoleInventoryRights(at.mount)])
+  },
+}
+
 const documents = (rights: Parameters<typeof hclByName>[0]): Readonly<Record<string, Json>> =>
   hclByName([...sessionRights, ...rights])
 
@@ -106,7 +151,7 @@ export const vault: Provider = {
   title: 'HashiCorp Vault or OpenBao',
   settingsSchema,
   credentialSchema,
-  types: [kv2, transit],
-  endpoints: (settings: JsonObject) => [readSettings(settings).address],
+  types: [kv2, transit, staticRole],
+  endpoints: endpointsOf,
   connect,
 }

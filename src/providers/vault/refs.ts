@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import { Type, type TString } from 'typebox'
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError } from '#domain/provider.ts'
 import { vaultPath } from './paths.ts'
@@ -26,16 +26,18 @@ export const kv2RefSchema = Type.Object(
   { additionalProperties: false },
 )
 
+/** Vault's own rule for the names of keys and roles; it answers another name with "unsupported path". */
+const namePattern = '^\\w([\\w.-]*\\w)?$'
+const name = (description: string): TString =>
+  Type.String({ description, pattern: namePattern, maxLength: 512 })
+
 export const transitRefSchema = Type.Object(
-  {
-    mount,
-    name: Type.String({
-      description: 'The key’s name.',
-      // Vault's own rule; it answers another name with "unsupported path".
-      pattern: '^\\w([\\w.-]*\\w)?$',
-      maxLength: 512,
-    }),
-  },
+  { mount, name: name('The key’s name.') },
+  { additionalProperties: false },
+)
+
+export const staticRoleRefSchema = Type.Object(
+  { mount, role: name('The static role’s name.') },
   { additionalProperties: false },
 )
 
@@ -79,9 +81,7 @@ export interface TransitRef {
 
 export const readTransitRef = (ref: JsonObject): TransitRef => {
   const at = vaultPath(textIn(ref, 'mount'))
-  const name = textIn(ref, 'name')
-  if (!/^\w([\w.-]*\w)?$/.test(name))
-    throw new ProviderError('permanent', 'none', 'the name cannot be one of a transit key')
+  const name = nameIn(ref, 'name')
   return {
     mount: at,
     name,
@@ -89,6 +89,32 @@ export const readTransitRef = (ref: JsonObject): TransitRef => {
     rotatePath: `${at}/keys/${name}/rotate`,
     use: (operation) => `${at}/${operation}/${name}`,
   }
+}
+
+export interface StaticRoleRef {
+  readonly mount: string
+  readonly role: string
+  readonly rolePath: string
+  readonly rotatePath: string
+  readonly credentialPath: string
+}
+
+export const readStaticRoleRef = (ref: JsonObject): StaticRoleRef => {
+  const at = vaultPath(textIn(ref, 'mount'))
+  const role = nameIn(ref, 'role')
+  return {
+    mount: at,
+    role,
+    rolePath: `${at}/static-roles/${role}`,
+    rotatePath: `${at}/rotate-role/${role}`,
+    credentialPath: `${at}/static-creds/${role}`,
+  }
+}
+
+const nameIn = (ref: JsonObject, field: 'name' | 'role'): string => {
+  const value = textIn(ref, field)
+  if (new RegExp(namePattern).test(value)) return value
+  throw new ProviderError('permanent', 'none', `ref.${field} cannot be a name in Vault`)
 }
 
 const textIn = (ref: JsonObject, name: string): string => {

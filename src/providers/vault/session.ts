@@ -1,19 +1,27 @@
-import type { ConnectArgs, Call, Session } from '#domain/provider.ts'
+import type { ConnectArgs, Call, ObjectAddress, Session } from '#domain/provider.ts'
 import { ProviderError } from '#domain/provider.ts'
-import { check, rotationRights } from './check.ts'
+import { check } from './check.ts'
 import { makeClient, type Reply, type Request } from './client.ts'
 import { inventory } from './inventory.ts'
 import { makeKv2 } from './kv2.ts'
-import { missingRights } from './rights.ts'
+import { readDatabases } from './databases.ts'
+import { missingRights, type Right } from './rights.ts'
 import { readSettings } from './settings.ts'
+import { makeStaticRole } from './static-role.ts'
 import { makeTokens } from './tokens.ts'
 import { makeTransit } from './transit.ts'
 
 /** One authenticated request. Throws ProviderError. */
 export type Ask = (request: Request, call: Call) => Promise<Reply>
 
-/** What a session does with objects; each type has one. */
+/** What a session does with objects. */
 export type ObjectSession = Omit<Session, 'check' | 'missingRights' | 'inventory' | 'close'>
+
+/** A key type of Vault's. */
+export interface ObjectType extends ObjectSession {
+  /** The rights that Rekey needs on an object that is there, `create` left out. */
+  readonly rights: (object: ObjectAddress, call: Call) => Promise<readonly Right[]>
+}
 
 export const connect = ({ settings: given, credential, ports }: ConnectArgs): Session => {
   const settings = readSettings(given)
@@ -43,20 +51,24 @@ export const connect = ({ settings: given, credential, ports }: ConnectArgs): Se
     }
   }
 
-  const types: Readonly<Record<string, ObjectSession>> = {
+  const types: Readonly<Record<string, ObjectType>> = {
     'vault.kv2.secret': makeKv2(ask, ports.now),
     'vault.transit.key': makeTransit(ask, ports.random),
+    'vault.database.staticRole': makeStaticRole({ ask, ports, databases: readDatabases(given) }),
   }
-  const of = (type: string): ObjectSession => {
+  const of = (type: string): ObjectType => {
     const found = types[type]
     if (found !== undefined) return found
     throw new ProviderError('unsupported', 'none', 'the vault provider has no such key type')
   }
 
+  const rightsOf = async (object: ObjectAddress, call: Call): Promise<readonly Right[]> =>
+    of(object.type).rights(object, call)
+
   return {
-    check: (call, objects = []) => check({ client, ask, ports, tokens, objects }, call),
+    check: (call, objects = []) => check({ client, ask, ports, tokens, rightsOf, objects }, call),
     missingRights: async (object, call) =>
-      missingRights(ask, await rotationRights(ask, object, call), call),
+      missingRights(ask, (await rightsOf(object, call)).filter(isForRotation), call),
     inventory: (type, cursor, call) => inventory({ ask, settings: given }, type, cursor, call),
     describe: async (object, call) => of(object.type).describe(object, call),
     create: async (order, call) => of(order.object.type).create(order, call),
@@ -93,3 +105,6 @@ export const connect = ({ settings: given, credential, ports }: ConnectArgs): Se
     },
   }
 }
+
+/** Those that a rotation makes and proves a version with; what ends old ones is as the policy's `retire`. */
+const isForRotation = ({ name }: Right): boolean => ['describe', 'rotate', 'verify'].includes(name)

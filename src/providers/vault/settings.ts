@@ -3,6 +3,8 @@ import { durationPattern, isDuration, parseDuration } from '#domain/duration.ts'
 import type { JsonObject } from '#domain/json.ts'
 import { requestsPerSecondSchema } from '#domain/pace.ts'
 import { ProviderError } from '#domain/provider.ts'
+import { addressOf, schemeOf } from '../postgres/settings.ts'
+import { databasesSchema, readDatabases } from './databases.ts'
 
 const methods = ['token', 'appRole']
 const later = ['kubernetes', 'jwt']
@@ -43,6 +45,7 @@ export const settingsSchema = Type.Object(
         () => 'is at least 1s, and at most 1d',
       ),
     ),
+    databases: Type.Optional(databasesSchema),
     auth: Type.Object(
       {
         method: Type.Refine(
@@ -97,3 +100,9 @@ export const readSettings = (settings: JsonObject): VaultSettings => {
   }
   return { address, auth, ...(namespace === undefined ? {} : { namespace }) }
 }
+
+/** Vault, and the databases that Rekey logs in to. */
+export const endpointsOf = (settings: JsonObject): readonly string[] => [
+  readSettings(settings).address,
+  ...readDatabases(settings).map((at) => `${schemeOf(at)}//${addressOf(at)}`),
+]

@@ -21,12 +21,12 @@ import {
 } from '#domain/provider.ts'
 import { readTransitRef, type TransitRef } from './refs.ts'
 import { requireRights } from './rights.ts'
-import type { Ask, ObjectSession } from './session.ts'
+import type { Ask, ObjectType } from './session.ts'
 import { makeTransitUse, useOf, type Proof } from './transit-use.ts'
 import { transitRights } from './transit-rights.ts'
 import { fieldsOf, numberOf, textOf, versionNumber, type Fields } from './values.ts'
 
-export const makeTransit = (ask: Ask, random: (bytes: number) => Uint8Array): ObjectSession => {
+export const makeTransit = (ask: Ask, random: (bytes: number) => Uint8Array): ObjectType => {
   const use = makeTransitUse(ask, random)
 
   const readKey = async (ref: TransitRef, call: Call): Promise<Fields | null> => {
@@ -190,6 +190,13 @@ export const makeTransit = (ask: Ask, random: (bytes: number) => Uint8Array): Ob
   }
 
   return {
+    // What verifying needs depends on what the key can do; without the right to read it, encryption is assumed.
+    rights: async (object, call) => {
+      const ref = readTransitRef(object.ref)
+      const reply = await ask({ verb: 'read', path: ref.keyPath, accept: [403, 404] }, call)
+      const kind = reply.status === 200 ? useOf(reply.data) : 'encryption'
+      return transitRights(ref, kind).filter(({ name }) => name !== 'create')
+    },
     describe,
     prepare,
     mint,
