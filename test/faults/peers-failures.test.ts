@@ -1,5 +1,6 @@
 // What went wrong in other systems, by the name of the report, and does not here. Each was seen to fail with the guard that
-// is named beside it taken out. Sources: issues of the projects, and their code where none is told.
+// is named beside it taken out, or the guards, where several hold alone; two that no single cut brings down say so. Sources:
+// issues of the projects, and their code where none is told.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { RekeyError } from '#domain/errors.ts'
@@ -82,7 +83,8 @@ describe('credentials that were lost', () => {
     if (material) expect(revealText(material)).toBe(value)
   })
 
-  // Guard: nothing is sent to a provider before name and object are known to be free (registration.ts).
+  // Guards: nothing is sent to a provider before name and object are known to be free (register-key.ts, registration.ts), and
+  // the key's row with its unique name is committed before the first request.
   test('Infisical#5461: creating fails after the password was changed at the provider', async () => {
     await onShelf('taken', 'shelf.value')
     const again = engine.key('taken', {
@@ -94,7 +96,7 @@ describe('credentials that were lost', () => {
     expect(shelf.rows('free-place')).toEqual([])
   })
 
-  // Guard: what was rejected is erased, and a new value is made for the next try (run-effect.ts).
+  // Guards: what was rejected is erased, and a new value is made for the next try (run-effect.ts).
   test('vault#28989: the very value that the provider rejected is sent for ever', async () => {
     await onShelf('rejected', 'shelf.value', { retry: { attempts: 4, initial: '1s', max: '2s' } })
     const sent: string[] = []
@@ -144,7 +146,7 @@ describe('credentials that were lost', () => {
 })
 
 describe('two at once', () => {
-  // Guard: one open rotation a key, asked under the key's lock (start-rotation.ts, answer-due-keys.ts).
+  // Guards: one open rotation a key, asked under the key's lock (start-rotation.ts), and a unique index.
   test('Infisical: by hand and by schedule at the same moment, with an index that was read before the lock', async () => {
     const key = await onShelf('same-moment', 'shelf.value', {
       schedule: { cron: '* * * * *', timezone: 'UTC' },
@@ -165,7 +167,9 @@ describe('two at once', () => {
     await forget('same-moment')
   })
 
-  // Guard: every write of a rotation names the epoch that it was read at (tables/rotations.ts).
+  // Guards: every write of a rotation names phase and epoch that it was read at (tables/rotations.ts), an intent is settled
+  // once (tables/intents.ts), a version has one row. Without the first two the third still holds; the fence alone is
+  // seen to matter by the walks' mutant (test/walks/mutants.ts) and in stopped-worker.test.ts.
   test('bullmq#439: a worker that was paused past its lease goes on beside its successor', async () => {
     const key = await onShelf('paused', 'shelf.value')
     const arrived = Promise.withResolvers<void>()
@@ -292,7 +296,8 @@ describe('what fires when it should not, and does not when it should', () => {
     expect((await engine.until(id, 'end', 30 * minute, minute)).phase).toBe('completed')
   })
 
-  // Guard: a rotation that ended asks for nothing any more, whatever it left open (advance-rotation.ts).
+  // Guards: a rotation that ended asks for nothing any more, whatever it left open (advance-rotation.ts); its phase has no
+  // handler, and what is probed in another phase than its own is never sent again (resolve-effect.ts).
   test('vault-plugin-secrets-openldap#28: an entry that was left behind rotates the key early', async () => {
     const key = await onShelf('stale', 'shelf.value')
     let sent = 0
