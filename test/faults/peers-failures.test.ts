@@ -249,22 +249,23 @@ describe('what fires when it should not, and does not when it should', () => {
     expect(await rotationsOf(key.id)).toEqual([])
     const dueAt = async () =>
       (await engine.ledger.read((db) => db.schedule.getMany([key.id])))[0]?.dueAt?.toISOString()
-    const planned = await dueAt()
+    const planned = (await dueAt()) ?? ''
     expect(planned).toMatch(/T0[12]:00:00/)
     const zone = process.env['TZ']
     try {
       for (const host of ['Pacific/Auckland', 'America/Los_Angeles']) {
         process.env['TZ'] = host
         expect(new Date('2026-11-01T00:00:00Z').getTimezoneOffset()).not.toBe(0)
-        // What a policy says anew is worked out anew, by a process that has just started.
-        await engine.policy(`other-${host.length}`, {
-          selector: { matchLabels: { set: host.slice(0, 4) } },
-        })
+        // What a policy says anew is worked out anew.
+        const cron = `${host.length} 3 * * *`
+        await engine.policy('imported', { ...spec, schedule: { ...schedule, cron } })
         await engine.drain()
+        expect(await dueAt()).toBe(planned.replace(':00:', `:${host.length}:`))
+        await engine.policy('imported', { ...spec, schedule })
         expect(await dueAt()).toBe(planned)
       }
       const margin = 5 * minute
-      const left = new Date(planned ?? '').getTime() - (await engine.timers.now()).getTime()
+      const left = new Date(planned).getTime() - (await engine.timers.now()).getTime()
       await engine.clock.advance(left - margin)
       await engine.drain()
       expect(await rotationsOf(key.id)).toEqual([])

@@ -179,8 +179,9 @@ export const openEngine = async (options: EngineOptions = {}) => {
       })
       return value
     },
-    /** Defaults that a test wants: no waiting. `spec` wins. */
+    /** Made, or written over. Defaults that a test wants: no waiting. `spec` wins. */
     async policy(name: string, spec: Partial<PolicySpec> = {}): Promise<void> {
+      const there = await ledger.read((db) => db.policies.get(name))
       const put = putPolicy({ ledger, providers: byId, egress, clock })
       await put(admin, {
         name,
@@ -194,7 +195,7 @@ export const openEngine = async (options: EngineOptions = {}) => {
             ...spec,
           },
         },
-        precondition: noPrecondition,
+        precondition: there === null ? noPrecondition : { match: 'any', absent: false },
       })
     },
     async consumer(
