@@ -236,7 +236,8 @@ describe('two at once', () => {
 })
 
 describe('what fires when it should not, and does not when it should', () => {
-  // Guards: enabling and registering rotate nothing (reassign.ts); a schedule has a zone of its own (cron.ts).
+  // Guards: a schedule has a zone of its own (zone.ts); enabling and registering rotate nothing, which the row of the
+  // schedule says (reassign.ts) and the planner asks again (answer-due-keys.ts).
   test('vault#29537, web-unified-docs#1283, terraform-provider-aws#34961: a restart, another zone of the host, enabling', async () => {
     shelf.put('imported', 'as it was')
     const labels = { set: 'imported' }
