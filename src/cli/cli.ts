@@ -11,6 +11,7 @@ import { addAdopt } from './commands/adopt.ts'
 import { addApply } from './commands/apply.ts'
 import { addApprove } from './commands/approve.ts'
 import { addCancel } from './commands/cancel.ts'
+import { addConfirm } from './commands/confirm.ts'
 import { addCompletion } from './commands/completion.ts'
 import { addDescribe } from './commands/describe.ts'
 import { addDiff } from './commands/diff.ts'
@@ -44,6 +45,7 @@ const verbs = {
     addRotate,
     addApprove,
     addAck,
+    addConfirm,
     addCancel,
     addRollback,
     addResume,

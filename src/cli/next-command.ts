@@ -101,14 +101,20 @@ const gates: Readonly<Record<Gate, Case>> = {
     (r) => `rekey describe key/${textAt(r, 'key')}`,
   ),
   probe: waits('a reply was lost; it asks the provider what happened, by itself'),
-  person: waits('it needs a person', verb('resume'), verb('rollback'), verb('abandon')),
+  person: waits(
+    'a person does a step by hand, and says so',
+    (r) => `rekey confirm ${name(r)}`,
+    verb('rollback'),
+  ),
 }
+
+const stalled = waits('it needs a person', verb('resume'), verb('rollback'), verb('abandon'))
 
 const again = (rotation: JsonObject): string =>
   `rekey rotate key/${textAt(rotation, 'key')} ${reason}`
 
 const phases: Readonly<Partial<Record<Phase, Case>>> = {
-  stalled: gates.person,
+  stalled,
   completed: (rotation) => ({
     text: 'it is done',
     commands: [`rekey describe key/${textAt(rotation, 'key')}`],

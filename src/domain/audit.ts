@@ -55,6 +55,8 @@ export const auditActions = {
   'rotation.occurrenceSkipped': 'key',
   'rotation.approved': 'rotation',
   'rotation.acknowledged': 'rotation',
+  'rotation.stepAsked': 'rotation',
+  'rotation.stepConfirmed': 'rotation',
   'rotation.overridden': 'rotation',
   'rotation.advanced': 'rotation',
   'rotation.promoted': 'rotation',

@@ -14,6 +14,8 @@ export type Notice = 'stalled' | 'overdue' | 'failed' | 'ackMissing' | 'drifted'
 /** Each action that may be news, and of which kind. */
 const news = {
   'rotation.stalled': 'stalled',
+  // It stands still until a person has done something by hand.
+  'rotation.stepAsked': 'stalled',
   // All of it stands still until a person has looked.
   'recovery.began': 'stalled',
   // No rotation of it goes on, or begins, without a person.

@@ -7,6 +7,7 @@ import type { AuditAction, AuditBody, AuditEvent, Receipt } from './audit.ts'
 import type { ApiKey, Connection, Consumer, Freeze, Policy, Sink } from './connection.ts'
 import type { Json, JsonObject } from './json.ts'
 import type { Floors } from './floor.ts'
+import type { Confirmation } from './by-hand.ts'
 import type { Key, Version } from './key.ts'
 import type { Labels } from './names.ts'
 import type { ListedPlan, Plan, PlanApproval, PlanState } from './plan.ts'
@@ -58,6 +59,8 @@ export interface Keyring {
   open(box: SealedBox, context: string): Secret<Uint8Array>
   /** HMAC(pepper, SHA-256(material)). */
   fingerprint(material: Secret<string> | Secret<Uint8Array>): Uint8Array
+  /** The same, of material that only its SHA-256 is known of. */
+  fingerprintOf(digest: Uint8Array): Uint8Array
   /** Signs cursors and the like: HMAC-SHA-256 under a key derived for `purpose`. */
   mac(purpose: string, text: string): Uint8Array
 }
@@ -176,6 +179,11 @@ export interface Reads {
     ofCreation(keyId: string): Promise<readonly Intent[]>
   }
   readonly approvals: { of(rotationId: string): Promise<readonly Approval[]> }
+  readonly confirmations: {
+    get(operationId: string): Promise<Confirmation | null>
+    /** In the order in which they were said. */
+    ofKey(keyId: string): Promise<readonly Confirmation[]>
+  }
   readonly acknowledgements: {
     of(keyId: string, version: number): Promise<readonly Acknowledgement[]>
     /** Of all versions, newest first; the last 200. */
@@ -362,6 +370,8 @@ export interface Tx extends Reads {
   rehearse<T>(work: () => Promise<T>): Promise<T>
   /** HMAC(pepper, SHA-256(material)). */
   fingerprint(material: Secret<string> | Secret<Uint8Array>): Uint8Array
+  /** The same, of material that only its SHA-256 is known of. */
+  fingerprintOf(digest: Uint8Array): Uint8Array
   readonly writeConnection: {
     /** With an external id that was never used before. */
     insert(row: Omit<Connection, 'externalId'>): Promise<Connection>
@@ -434,6 +444,10 @@ export interface Tx extends Reads {
   readonly writeApproval: {
     /** False when this principal said so already. */
     insert(row: Approval): Promise<boolean>
+  }
+  readonly writeConfirmation: {
+    /** False when somebody said so already. */
+    insert(row: Confirmation): Promise<boolean>
   }
   readonly writeAcknowledgement: {
     insert(row: Acknowledgement): Promise<boolean>

@@ -10,6 +10,7 @@
 
 import type { Socket } from 'node:net'
 import type { TSchema } from 'typebox'
+import type { ByHand, Confirmation } from './by-hand.ts'
 import type { Json, JsonObject } from './json.ts'
 import type { Secret } from './secret.ts'
 
@@ -65,6 +66,8 @@ export interface KeyType {
     readonly ref: JsonObject
     readonly keyName: string
   }) => string
+  /** Whether this object can be switched off and on again, where the ref says so; else `traits.suspend`. */
+  readonly suspends?: (ref: JsonObject) => boolean
   /** `traits.lateEffectMs` of a connection with these settings, where they decide it. */
   readonly lateEffectIn?: (settings: JsonObject) => number
   /** The least rights for each thing that Rekey does with this type, as the provider's own policy document. */
@@ -75,6 +78,9 @@ export interface KeyType {
     at: { readonly settings: JsonObject; readonly providerVersion: string },
     material: Material,
   ) => Material
+  /** There where people carry the effects out. Rekey then sends nothing: it commits the intent, asks for the step, and the
+   *  probe finds the effect once somebody has confirmed it (docs/adr/0017). */
+  readonly byHand?: ByHand
   /** Makes new material from `generate` parameters; there iff `traits.material` is `ours`. `random(n)` gives n random bytes. */
   readonly generate?: (params: JsonObject, random: (bytes: number) => Uint8Array) => Material
 }
@@ -84,6 +90,10 @@ export const lateEffectOf = (
   type: Pick<KeyType, 'traits' | 'lateEffectIn'>,
   { settings }: { readonly settings: JsonObject },
 ): number => type.lateEffectIn?.(settings) ?? type.traits.lateEffectMs
+
+/** The type as this object of it is. */
+export const typeFor = (type: KeyType, ref: JsonObject): KeyType =>
+  type.suspends ? { ...type, traits: { ...type.traits, suspend: type.suspends(ref) } } : type
 
 export interface Provider {
   readonly id: string
@@ -127,6 +137,8 @@ export interface ProviderPorts {
   readonly socket: (scheme: 'tcp:' | 'tls:') => Socket
   /** Storage of the built-in vault; only `local` and `jwks` use it. */
   readonly vault: VaultStore
+  /** What people said of the steps of a key that they carried out, in that order; only `manual` asks. */
+  readonly confirmations: (keyId: string) => Promise<readonly Confirmation[]>
 }
 
 /** Bounds of one call. `operationId` goes wherever the API has a slot for it. */
@@ -192,6 +204,8 @@ export interface Minted {
   readonly providerVersion: string
   /** There where the provider makes material that is shown once (an access key's secret): sealed before anything else happens. */
   readonly material?: Material
+  /** As the ledger makes it (`Tx.fingerprint`), where that is all that is known of the material. */
+  readonly fingerprint?: Uint8Array
   readonly facts: JsonObject
 }
 

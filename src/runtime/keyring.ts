@@ -63,6 +63,9 @@ export const makeKeyring = (kek: Uint8Array, pepper: Uint8Array): OpenKeyring =>
     throw new RangeError('keys of the keyring are 32 bytes')
   const kekId = nameOf('kek', kek)
   const pepperId = nameOf('pepper', pepper)
+  // The first byte names the pepper: after a change of pepper, old fingerprints still say what they were made with.
+  const fingerprintOf = (digest: Uint8Array): Uint8Array =>
+    new Uint8Array([1, ...createHmac('sha256', pepper).update(digest).digest()])
   return {
     kekId,
     pepperId,
@@ -87,11 +90,9 @@ export const makeKeyring = (kek: Uint8Array, pepper: Uint8Array): OpenKeyring =>
         dataKey.fill(0)
       }
     },
-    fingerprint: (material) => {
-      const digest = createHash('sha256').update(revealBytes(material)).digest()
-      // The first byte names the pepper: after a change of pepper, old fingerprints still say what they were made with.
-      return new Uint8Array([1, ...createHmac('sha256', pepper).update(digest).digest()])
-    },
+    fingerprint: (material) =>
+      fingerprintOf(createHash('sha256').update(revealBytes(material)).digest()),
+    fingerprintOf,
     mac: (purpose, text) => {
       const key = Buffer.from(
         hkdfSync('sha256', kek, new Uint8Array(), `rekey-mac\n${purpose}`, 32),

@@ -99,6 +99,7 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
         fetch: pacedFetch(http.fetch, line, deps.host.clock),
         socket: (scheme) => new CheckedSocket({ egress: deps.egress, scheme, insecure }),
         vault: deps.host.vault,
+        confirmations: (keyId) => deps.ledger.read((db) => db.confirmations.ofKey(keyId)),
       },
     })
     // Where requests are not HTTP, an operation counts as one.

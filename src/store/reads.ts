@@ -11,6 +11,8 @@ import {
   acknowledgementWrites,
   approvalReads,
   approvalWrites,
+  confirmationReads,
+  confirmationWrites,
 } from './tables/approvals.ts'
 import { auditReads } from './tables/audit-events.ts'
 import { complianceReads } from './tables/compliance.ts'
@@ -48,6 +50,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   timers: timerReads(db),
   intents: intentReads(db),
   approvals: approvalReads(db),
+  confirmations: confirmationReads(db),
   acknowledgements: acknowledgementReads(db),
   sealed: sealedReads(db, keyring),
   schedule: scheduleReads(db),
@@ -87,6 +90,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => {
       return value
     },
     fingerprint: (material) => keyring.fingerprint(material),
+    fingerprintOf: (digest) => keyring.fingerprintOf(digest),
     writeConnection: connectionWrites(db),
     writeKey: keyWrites(db),
     writeVersion: versionWrites(db),
@@ -100,6 +104,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => {
     writeRotation: rotationWrites(db, trace),
     writeIntent: intentWrites(db),
     writeApproval: approvalWrites(db),
+    writeConfirmation: confirmationWrites(db),
     writeAcknowledgement: acknowledgementWrites(db),
     writeSealed: sealedWrites(db, keyring, ids),
     writeSchedule: scheduleWrites(db),

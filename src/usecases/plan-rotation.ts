@@ -12,7 +12,7 @@ import type { PolicySpec } from '#domain/policy-schema.ts'
 import { weakenings } from '#domain/policy-strength.ts'
 import { checkPolicyAgainstType } from '#domain/policy-type-rules.ts'
 import type { HashJson, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
-import type { KeyType } from '#domain/provider.ts'
+import { type KeyType, typeFor } from '#domain/provider.ts'
 import type { PublishTarget, Rotation, RotationPlan, Trigger } from '#domain/rotation.ts'
 import { phasesOf } from '#domain/rotation-machine.ts'
 import { isConsumerOf } from './consumers-of-key.ts'
@@ -54,9 +54,10 @@ export const planRotation = async (
   now: Date,
 ): Promise<Rotation> => {
   const { key, policy, from } = request
-  const type = deps.types.get(key.type)
-  if (!type)
+  const declared = deps.types.get(key.type)
+  if (!declared)
     throw new RekeyError('request.impossible', { detail: `no provider has the type ${key.type}` })
+  const type = typeFor(declared, key.ref)
   const { resolved, raised } = await obeyFloors(db, key, policy)
   checkPossible(key, type, policy, { resolved, raised, from })
   if (type.traits.slot === 'pair' && !request.retireOnly) mustBeFree(await db.versions.of(key.id))

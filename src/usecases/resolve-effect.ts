@@ -5,6 +5,7 @@
 // An effect of the phase that the rotation is in may be sent again once it is known to be absent. One of a phase that was
 // left is only looked for: what it did becomes part of what is undone, and it is never sent.
 
+import type { HandStep } from '#domain/by-hand.ts'
 import { type Probe, ProviderError } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
 import { renewLease, type Run, stall, type Step } from './rotation-engine.ts'
@@ -12,7 +13,7 @@ import { specOf } from './effect-of-intent.ts'
 import { absentDetail, record } from './record-effect.ts'
 import { recoveryIn } from './rotation-holds.ts'
 import { refused, unanswered } from './rotation-retries.ts'
-import { progressOf, waitFor } from './rotation-wait.ts'
+import { longestWaitMs, progressOf, waitFor } from './rotation-wait.ts'
 import {
   asProviderError,
   type EffectSpec,
@@ -48,11 +49,19 @@ export const resolveEffect = async (
     return unanswered(run, rotation, nameOf(intent), asProviderError(error))
   }
   const open: Open = { run, rotation, spec, intent, askedAt }
+  if (spec.byHand && answer.answer === 'absent') return personsAnswer(open, spec.byHand)
   switch (answer.answer) {
     case 'ours':
       return answer.secretLost && spec.discard
         ? discarded(open, answer.value)
-        : succeeded(run, rotation, spec, intent, answer.value, 'found by a probe')
+        : succeeded(
+            run,
+            rotation,
+            spec,
+            intent,
+            answer.value,
+            spec.byHand ? 'confirmed by a person' : 'found by a probe',
+          )
     case 'goalMet': {
       const detail = 'the goal was found met; by whom is not known'
       return succeeded(run, rotation, spec, intent, answer.value, detail)
@@ -106,6 +115,32 @@ const absent = async (open: Open): Promise<Step> => {
     }
   }
   return ended(open, absentDetail)
+}
+
+/** Nobody has said that it is done. Somebody may have said that it was not; else it is waited for, and a person who lets it
+ *  pass its date is a matter for others. Also where the rotation was turned round: what was done must be known first. */
+const personsAnswer = async (open: Open, step: HandStep): Promise<Step> => {
+  const { run, rotation, spec, intent, askedAt } = open
+  const said = await run.ledger.read((db) => db.confirmations.get(intent.operationId))
+  if (said?.done === false) {
+    const detail = `${said.principalName} says that it was not done: ${said.evidence}`
+    const now = await record(run, rotation, spec, intent, 'failed', detail)
+    if (wasLeft(open)) return { moved: now }
+    return refused(run, now, nameOf(spec), new ProviderError('permanent', 'none', detail))
+  }
+  const again = rotation.phaseEnteredAt.getTime() + step.withinMs
+  const until = new Date(Math.max(intent.sentNotAfter.getTime(), again))
+  if (askedAt > until) {
+    return stallOpen(open, `nobody has confirmed by ${until.toISOString()}: ${step.asks}`)
+  }
+  const text = wasLeft(open)
+    ? `say whether this was done before it was undone: ${step.asks}`
+    : step.asks
+  return waitFor(run, rotation, 'person', text, {
+    afterMs: longestWaitMs,
+    until,
+    missing: step.steps,
+  })
 }
 
 /** Known to have had no effect: closed. Unless its phase was left it is sent anew under another id, as often as the policy

@@ -4,9 +4,16 @@
 import type { JsonObject } from '#domain/json.ts'
 import type { Version } from '#domain/key.ts'
 import type { LedgerEvent, Reads } from '#domain/ports.ts'
-import { lateEffectOf, type Material, type MintOrder, type Probe } from '#domain/provider.ts'
+import {
+  lateEffectOf,
+  type Material,
+  type Minted,
+  type MintOrder,
+  type Probe,
+} from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
+import { byHand } from './ask-person.ts'
 import { readable } from './prove-version.ts'
 import type { Change, Run } from './rotation-engine.ts'
 import { carrier, type Scene, sceneOf } from './rotation-scene.ts'
@@ -26,6 +33,7 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
   return {
     effect: 'mint',
     target: null,
+    ...byHand(scene, rotation, 'mint'),
     object: { id: objectIdOf(rotation), name: rotation.keyName },
     lateEffectMs: lateEffectOf(type, connection),
     consistency: type.traits.consistency,
@@ -67,7 +75,7 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
         primary: false,
         providerVersions: [providerVersionOf(sent.result)],
         materialKnown: material !== null || type.traits.authority === 'store',
-        fingerprint: material ? tx.fingerprint(material) : null,
+        fingerprint: material ? tx.fingerprint(material) : (sent.fingerprint ?? null),
         sealedId,
         rotationId: current.id,
         verifiedAt: null,
@@ -109,7 +117,8 @@ const heldOf = async (
 
 /** The provider's own pointer, by compare-and-swap; the same transaction that records it makes new primary here. */
 export const promoteAtProvider = async (run: Run, rotation: Rotation): Promise<EffectSpec> => {
-  const { session, object, connection, type, from, to } = await sceneOf(run, rotation)
+  const scene = await sceneOf(run, rotation)
+  const { session, object, connection, type, from, to } = scene
   if (!to) throw new RangeError('nothing was minted')
   const order = (intent: Intent) => ({
     object,
@@ -120,6 +129,7 @@ export const promoteAtProvider = async (run: Run, rotation: Rotation): Promise<E
   return {
     effect: 'promote',
     target: null,
+    ...byHand(scene, rotation, 'promote'),
     object: { id: objectIdOf(rotation), name: rotation.keyName },
     lateEffectMs: lateEffectOf(type, connection),
     consistency: type.traits.consistency,
@@ -159,22 +169,13 @@ export const mintOrder = (
   material,
 })
 
-export const sentOf = (minted: {
-  readonly providerVersion: string
-  readonly material?: Material
-  readonly facts: JsonObject
-}): Sent => ({
+export const sentOf = (minted: Minted): Sent => ({
   result: { providerVersion: minted.providerVersion, facts: minted.facts },
   ...(minted.material ? { material: minted.material } : {}),
+  ...(minted.fingerprint ? { fingerprint: minted.fingerprint } : {}),
 })
 
-export const probeOf = (
-  answer: Probe<{
-    readonly providerVersion: string
-    readonly material?: Material
-    readonly facts: JsonObject
-  }>,
-): Probe<Sent> =>
+export const probeOf = (answer: Probe<Minted>): Probe<Sent> =>
   answer.answer === 'ours' || answer.answer === 'goalMet'
     ? { ...answer, value: sentOf(answer.value) }
     : answer

@@ -10,6 +10,7 @@
 // the next holder finds the effect and adopts it. A lost reply is `unknown`: a state of the intent, not an error. It is
 // never answered by doing the thing again.
 
+import type { HandStep } from '#domain/by-hand.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import { type Call, type Material, type Probe, ProviderError } from '#domain/provider.ts'
@@ -34,6 +35,7 @@ import { absentDetail, effectEvent, record, settle } from './record-effect.ts'
 export interface Sent {
   readonly result: JsonObject
   readonly material?: Material
+  readonly fingerprint?: Uint8Array
 }
 
 /** An effect as data. It is made anew from the rotation and the intent alone by whoever takes over: nothing that decides is
@@ -47,6 +49,8 @@ export interface EffectSpec {
   /** `anytime`: landing late, or twice, changes nothing that Rekey answers for, so that nothing is waited for. */
   readonly lateEffectMs: number | 'anytime'
   readonly consistency: { readonly delayMs: number; readonly confirmations: number }
+  /** A person carries it out: nothing is sent, and the probe finds it once that was confirmed. */
+  readonly byHand?: HandStep
   /** Why it may not be sent now, or null: a right that is not the provider's to refuse. Asked before `begin` and again in the
    *  transaction that commits the intent. */
   readonly permitted?: (db: Reads) => Promise<ProviderError | null>
@@ -108,6 +112,8 @@ export const runEffect = async (
   const call: Call = { signal: run.clock.deadline(writeMs) }
   try {
     const intent = await commitIntent(run, rotation, spec, prepared)
+    // The intent is what the person is asked to do: whoever looks next waits for the answer.
+    if (spec.byHand) return { moved: rotation }
     return await send(run, rotation, spec, intent, call, prepared.material !== undefined)
   } catch (error) {
     if (error instanceof Held) return waitHeld(run, rotation, error.hold)
@@ -166,7 +172,7 @@ const commitIntent = async (
     for (const [name, material] of Object.entries(prepared.keep ?? {})) {
       kept[name] = await tx.writeSealed.insert(material, `${operationId}:${name}`)
     }
-    const late = spec.lateEffectMs === 'anytime' ? 0 : spec.lateEffectMs
+    const late = spec.byHand?.withinMs ?? (spec.lateEffectMs === 'anytime' ? 0 : spec.lateEffectMs)
     const intent: Intent = {
       operationId,
       rotationId: rotation.id,
@@ -190,11 +196,30 @@ const commitIntent = async (
     await write(tx, rotation, {})
     return {
       value: intent,
-      audit: [effectEvent(rotation, spec, intent, 'intent', { id: eventId })],
+      audit: [
+        effectEvent(rotation, spec, intent, 'intent', { id: eventId }),
+        ...(spec.byHand ? [stepAsked(rotation, intent, spec.byHand)] : []),
+      ],
     }
   })
   return value
 }
+
+const stepAsked = (rotation: Rotation, intent: Intent, step: HandStep): LedgerEvent => ({
+  action: 'rotation.stepAsked',
+  target: { id: rotation.id, name: rotation.keyName },
+  outcome: 'intent',
+  correlationId: rotation.id,
+  causationId: intent.eventId,
+  reason: [step.asks, ...step.steps].join('; '),
+  after: {
+    key: rotation.keyName,
+    keyId: rotation.keyId,
+    policy: rotation.policy,
+    by: intent.sentNotAfter.toISOString(),
+  },
+  provider: { operationId: intent.operationId },
+})
 
 class NotSent extends ProviderError {
   constructor() {

@@ -3,6 +3,7 @@
 import type { LedgerEvent } from '#domain/ports.ts'
 import { lateEffectOf, type Material } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
+import { byHand } from './ask-person.ts'
 import type { Run } from './rotation-engine.ts'
 import { call, objectIdOf, probeOf, providerVersionOf, sentOf } from './rotation-effects.ts'
 import { carrier, intentsOf, type Scene } from './rotation-scene.ts'
@@ -20,13 +21,14 @@ const versionsOf = ({ from, to }: Scene) => {
   return { from, to }
 }
 
-const commonOf = (rotation: Rotation, { type, connection }: Scene) =>
+const commonOf = (rotation: Rotation, scene: Scene) =>
   ({
     effect: 'swapBack',
     target: null,
+    ...byHand(scene, rotation, 'swapBack'),
     object: { id: objectIdOf(rotation), name: rotation.keyName },
-    lateEffectMs: lateEffectOf(type, connection),
-    consistency: type.traits.consistency,
+    lateEffectMs: lateEffectOf(scene.type, scene.connection),
+    consistency: scene.type.traits.consistency,
   }) as const
 
 const movePointerBack = (rotation: Rotation, scene: Scene): EffectSpec => {

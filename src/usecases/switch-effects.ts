@@ -5,6 +5,7 @@ import { type Call, lateEffectOf, type Probe, ProviderError } from '#domain/prov
 import type { Effect, Intent, Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
 import type { Run } from './rotation-engine.ts'
+import { byHand } from './ask-person.ts'
 import { call, objectIdOf } from './rotation-effects.ts'
 import type { Scene } from './rotation-scene.ts'
 import type { EffectSpec, Sent } from './run-effect.ts'
@@ -89,12 +90,13 @@ export const removeNew = (
 export const setState = (
   run: Run,
   rotation: Rotation,
-  { session, object, connection, type }: Pick<Scene, 'session' | 'object' | 'connection' | 'type'>,
+  scene: Scene,
   effect: Switch,
   providerVersion: string,
   how: 'disable' | 'destroy',
   bounds: Pick<Call, 'takeBack'> = {},
 ): Omit<EffectSpec, 'done'> => {
+  const { session, object, connection, type } = scene
   const wanted =
     effect === 'reinstate'
       ? 'enabled'
@@ -104,11 +106,12 @@ export const setState = (
   return {
     effect,
     target: providerVersion,
+    ...byHand(scene, rotation, effect, providerVersion, wanted),
     object: { id: objectIdOf(rotation), name: rotation.keyName },
     lateEffectMs: lateEffectOf(type, connection),
     consistency: type.traits.consistency,
     begin: async () => ({
-      preImage: { state: await session.stateOf(object, providerVersion, call(run)) },
+      preImage: { state: await session.stateOf(object, providerVersion, call(run)), wanted },
     }),
     send: async (intent, _material, at) => {
       try {

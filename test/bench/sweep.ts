@@ -140,6 +140,7 @@ const comparing = ({ database, ledger, keyring, ids }: BenchDatabase) => {
       fetch,
       vault,
       socket: () => new Socket(),
+      confirmations: async () => [],
     },
   })
   const sessions = { open: async () => session, enter: async () => null }

@@ -97,6 +97,9 @@ const rules: readonly RouteRule[] = [
   rule('POST', '/v1/rotations/{id}/acknowledgements', {
     body: ['consumer', 'version', 'evidence?'],
   }),
+  rule('POST', '/v1/rotations/{id}/confirmations', {
+    body: ['operationId', 'outcome', 'fingerprint?', 'evidence?'],
+  }),
   ...['cancel', 'rollback', 'resume', 'abandon', 'overrides'].map((verb) =>
     rule('POST', `/v1/rotations/{id}/${verb}`, { body: ['reason'], idempotency: 'required' }),
   ),
@@ -450,6 +453,7 @@ const rotations = (
     if (seen.body['version'] !== rotation['toVersion']) return problem('request.impossible')
     return { status: 201, body: { rotation: called, ...seen.body } }
   }
+  if (sub === 'confirmations') return { status: 201, body: { rotation: called, ...seen.body } }
   const phase =
     { cancel: 'cancelled', rollback: 'rollingBack', resume: 'minting', abandon: 'abandoned' }[
       sub

@@ -98,4 +98,5 @@ export const plainPorts = (vault: VaultStore = noVault): ProviderPorts => ({
   fetch: globalThis.fetch,
   socket: () => new Socket(),
   vault,
+  confirmations: async () => [],
 })

@@ -434,6 +434,15 @@ export const rows: Readonly<Record<string, Row>> = {
     // A bound token is told at once that it speaks for its own consumer only.
     outside: (role) => (role === 'consumer' ? 403 : 404),
   },
+  // Nothing of it is done by hand.
+  confirmStep: {
+    who: ['operator', 'responder'],
+    method: 'POST',
+    call: ({ rotation }) =>
+      about(`/v1/rotations/${rotation}/confirmations`, { operationId: 'none', outcome: 'done' }),
+    ok: 409,
+    outside: 404,
+  },
   cancelRotation: steer('cancel', 200),
   rollBackRotation: steer('rollback', 409),
   resumeRotation: steer('resume', 409),

@@ -235,7 +235,33 @@ const story: readonly Step[] = [
       return ofRotation()
     },
   ],
-  ['listAuditEvents'],
+  [
+    'confirmStep',
+    async () => {
+      await api.call('PUT', '/v1/connections/hands', { body: { provider: 'manual' } })
+      const { json } = await api.call('POST', '/v1/keys', {
+        body: {
+          name: 'by-hand',
+          connection: 'hands',
+          type: 'manual.credential',
+          ref: { description: 'a key', steps: [{ when: 'mint', do: 'make it' }] },
+          purpose: 'p',
+          owner: 'o',
+          environment: 'e',
+        },
+      })
+      rotation = await rotate(json.name)
+      await until(rotation, 'minting')
+      return { params: { id: rotation }, body: { operationId: `${rotation}:minting:1` } }
+    },
+  ],
+  [
+    'listAuditEvents',
+    async () => {
+      await endByHand()
+      return {}
+    },
+  ],
   [
     'adoptVersion',
     async () => {
@@ -327,6 +353,24 @@ const endRotations = async (): Promise<void> => {
       body: { consumer: 'shop', version: 1 },
     })
     await until(id, null)
+  }
+}
+
+/** It is undone, and whatever a person is asked for is done. */
+const endByHand = async (): Promise<void> => {
+  await api.call('POST', `/v1/rotations/${rotation}/rollback`, {
+    body: { reason: 'tidy up' },
+    headers: { 'idempotency-key': api.house.ids.next() },
+  })
+  for (let n = 0; n < 20; n++) {
+    await advance(rotation)
+    const { json } = await api.call('GET', `/v1/rotations/${rotation}`)
+    if (json.endedAt !== null) return
+    if (json.waitingFor?.gate === 'person') {
+      const { operationId } = json.steps.at(-1)
+      const body = { operationId, outcome: 'done', evidence: 'seen' }
+      await api.call('POST', `/v1/rotations/${rotation}/confirmations`, { body })
+    } else await api.house.clock.advance(1_000)
   }
 }
 

@@ -162,6 +162,7 @@ describe('?dryRun=all', () => {
     adoptVersion: 'request.impossible',
     approvePlan: 'rotation.selfApproval',
     approveRotation: 'rotation.wrongPhase',
+    confirmStep: 'rotation.wrongPhase',
     overrideRotation: 'rotation.wrongPhase',
     resumeRotation: 'rotation.wrongPhase',
     rollBackRotation: 'rotation.wrongPhase',

@@ -74,7 +74,21 @@ beforeAll(async () => {
       deletedAt: null,
     })
     await tx.writeRotation.insert(rotation)
-    await tx.writeIntent.insert(intentOf(rotation))
+    const intent = intentOf(rotation)
+    await tx.writeIntent.insert(intent)
+    await tx.writeConfirmation.insert({
+      operationId: intent.operationId,
+      keyId: key.id,
+      effect: 'mint',
+      done: true,
+      version: '1',
+      became: 'enabled',
+      fingerprint: null,
+      evidence: null,
+      principalId: 'a',
+      principalName: 'a',
+      at,
+    })
     await tx.writeApproval.insert({
       rotationId: rotation.id,
       kind: 'approval',
@@ -156,6 +170,7 @@ const guardedByDesign = [
   'app.acknowledgement',
   'app.api_key',
   'app.approval',
+  'app.confirmation',
   'app.connection',
   'app.consumer',
   'app.floors',

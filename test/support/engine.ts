@@ -73,6 +73,7 @@ export const openEngine = async (options: EngineOptions = {}) => {
     fetch: globalThis.fetch,
     socket: () => new Socket(),
     vault,
+    confirmations: (keyId) => ledger.read((reads) => reads.confirmations.ofKey(keyId)),
   }
   const byId = new Map([...providers, ...more].map((provider) => [provider.id, provider]))
   const types = new Map([

@@ -6,6 +6,7 @@ import { freeTextSchema, nameSchema } from '#domain/names.ts'
 import type { Clock, Sessions, Timers } from '#domain/ports.ts'
 import { isOpen, type Phase, phases } from '#domain/rotation-machine.ts'
 import { triggers } from '#domain/rotation.ts'
+import { makeConfirmStep } from '#usecases/confirm-step.ts'
 import { makeGetRotation, makeListRotations, type RotationStory } from '#usecases/find-rotations.ts'
 import { previewRotation, type RotationPreview } from '#usecases/preview-rotation.ts'
 import { makeStartRotation, type StartDeps } from '#usecases/start-rotation.ts'
@@ -356,6 +357,69 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
       return {
         status: 201,
         body: { rotation: params.id, consumer, version, evidence, at: value.at.toISOString() },
+        location: `/v1/rotations/${params.id}`,
+        receipts,
+      }
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/rotations/{id}/confirmations',
+    operationId: 'confirmStep',
+    tag: 'rotations',
+    summary: 'Say that a step which a person does by hand is done, or that it was not',
+    description:
+      '`waitingFor` says what is asked for, and the last of `steps` its `operationId`. Of a new value send the SHA-256, made where the value is; never the value. A step that switches something off or ends it asks for `evidence`: how it was seen that it is refused.',
+    access: ['operator', 'responder'],
+    params: idParams,
+    body: strict({
+      operationId: Type.String({ minLength: 1, maxLength: 500 }),
+      outcome: Type.Enum(['done', 'notDone']),
+      fingerprint: Type.Optional(
+        Type.String({
+          pattern: '^sha256:[0-9a-f]{64}$',
+          description: '`sha256:` and the hex digest of the new value',
+        }),
+      ),
+      evidence: Type.Optional(Type.String({ ...freeTextSchema(1000), minLength: 1 })),
+    }),
+    replies: {
+      201: strict({
+        rotation: Type.String(),
+        operationId: Type.String(),
+        outcome: Type.Enum(['done', 'notDone']),
+        evidence: nullable(Type.String()),
+        principal: Type.String(),
+        at: momentSchema,
+      }),
+    },
+    errors: ['resource.notFound', 'rotation.wrongPhase', 'request.impossible', 'resource.exists'],
+    examples: [
+      {
+        body: {
+          operationId: '0193a0e2-7c1f-7000-8000-000000000001:minting:1',
+          outcome: 'done',
+          fingerprint: 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
+          evidence: 'made by Ada, ticket OPS-4711',
+        },
+      },
+    ],
+    handler: async ({ ledger, actor, params, body }) => {
+      const { value, receipts } = await makeConfirmStep({ ledger, types: deps.types })(
+        actor,
+        params.id,
+        body,
+      )
+      return {
+        status: 201,
+        body: {
+          rotation: params.id,
+          operationId: value.operationId,
+          outcome: body.outcome,
+          evidence: value.evidence,
+          principal: value.principalName,
+          at: value.at.toISOString(),
+        },
         location: `/v1/rotations/${params.id}`,
         receipts,
       }

@@ -1,7 +1,9 @@
 // What people and consumers said about a rotation. Once each: saying it again changes nothing.
 
+import type { Confirmation } from '#domain/by-hand.ts'
 import type { Reads, Tx } from '#domain/ports.ts'
 import type { Db } from '../database.ts'
+import type { Confirmation as Row } from '../generated/client.ts'
 import { isUuid, word } from './translate.ts'
 
 export const approvalReads = (db: Db): Reads['approvals'] => ({
@@ -29,6 +31,37 @@ export const approvalReads = (db: Db): Reads['approvals'] => ({
 export const approvalWrites = (db: Db): Tx['writeApproval'] => ({
   insert: async (row) => {
     const { count } = await db.approval.createMany({ data: [row], skipDuplicates: true })
+    return count === 1
+  },
+})
+
+export const confirmationReads = (db: Db): Reads['confirmations'] => ({
+  get: async (operationId) => {
+    const row = await db.confirmation.findUnique({ where: { operationId } })
+    return row && toConfirmation(row)
+  },
+  ofKey: async (keyId) => {
+    const rows = await db.confirmation.findMany({
+      where: { keyId },
+      orderBy: [{ at: 'asc' }, { operationId: 'asc' }],
+    })
+    return rows.map(toConfirmation)
+  },
+})
+
+const toConfirmation = (row: Row): Confirmation => ({
+  ...row,
+  effect: word(row.effect),
+  became: word(row.became),
+})
+
+export const confirmationWrites = (db: Db): Tx['writeConfirmation'] => ({
+  insert: async ({ fingerprint, ...row }) => {
+    const bytes = fingerprint && Uint8Array.from(fingerprint)
+    const { count } = await db.confirmation.createMany({
+      data: [{ ...row, fingerprint: bytes }],
+      skipDuplicates: true,
+    })
     return count === 1
   },
 })
