@@ -1,0 +1,90 @@
+import { ProviderError, type Call, type Check, type ObjectAddress } from '#domain/provider.ts'
+import { failedCheck } from '../failed-check.ts'
+import type { Azure } from './clients.ts'
+import { nameIn } from './refs.ts'
+import { checkRights, type Right } from './rights.ts'
+import { secretInventoryRight, secretRights } from './secret-rights.ts'
+
+interface At {
+  readonly azure: Azure
+  readonly now: () => Date
+}
+
+/** Nothing is changed. Stops at the first row that makes the others impossible. */
+export const check = async (
+  { azure, now }: At,
+  objects: readonly ObjectAddress[],
+  call: Call,
+): Promise<readonly Check[]> => {
+  let date: Date | null
+  try {
+    date = await login(azure, call)
+  } catch (error) {
+    return [failedCheck('login', error)]
+  }
+  const rows: Check[] = []
+  for (const object of objects) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- a few at a time is what Azure's limits ask for
+      rows.push(...(await checkRights(azure, rightsOf(object), call)))
+    } catch (error) {
+      rows.push(failedCheck('object', error))
+    }
+  }
+  return [
+    {
+      name: 'login',
+      outcome: 'ok',
+      detail: `a token of this connection opens ${azure.settings.vaultUrl}`,
+    },
+    ...clock(date, now()),
+    ...rows,
+  ]
+}
+
+/** Azure's clock. A principal whose roles are for single objects may not list, and has logged in all the same. */
+const login = async (azure: Azure, call: Call): Promise<Date | null> => {
+  const [action = ''] = secretInventoryRight.actions
+  try {
+    const { date } = await azure.readAt(
+      {
+        client: 'secrets',
+        action,
+        scope: '/',
+        send: (secrets, options) =>
+          secrets.listPropertiesOfSecrets(options).byPage({ maxPageSize: 1 }).next(),
+      },
+      call,
+    )
+    return date
+  } catch (error) {
+    if (error instanceof ProviderError && error.kind === 'forbidden') return null
+    throw error
+  }
+}
+
+const clock = (date: Date | null, now: Date): readonly Check[] => {
+  if (date === null) return []
+  const seconds = Math.round(Math.abs(now.getTime() - date.getTime()) / 1000)
+  return [
+    seconds <= 30
+      ? { name: 'clock', outcome: 'ok', detail: 'the clocks agree' }
+      : {
+          name: 'clock',
+          outcome: 'missing',
+          detail: `Azure’s clock differs by ${seconds} s`,
+          hint: 'synchronise the clock of this host: Entra accepts five minutes',
+        },
+  ]
+}
+
+export const rightsOf = ({ type, ref }: ObjectAddress): readonly Right[] => {
+  const rights = tables[type]
+  if (rights === undefined)
+    throw new ProviderError('unsupported', 'none', 'the azure provider has no such key type')
+  return rights(nameIn(ref))
+}
+
+const tables: Readonly<Record<string, (name: string) => readonly Right[]>> = {
+  'azure.keyvault.secret': secretRights,
+}

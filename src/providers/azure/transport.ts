@@ -1,0 +1,135 @@
+// The SDK's requests go out through `ports.fetch`, which dials only what egress has checked. What an answer says of a failure
+// is kept beside it: the SDK's own errors carry the request, with the token and the value.
+
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { HttpClient, PipelineRequest, PipelineResponse } from '@azure/core-rest-pipeline'
+import { ProviderError, type Call, type ProviderPorts } from '#domain/provider.ts'
+import { retryAfterMs } from '../network-failure.ts'
+import { failureWithoutAnswer, type Answered, type Asked } from './failures.ts'
+
+/** One question of ours through the SDK: what became of its last request. */
+export interface Ride {
+  readonly asked: Asked
+  readonly call: Call
+  answered: Answered | null
+  /** Where the next page of a list is: the SDK's own pages have lost it. */
+  nextLink: string | null
+  /** Azure's clock. */
+  date: Date | null
+}
+
+/** The SDK has no place in a call for something of ours: it is found again by the chain of promises. */
+export const rides = new AsyncLocalStorage<Ride>()
+
+/** Throws ProviderError where no answer comes; the SDK hands it through. */
+export const vaultClient = (ports: ProviderPorts): HttpClient => ({
+  sendRequest: async (request) => {
+    const ride = rides.getStore()
+    if (ride === undefined) throw new TypeError('a request of nobody')
+    const { signal } = ride.call
+    ride.answered = null
+    if (signal.aborted)
+      throw new ProviderError('timeout', 'none', 'the time was over before the request')
+    const answer = await exchange(ports, request, signal).catch((error: unknown) => {
+      const { writes } = ride.asked
+      throw failureWithoutAnswer(error, {
+        writes,
+        aborted: signal.aborted,
+        system: 'Key Vault',
+      })
+    })
+    ride.answered = answeredOf(answer, ports.now())
+    ride.nextLink = nameIn(parsed(answer.bodyAsText) ?? {}, 'nextLink') || null
+    ride.date = dateOf(answer.headers.get('date'))
+    return answer
+  },
+})
+
+export interface Exchanged extends PipelineResponse {
+  readonly bodyAsText: string
+}
+
+/** Throws what fetch throws. */
+export const exchange = async (
+  { fetch }: Pick<ProviderPorts, 'fetch'>,
+  request: PipelineRequest,
+  signal: AbortSignal,
+): Promise<Exchanged> => {
+  // In memory already wherever one of these is sent.
+  const { createHttpHeaders } = await import('@azure/core-rest-pipeline')
+  const response = await fetch(request.url, {
+    method: request.method,
+    headers: headersOf(request),
+    ...(request.body === null || request.body === undefined ? {} : { body: textOf(request.body) }),
+    signal,
+    redirect: 'manual',
+  })
+  return {
+    request,
+    status: response.status,
+    headers: createHttpHeaders(Object.fromEntries(response.headers)),
+    bodyAsText: await response.text(),
+  }
+}
+
+/** The client that dials writes these itself. */
+const headersOf = ({ headers }: PipelineRequest): Record<string, string> =>
+  Object.fromEntries(
+    [...headers].filter(
+      ([name]) => !['host', 'content-length', 'accept-encoding'].includes(name.toLowerCase()),
+    ),
+  )
+
+const textOf = (body: unknown): string => {
+  if (typeof body === 'string') return body
+  throw new TypeError('a request to Azure is text')
+}
+
+const answeredOf = ({ status, headers, bodyAsText }: Exchanged, now: Date): Answered => {
+  const told = errorIn(bodyAsText)
+  return {
+    status,
+    code: told?.code ?? '',
+    inner: told?.inner ?? '',
+    fromAzure: told !== null,
+    retryAfterMs: retryAfterMs(headers.get('retry-after') ?? null, now),
+    requestId: headers.get('x-ms-request-id') ?? null,
+  }
+}
+
+/** Null: not JSON. */
+const errorIn = (text: string): { readonly code: string; readonly inner: string } | null => {
+  if (text.trim() === '') return { code: '', inner: '' }
+  const error = fieldIn(parsed(text), 'error')
+  if (error === null) return null
+  return {
+    code: nameIn(error, 'code'),
+    inner: nameIn(fieldIn(error, 'innererror') ?? {}, 'code'),
+  }
+}
+
+/** Null: not an object. */
+export const parsed = (text: string): object | null => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? value : null
+  } catch {
+    return null
+  }
+}
+
+const fieldIn = (of: object | null, name: string): object | null => {
+  if (of === null) return null
+  const value = (of as Readonly<Record<string, unknown>>)[name]
+  return typeof value === 'object' && value !== null ? value : {}
+}
+
+const nameIn = (of: object, name: string): string => {
+  const value = (of as Readonly<Record<string, unknown>>)[name]
+  return typeof value === 'string' ? value : ''
+}
+
+const dateOf = (header: string | undefined): Date | null => {
+  const at = new Date(header ?? '')
+  return Number.isNaN(at.getTime()) ? null : at
+}

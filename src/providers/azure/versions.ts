@@ -1,0 +1,77 @@
+// Versions, as secrets, keys and certificates of Key Vault have them. What Rekey has to say of a version stands in its tags:
+// which operation made it, and that it was destroyed, since Key Vault deletes no single version. Nobody can make a write
+// conditional, so that what is there is compared with what was there just before.
+
+import type { ProviderVersion } from '#domain/provider.ts'
+import { digestOf } from './values.ts'
+
+export interface VersionRow {
+  readonly id: string
+  readonly enabled: boolean
+  readonly createdAt: Date | null
+  readonly expiresAt: Date | null
+  readonly tags: Readonly<Record<string, string>>
+}
+
+/** The part of the SDKs' properties that all three kinds have. */
+export interface Properties {
+  readonly version?: string | undefined
+  readonly enabled?: boolean | undefined
+  readonly createdOn?: Date | undefined
+  readonly expiresOn?: Date | undefined
+  readonly tags?: Record<string, string> | undefined
+}
+
+export const tag = { operation: 'rekey-operation', state: 'rekey-state' } as const
+/** Key Vault takes fifteen. */
+export const mostTags = 15 - Object.keys(tag).length
+
+export const rowOf = (properties: Properties): VersionRow => ({
+  id: properties.version ?? '',
+  enabled: properties.enabled !== false,
+  createdAt: properties.createdOn ?? null,
+  expiresAt: properties.expiresOn ?? null,
+  tags: properties.tags ?? {},
+})
+
+export const tagsFor = (
+  foreign: Readonly<Record<string, string>>,
+  operationId: string,
+): Record<string, string> => ({
+  ...foreignTags(foreign),
+  [tag.operation]: operationTag(operationId),
+})
+
+/** A tag's value has at most 256 characters. */
+export const operationTag = (operationId: string): string =>
+  operationId.length <= 256 ? operationId : digestOf([operationId])
+
+export const foreignTags = (tags: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(tags).filter(([name]) => !(Object.values(tag) as string[]).includes(name)),
+  )
+
+/** The first one: others may copy a version with its tags. */
+export const madeBy = (rows: readonly VersionRow[], operationId: string): VersionRow | undefined =>
+  rows
+    .filter(({ tags }) => tags[tag.operation] === operationTag(operationId))
+    .toSorted((a, b) => Number(a.createdAt) - Number(b.createdAt))[0]
+
+/** Of the set of versions; what they are set to does not count. */
+export const versionsDigest = (rows: readonly VersionRow[]): string =>
+  digestOf(rows.map(({ id }) => id))
+
+export const destroyed = 'destroyed'
+
+export const stateOfRow = ({ enabled, tags }: VersionRow): 'enabled' | 'disabled' | 'destroyed' => {
+  if (enabled) return 'enabled'
+  return tags[tag.state] === destroyed ? 'destroyed' : 'disabled'
+}
+
+export const toVersion = (row: VersionRow, current: string | null): ProviderVersion => ({
+  id: row.id,
+  state: stateOfRow(row),
+  current: row.id === current,
+  ...(row.createdAt === null ? {} : { createdAt: row.createdAt }),
+  ...(row.expiresAt === null ? {} : { expiresAt: row.expiresAt }),
+})

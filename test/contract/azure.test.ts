@@ -1,0 +1,5 @@
+import { azure } from '#providers/azure/provider.ts'
+import { startAzureSecrets } from './azure-peer.ts'
+import { providerContract } from './suite.ts'
+
+providerContract({ provider: azure, type: 'azure.keyvault.secret', start: startAzureSecrets })

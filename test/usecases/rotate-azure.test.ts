@@ -1,0 +1,269 @@
+// Rotations of what the stand-in of Key Vault holds, through the API: what readers get, what is switched off, what undo
+// brings back, how many requests it takes.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { newAttributes } from '#test/peers/azure/wire.ts'
+import { openAzureStage, type AzureStage } from '#test/support/azure-stage.ts'
+import type { Fault } from '#test/support/fault-proxy.ts'
+import { actorOf } from '#test/support/house.ts'
+
+describe('rotations at Azure', () => {
+  let stage: AzureStage
+  beforeAll(async () => {
+    stage = await openAzureStage()
+  }, 60_000)
+  afterAll(() => stage?.close())
+
+  const put = (name: string, value: string, tags: Readonly<Record<string, string>> = {}): string =>
+    stage.strict.secrets.add(name, {
+      value,
+      contentType: 'text/plain',
+      attributes: newAttributes(undefined),
+      tags,
+      kid: null,
+    })
+  const versions = (name: string) =>
+    (stage.strict.secrets.find(name)?.versions ?? []).map(({ value }) => value)
+  /** As `on`, `off`, or `destroyed`, in the order of making. */
+  const states = (name: string): readonly string[] =>
+    versions(name).map(({ attributes, tags }) =>
+      attributes.enabled ? 'on' : (tags['rekey-state'] ?? 'off'),
+    )
+  /** What readers get who name no version; null: an error. */
+  const read = (name: string): string | null => {
+    const newest = versions(name).at(-1)
+    return newest?.attributes.enabled === true ? newest.value : null
+  }
+  const summary = async (keyId: string) =>
+    (await stage.house.versions(keyId)).map(({ state, primary }) => [state, primary])
+  const arrange = async (name: string, spec: Readonly<Record<string, unknown>> = {}) => {
+    put(name, 'old', { team: 'payments' })
+    const key = await stage.register(name, 'azure.keyvault.secret')
+    await stage.policy(name, spec)
+    return key
+  }
+
+  describe('a secret', () => {
+    test('is rotated when it is due; the old version is off for the soak, proven, and stays so', async () => {
+      const key = await arrange('due', { manual: false, maxAge: '40d', soak: '30s' })
+      await stage.house.clock.advance(41 * 86_400_000)
+      await stage.drain()
+      const id = await stage.rotationOf('due')
+      await stage.until(id, ['soaking'])
+      expect(states('due')).toEqual(['off', 'on'])
+      expect(read('due')).not.toBe('old')
+      expect((await stage.until(id, 'end')).phase).toBe('completed')
+      expect(states('due')).toEqual(['off', 'on'])
+      expect(await summary(key.id)).toEqual([
+        ['deactivated', false],
+        ['active', true],
+      ])
+    })
+
+    test('takes one write to make and one to switch off, and keeps content type and tags of others', async () => {
+      await arrange('counted')
+      expect((await stage.until(await stage.rotate('counted'), 'end')).phase).toBe('completed')
+      expect(stage.effects('/secrets/counted')).toEqual(['PUT', 'PATCH'])
+      const [, made] = versions('counted')
+      expect(made).toMatchObject({ contentType: 'text/plain', tags: { team: 'payments' } })
+    })
+
+    test('with retire: destroy the old version does not come back, and the next rotation follows', async () => {
+      const key = await arrange('destroy', { retire: 'destroy' })
+      for (const expected of [
+        ['destroyed', 'on'],
+        ['destroyed', 'destroyed', 'on'],
+      ]) {
+        // oxlint-disable-next-line no-await-in-loop -- one after the other
+        const { phase } = await stage.until(await stage.rotate('destroy'), 'end')
+        expect(phase).toBe('completed')
+        expect(states('destroy')).toEqual(expected)
+      }
+      expect(await summary(key.id)).toEqual([
+        ['destroyed', false],
+        ['destroyed', false],
+        ['active', true],
+      ])
+    })
+
+    test.each(['overlapping', 'soaking'] as const)(
+      'rolled back from %s: readers get the old value again, in a version of its own, and never an error',
+      async (phase) => {
+        const name = `undo-${phase}`
+        await arrange(name, phase === 'soaking' ? { soak: '1h' } : { overlap: { min: '1h' } })
+        const id = await stage.rotate(name)
+        await stage.until(id, [phase])
+        expect((await stage.rollback(id)).status).toBe(202)
+        expect((await stage.until(id, 'end')).phase).toBe('rolledBack')
+        expect(read(name)).toBe('old')
+        expect(versions(name).map(({ value }) => value === 'old')).toEqual([true, false, true])
+        expect(states(name)).toEqual(['on', 'destroyed', 'on'])
+      },
+    )
+
+    test('that somebody else has set stalls the rotation, and is not overwritten', async () => {
+      await arrange('foreign')
+      put('foreign', 'by somebody else')
+      const id = await stage.rotate('foreign')
+      const { stalledReason } = await stage.until(id, ['stalled'])
+      expect(stalledReason).toContain('was not written by Rekey')
+      expect(read('foreign')).toBe('by somebody else')
+    })
+
+    test('is not taken on where the connection may not set it: the missing action is named', async () => {
+      const name = 'denied'
+      put(name, 'old')
+      const reader = stage.strict.application(
+        [
+          {
+            dataActions: [
+              'Microsoft.KeyVault/vaults/secrets/readMetadata/action',
+              'Microsoft.KeyVault/vaults/secrets/getSecret/action',
+            ],
+            scope: '/',
+          },
+        ],
+        stage.strict.admin.clientId,
+      )
+      await stage.house.connection('azure-reader', {
+        provider: 'azure',
+        settings: {
+          vaultUrl: stage.strict.address,
+          clientId: reader.clientId,
+          authorityHost: stage.strict.entra.address,
+        },
+        credential: { from: 'value', value: { clientSecret: reader.clientSecret } },
+        grants: [{ matchLabels: {}, refs: ['*'] }],
+      })
+      const register = () =>
+        stage.register(name, 'azure.keyvault.secret', { connection: 'azure-reader' })
+      await expect(register()).rejects.toMatchObject({
+        hint: expect.stringContaining('secrets/setSecret/action on /secrets/denied'),
+      })
+      expect(states(name)).toEqual(['on'])
+    })
+  })
+
+  describe('publishing to a secret', () => {
+    const target = (name: string) => ({
+      name: 'copy',
+      connection: 'azure',
+      type: 'azure.keyvault.secret',
+      ref: { name },
+    })
+    const valueOf = async (key: string, version: number): Promise<string> => {
+      const reader = actorOf('reader', ['consumer'], { keys: [key] })
+      const { value } = await stage.house.value(key, reader, version)
+      return Buffer.from(value.reveal()).toString()
+    }
+    const publish = async (key: string, name: string): Promise<string> => {
+      await stage.house.register(key, { labels: { key } })
+      await stage.policy(key, { publish: [target(name)], overlap: { min: '1h' } })
+      const id = await stage.rotate(key)
+      await stage.until(id, ['overlapping'])
+      return id
+    }
+
+    test('readers get it, and rolled back what was there', async () => {
+      put('held', 'before')
+      const id = await publish('local-held', 'held')
+      expect(read('held')).toBe(await valueOf('local-held', 2))
+      expect((await stage.rollback(id)).status).toBe(202)
+      expect((await stage.until(id, 'end')).phase).toBe('rolledBack')
+      expect(read('held')).toBe('before')
+    })
+
+    test('that was not there: it is made; rolled back readers get an error, its name stays usable, and it is published again', async () => {
+      const id = await publish('local-made', 'made')
+      expect(read('made')).toBe(await valueOf('local-made', 2))
+      expect((await stage.rollback(id)).status).toBe(202)
+      expect((await stage.until(id, 'end')).phase).toBe('rolledBack')
+      expect(read('made')).toBeNull()
+      expect(states('made')).toEqual(['destroyed'])
+      const again = await stage.rotate('local-made')
+      await stage.until(again, ['overlapping'])
+      expect(read('made')).toBe(await valueOf('local-made', 3))
+      expect(states('made')).toEqual(['destroyed', 'on'])
+    })
+  })
+
+  describe('whatever becomes of a request', () => {
+    const set = { of: 'PUT', body: /"value"/ }
+    const cases: readonly {
+      readonly of: string
+      readonly body: RegExp
+      readonly name: string
+      readonly fault: Fault
+    }[] = [
+      { ...set, name: 'cut after the effect', fault: { kind: 'cutAfter' } },
+      { ...set, name: 'throttled', fault: { kind: 'status', status: 429 } },
+      { ...set, name: 'an effect that lands late', fault: { kind: 'hold' } },
+      {
+        of: 'PATCH',
+        body: /"enabled"/,
+        name: '500 after the effect',
+        fault: { kind: 'errorAfter', status: 500 },
+      },
+    ]
+
+    test.each(cases)('$of, $name: one new version', async ({ of, body, name, fault }) => {
+      const key = `${of}-${name}`.replaceAll(/[^A-Za-z]+/g, '-').toLowerCase()
+      const { id: keyId } = await arrange(key, { retire: 'destroy' })
+      const path = new RegExp(`^/secrets/${key}[/?]`)
+      const rule = stage.proxy.inject({ method: of, path, body }, fault)
+      stage.hurry(fault.kind === 'hold' ? 500 : Infinity)
+      const id = await stage.rotate(key)
+      for (let n = 0; rule.hits() === 0; n++) {
+        if (n === 600) throw new Error('the request never came')
+        // oxlint-disable-next-line no-await-in-loop -- one step after the other
+        await stage.drain()
+        // oxlint-disable-next-line no-await-in-loop -- see above
+        await stage.house.clock.advance(1_000)
+      }
+      stage.hurry(Infinity)
+      if (fault.kind === 'hold') await rule.release()
+      expect((await stage.until(id, 'end')).phase).toBe('completed')
+      expect(states(key)).toEqual(['destroyed', 'on'])
+      expect(await summary(keyId)).toEqual([
+        ['destroyed', false],
+        ['active', true],
+      ])
+      expect(stage.effects(`/secrets/${key}`).filter((method) => method === 'PUT')).toHaveLength(1)
+      stage.proxy.reset()
+    })
+
+    test.each(['killed before', 'killed after'] as const)(
+      'a worker that is %s the mint: another one ends it, with one new version',
+      async (kind) => {
+        const key = kind.replace(' ', '-')
+        await arrange(key, { retire: 'destroy' })
+        stage.plans.arm('mint', kind)
+        const id = await stage.rotate(key)
+        const dying = stage.worker('dies')
+        const rung = (async () => {
+          for (let n = 0; n < 20; n++) await dying(id)
+        })()
+        void rung.catch(() => undefined)
+        await stage.plans.met()
+        await stage.house.clock.advance(60_000)
+        expect((await stage.until(id, 'end')).phase).toBe('completed')
+        expect(states(key)).toEqual(['destroyed', 'on'])
+      },
+    )
+  })
+
+  test('no value of ours is in what a rotation leaves: log, records and replies', async () => {
+    await arrange('planted')
+    const id = await stage.rotate('planted')
+    await stage.until(id, 'end')
+    const made = read('planted') ?? ''
+    expect(made).toHaveLength(40)
+    const told = await stage.call('GET', `/v1/rotations/${id}`)
+    const audit = await stage.call('GET', '/v1/audit?limit=100')
+    const secret = stage.strict.admin.clientSecret
+    for (const text of [told.text, audit.text, ...stage.logged]) {
+      expect(text).not.toContain(made)
+      expect(text).not.toContain(secret)
+    }
+  })
+})
