@@ -7,7 +7,7 @@ import type { Logger } from 'pino'
 import { makeWriter } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
 import type { Ledger, Timers } from '#domain/ports.ts'
-import type { Provider } from '#domain/provider.ts'
+import type { Material, Provider } from '#domain/provider.ts'
 import { StartRefused } from '#domain/start-refused.ts'
 import { checkBind } from '#http/check-bind.ts'
 import { productRoutes } from '#http/product-routes.ts'
@@ -174,7 +174,13 @@ export const startApp = async ({
       defaults: config.defaultCredentials,
     })
     const vault = createVaultStore({ database, keyring })
-    const host = { clock, ids, vault, paces: createPaces(database) }
+    const host = {
+      clock,
+      ids,
+      vault,
+      paces: createPaces(database),
+      fingerprint: (material: Material) => keyring.fingerprint(material),
+    }
     const sessions = observeSessions(
       makeSessions({ ledger, providers: byId, credentials, egress, host }),
       observability,

@@ -135,6 +135,9 @@ export interface ProviderPorts {
    *  that encrypt before anything of worth is said; `tcp:` goes to loopback only, unless the record says `insecure: true`.
    *  Whoever takes it ends it. */
   readonly socket: (scheme: 'tcp:' | 'tls:') => Socket
+  /** A name for a value of an object, where the system numbers no versions: the same for the same value, today and in a year,
+   *  and nothing of the value to be had from it without this installation's pepper. */
+  readonly nameOf: (object: string, value: Material) => string
   /** Storage of the built-in vault; only `local` and `jwks` use it. */
   readonly vault: VaultStore
   /** What people said of the steps of a key that they carried out, in that order; only `manual` asks. */

@@ -3,13 +3,23 @@
 import type { KeyType, Provider } from '#domain/provider.ts'
 import { aws } from './aws/provider.ts'
 import { azure } from './azure/provider.ts'
+import { doppler } from './doppler/provider.ts'
 import { jwks } from './jwks/provider.ts'
 import { local } from './local/provider.ts'
 import { manual } from './manual/provider.ts'
 import { postgres } from './postgres/provider.ts'
 import { vault } from './vault/provider.ts'
 
-export const providers: readonly Provider[] = [local, jwks, vault, postgres, aws, azure, manual]
+export const providers: readonly Provider[] = [
+  local,
+  jwks,
+  vault,
+  postgres,
+  aws,
+  azure,
+  doppler,
+  manual,
+]
 
 /** The declaration of a key type, by its name over all providers. */
 export const keyTypes: ReadonlyMap<string, KeyType> = new Map(

@@ -12,6 +12,7 @@ import { atItsLimit, type Line, makeLine } from './line.ts'
 import { pacedFetch, pacedSession } from './paced.ts'
 import type { Credentials } from './credentials.ts'
 import type { Egress } from './egress.ts'
+import { nameOfValue } from './name-of-value.ts'
 import { makeSafeFetch, type SafeFetch } from './safe-fetch.ts'
 import { CheckedSocket } from './checked-socket.ts'
 
@@ -25,6 +26,7 @@ export interface SessionsDeps {
     readonly ids: Ids
     readonly vault: VaultStore
     readonly paces: Paces
+    readonly fingerprint: (material: Material) => Uint8Array
   }
 }
 
@@ -98,6 +100,7 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
         random: (bytes) => deps.host.ids.random(bytes),
         fetch: pacedFetch(http.fetch, line, deps.host.clock),
         socket: (scheme) => new CheckedSocket({ egress: deps.egress, scheme, insecure }),
+        nameOf: (object, value) => nameOfValue(deps.host.fingerprint, object, value),
         vault: deps.host.vault,
         confirmations: (keyId) => deps.ledger.read((db) => db.confirmations.ofKey(keyId)),
       },

@@ -141,6 +141,7 @@ const comparing = ({ database, ledger, keyring, ids }: BenchDatabase) => {
       vault,
       socket: () => new Socket(),
       confirmations: async () => [],
+      nameOf: () => '',
     },
   })
   const sessions = { open: async () => session, enter: async () => null }

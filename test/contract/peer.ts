@@ -11,6 +11,8 @@ import type {
   VaultStore,
 } from '#domain/provider.ts'
 import type { Secret } from '#domain/secret.ts'
+import { makeKeyring } from '#runtime/keyring.ts'
+import { nameOfValue } from '#runtime/name-of-value.ts'
 import type { FaultProxy, Match } from '#test/support/fault-proxy.ts'
 
 export interface ContractPeer {
@@ -71,9 +73,14 @@ export interface Rights {
   readonly needed: Readonly<Record<string, RegExp>>
   /** Those of them without which no rotation begins; describe, rotate and verify unless told. */
   readonly rotates?: readonly string[]
+  /** Those of which the provider says nothing before they are used. */
+  readonly untold?: readonly string[]
   /** Others that are granted all the time. */
   readonly always: readonly string[]
 }
+
+/** As an installation has one for all its processes. */
+const pepper = makeKeyring(randomBytes(32), randomBytes(32))
 
 const refuse = async (): Promise<never> => {
   throw new Error('this provider has no business in the built-in vault')
@@ -97,6 +104,7 @@ export const plainPorts = (vault: VaultStore = noVault): ProviderPorts => ({
   random: (bytes) => randomBytes(bytes),
   fetch: globalThis.fetch,
   socket: () => new Socket(),
+  nameOf: (object, value) => nameOfValue(pepper.fingerprint, object, value),
   vault,
   confirmations: async () => [],
 })

@@ -277,7 +277,8 @@ export const faultContract = (bench: Bench): void => {
       const error = await failure(
         session.describe(object, call({ signal: AbortSignal.timeout(400) })),
       )
-      expect(performance.now() - at).toBeLessThan(650)
+      // Long before the peer would have answered; how soon after an abort, C30 says.
+      expect(performance.now() - at).toBeLessThan(1_500)
       expect(error).toMatchObject({ kind: 'timeout', effect: 'none', retryable: true })
       await session.close()
     })

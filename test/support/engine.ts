@@ -12,6 +12,7 @@ import { isOpen, type Phase } from '#domain/rotation-machine.ts'
 import type { Provider, ProviderPorts, Session } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { keyTypes, providers } from '#providers/registry.ts'
+import { nameOfValue } from '#runtime/name-of-value.ts'
 import { boundedSession } from '#runtime/bounded-session.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { makeEgress } from '#runtime/egress.ts'
@@ -72,6 +73,7 @@ export const openEngine = async (options: EngineOptions = {}) => {
     random: (n) => ids.random(n),
     fetch: globalThis.fetch,
     socket: () => new Socket(),
+    nameOf: (object, value) => nameOfValue(db.keyring.fingerprint, object, value),
     vault,
     confirmations: (keyId) => ledger.read((reads) => reads.confirmations.ofKey(keyId)),
   }

@@ -83,7 +83,7 @@ export const openHouse = async (options: HouseOptions = {}) => {
     providers,
     credentials,
     egress,
-    host: { clock, ids, vault, paces },
+    host: { clock, ids, vault, paces, fingerprint: db.keyring.fingerprint },
   })
   const { wrap } = options
   const sessions: Sessions = wrap
