@@ -11,18 +11,29 @@ export interface PolicedType {
   readonly type: string
   readonly traits: Pick<
     TypeTraits,
-    'slot' | 'usage' | 'suspend' | 'undo' | 'publishable' | 'verifies'
+    'slot' | 'staging' | 'usage' | 'suspend' | 'undo' | 'limits' | 'publishable' | 'verifies'
   >
 }
 
 /** Pointers are relative to the spec. */
 export const checkPolicyAgainstType = (spec: PolicySpec, type: PolicedType): Checked => ({
   issues: rules.flatMap((rule) => rule(spec, type)),
-  warnings:
-    type.traits.undo === 'none'
-      ? [`${type.type} cannot be rolled back once its new version is handed out`]
-      : [],
+  warnings: [...noWayBack(type), ...noPlaceNextTime(spec, type)],
 })
+
+const noWayBack = ({ type, traits }: PolicedType): readonly string[] =>
+  traits.undo === 'none' ? [`${type} cannot be rolled back once its new version is handed out`] : []
+
+/** Where the provider takes two and a rotation makes one beside the old one, an old one that stays takes the last place. */
+const noPlaceNextTime = (
+  { retire = 'disable' }: PolicySpec,
+  { type, traits }: PolicedType,
+): readonly string[] =>
+  traits.limits.maxLiveVersions === 2 && traits.staging !== 'none' && retire !== 'destroy'
+    ? [
+        `of ${type} there are two at most: with retire: ${retire} the old version keeps its place, and the next rotation stalls for want of one; write retire: destroy`,
+      ]
+    : []
 
 type Rule = (spec: PolicySpec, type: PolicedType) => readonly Issue[]
 

@@ -14,7 +14,7 @@ import { move, type Run, stall, type Step } from './rotation-engine.ts'
 import { observedIn, overriddenGates, timeGate } from './rotation-gates.ts'
 import { refused } from './rotation-retries.ts'
 import { carrier, intentsOf, materialOf, type Scene, sceneOf } from './rotation-scene.ts'
-import { timerOf, waitForGate } from './rotation-wait.ts'
+import { longestWaitMs, timerOf, waitFor, waitForGate } from './rotation-wait.ts'
 import { asProviderError, runEffect } from './run-effect.ts'
 import { keptByMint } from './swap-back.ts'
 import { notYet, setOld } from './switch-effects.ts'
@@ -55,6 +55,8 @@ export const soaking = async (run: Run, rotation: Rotation): Promise<Step> => {
       return refused(run, rotation, 'canary', asProviderError(error))
     }
     if (accepted !== null) {
+      const notYet = await spreading(run, rotation, scene, accepted)
+      if (notYet) return notYet
       const reason = `the old version is still accepted although it was switched off: ${accepted}`
       return enableOld(run, rotation, scene, reason)
     }
@@ -62,6 +64,22 @@ export const soaking = async (run: Run, rotation: Rotation): Promise<Step> => {
   return soak
     ? waitForGate(run, rotation, soak)
     : move(run, rotation, nextPhase(rotation.plan.phases, rotation.phase))
+}
+
+/** That it was switched off may not be known everywhere yet: it has not failed before the type's consistency says so. */
+const spreading = async (
+  run: Run,
+  rotation: Rotation,
+  { type }: Scene,
+  accepted: string,
+): Promise<Step | null> => {
+  const { delayMs, confirmations } = type.traits.consistency
+  const until = new Date(rotation.phaseEnteredAt.getTime() + delayMs)
+  const leftMs = until.getTime() - (await run.timers.now()).getTime()
+  if (leftMs <= 0) return null
+  const text = `the old version is off, which may not be known everywhere yet: ${accepted}`
+  const afterMs = Math.min(leftMs, delayMs / confirmations, longestWaitMs)
+  return waitFor(run, rotation, 'propagation', text, { afterMs, until })
 }
 
 /** A first provider version was switched on again in this soak: the others follow, whatever a canary says meanwhile. */

@@ -72,3 +72,23 @@ export const awsFixtures: readonly Fixture[] = [
   { name: 'gateway timeout', status: 504, body: '', kind: 'transient', effect: 'unknown' },
   { name: 'not JSON', status: 200, body: 'OK', kind: 'transient', effect: 'unknown' },
 ]
+
+/** The same as the query protocol of IAM and STS writes it. */
+export const asXml = (fixture: Fixture): Fixture => {
+  const { __type: code, message } = jsonIn(fixture.body)
+  if (code === undefined) return fixture
+  return {
+    ...fixture,
+    body: `<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Sender</Type><Code>${code.split('#').at(-1)}</Code><Message>${message}</Message></Error><RequestId>1</RequestId></ErrorResponse>`,
+  }
+}
+
+const jsonIn = (
+  body: string | undefined,
+): { readonly __type?: string; readonly message?: string } => {
+  try {
+    return JSON.parse(body ?? '') as { readonly __type?: string; readonly message?: string }
+  } catch {
+    return {}
+  }
+}

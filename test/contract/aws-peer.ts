@@ -1,13 +1,15 @@
 // AWS as a peer of the contract suite, one for each type: moto behind the strict layer of test/peers/aws.
 
 import { randomUUID } from 'node:crypto'
+import { IAM } from '@aws-sdk/client-iam'
 import { SecretsManager } from '@aws-sdk/client-secrets-manager'
+import { STS } from '@aws-sdk/client-sts'
 import type { JsonObject } from '#domain/json.ts'
 import type { ObjectAddress } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { account, region, startStrictAws, type StrictAws } from '#test/peers/aws/strict.ts'
 import { startFaultProxy, type FaultProxy, type Match } from '#test/support/fault-proxy.ts'
-import { awsFixtures } from './aws-fixtures.ts'
+import { awsFixtures, asXml } from './aws-fixtures.ts'
 import { plainPorts, type ContractPeer, type Rights } from './peer.ts'
 import { refText } from './vault-peer.ts'
 
@@ -152,6 +154,73 @@ export const startSecrets = async (): Promise<ContractPeer> => {
         `arn:aws-cn:secretsmanager:${region}:${account}:secret:a-AbCdEf`,
         `arn:aws:secretsmanager:${region}:${account}:secret:a`,
       ].map(address),
+    },
+    stop: async () => {
+      admin.destroy()
+      await bench.stop()
+    },
+  }
+}
+
+/** Of the query protocol: a form in the body. */
+export const formOn = (action: string, body: RegExp): Match => ({
+  method: 'POST',
+  path: /^\/$/,
+  body: new RegExp(`(?=.*Action=${action}(?:&|$))(?=.*${body.source})`),
+})
+
+export const startAccessKeys = async (): Promise<ContractPeer> => {
+  const bench = await openAws()
+  const { strict, faulty } = bench
+  const admin = new IAM(bench.client)
+  const address = (userName: string): ObjectAddress => awsAddress('aws.iam.accessKey', { userName })
+  const nameOf = (object: ObjectAddress): string => refText(object, 'userName')
+  return {
+    settings: bench.settings,
+    credential: bench.credential,
+    ports: plainPorts(),
+    beyondOnePage: 60,
+    newObject: async () => {
+      const UserName = `contract-${randomUUID()}`
+      await admin.createUser({ UserName })
+      await admin.createAccessKey({ UserName })
+      return address(UserName)
+    },
+    unborn: () => address(`unborn-${randomUUID()}`),
+    versions: async (object) => {
+      const { AccessKeyMetadata: keys } = await admin.listAccessKeys({ UserName: nameOf(object) })
+      return keys?.length ?? 0
+    },
+    writes: async (object) => effectsOn(strict, nameOf(object)),
+    // Who makes a key uses it: by that, and by nothing else, it is known for another's.
+    foreign: async (object) => {
+      const { AccessKey: made } = await admin.createAccessKey({ UserName: nameOf(object) })
+      const sts = new STS({
+        ...bench.client,
+        credentials: {
+          accessKeyId: made?.AccessKeyId ?? '',
+          secretAccessKey: made?.SecretAccessKey ?? '',
+        },
+      })
+      await sts.getCallerIdentity({})
+    },
+    faults: {
+      proxy: faulty,
+      settings: bench.faultySettings,
+      mint: (object) => formOn('CreateAccessKey', new RegExp(`UserName=${quoted(nameOf(object))}`)),
+      fixtures: awsFixtures.map(asXml),
+    },
+    rights: {
+      grant: bench.grant,
+      always: ['check', 'usage'],
+      rotates: ['describe', 'rotate', 'switch', 'destroy'],
+      needed: {
+        inventory: /iam:ListUsers on \*/,
+        describe: /iam:(GetUser|ListAccessKeys).* on .*user\/contract-/,
+        rotate: /iam:CreateAccessKey on .*user\/contract-/,
+        switch: /iam:UpdateAccessKey on .*user\/contract-/,
+        destroy: /iam:DeleteAccessKey on .*user\/contract-/,
+      },
     },
     stop: async () => {
       admin.destroy()

@@ -1,8 +1,15 @@
 import { aws } from '#providers/aws/provider.ts'
 import { peer } from '#test/support/peers.ts'
-import { startSecrets } from './aws-peer.ts'
+import { startAccessKeys, startSecrets } from './aws-peer.ts'
 import { providerContract } from './suite.ts'
 
 peer('moto').describe('AWS', () => {
   providerContract({ provider: aws, type: 'aws.secretsmanager.secret', start: startSecrets })
+  providerContract({
+    provider: aws,
+    type: 'aws.iam.accessKey',
+    start: startAccessKeys,
+    // Rekey makes no users; names that cannot be are in the tests of the provider.
+    without: ['create', 'names'],
+  })
 })

@@ -311,9 +311,11 @@ describe('warnings', () => {
 describe('a policy against a key type', () => {
   const traits = {
     slot: 'multi',
+    staging: 'overlap',
     usage: { source: 'cloudtrail', lagMs: 0 },
     suspend: true,
     undo: 'pointer',
+    limits: {},
     publishable: true,
     verifies: ['roundTrip'],
   } as const
@@ -370,6 +372,19 @@ describe('a policy against a key type', () => {
     expect(
       checkPolicyAgainstType(base, { type: 'x.y', traits: { ...traits, undo: 'none' } }).warnings,
     ).toHaveLength(1)
+  })
+
+  test('of two places the old version must leave one, which is a warning until the policy says so', () => {
+    const warnings = (retire: 'keep' | 'disable' | 'destroy' | undefined, more: object = {}) =>
+      checkPolicyAgainstType(retire === undefined ? base : { ...base, retire }, {
+        type: 'x.y',
+        traits: { ...traits, limits: { maxLiveVersions: 2 }, ...more },
+      }).warnings
+    for (const retire of ['keep', 'disable', undefined] as const)
+      expect(warnings(retire)).toEqual([expect.stringContaining('write retire: destroy')])
+    expect(warnings('destroy')).toEqual([])
+    expect(warnings('keep', { staging: 'none' })).toEqual([])
+    expect(warnings('keep', { limits: { maxLiveVersions: 3 } })).toEqual([])
   })
 
   test('every refusal says what to do', () => {

@@ -112,6 +112,28 @@ describe('credentials that were lost', () => {
     expect(new Set(sent).size).toBe(3)
   })
 
+  // Guard: a canary fails only when the type's consistency is over (spreading in end-old-version.ts).
+  test('vault#3115, terraform#3928: the old credential works for a moment after it was switched off', async () => {
+    const key = await onShelf('spreading', 'shelf.pass', { soak: '10s' })
+    let taken = 0
+    standIns.put((session) => ({
+      verify: async (order, call) =>
+        order.how === 'refused' && ++taken === 1
+          ? { ok: false, detail: 'it still logs in', facts: {} }
+          : session.verify(order, call),
+    }))
+    const id = await engine.rotate('spreading')
+    expect((await engine.until(id, 'end', 10 * minute)).phase).toBe('completed')
+    expect(taken).toBeGreaterThan(2)
+    expect(states('spreading')).toEqual(['destroyed', 'enabled'])
+    const switched = (await engine.intents(id)).map(({ effect }) => effect)
+    expect(switched).not.toContain('reinstate')
+    expect((await engine.versions(key.id)).map(({ state }) => state)).toEqual([
+      'destroyed',
+      'active',
+    ])
+  })
+
   // Guard: the plan asks for a place before anything is made, and nobody else's version is touched (preflight-rotation.ts).
   test('Infisical IAM: a user with two keys of others, one of which is deleted to make room', async () => {
     shelf.put('iam-user', 'ours')

@@ -1,14 +1,12 @@
-import { ProviderError, type Call, type Check, type ObjectAddress } from '#domain/provider.ts'
+import type { Call, Check, ObjectAddress } from '#domain/provider.ts'
 import { failedCheck } from '../failed-check.ts'
 import { checkRight, checkRights, type Right } from './rights.ts'
-import { readSecret } from './secret-read.ts'
-import { readSecretRef } from './secret-ref.ts'
-import { secretRights } from './secret-rights.ts'
-import type { Aws } from './session.ts'
+import type { Aws, ObjectSession } from './session.ts'
 
 interface At {
   readonly aws: Aws
   readonly now: () => Date
+  readonly rightsOf: ObjectSession['rights']
 }
 
 /** Reads only. Stops at the first row that makes the others impossible. */
@@ -29,7 +27,7 @@ export const check = async (
   for (const object of objects) {
     try {
       // oxlint-disable-next-line no-await-in-loop -- a few at a time is what AWS's limits ask for
-      rights.push(...(await rightsOf(aws, object, call)))
+      rights.push(...(await at.rightsOf(object, call)))
     } catch (error) {
       unknown.push(failedCheck('object', error))
     }
@@ -55,20 +53,4 @@ const clock = (date: Date | null, now: Date): readonly Check[] => {
           hint: 'synchronise the clock of this host: AWS accepts five minutes',
         },
   ]
-}
-
-/** By the ARN that the object has; without the right to see it, by the one that it must have. */
-export const rightsOf = async (
-  aws: Aws,
-  object: ObjectAddress,
-  call: Call,
-): Promise<readonly Right[]> => {
-  const ref = readSecretRef(object.ref, aws.settings)
-  try {
-    const secret = await readSecret(aws, ref, call)
-    return secretRights(secret?.arn ?? ref.arn)
-  } catch (error) {
-    if (error instanceof ProviderError && error.kind === 'forbidden') return secretRights(ref.arn)
-    throw error
-  }
 }

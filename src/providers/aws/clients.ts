@@ -39,7 +39,7 @@ export interface Clients {
   send<S extends ServiceName, T>(ask: Ask<S, T>, call: Call): Promise<Answer<T>>
 }
 
-interface Answer<T> {
+export interface Answer<T> {
   readonly value: T
   readonly date: Date | null
 }
@@ -48,6 +48,8 @@ export const makeClients = (
   settings: AwsSettings,
   ports: ProviderPorts,
   identity: IdentitySource,
+  /** As CloudTrail shows it. */
+  agent = 'rekey',
 ): Clients => {
   const handler = makeHandler(ports)
   const configOf = (writes: boolean) => ({
@@ -59,7 +61,7 @@ export const makeClients = (
     defaultsMode: 'legacy' as const,
     retryMode: 'standard' as const,
     maxAttempts: writes ? 1 : 3,
-    userAgentAppId: 'rekey',
+    userAgentAppId: agent,
     requestHandler: handler,
     // Asked for each request, and never kept by the SDK: what AWS has refused is not used again.
     credentials: Object.assign(() => identity.get({ signal: AbortSignal.timeout(30_000) }), {

@@ -4,6 +4,7 @@ import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call, type InventoryItem } from '#domain/provider.ts'
 import { secretObjectId } from './secret-ref.ts'
 import type { Aws } from './session.ts'
+import { userObjectId } from './user-ref.ts'
 
 const pageSize = 50
 
@@ -57,7 +58,34 @@ const secrets: List = async (aws, settings, token, call) => {
   return { items, next: page.NextToken ?? null }
 }
 
-const lists: Readonly<Record<string, List>> = { 'aws.secretsmanager.secret': secrets }
+/** Users, whether they have a key or not: IAM would have to be asked about each. */
+const users: List = async (aws, settings, token, call) => {
+  const page = await aws.read(
+    'iam',
+    '*',
+    (iam, options) =>
+      iam.listUsers({ MaxItems: pageSize, ...(token === null ? {} : { Marker: token }) }, options),
+    call,
+  )
+  const items = (page.Users ?? []).flatMap(({ UserName, Path, CreateDate }) => {
+    if (UserName === undefined) return []
+    const ref = { userName: UserName }
+    return [
+      {
+        type: 'aws.iam.accessKey',
+        ref,
+        objectId: userObjectId(settings, ref),
+        facts: { path: Path ?? '/', createdAt: CreateDate?.toISOString() ?? null },
+      },
+    ]
+  })
+  return { items, next: page.IsTruncated === true ? (page.Marker ?? null) : null }
+}
+
+const lists: Readonly<Record<string, List>> = {
+  'aws.secretsmanager.secret': secrets,
+  'aws.iam.accessKey': users,
+}
 
 const encode = (token: string): string =>
   Buffer.from(JSON.stringify({ token })).toString('base64url')

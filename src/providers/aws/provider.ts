@@ -1,17 +1,22 @@
-// Amazon Web Services: secrets in Secrets Manager.
+// Amazon Web Services: secrets in Secrets Manager, access keys of IAM users.
 
 import type { JsonObject } from '#domain/json.ts'
 import { generateSecret, generateSecretSchema } from '#domain/generate-secret.ts'
 import type { KeyType, Provider, TypeTraits } from '#domain/provider.ts'
+import { Type } from 'typebox'
+import { accessKeyHandedOut } from './access-key.ts'
 import { checkRight, policiesByName } from './rights.ts'
 import { secretExtraRights, secretPattern, secretRights } from './secret-rights.ts'
 import { secretObjectId, secretRefSchema } from './secret-ref.ts'
 import { connect } from './session.ts'
 import { credentialSchema, endpointsOf, settingsSchema } from './settings.ts'
-import { textIn } from './values.ts'
+import { userExtraRights, userPattern, userRights } from './user-rights.ts'
+import { userObjectId, userRefSchema } from './user-ref.ts'
+import { mostKeys } from './user-read.ts'
+import { lateEffectMs, textIn } from './values.ts'
 
-/** AWS takes a signed request for five minutes: what was sent and lost can come to effect so long, and no longer. */
-const lateEffectMs = 5 * 60_000
+/** AWS leaves nothing to choose. */
+const nothing = Type.Object({}, { additionalProperties: false })
 
 const secretTraits: TypeTraits = {
   slot: 'multi',
@@ -54,12 +59,51 @@ const patternOf = (ref: JsonObject): string => {
   return id.startsWith('arn:') ? id : secretPattern({ name: id })
 }
 
+const hourMs = 3_600_000
+
+const accessKeyTraits: TypeTraits = {
+  slot: 'multi',
+  staging: 'overlap',
+  undo: 'reactivate',
+  authority: 'self',
+  revokes: 'version',
+  suspend: true,
+  exactlyOnce: 'probe',
+  attribution: 'exact',
+  // IAM tells of a use within four hours.
+  usage: { source: 'GetAccessKeyLastUsed', lagMs: 4 * hourMs },
+  lateEffectMs,
+  // Seconds, as a rule; services of the region learn of it one by one.
+  consistency: { delayMs: 60_000, confirmations: 4 },
+  limits: { requestsPerSecond: 20, maxLiveVersions: mostKeys },
+  deliver: false,
+  material: 'provider',
+  publishTarget: false,
+  publishable: true,
+  verifies: ['roundTrip', 'login'],
+  operations: [],
+}
+
+const accessKey: KeyType = {
+  type: 'aws.iam.accessKey',
+  title: 'Access key of an IAM user',
+  traits: accessKeyTraits,
+  refSchema: userRefSchema,
+  generateSchema: nothing,
+  objectId: ({ settings, ref }) => userObjectId(settings, ref),
+  leastPrivilege: (ref) => {
+    const arn = userPattern({ name: textIn(ref, 'userName') })
+    return policiesByName([checkRight, ...userRights(arn), ...userExtraRights(arn)])
+  },
+  handedOut: accessKeyHandedOut,
+}
+
 export const aws: Provider = {
   id: 'aws',
   title: 'Amazon Web Services',
   settingsSchema,
   credentialSchema,
-  types: [secret],
+  types: [secret, accessKey],
   endpoints: endpointsOf,
   connect,
 }

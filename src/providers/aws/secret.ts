@@ -221,6 +221,16 @@ export const makeSecret = (aws: Aws): ObjectSession => {
   }
 
   return {
+    rights: async (object, call) => {
+      const ref = refOf(object)
+      try {
+        return secretRights((await readSecret(aws, ref, call))?.arn ?? ref.arn)
+      } catch (error) {
+        if (error instanceof ProviderError && error.kind === 'forbidden')
+          return secretRights(ref.arn)
+        throw error
+      }
+    },
     describe,
     create,
     prepare,

@@ -5,11 +5,12 @@ import {
   type ObjectAddress,
   type Session,
 } from '#domain/provider.ts'
-import { check, rightsOf } from './check.ts'
-import { makeClients, type Ask, type ServiceName } from './clients.ts'
-import { makeIdentity } from './identity.ts'
+import { makeAccessKey } from './access-key.ts'
+import { check } from './check.ts'
+import { makeClients, type Ask, type Answer, type ServiceName } from './clients.ts'
+import { makeIdentity, type Identity } from './identity.ts'
 import { inventory } from './inventory.ts'
-import { missingRights } from './rights.ts'
+import { missingRights, type Right } from './rights.ts'
 import { makeSecret } from './secret.ts'
 import { readSettings, type AwsSettings } from './settings.ts'
 
@@ -32,33 +33,52 @@ export interface Aws {
     send: Send<S, T>,
     call: Call,
   ) => Promise<T>
+  /** A read, with the time on AWS's clock. */
+  readonly ask: <S extends ServiceName, T>(
+    service: S,
+    of: string,
+    send: Send<S, T>,
+    call: Call,
+  ) => Promise<Answer<T>>
   /** Goes out once. */
   readonly write: Aws['read']
   /** Asked once for a session; `precondition` in another account than the connection's. */
   readonly identity: (call: Call) => Promise<Caller>
   /** Asks anew, and what AWS's clock says. */
   readonly whoAmI: (call: Call) => Promise<{ readonly caller: Caller; readonly date: Date | null }>
+  /** The id of the access key that the connection signs with now. */
+  readonly signsWith: (call: Call) => Promise<string>
+  /** The ARN of the principal of another access key, which is tried by asking; `auth` where it is refused. `canary`: it
+   *  should be. */
+  readonly whoIs: (key: Identity, canary: boolean, call: Call) => Promise<string>
   readonly simulator: { refused: boolean }
 }
 
 /** What a session does with objects; each type has one. */
-export type ObjectSession = Omit<Session, 'check' | 'missingRights' | 'inventory' | 'close'>
+export interface ObjectSession extends Omit<
+  Session,
+  'check' | 'missingRights' | 'inventory' | 'close'
+> {
+  /** By the ARN that the object has; without the right to see it, by the one that it must have. */
+  readonly rights: (object: ObjectAddress, call: Call) => Promise<readonly Right[]>
+}
 
 export const connect = (args: ConnectArgs): Session => {
   const settings = readSettings(args.settings)
   const aws = makeAws(settings, args)
   const types: Readonly<Record<string, ObjectSession>> = {
     'aws.secretsmanager.secret': makeSecret(aws),
+    'aws.iam.accessKey': makeAccessKey(aws),
   }
   const of = ({ type }: Pick<ObjectAddress, 'type'>): ObjectSession => {
     const found = types[type]
     if (found !== undefined) return found
     throw new ProviderError('unsupported', 'none', 'the aws provider has no such key type')
   }
+  const rightsOf: ObjectSession['rights'] = async (object, call) => of(object).rights(object, call)
   return {
-    check: (call, objects = []) => check({ aws, now: args.ports.now }, objects, call),
-    missingRights: async (object, call) =>
-      missingRights(aws, await rightsOf(aws, object, call), call),
+    check: (call, objects = []) => check({ aws, now: args.ports.now, rightsOf }, objects, call),
+    missingRights: async (object, call) => missingRights(aws, await rightsOf(object, call), call),
     inventory: async (type, cursor, call) => inventory(aws, args.settings, type, cursor, call),
     describe: async (object, call) => of(object).describe(object, call),
     create: async (order, call) => of(order.object).create(order, call),
@@ -82,7 +102,8 @@ export const connect = (args: ConnectArgs): Session => {
 }
 
 const makeAws = (settings: AwsSettings, args: ConnectArgs): Aws => {
-  const clients = makeClients(settings, args.ports, makeIdentity({ ...args, settings }))
+  const own = makeIdentity({ ...args, settings })
+  const clients = makeClients(settings, args.ports, own)
   let known: Caller | null = null
 
   const whoAmI: Aws['whoAmI'] = async (call) => {
@@ -111,17 +132,34 @@ const makeAws = (settings: AwsSettings, args: ConnectArgs): Aws => {
   const identity = async (call: Call): Promise<Caller> => known ?? (await whoAmI(call)).caller
 
   const sender =
-    (writes: boolean): Aws['read'] =>
+    (writes: boolean): Aws['ask'] =>
     async (service, of, send, call) => {
       await identity(call)
-      return (await clients.send({ service, of, writes, send }, call)).value
+      return clients.send({ service, of, writes, send }, call)
     }
+  const [ask, write] = [sender(false), sender(true)]
   return {
     settings,
-    read: sender(false),
-    write: sender(true),
+    ask,
+    read: async (...asked) => (await ask(...asked)).value,
+    write: async (...asked) => (await write(...asked)).value,
     identity,
     whoAmI,
+    signsWith: async (call) => (await own.get(call)).accessKeyId,
+    whoIs: async (key, canary, call) => {
+      const source = { get: async () => key, renew: () => false }
+      const other = makeClients(settings, args.ports, source, canary ? 'rekey-canary' : 'rekey')
+      const { value } = await other.send(
+        {
+          service: 'sts',
+          of: key.accessKeyId,
+          writes: false,
+          send: (sts, options) => sts.getCallerIdentity({}, options),
+        },
+        call,
+      )
+      return value.Arn ?? ''
+    },
     simulator: { refused: false },
   }
 }

@@ -2,6 +2,9 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError } from '#domain/provider.ts'
 
+/** AWS takes a signed request for five minutes: what was sent and lost can come to effect so long, and no longer. */
+export const lateEffectMs = 5 * 60_000
+
 export const sha256 = (value: string | Uint8Array): Buffer =>
   createHash('sha256').update(value).digest()
 

@@ -99,6 +99,70 @@ export const examples: readonly Example[] = [
     answers: all(arn, '"DeletionDate": ?[\\d.]+'),
   },
   {
+    service: 'iam',
+    operation: 'CreateUser',
+    request: { UserName: 'Bob', Path: '/division_abc/subdivision_xyz/' },
+    answers: all(
+      '<CreateUserResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">',
+      '<UserName>Bob</UserName>',
+      '<Arn>arn:aws:iam::\\d{12}:user/division_abc/subdivision_xyz/Bob</Arn>',
+    ),
+  },
+  {
+    service: 'iam',
+    operation: 'GetUser',
+    request: { UserName: 'Bob' },
+    answers: all(
+      '<GetUserResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">',
+      '<Path>/division_abc/subdivision_xyz/</Path>',
+      '<UserName>Bob</UserName>',
+    ),
+  },
+  {
+    service: 'iam',
+    operation: 'CreateAccessKey',
+    request: { UserName: 'Bob' },
+    answers: all(
+      '<CreateAccessKeyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">',
+      '<UserName>Bob</UserName>',
+      '<AccessKeyId>AKIA[A-Z0-9]{16}</AccessKeyId>',
+      '<Status>Active</Status>',
+      '<SecretAccessKey>[^<]{40}</SecretAccessKey>',
+    ),
+  },
+  {
+    service: 'iam',
+    operation: 'ListAccessKeys',
+    request: { UserName: 'Bob' },
+    answers: all(
+      '<ListAccessKeysResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">',
+      '<AccessKeyId>AKIA[A-Z0-9]{16}</AccessKeyId>',
+      '<Status>Active</Status>',
+      '<IsTruncated>false</IsTruncated>',
+    ),
+  },
+  {
+    service: 'iam',
+    operation: 'ListUsers',
+    request: { PathPrefix: '/division_abc/subdivision_xyz/' },
+    answers: all(
+      '<ListUsersResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">',
+      '<UserName>Bob</UserName>',
+      '<IsTruncated>false</IsTruncated>',
+    ),
+  },
+  {
+    service: 'iam',
+    operation: 'PutUserPolicy',
+    request: {
+      UserName: 'Bob',
+      PolicyName: 'AllAccessPolicy',
+      PolicyDocument:
+        '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}',
+    },
+    answers: all('<PutUserPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'),
+  },
+  {
     service: 'sts',
     operation: 'GetCallerIdentity',
     request: {},

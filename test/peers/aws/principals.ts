@@ -20,13 +20,18 @@ export interface AccessKey {
   readonly sessionToken: string | null
   readonly expiresAt: Date | null
   active: boolean
+  lastUsed: { readonly at: Date; readonly service: ServiceName } | null
   readonly of: () => Principal
 }
 
 export interface Principals {
-  readonly add: (key: Omit<AccessKey, 'active'>) => AccessKey
+  readonly add: (key: Omit<AccessKey, 'active' | 'lastUsed'>) => AccessKey
   readonly remove: (id: string) => void
+  readonly setActive: (id: string, active: boolean) => void
   readonly get: (id: string) => AccessKey | undefined
+  /** The next n requests that a changed key has signed are judged as before its last change: what IAM was told a moment ago
+   *  is not known everywhere. Gives how many were left of those before. */
+  readonly lag: (requests: number) => number
   /** The principal of a request, or the refusal that the service would give. */
   readonly authenticate: (
     service: ServiceName,
@@ -44,18 +49,44 @@ export const newSecret = (): string => randomBytes(30).toString('base64')
 
 export const makePrincipals = (): Principals => {
   const keys = new Map<string, AccessKey>()
+  /** Keys as they were before their last change; undefined: there was none. */
+  const before = new Map<string, AccessKey | undefined>()
+  let lagging = 0
+  const keep = (id: string): void => {
+    const key = keys.get(id)
+    before.set(id, key && { ...key })
+  }
+  const known = (id: string): AccessKey | undefined => {
+    if (lagging === 0 || !before.has(id)) return keys.get(id)
+    lagging -= 1
+    return before.get(id)
+  }
   return {
     add: (key) => {
-      const made = { ...key, active: true }
+      keep(key.id)
+      const made = { ...key, active: true, lastUsed: null }
       keys.set(key.id, made)
       return made
     },
-    remove: (id) => void keys.delete(id),
+    remove: (id) => {
+      keep(id)
+      keys.delete(id)
+    },
+    setActive: (id, active) => {
+      keep(id)
+      const key = keys.get(id)
+      if (key !== undefined) key.active = active
+    },
     get: (id) => keys.get(id),
+    lag: (requests) => {
+      const left = lagging
+      lagging = requests
+      return left
+    },
     authenticate: (service, request) => {
       const { headers } = request
       const signer = signerOf(headers)
-      const key = signer === null ? undefined : keys.get(signer.accessKeyId)
+      const key = signer === null ? undefined : known(signer.accessKeyId)
       const token = headers['x-amz-security-token'] ?? null
       // An inactive key is told like one that never was.
       if (signer === null || key === undefined || !key.active || token !== key.sessionToken)
@@ -68,6 +99,7 @@ export const makePrincipals = (): Principals => {
           'The request signature we calculated does not match the signature you provided.',
         )
       if (key.expiresAt !== null && key.expiresAt < new Date()) return expired(service)
+      key.lastUsed = { at: new Date(), service }
       return key.of()
     },
   }

@@ -2,17 +2,23 @@
 //
 //   GetCallerIdentity        the principal that signed, and nobody for an access key that is unknown or inactive
 //   AssumeRole               only with the external id that the role's trust policy asks for; the session has the role's rights
+//   GetSessionToken          a session of the user that signed, with its rights; it outlives the key
 //   SimulatePrincipalPolicy  by the policies of the principal, action by action
+//
+// Users and their keys: rules-users.ts.
 
 import type { Json } from '#domain/json.ts'
 import { isAllowed } from './policies.ts'
 import { newKeyId, newSecret, type Principals } from './principals.ts'
 import type { Rules } from './rules.ts'
+import { makeUserRules } from './rules-users.ts'
 import { escaped, membersOf, refusal, textIn, xml, type Body, type Reply } from './wire.ts'
 
 export interface IdentityRules {
   readonly iam: Rules
   readonly sts: Rules
+  /** Of what is told of access keys. */
+  readonly stale: (answers: number) => void
   /** By ARN of a user or role. */
   readonly policiesOf: Map<string, readonly Json[]>
   /** The external id that a role's trust policy asks for. */
@@ -22,6 +28,7 @@ export interface IdentityRules {
 export const makeIdentityRules = (principals: Principals): IdentityRules => {
   const policiesOf = new Map<string, readonly Json[]>()
   const roles = new Map<string, string>()
+  const users = makeUserRules(principals, policiesOf)
 
   const simulated = (body: Body): Reply => {
     const source = textIn(body, 'PolicySourceArn')
@@ -52,6 +59,15 @@ export const makeIdentityRules = (principals: Principals): IdentityRules => {
       )
     const session = textIn(body, 'RoleSessionName')
     const arn = role.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/') + `/${session}`
+    return xml(
+      'sts',
+      'AssumeRole',
+      `${sessionOf(arn, role)}<AssumedRoleUser><Arn>${arn}</Arn><AssumedRoleId>AROA:${session}</AssumedRoleId></AssumedRoleUser>`,
+    )
+  }
+
+  /** With the rights that `of` has at each request. */
+  const sessionOf = (arn: string, of: string): string => {
     const tokenIssuedAt = new Date()
     const expiresAt = new Date(tokenIssuedAt.getTime() + 3_600_000)
     const key = principals.add({
@@ -59,13 +75,9 @@ export const makeIdentityRules = (principals: Principals): IdentityRules => {
       secret: newSecret(),
       sessionToken: newSecret(),
       expiresAt,
-      of: () => ({ arn, documents: policiesOf.get(role) ?? [], tokenIssuedAt }),
+      of: () => ({ arn, documents: policiesOf.get(of) ?? [], tokenIssuedAt }),
     })
-    return xml(
-      'sts',
-      'AssumeRole',
-      `<Credentials><AccessKeyId>${key.id}</AccessKeyId><SecretAccessKey>${key.secret}</SecretAccessKey><SessionToken>${key.sessionToken}</SessionToken><Expiration>${expiresAt.toISOString()}</Expiration></Credentials><AssumedRoleUser><Arn>${arn}</Arn><AssumedRoleId>AROA:${session}</AssumedRoleId></AssumedRoleUser>`,
-    )
+    return `<Credentials><AccessKeyId>${key.id}</AccessKeyId><SecretAccessKey>${key.secret}</SecretAccessKey><SessionToken>${key.sessionToken}</SessionToken><Expiration>${expiresAt.toISOString()}</Expiration></Credentials>`
   }
 
   const sts: Rules = {
@@ -81,18 +93,20 @@ export const makeIdentityRules = (principals: Principals): IdentityRules => {
           `<Arn>${principal.arn}</Arn><UserId>AIDA${account}</UserId><Account>${account}</Account>`,
         )
       }
+      if (asked.operation === 'GetSessionToken')
+        return xml('sts', 'GetSessionToken', sessionOf(principal.arn, principal.arn))
       return asked.operation === 'AssumeRole' ? assumed(asked.body) : null
     },
     after: async (_at, reply) => reply,
   }
 
   const iam: Rules = {
-    writes: new Set(),
-    resource: async ({ asked }) => textIn(asked.body, 'PolicySourceArn') || '*',
-    subject: (body) => textIn(body, 'UserName'),
-    before: async ({ asked }) =>
-      asked.operation === 'SimulatePrincipalPolicy' ? simulated(asked.body) : null,
-    after: async (_at, reply) => reply,
+    ...users,
+    resource: async (at) => textIn(at.asked.body, 'PolicySourceArn') || users.resource(at),
+    before: async (at) =>
+      at.asked.operation === 'SimulatePrincipalPolicy'
+        ? simulated(at.asked.body)
+        : users.before(at),
   }
-  return { iam, sts, policiesOf, roles }
+  return { iam, sts, policiesOf, roles, stale: users.stale }
 }

@@ -141,4 +141,56 @@ peer('moto').describe('the stand-in of AWS', () => {
       [token(2)]: ['AWSPENDING'],
     })
   })
+
+  const pick = (text: string, name: string): string =>
+    new RegExp(`<${name}>([^<]*)</${name}>`).exec(text)?.[1] ?? ''
+
+  test('an access key is refused by every service once it is inactive or deleted, and two are the most', async () => {
+    const UserName = 'keys'
+    await send('iam', 'CreateUser', { UserName })
+    const { text } = await send('iam', 'CreateAccessKey', { UserName })
+    const by = {
+      accessKeyId: pick(text, 'AccessKeyId'),
+      secretAccessKey: pick(text, 'SecretAccessKey'),
+    }
+    const AccessKeyId = by.accessKeyId
+    const whoAmI = () => send('sts', 'GetCallerIdentity', {}, by)
+    const used = async () =>
+      (await send('iam', 'GetAccessKeyLastUsed', { AccessKeyId })).text.includes('LastUsedDate')
+    expect(await used()).toBe(false)
+    expect(await whoAmI()).toMatchObject({
+      status: 200,
+      text: expect.stringContaining(`user/${UserName}<`),
+    })
+    expect(await used()).toBe(true)
+    const set = (Status: string) =>
+      send('iam', 'UpdateAccessKey', { UserName, AccessKeyId, Status })
+    await set('Inactive')
+    for (const { status, text: told } of [
+      await whoAmI(),
+      await send('iam', 'GetUser', { UserName }, by),
+    ])
+      expect({ status, told }).toEqual({
+        status: 403,
+        told: expect.stringContaining('InvalidClientTokenId'),
+      })
+    expect((await send('secretsmanager', 'ListSecrets', {}, by)).text).toContain(
+      'UnrecognizedClientException',
+    )
+    await set('Active')
+    aws.lag(1)
+    expect((await whoAmI()).status).toBe(403)
+    expect((await whoAmI()).status).toBe(200)
+    await send('iam', 'CreateAccessKey', { UserName })
+    expect(await send('iam', 'CreateAccessKey', { UserName })).toMatchObject({
+      status: 409,
+      text: expect.stringContaining('LimitExceeded'),
+    })
+    await send('iam', 'DeleteAccessKey', { UserName, AccessKeyId })
+    expect((await whoAmI()).status).toBe(403)
+    aws.stale(1, 'iam')
+    const listed = async () =>
+      (await send('iam', 'ListAccessKeys', { UserName })).text.includes(AccessKeyId)
+    expect([await listed(), await listed()]).toEqual([true, false])
+  })
 })

@@ -34,8 +34,10 @@ export interface StrictAws {
   /** A user with exactly these policies. */
   readonly user: (documents: readonly Json[]) => AccessKey
   readonly log: () => readonly Logged[]
-  /** The next n answers of describing are from before the last write. */
-  readonly stale: (answers: number) => void
+  /** The next n answers of describing an object of the service are from before the last write. */
+  readonly stale: (answers: number, service?: 'secretsmanager' | 'iam') => void
+  /** The next n requests that a changed access key has signed are judged as before the change. Gives what was left. */
+  readonly lag: (requests: number) => number
   /** Roles that may be assumed by whoever sends the external id. */
   readonly role: (name: string, externalId: string, documents: readonly Json[]) => string
   readonly stop: () => Promise<void>
@@ -145,7 +147,9 @@ export const startStrictAws = async (): Promise<StrictAws> => {
     admin: { accessKeyId: admin.id, secretAccessKey: admin.secret },
     user,
     log: () => [...log],
-    stale: secrets.stale,
+    stale: (answers, service = 'secretsmanager') =>
+      (service === 'iam' ? identity : secrets).stale(answers),
+    lag: principals.lag,
     role: (name, externalId, documents) => {
       const arn = `arn:aws:iam::${account}:role/${name}`
       identity.policiesOf.set(arn, documents)

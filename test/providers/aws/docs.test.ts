@@ -7,6 +7,7 @@ import { aws } from '#providers/aws/provider.ts'
 const guide = readFileSync(join(import.meta.dirname, '../../../docs/how-to/aws.md'), 'utf8')
 const refs: Readonly<Record<string, JsonObject>> = {
   'aws.secretsmanager.secret': { secretId: 'orders/db' },
+  'aws.iam.accessKey': { userName: 'orders' },
 }
 
 const statementsIn = (document: unknown): readonly object[] =>
