@@ -6,6 +6,7 @@ import type { ObjectAddress } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { rolesIn, type Application } from '#test/peers/azure/principals.ts'
 import { startStrictAzure, type StrictAzure } from '#test/peers/azure/strict.ts'
+import { newPair } from '#test/peers/azure/crypto.ts'
 import { newAttributes } from '#test/peers/azure/wire.ts'
 import { startFaultProxy, type FaultProxy } from '#test/support/fault-proxy.ts'
 import { azureFixtures } from './azure-fixtures.ts'
@@ -142,6 +143,79 @@ export const startAzureSecrets = async (): Promise<ContractPeer> => {
     stop,
   }
 }
+
+export const startAzureKeys = async (): Promise<ContractPeer> => {
+  const { strict, faulty, settings, stop } = await openAzure()
+  const address = (name: string): ObjectAddress => azureAddress('azure.keyvault.key', name)
+  const nameOf = (object: ObjectAddress): string => refText(object, 'name')
+  return {
+    settings,
+    credential: azureCredential(strict.admin),
+    ports: plainPorts(),
+    beyondOnePage: 30,
+    newObject: async () => {
+      const name = `contract-${randomUUID()}`
+      putKey(strict, name)
+      return address(name)
+    },
+    unborn: () => address(`unborn-${randomUUID()}`),
+    versions: async (object) => strict.keys.find(nameOf(object))?.versions.length ?? 0,
+    writes: async (object) => effectsOn(strict, `/keys/${nameOf(object)}`),
+    foreign: async (object) => {
+      putKey(strict, nameOf(object))
+    },
+    faults: {
+      proxy: faulty,
+      settings: { ...settings, vaultUrl: faulty.address },
+      mint: (object) => ({
+        method: 'POST',
+        path: new RegExp(`^/keys/${nameOf(object)}/create\\?`),
+        body: /"tags"/,
+      }),
+      fixtures: azureFixtures,
+    },
+    rights: {
+      grant: grantTo(strict),
+      // Whoever may list the whole vault may also see one key.
+      always: ['describe'],
+      // What a change needs is asked for by a change that cannot be had: at preflight, not every few minutes.
+      rotates: ['verify'],
+      needed: {
+        inventory: /keys\/read on \//,
+        verify: /keys\/sign\/action on \/keys\/contract-/,
+        rotate: /keys\/create\/action on \/keys\/contract-/,
+        switch: /keys\/update\/action on \/keys\/contract-/,
+      },
+    },
+    names: {
+      good: ['a', '1', 'UPPER-and-lower'].map(address),
+      bad: ['', 'ключ', 'a/b', 'a.b', '..', 'a%2Fb', 'x'.repeat(128)].map(address),
+    },
+    stop,
+  }
+}
+
+/** A version, made by somebody else. An elliptic curve key unless told. */
+export const putKey = (
+  strict: StrictAzure,
+  name: string,
+  {
+    kty = 'EC',
+    size = 2048,
+    operations = ['sign', 'verify'],
+  }: {
+    readonly kty?: string
+    readonly size?: number
+    readonly operations?: readonly string[]
+  } = {},
+): string =>
+  strict.keys.add(name, {
+    pair: newPair(kty, size, 'P-256'),
+    operations,
+    attributes: newAttributes(undefined),
+    tags: {},
+    managed: false,
+  })
 
 /** Of a request that the adapter makes: always text. */
 export const requestUrl = (url: string | URL | Request): string => {

@@ -2,6 +2,7 @@
 // brings back, how many requests it takes.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { putKey } from '#test/contract/azure-peer.ts'
 import { newAttributes } from '#test/peers/azure/wire.ts'
 import { openAzureStage, type AzureStage } from '#test/support/azure-stage.ts'
 import type { Fault } from '#test/support/fault-proxy.ts'
@@ -141,6 +142,64 @@ describe('rotations at Azure', () => {
         hint: expect.stringContaining('secrets/setSecret/action on /secrets/denied'),
       })
       expect(states(name)).toEqual(['on'])
+    })
+  })
+
+  describe('a key', () => {
+    const keyStates = (name: string): readonly string[] =>
+      (stage.strict.keys.find(name)?.versions ?? []).map(({ value: { attributes, operations } }) =>
+        attributes.enabled ? operations.join() : 'off',
+      )
+    const arrangeKey = async (name: string, spec: Readonly<Record<string, unknown>> = {}) => {
+      putKey(stage.strict, name)
+      const key = await stage.register(name, 'azure.keyvault.key')
+      await stage.policy(name, spec)
+      return key
+    }
+
+    test('is rotated when it is due; the old version signs no more from the soak on, and still verifies', async () => {
+      const key = await arrangeKey('signer', { manual: false, maxAge: '40d', soak: '30s' })
+      await stage.house.clock.advance(41 * 86_400_000)
+      await stage.drain()
+      const id = await stage.rotationOf('signer')
+      await stage.until(id, ['soaking'])
+      expect(keyStates('signer')).toEqual(['verify', 'sign,verify'])
+      expect((await stage.until(id, 'end')).phase).toBe('completed')
+      expect(keyStates('signer')).toEqual(['verify', 'sign,verify'])
+      expect(await summary(key.id)).toEqual([
+        ['deactivated', false],
+        ['active', true],
+      ])
+      expect(stage.effects('/keys/signer')).toEqual(['POST', 'PATCH'])
+    })
+
+    test('with retire: destroy nothing of the old version works any more', async () => {
+      await arrangeKey('ends', { retire: 'destroy' })
+      expect((await stage.until(await stage.rotate('ends'), 'end')).phase).toBe('completed')
+      expect(keyStates('ends')).toEqual(['off', 'sign,verify'])
+    })
+
+    test('is not undone: rollback is refused from the mint on, and changes nothing', async () => {
+      await arrangeKey('one-way', { overlap: { min: '1h' } })
+      const id = await stage.rotate('one-way')
+      await stage.until(id, ['overlapping'])
+      const refused = await stage.rollback(id)
+      expect([refused.status, refused.json.code]).toEqual([409, 'rotation.undoImpossible'])
+      expect(keyStates('one-way')).toEqual(['sign,verify', 'sign,verify'])
+      await stage.house.clock.advance(3_600_000)
+      expect((await stage.until(id, 'end')).phase).toBe('completed')
+    })
+
+    test('whose mint is not answered has one new version', async () => {
+      await arrangeKey('lost')
+      const rule = stage.proxy.inject(
+        { method: 'POST', path: /^\/keys\/lost\/create/, body: /"tags"/ },
+        { kind: 'cutAfter' },
+      )
+      expect((await stage.until(await stage.rotate('lost'), 'end')).phase).toBe('completed')
+      expect(rule.hits()).toBe(1)
+      expect(keyStates('lost')).toEqual(['verify', 'sign,verify'])
+      stage.proxy.reset()
     })
   })
 

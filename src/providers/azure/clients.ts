@@ -2,6 +2,7 @@
 // pays for them. Their own retries are off, for reads too: a client must have logged in by a read before it writes, since its
 // first request goes out without a body, to be challenged. Reads are tried again here.
 
+import type { KeyClient } from '@azure/keyvault-keys'
 import type { SecretClient } from '@azure/keyvault-secrets'
 import { ProviderError, type Call, type ConnectArgs } from '#domain/provider.ts'
 import { abortable } from '../network-failure.ts'
@@ -11,6 +12,7 @@ import type { AzureSettings } from './settings.ts'
 import { rides, vaultClient, type Ride } from './transport.ts'
 
 export interface Clients {
+  readonly keys: KeyClient
   readonly secrets: SecretClient
 }
 export type ClientName = keyof Clients
@@ -22,6 +24,8 @@ export interface SendOptions {
 
 export interface Question<N extends ClientName, T> extends Pick<Asked, 'action' | 'scope'> {
   readonly client: N
+  /** With a key that the vault itself must use. */
+  readonly remoteOnly?: true
   readonly send: (client: Clients[N], options: SendOptions) => Promise<T>
 }
 
@@ -54,7 +58,7 @@ export const makeAzure = (
 ): Azure => {
   let login = makeLogin(args, settings)
 
-  const once = async <N extends ClientName, T>(
+  const ask = async <N extends ClientName, T>(
     question: Question<N, T>,
     writes: boolean,
     call: Call,
@@ -62,9 +66,9 @@ export const makeAzure = (
   ): Promise<Answer<T>> => {
     if (call.signal.aborted)
       throw new ProviderError('timeout', 'none', 'the time was over before the request')
-    const { action, scope } = question
+    const { action, scope, remoteOnly = false } = question
     const asked = { action, scope, writes }
-    const ride: Ride = { asked, call, answered: null, nextLink: null, date: null }
+    const ride: Ride = { asked, call, remoteOnly, answered: null, nextLink: null, date: null }
     const used = login
     try {
       const value = await abortable(
@@ -78,7 +82,7 @@ export const makeAzure = (
       // A refused token is Azure's word that nothing was done: with a new one the same write has its effect once.
       if (mayRenew && ride.answered?.status === 401) {
         if (login === used) login = makeLogin(args, settings)
-        return once(question, writes, call, false)
+        return ask(question, writes, call, false)
       }
       throw failureIn(ride, error, settings)
     }
@@ -88,7 +92,7 @@ export const makeAzure = (
     for (let tries = 1; ; tries++) {
       try {
         // oxlint-disable-next-line no-await-in-loop -- the next only where this one failed
-        return await once(question, false, call, true)
+        return await ask(question, false, call, true)
       } catch (error) {
         if (tries === readTries || !mayPass(error)) throw error
       }
@@ -98,7 +102,7 @@ export const makeAzure = (
     settings,
     readAt,
     read: async (question, call) => (await readAt(question, call)).value,
-    write: async (question, call) => (await once(question, true, call, true)).value,
+    write: async (question, call) => (await ask(question, true, call, true)).value,
   }
 }
 
@@ -124,16 +128,22 @@ const makeLogin = (
     // It compares with the address alone; `identity` knows the clouds too, and an emulator's address.
     disableChallengeResourceVerification: true,
   } as const
-  const make: { readonly [N in ClientName]: () => Promise<Clients[N]> } = {
-    secrets: async () => {
+  const clients: { readonly [N in ClientName]: () => Promise<Clients[N]> } = {
+    keys: once(async () => {
+      const { KeyClient } = await import('@azure/keyvault-keys')
+      return new KeyClient(settings.vaultUrl, identity, options)
+    }),
+    secrets: once(async () => {
       const { SecretClient } = await import('@azure/keyvault-secrets')
       return new SecretClient(settings.vaultUrl, identity, options)
-    },
+    }),
   }
-  const made: { [N in ClientName]?: Promise<Clients[N]> } = {}
-  return {
-    clientOf: (name) => (made[name] ??= make[name]()),
-  }
+  return { clientOf: (name) => clients[name]() }
+}
+
+const once = <T>(make: () => Promise<T>): (() => Promise<T>) => {
+  let made: Promise<T> | undefined
+  return () => (made ??= make())
 }
 
 /** The SDK's own error is dropped: it carries the request and the answer. */

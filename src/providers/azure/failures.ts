@@ -33,9 +33,18 @@ interface Row {
   readonly hint?: (asked: Asked, name: string) => string
 }
 
+// A managed HSM has names of its own for three of them.
+const ofHsm: Readonly<Record<string, string>> = {
+  'keys/read': 'keys/read/action',
+  'keys/create/action': 'keys/create',
+  'keys/update/action': 'keys/write/action',
+}
+
 /** `needs Microsoft.KeyVault/vaults/secrets/setSecret/action on /secrets/orders-db`. */
 export const needed = ({ action, scope }: Pick<Asked, 'action' | 'scope'>, isHsm = false): string =>
-  `needs Microsoft.KeyVault/${isHsm ? 'managedHsm' : 'vaults'}/${action} on ${scope}`
+  isHsm
+    ? `needs Microsoft.KeyVault/managedHsm/${ofHsm[action] ?? action} on ${scope}`
+    : `needs Microsoft.KeyVault/vaults/${action} on ${scope}`
 
 // The first row that fits. A 4xx is Azure's word that nothing was done.
 const rows: readonly Row[] = [

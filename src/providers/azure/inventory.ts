@@ -74,7 +74,27 @@ const secrets: List = (azure, token, call) =>
     call,
   )
 
-const lists: Readonly<Record<string, List>> = { 'azure.keyvault.secret': secrets }
+const keys: List = (azure, token, call) =>
+  azure.read(
+    {
+      client: 'keys',
+      action: 'keys/read',
+      scope: '/',
+      send: async (client, options) => {
+        const { rows, next } = await pageOf(client.listPropertiesOfKeys(options), token)
+        const named = rows
+          .filter(({ managed }) => managed !== true)
+          .map(({ name, enabled }) => ({ name, facts: { enabled: enabled !== false } }))
+        return { named, next }
+      },
+    },
+    call,
+  )
+
+const lists: Readonly<Record<string, List>> = {
+  'azure.keyvault.secret': secrets,
+  'azure.keyvault.key': keys,
+}
 
 const encode = (token: string): string =>
   Buffer.from(JSON.stringify({ token })).toString('base64url')

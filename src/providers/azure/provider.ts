@@ -1,7 +1,9 @@
-// Microsoft Azure: secrets in Key Vault.
+// Microsoft Azure: secrets and keys in Key Vault, keys in managed HSMs.
 
+import { Type } from 'typebox'
 import { generateSecret, generateSecretSchema } from '#domain/generate-secret.ts'
 import type { KeyType, Provider, TypeTraits } from '#domain/provider.ts'
+import { keyExtraRights, keyInventoryRight, keyRights } from './key-rights.ts'
 import { nameIn, objectIdOf, refSchema } from './refs.ts'
 import { documentsOf } from './rights.ts'
 import { secretInventoryRight, secretRights } from './secret-rights.ts'
@@ -23,7 +25,8 @@ const secretTraits: TypeTraits = {
   usage: null,
   lateEffectMs,
   consistency: { delayMs: 5_000, confirmations: 3 },
-  limits: { requestsPerSecond: 50 },
+  // A vault makes twenty keys in ten seconds, and a rotation asks for a dozen things: what a connection sends at most.
+  limits: { requestsPerSecond: 20 },
   deliver: false,
   material: 'ours',
   publishTarget: true,
@@ -43,12 +46,33 @@ const secret: KeyType = {
   generate: generateSecret,
 }
 
+const keyTraits: TypeTraits = {
+  ...secretTraits,
+  undo: 'none',
+  authority: 'self',
+  material: 'provider',
+  publishTarget: false,
+  publishable: false,
+  verifies: ['roundTrip', 'oldDataReadable'],
+}
+
+const key: KeyType = {
+  type: 'azure.keyvault.key',
+  title: 'Key in Azure Key Vault or a managed HSM',
+  traits: keyTraits,
+  refSchema,
+  generateSchema: Type.Object({}, { additionalProperties: false }),
+  objectId: (at) => objectIdOf('azure.keyvault.key', at),
+  leastPrivilege: (ref) =>
+    documentsOf([...keyRights(nameIn(ref)), ...keyExtraRights(nameIn(ref)), keyInventoryRight]),
+}
+
 export const azure: Provider = {
   id: 'azure',
   title: 'Microsoft Azure',
   settingsSchema,
   credentialSchema,
-  types: [secret],
+  types: [secret, key],
   endpoints: endpointsOf,
   connect,
 }

@@ -53,6 +53,7 @@ const answersAfterRights: ReadonlySet<string> = new Set([
   'permanent',
   'disabled',
   'conflict',
+  'precondition',
 ])
 
 const sentence = (azure: Azure, { actions, scope }: Right): string =>

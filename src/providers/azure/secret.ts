@@ -34,6 +34,7 @@ import type { ObjectSession } from './session.ts'
 import { sameText, unsupported } from './values.ts'
 import {
   foreignTags,
+  lifetimeMs,
   madeBy,
   mostTags,
   stateOfRow,
@@ -44,7 +45,7 @@ import {
 
 const mostBytes = 25_600
 
-export const makeSecret = (azure: Azure): ObjectSession => {
+export const makeSecret = (azure: Azure, now: () => Date): ObjectSession => {
   const describe = async (object: ObjectAddress, call: Call): Promise<Described> => {
     const name = nameIn(object.ref)
     // In this order: what readers get is among the versions that are listed after it.
@@ -90,6 +91,7 @@ export const makeSecret = (azure: Azure): ObjectSession => {
         known: versionsDigest(rows),
         tags,
         contentType: newest?.contentType ?? null,
+        lifetimeMs: newest === undefined ? null : lifetimeMs(newest),
         carriers,
         ...factsOf(rows, served?.id ?? null),
       },
@@ -120,7 +122,7 @@ export const makeSecret = (azure: Azure): ObjectSession => {
     call: Call,
   ): Promise<Minted> => {
     const name = nameIn(order.object.ref)
-    const { tags, contentType } = order.preImage
+    const { tags, contentType, lifetimeMs: lives } = order.preImage
     const text = textOf(order.material)
     const { properties } = await azure.write(
       {
@@ -132,6 +134,7 @@ export const makeSecret = (azure: Azure): ObjectSession => {
             ...options,
             tags: tagsFor((tags ?? {}) as Record<string, string>, order.operationId),
             ...(typeof contentType === 'string' ? { contentType } : {}),
+            ...(typeof lives === 'number' ? { expiresOn: new Date(now().getTime() + lives) } : {}),
           }),
       },
       call,
@@ -270,8 +273,5 @@ const factsOf = (rows: readonly SecretRow[], served: string | null): JsonObject 
 const risksOf = (rows: readonly SecretRow[], served: string | null): readonly string[] => [
   ...(rows.length > 0 && served === null
     ? ['The newest version is disabled: readers who name no version get an error now.']
-    : []),
-  ...(rows.find(({ id }) => id === served)?.expiresAt instanceof Date
-    ? ['The present version has an expiry date; the new one gets none.']
     : []),
 ]

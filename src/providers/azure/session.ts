@@ -8,6 +8,7 @@ import { check, rightsOf } from './check.ts'
 import { makeAzure } from './clients.ts'
 import { inventory } from './inventory.ts'
 import { missingOf } from './rights.ts'
+import { makeKey } from './key.ts'
 import { makeSecret } from './secret.ts'
 import { readSettings } from './settings.ts'
 
@@ -17,10 +18,13 @@ export type ObjectSession = Omit<Session, 'check' | 'missingRights' | 'inventory
 export const connect = (args: ConnectArgs): Session => {
   const azure = makeAzure(args, readSettings(args.settings))
   const types: Readonly<Record<string, ObjectSession>> = {
-    'azure.keyvault.secret': makeSecret(azure),
+    'azure.keyvault.secret': makeSecret(azure, args.ports.now),
+    'azure.keyvault.key': makeKey(azure, args.ports),
   }
   const of = ({ type }: Pick<ObjectAddress, 'type'>): ObjectSession => {
     const found = types[type]
+    if (azure.settings.isHsm && type !== 'azure.keyvault.key')
+      throw new ProviderError('unsupported', 'none', 'a managed HSM has keys, and nothing else')
     if (found !== undefined) return found
     throw new ProviderError('unsupported', 'none', 'the azure provider has no such key type')
   }
@@ -30,7 +34,7 @@ export const connect = (args: ConnectArgs): Session => {
     missingRights: async (object, call) =>
       missingOf(
         azure,
-        rightsOf(object).filter(({ asksByWrite }) => asksByWrite !== true),
+        (await rightsOf(azure, object, call)).filter(({ asksByWrite }) => asksByWrite !== true),
         call,
       ),
     inventory: async (type, cursor, call) => inventory(azure, args.settings, type, cursor, call),

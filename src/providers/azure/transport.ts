@@ -11,6 +11,8 @@ import { failureWithoutAnswer, type Answered, type Asked } from './failures.ts'
 export interface Ride {
   readonly asked: Asked
   readonly call: Call
+  /** The SDK uses keys where it can have them: it is told that it cannot, and asks Key Vault to use them. */
+  readonly remoteOnly: boolean
   answered: Answered | null
   /** Where the next page of a list is: the SDK's own pages have lost it. */
   nextLink: string | null
@@ -30,6 +32,7 @@ export const vaultClient = (ports: ProviderPorts): HttpClient => ({
     ride.answered = null
     if (signal.aborted)
       throw new ProviderError('timeout', 'none', 'the time was over before the request')
+    if (ride.remoteOnly && request.method === 'GET') return refusedHere(request)
     const answer = await exchange(ports, request, signal).catch((error: unknown) => {
       const { writes } = ride.asked
       throw failureWithoutAnswer(error, {
@@ -44,6 +47,12 @@ export const vaultClient = (ports: ProviderPorts): HttpClient => ({
     return answer
   },
 })
+
+const refusedHere = async (request: PipelineRequest): Promise<PipelineResponse> => {
+  const { createHttpHeaders } = await import('@azure/core-rest-pipeline')
+  const headers = createHttpHeaders({ 'content-type': 'application/json' })
+  return { request, status: 403, headers, bodyAsText: '{}' }
+}
 
 export interface Exchanged extends PipelineResponse {
   readonly bodyAsText: string

@@ -13,6 +13,9 @@ export interface VersionRow {
   readonly tags: Readonly<Record<string, string>>
 }
 
+/** In the tag of a key's version that makes nothing new any more: what its operations were. */
+export const suspendedTag = 'suspended:'
+
 /** The part of the SDKs' properties that all three kinds have. */
 export interface Properties {
   readonly version?: string | undefined
@@ -64,8 +67,15 @@ export const versionsDigest = (rows: readonly VersionRow[]): string =>
 export const destroyed = 'destroyed'
 
 export const stateOfRow = ({ enabled, tags }: VersionRow): 'enabled' | 'disabled' | 'destroyed' => {
-  if (enabled) return 'enabled'
-  return tags[tag.state] === destroyed ? 'destroyed' : 'disabled'
+  const state = tags[tag.state] ?? ''
+  if (enabled) return state.startsWith(suspendedTag) ? 'disabled' : 'enabled'
+  return state === destroyed ? 'destroyed' : 'disabled'
+}
+
+/** As long as the version before was to live; null where it has no end. */
+export const lifetimeMs = ({ createdAt, expiresAt }: VersionRow): number | null => {
+  const ms = Number(expiresAt) - Number(createdAt)
+  return createdAt === null || expiresAt === null || ms <= 0 ? null : ms
 }
 
 export const toVersion = (row: VersionRow, current: string | null): ProviderVersion => ({

@@ -7,6 +7,7 @@ import {
   constants,
   generateKeyPairSync,
   verify,
+  randomUUID,
   X509Certificate,
 } from 'node:crypto'
 import { createServer } from 'node:https'
@@ -40,7 +41,7 @@ export const startEntra = async (principals: Principals): Promise<Entra> => {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const certificate = selfSigned({
     key: privateKey,
-    commonName: 'stand-in of Entra',
+    commonName: `stand-in of Entra ${randomUUID()}`,
     ip: '127.0.0.1',
   })
   const tenantId = '0a1b2c3d-0000-4000-8000-000000000001'

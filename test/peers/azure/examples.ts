@@ -133,6 +133,161 @@ export const secretExamples: readonly Example[] = [
   },
 ]
 
+const allOperations = ['encrypt', 'decrypt', 'sign', 'verify', 'wrapKey', 'unwrapKey']
+const tags = { purpose: 'unit test', 'test name ': 'CreateGetDeleteKeyTest' }
+const kid = new RegExp(`^https?://[^/]+/keys/CreateSoftKeyTest/${id}$`)
+const rsa = { kid, kty: 'RSA', key_ops: allOperations, n: /^[\w-]{342}$/, e: 'AQAB' }
+const digest =
+  'RUE3Nzg4NTQ4QjQ5RjFFN0U2NzAyQzhDNEMwMkJDOTA1MTYyOTUzNjI5NDhBNzZDQTlFOTM1NDA2M0ZGMjk2Mg'
+const lifetimeActions = [
+  { trigger: { timeAfterCreate: 'P90D' }, action: { type: 'Rotate' } },
+  { trigger: { timeBeforeExpiry: 'P30D' }, action: { type: 'Notify' } },
+]
+
+/** `{answer}` stands for the value of the answer before. */
+export const keyExamples: readonly Example[] = [
+  {
+    file: 'CreateKey-example.json',
+    method: 'POST',
+    path: 'keys/CreateSoftKeyTest/create',
+    body: { kty: 'RSA', key_size: 2048, key_ops: allOperations, attributes: {}, tags },
+    answers: { key: rsa, attributes, tags },
+  },
+  {
+    file: 'RotateKey-example.json',
+    method: 'POST',
+    path: 'keys/CreateSoftKeyTest/rotate',
+    answers: { key: rsa, attributes, tags },
+  },
+  {
+    file: 'sign-example.json',
+    method: 'POST',
+    path: 'keys/CreateSoftKeyTest/{version}/sign',
+    body: { alg: 'RS512', value: digest },
+    answers: { kid, value: /^[\w-]{342}$/ },
+  },
+  {
+    file: 'verify-example.json',
+    method: 'POST',
+    path: 'keys/CreateSoftKeyTest/{version}/verify',
+    body: { alg: 'RS512', value: '{answer}', digest },
+    answers: { value: true },
+  },
+  {
+    file: 'encrypt-example.json',
+    method: 'POST',
+    path: 'keys/CreateSoftKeyTest/{version}/encrypt',
+    body: { alg: 'RSA-OAEP', value: 'dvDmrSBpjRjtYg' },
+    answers: { kid, value: /^[\w-]{342}$/ },
+  },
+  {
+    file: 'decrypt-example.json',
+    method: 'POST',
+    path: 'keys/CreateSoftKeyTest/{version}/decrypt',
+    body: { alg: 'RSA-OAEP', value: '{answer}' },
+    answers: { kid, value: 'dvDmrSBpjRjtYg' },
+  },
+  {
+    file: 'wrapKey-example.json',
+    method: 'POST',
+    path: 'keys/CreateSoftKeyTest/{version}/wrapkey',
+    body: { alg: 'RSA-OAEP-256', value: 'ovQIlbB0DgWhZA7sgkPxbg9H-Ly-VlNGPSgGrrZvlIo' },
+    answers: { kid, value: /^[\w-]{342}$/ },
+  },
+  {
+    file: 'unwrapKey-example.json',
+    method: 'POST',
+    path: 'keys/CreateSoftKeyTest/{version}/unwrapkey',
+    body: { alg: 'RSA-OAEP-256', value: '{answer}' },
+    answers: { kid, value: 'ovQIlbB0DgWhZA7sgkPxbg9H-Ly-VlNGPSgGrrZvlIo' },
+  },
+  {
+    file: 'GetKey-example.json',
+    method: 'GET',
+    path: 'keys/CreateSoftKeyTest/{version}',
+    answers: { key: rsa, attributes, tags },
+  },
+  {
+    file: 'GetKeyVersions-example.json',
+    method: 'GET',
+    path: 'keys/CreateSoftKeyTest/versions',
+    query: 'maxresults=1',
+    answers: { value: [{ kid, attributes, tags }], nextLink: /skiptoken=.+&maxresults=1$/ },
+  },
+  {
+    file: 'GetKeys-example.json',
+    method: 'GET',
+    path: 'keys',
+    query: 'maxresults=1',
+    answers: { value: [{ kid: /\/keys\/CreateSoftKeyTest$/, attributes }] },
+  },
+  {
+    file: 'UpdateKeyRotationPolicy-example.json',
+    method: 'PUT',
+    path: 'keys/CreateSoftKeyTest/rotationpolicy',
+    body: { lifetimeActions, attributes: { expiryTime: 'P2Y' } },
+    answers: {
+      id: /\/keys\/CreateSoftKeyTest\/rotationpolicy$/,
+      lifetimeActions,
+      attributes: { expiryTime: 'P2Y', ...at },
+    },
+  },
+  {
+    file: 'GetKeyRotationPolicy-example.json',
+    method: 'GET',
+    path: 'keys/CreateSoftKeyTest/rotationpolicy',
+    answers: { lifetimeActions, attributes: { expiryTime: 'P2Y', ...at } },
+  },
+  {
+    file: 'UpdateKey-example.json',
+    method: 'PATCH',
+    path: 'keys/CreateSoftKeyTest/{version}',
+    body: {
+      key_ops: ['decrypt', 'encrypt'],
+      attributes: { enabled: false, nbf: 631180800, exp: 662716800 },
+    },
+    answers: {
+      key: { kid, kty: 'RSA', key_ops: ['decrypt', 'encrypt'] },
+      attributes: { enabled: false, nbf: 631180800, exp: 662716800 },
+    },
+  },
+  {
+    file: 'DeleteKey-example.json',
+    method: 'DELETE',
+    path: 'keys/CreateSoftKeyTest',
+    answers: {
+      recoveryId: /\/deletedkeys\/CreateSoftKeyTest$/,
+      deletedDate: /^\d{10}$/,
+      scheduledPurgeDate: /^\d{10}$/,
+    },
+  },
+  {
+    file: 'GetDeletedKey-example.json',
+    method: 'GET',
+    path: 'deletedkeys/CreateSoftKeyTest',
+    answers: { recoveryId: /\/deletedkeys\/CreateSoftKeyTest$/, key: { kid, kty: 'RSA' } },
+  },
+  {
+    file: 'RecoverDeletedKey-example.json',
+    method: 'POST',
+    path: 'deletedkeys/CreateSoftKeyTest/recover',
+    answers: { key: { kid, kty: 'RSA' } },
+  },
+  {
+    file: 'DeleteKey-example.json',
+    method: 'DELETE',
+    path: 'keys/CreateSoftKeyTest',
+    answers: { recoveryId: /\/deletedkeys\/CreateSoftKeyTest$/ },
+  },
+  {
+    file: 'PurgeDeletedKey-example.json',
+    method: 'DELETE',
+    path: 'deletedkeys/CreateSoftKeyTest',
+    status: 204,
+    answers: null,
+  },
+]
+
 /** As Vitest's `toMatchObject` takes it. */
 export const expected = (answers: unknown, matching: (pattern: RegExp) => unknown): unknown => {
   if (answers instanceof RegExp) return matching(answers)

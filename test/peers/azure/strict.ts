@@ -10,6 +10,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { randomUUID } from 'node:crypto'
 import tls from 'node:tls'
 import type { JsonObject } from '#domain/json.ts'
+import { makeKeys } from './keys.ts'
 import { bodyOf, startEntra, type Entra } from './entra.ts'
 import { allows, makePrincipals, type Application, type Role } from './principals.ts'
 import type { Route } from './routes.ts'
@@ -40,18 +41,25 @@ export interface StrictAzure {
   readonly skew: (ms: number) => void
   readonly windows: { ms: number }
   readonly revokeTokens: () => void
+  /** A token of the admin, for what a test arranges by hand. */
+  readonly adminToken: () => string
   readonly secrets: ReturnType<typeof makeSecrets>['shelf']
+  readonly keys: ReturnType<typeof makeKeys>['shelf']
   readonly stop: () => Promise<void>
 }
 
-export const startStrictAzure = async (): Promise<StrictAzure> => {
+/** `hsm`: it is a managed HSM, with keys of its own kinds, a token of its own, and nothing but keys. */
+export const startStrictAzure = async ({ hsm = false } = {}): Promise<StrictAzure> => {
+  const resource = hsm ? 'https://managedhsm.azure.net' : 'https://vault.azure.net'
   const principals = makePrincipals()
+  const admin = principals.add(null)
   const entra = await startEntra(principals)
   // Whoever talks to Entra here must trust it; in production that is a CA of the system's.
   tls.setDefaultCACertificates([...tls.getCACertificates('default'), entra.ca])
   const windows = { ms: 50 }
   const secrets = makeSecrets(windows)
-  const routes: readonly Route[] = [...secrets.routes]
+  const keys = makeKeys(windows, { hsm })
+  const routes: readonly Route[] = [...(hsm ? [] : secrets.routes), ...keys.routes]
   const log: Logged[] = []
   let closed: string | null = null
   let policies = false
@@ -64,7 +72,7 @@ export const startStrictAzure = async (): Promise<StrictAzure> => {
   const challenge = (message: string): Refused =>
     new Refused(401, 'Unauthorized', message, {
       headers: {
-        'www-authenticate': `Bearer authorization="${entra.address}/${entra.tenantId}", resource="https://vault.azure.net"`,
+        'www-authenticate': `Bearer authorization="${entra.address}/${entra.tenantId}", resource="${resource}"`,
       },
     })
 
@@ -73,7 +81,7 @@ export const startStrictAzure = async (): Promise<StrictAzure> => {
     if (header === undefined) throw challenge('AKV10000: Request is missing a Bearer or PoP token.')
     const token = principals.tokenOf(header.replace(/^Bearer /, ''))
     if (token === undefined) throw challenge('AKV10032: Invalid token.')
-    if (token.audience !== 'https://vault.azure.net') throw challenge('AKV10022: Invalid audience.')
+    if (token.audience !== resource) throw challenge('AKV10022: Invalid audience.')
     return token.application
   }
 
@@ -166,7 +174,7 @@ export const startStrictAzure = async (): Promise<StrictAzure> => {
   return {
     address: `http://127.0.0.1:${typeof bound === 'object' && bound !== null ? bound.port : 0}`,
     entra,
-    admin: principals.add(null),
+    admin,
     application: principals.add,
     log: () => [...log],
     closeTo: (inner) => {
@@ -183,7 +191,9 @@ export const startStrictAzure = async (): Promise<StrictAzure> => {
     },
     windows,
     revokeTokens: principals.revokeTokens,
+    adminToken: () => principals.issue(admin, resource, 3_600_000),
     secrets: secrets.shelf,
+    keys: keys.shelf,
     stop: async () => {
       const done = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
