@@ -180,6 +180,7 @@ export const startApp = async ({
       vault,
       paces: createPaces(database),
       fingerprint: (material: Material) => keyring.fingerprint(material),
+      publishDir: config.publishDir,
     }
     const sessions = observeSessions(
       makeSessions({ ledger, providers: byId, credentials, egress, host }),

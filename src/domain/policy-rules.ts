@@ -147,17 +147,9 @@ const webhooksHaveAddress: Rule = (spec) =>
   })
 
 const targetsAreWhole: Rule = (spec) =>
-  (spec.publish ?? []).map(({ connection, type }, i) => {
-    const at = `/publish/${i}`
-    if (type === 'file') {
-      return impossible(
-        `${at}/type`,
-        'nothing writes to files yet',
-        'publish to an object at a connection, and let the application read it there',
-      )
-    }
-    return connection === undefined ? invalid(at, `type ${type} needs a connection`) : null
-  })
+  (spec.publish ?? []).map(({ connection, type }, i) =>
+    connection === undefined ? invalid(`/publish/${i}`, `type ${type} needs a connection`) : null,
+  )
 
 const parametersAreFlat: Rule = (spec) => [
   ...flatIssues('/generate', spec.generate ?? {}),

@@ -59,10 +59,10 @@ const blackoutSchema = strict({
   to: maybe('when it ends', timestampSchema),
 })
 
-/** An object at a connection. `type: file` has none, and is refused until something writes files. */
+/** An object at a connection; a file is one at a connection of the provider `file`. */
 const publishSchema = strict({
   name: field('what plans and reports call it', nameSchema),
-  connection: maybe('the account that the target is in; for type file none', nameSchema),
+  connection: maybe('the connection that the target is at', nameSchema),
   type: field('the type of the target', typeNameSchema),
   ref: field('which object it is, as its type names objects', parametersSchema),
 })

@@ -138,6 +138,8 @@ export interface ProviderPorts {
   /** A name for a value of an object, where the system numbers no versions: the same for the same value, today and in a year,
    *  and nothing of the value to be had from it without this installation's pepper. */
   readonly nameOf: (object: string, value: Material) => string
+  /** The directory below which values are published to files; null: there is none. */
+  readonly publishDir: string | null
   /** Storage of the built-in vault; only `local` and `jwks` use it. */
   readonly vault: VaultStore
   /** What people said of the steps of a key that they carried out, in that order; only `manual` asks. */

@@ -4,6 +4,7 @@ import type { KeyType, Provider } from '#domain/provider.ts'
 import { aws } from './aws/provider.ts'
 import { azure } from './azure/provider.ts'
 import { doppler } from './doppler/provider.ts'
+import { files } from './file/provider.ts'
 import { jwks } from './jwks/provider.ts'
 import { local } from './local/provider.ts'
 import { manual } from './manual/provider.ts'
@@ -18,6 +19,7 @@ export const providers: readonly Provider[] = [
   aws,
   azure,
   doppler,
+  files,
   manual,
 ]
 

@@ -27,6 +27,7 @@ export interface SessionsDeps {
     readonly vault: VaultStore
     readonly paces: Paces
     readonly fingerprint: (material: Material) => Uint8Array
+    readonly publishDir?: string | null
   }
 }
 
@@ -101,6 +102,7 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
         fetch: pacedFetch(http.fetch, line, deps.host.clock),
         socket: (scheme) => new CheckedSocket({ egress: deps.egress, scheme, insecure }),
         nameOf: (object, value) => nameOfValue(deps.host.fingerprint, object, value),
+        publishDir: deps.host.publishDir ?? null,
         vault: deps.host.vault,
         confirmations: (keyId) => deps.ledger.read((db) => db.confirmations.ofKey(keyId)),
       },

@@ -142,6 +142,7 @@ const comparing = ({ database, ledger, keyring, ids }: BenchDatabase) => {
       socket: () => new Socket(),
       confirmations: async () => [],
       nameOf: () => '',
+      publishDir: null,
     },
   })
   const sessions = { open: async () => session, enter: async () => null }

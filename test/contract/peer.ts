@@ -104,6 +104,7 @@ export const plainPorts = (vault: VaultStore = noVault): ProviderPorts => ({
   random: (bytes) => randomBytes(bytes),
   fetch: globalThis.fetch,
   socket: () => new Socket(),
+  publishDir: null,
   nameOf: (object, value) => nameOfValue(pepper.fingerprint, object, value),
   vault,
   confirmations: async () => [],

@@ -223,10 +223,10 @@ describe('rules', () => {
       '/publish/0',
     ],
     [
-      'publishing to a file, which nothing writes yet',
+      'publishing to a file without a connection',
       { ...base, publish: [{ name: 'x', type: 'file', ref: { path: 'p' } }] },
-      'request.impossible',
-      '/publish/0/type',
+      'request.invalid',
+      '/publish/0',
     ],
     [
       'nested parameters',

@@ -73,6 +73,7 @@ export const openEngine = async (options: EngineOptions = {}) => {
     random: (n) => ids.random(n),
     fetch: globalThis.fetch,
     socket: () => new Socket(),
+    publishDir: null,
     nameOf: (object, value) => nameOfValue(db.keyring.fingerprint, object, value),
     vault,
     confirmations: (keyId) => ledger.read((reads) => reads.confirmations.ofKey(keyId)),

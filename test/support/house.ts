@@ -52,6 +52,7 @@ export const scoped = (scope: Scope, ...roles: readonly Role[]): Actor =>
 export interface HouseOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly credentialsDir?: string
+  readonly publishDir?: string
   readonly defaults?: boolean
   readonly allow?: readonly string[]
   readonly providers?: readonly Provider[]
@@ -83,7 +84,14 @@ export const openHouse = async (options: HouseOptions = {}) => {
     providers,
     credentials,
     egress,
-    host: { clock, ids, vault, paces, fingerprint: db.keyring.fingerprint },
+    host: {
+      clock,
+      ids,
+      vault,
+      paces,
+      fingerprint: db.keyring.fingerprint,
+      publishDir: options.publishDir ?? null,
+    },
   })
   const { wrap } = options
   const sessions: Sessions = wrap

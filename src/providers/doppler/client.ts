@@ -1,5 +1,5 @@
 // Doppler's API by plain HTTP through `ports.fetch`: its SDK sends writes again by itself and ends the process on a page of a
-// proxy (ADR 0018).
+// proxy (ADR 0019).
 
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call, type ProviderPorts } from '#domain/provider.ts'
