@@ -32,8 +32,9 @@
 //                   are not cut off: it passes the gates before it is removed.
 // stalled           Everything stays as it is and valid; somebody is told. A person says resume, rollback or abandon.
 //
-// With `slot: single` minting overwrites: old goes to suspended with the outcome of minting and there is no overlap. It is tried
-// once before the end, with what the mint sealed of it. Where nothing can be undone, old material need not be known.
+// With `slot: single` minting overwrites: old goes to suspended with the outcome of minting and there is no overlap. Where
+// nothing can be undone, old material need not be known. What could not be switched off for a while (this, and `suspend: no`)
+// is tried once when it has been taken away, before the end.
 // With `slot: internal` the provider keeps old material by itself: gates and retirement do not apply.
 
 import type { TypeTraits } from './provider.ts'

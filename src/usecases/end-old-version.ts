@@ -17,7 +17,7 @@ import { carrier, intentsOf, materialOf, type Scene, sceneOf } from './rotation-
 import { longestWaitMs, timerOf, waitFor, waitForGate } from './rotation-wait.ts'
 import { asProviderError, runEffect } from './run-effect.ts'
 import { keptByMint } from './swap-back.ts'
-import { notYet, setOld } from './switch-effects.ts'
+import { lastSwitch, notYet, setOld } from './switch-effects.ts'
 import { advanceVersion, carriersIn, present, retireVersion } from './version-changes.ts'
 
 /** Each of the provider's versions that carry the old one; the last one moves the rotation. */
@@ -123,9 +123,9 @@ const acceptedStill = async (
   return null
 }
 
-/** `single`: the mint took the old version away. It is tried once, now that nobody is handed it any more, with what the mint
- *  sealed of it; null: it is refused. */
-const replaced = async (
+/** An old version that could not be switched off for a while is tried once when it has been taken away, with what the mint
+ *  sealed of it where that wrote over it. Null: it is refused. */
+const takenAway = async (
   run: Run,
   rotation: Rotation,
   scene: Scene,
@@ -147,17 +147,21 @@ const replaced = async (
 export const retiring = async (run: Run, rotation: Rotation): Promise<Step> => {
   const scene = await sceneOf(run, rotation)
   const { from } = scene
-  if (!from || from.state === 'deactivated' || from.state === 'destroyed')
-    return complete(run, rotation, scene)
+  if (!from) return complete(run, rotation, scene)
   const { retire } = rotation.plan.policy
-  const { slot } = rotation.plan.traits
+  const { slot, suspend } = rotation.plan.traits
+  if (from.state === 'deactivated' || from.state === 'destroyed') {
+    const ended = !suspend && lastSwitch(await intentsOf(run, rotation), carrier(from)) === 'retire'
+    const step = ended ? await takenAway(run, rotation, scene, from) : null
+    return step ?? complete(run, rotation, scene)
+  }
   const untouched =
     retire === 'keep' ||
     (retire === 'disable' && from.state === 'suspended') ||
     slot === 'single' ||
     slot === 'internal'
   if (slot === 'single' && from.state === 'suspended') {
-    const step = await replaced(run, rotation, scene, from)
+    const step = await takenAway(run, rotation, scene, from)
     if (step) return step
   }
   const [first] = untouched ? [] : notYet(await intentsOf(run, rotation), from, 'retire')

@@ -67,6 +67,7 @@ const base: TypeTraits = {
 }
 
 /** `shelf.value`: the newest version is what readers get. `shelf.slot`: one place. `shelf.pass`: several at once, shown once.
+ *  `shelf.badge`: several at once, there or gone.
  *  `shelf.pair`: two users in turn, the password of one is set over what it was. `shelf.ring`: keeps its old versions by
  *  itself. */
 const traitsOf = {
@@ -78,6 +79,14 @@ const traitsOf = {
     undo: 'reactivate',
     authority: 'self',
     material: 'provider',
+    publishTarget: false,
+  },
+  'shelf.badge': {
+    ...base,
+    staging: 'overlap',
+    undo: 'reactivate',
+    authority: 'self',
+    suspend: false,
     publishTarget: false,
   },
   'shelf.pair': {
@@ -205,7 +214,7 @@ export const makeShelf = (change: Partial<TypeTraits> = {}): Shelf => {
     async describe(object) {
       const { rows } = at(object)
       const newest = rows.at(-1)
-      const pointed = object.type !== 'shelf.pass' && object.type !== 'shelf.pair'
+      const pointed = !['shelf.pass', 'shelf.badge', 'shelf.pair'].includes(object.type)
       const versions = rows.map((row) => ({
         id: row.id,
         state: row.state,

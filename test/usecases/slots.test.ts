@@ -18,7 +18,11 @@ afterAll(() => engine.close())
 afterEach(() => standIns.away())
 
 const because = { reason: 'a test' }
-const make = async (name: string, type: 'shelf.pair' | 'shelf.slot', spec: object = {}) => {
+const make = async (
+  name: string,
+  type: 'shelf.badge' | 'shelf.pair' | 'shelf.slot',
+  spec: object = {},
+) => {
   const labels = { set: name }
   const key = await engine.key(name, { connection: 'shelf', type, ref: { path: name }, labels })
   await engine.policy(name, {
@@ -200,4 +204,30 @@ describe('a single place', () => {
     await expect(engine.rotate('bare')).rejects.toMatchObject({ code: 'request.impossible' })
     expect(onShelf('bare')).toEqual(['1  enabled'])
   })
+})
+
+test('what cannot be switched off for a while is tried when it is retired; while it is accepted, the rotation stalls', async () => {
+  const key = await make('badge', 'shelf.badge')
+  const tried: string[] = []
+  const accepts = (accepted: boolean) =>
+    standIns.put((session) => ({
+      verify: async (order, call) => {
+        if (order.how !== 'refused') return session.verify(order, call)
+        tried.push(`${order.providerVersion} ${shelf.row('badge', '1').state}`)
+        return accepted ? { ok: false, detail: 'it opens', facts: {} } : { ok: true, facts: {} }
+      },
+    }))
+  accepts(true)
+  const id = await engine.rotate('badge')
+  const { stalledIn, stalledReason } = await engine.until(id, ['stalled'])
+  expect([stalledIn, stalledReason]).toEqual([
+    'retiring',
+    'the old version is still accepted: it opens',
+  ])
+  standIns.away()
+  accepts(false)
+  await engine.steer.resume(admin, id, because)
+  expect((await engine.until(id, 'end')).phase).toBe('completed')
+  expect(tried).toEqual(['1 disabled', '1 disabled'])
+  expect(await versions(key.id)).toEqual(['1 deactivated', '2 active primary'])
 })

@@ -4,7 +4,7 @@
 import { ProviderError, type ProviderErrorKind } from '#domain/provider.ts'
 import { failureOfNetwork } from '../network-failure.ts'
 
-export type Capability = 'read' | 'list' | 'create' | 'update' | 'delete'
+export type Capability = 'read' | 'list' | 'create' | 'update' | 'delete' | 'patch' | 'sudo'
 
 export interface Asked {
   /** The raw path below /v1/. */

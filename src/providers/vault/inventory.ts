@@ -34,11 +34,12 @@ export const inventory = async (
   const after = cursor === null ? null : decode(cursor)
   const places: Place[] = []
   let more = false
-  for (const mount of await mountsOf(at.ask, kind.isMount, call)) {
+  for (const mount of await mountsOf(at.ask, kind, call)) {
     if (more) break
     if (after !== null && mount < after.mount) continue
     const from = after !== null && mount === after.mount ? after.path : null
-    for await (const path of walk(at.ask, `${mount}/${kind.folder}`, '', keysOf(from), call)) {
+    const root = vaultPath(...(kind.among === undefined ? [] : [kind.among]), mount, kind.folder)
+    for await (const path of walk(at.ask, root, '', keysOf(from), call)) {
       if (places.length === pageSize) {
         more = true
         break
@@ -56,6 +57,8 @@ export const inventory = async (
 }
 
 interface Kind {
+  /** What is listed of the mounts: engines unless told. */
+  readonly among?: 'auth'
   readonly isMount: (mount: Readonly<Record<string, unknown>>) => boolean
   readonly folder: string
   readonly item: (at: At, place: Place, call: Call) => Promise<InventoryItem>
@@ -95,26 +98,31 @@ const kinds: Readonly<Record<string, Kind>> = {
   'vault.database.staticRole': {
     isMount: (mount) => mount['type'] === 'database',
     folder: 'static-roles',
-    item: async (at, { mount, path }) => {
-      const ref = { mount, role: path }
-      return {
-        type: 'vault.database.staticRole',
-        ref,
-        objectId: objectIdOf('vault.database.staticRole', at.settings, ref),
-        facts: {},
-      }
-    },
+    item: roleItem('vault.database.staticRole'),
   },
+  'vault.approle.secretId': {
+    among: 'auth',
+    isMount: (mount) => mount['type'] === 'approle',
+    folder: 'role',
+    item: roleItem('vault.approle.secretId'),
+  },
+}
+
+function roleItem(type: 'vault.database.staticRole' | 'vault.approle.secretId'): Kind['item'] {
+  return async (at, { mount, path }) => {
+    const ref = { mount, role: path }
+    return { type, ref, objectId: objectIdOf(type, at.settings, ref), facts: {} }
+  }
 }
 
 /** Needs no right of its own: Vault shows the mounts below which the token may do anything at all. */
 const mountsOf = async (
   ask: Ask,
-  isMount: Kind['isMount'],
+  { isMount, among }: Kind,
   call: Call,
 ): Promise<readonly string[]> => {
   const reply = await ask({ verb: 'read', path: 'sys/internal/ui/mounts' }, call)
-  return Object.entries(fieldsOf(reply.data['secret']))
+  return Object.entries(fieldsOf(reply.data[among ?? 'secret']))
     .filter(([, mount]) => isMount(fieldsOf(mount)))
     .map(([path]) => path.replace(/\/$/, ''))
     .toSorted()

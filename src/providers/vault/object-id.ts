@@ -8,12 +8,18 @@ const names = {
   'vault.kv2.secret': 'path',
   'vault.transit.key': 'name',
   'vault.database.staticRole': 'role',
+  'vault.approle.secretId': 'role',
 } as const
+/** Vault keeps names of AppRoles in lower case. */
+const caseless: ReadonlySet<string> = new Set(['vault.approle.secretId'])
 
 /** `vault.kv2.secret:host:8200/namespace/mount/path`. */
 export const objectIdOf = (
   type: keyof typeof names,
   settings: JsonObject,
   ref: JsonObject,
-): string =>
-  `${type}:${objectPath(readSettings(settings), textOf(ref['mount']), textOf(ref[names[type]]))}`
+): string => {
+  const name = textOf(ref[names[type]])
+  const told = caseless.has(type) ? name.toLowerCase() : name
+  return `${type}:${objectPath(readSettings(settings), textOf(ref['mount']), told)}`
+}

@@ -1,4 +1,5 @@
-// HashiCorp Vault and OpenBao: secrets in KV version 2, keys in transit, passwords of databases.
+// HashiCorp Vault and OpenBao: secrets in KV version 2, keys in transit, passwords of databases, secret_ids
+// of AppRoles.
 
 import { Type } from 'typebox'
 import { generateSecret, generateSecretSchema } from '#domain/generate-secret.ts'
@@ -9,12 +10,15 @@ import { objectIdOf } from './object-id.ts'
 import {
   kv2RefSchema,
   readKv2Ref,
+  readSecretIdRef,
   readStaticRoleRef,
   readTransitRef,
+  secretIdRefSchema,
   staticRoleRefSchema,
   transitRefSchema,
 } from './refs.ts'
 import { hclByName, sessionRights } from './rights.ts'
+import { secretIdInventoryRights, secretIdRights, tokenRights } from './secret-id-rights.ts'
 import { connect } from './session.ts'
 import { credentialSchema, endpointsOf, maxRequestMs, settingsSchema } from './settings.ts'
 import { staticRoleInventoryRights, staticRoleRights } from './static-role-rights.ts'
@@ -89,6 +93,27 @@ const staticRoleTraits: TypeTraits = {
   operations: [],
 }
 
+const secretIdTraits: TypeTraits = {
+  slot: 'multi',
+  staging: 'overlap',
+  undo: 'reactivate',
+  authority: 'self',
+  revokes: 'version',
+  suspend: false,
+  exactlyOnce: 'chosenId',
+  attribution: 'exact',
+  usage: null,
+  lateEffectMs,
+  consistency,
+  limits: {},
+  deliver: true,
+  material: 'ours',
+  publishTarget: false,
+  publishable: true,
+  verifies: ['roundTrip', 'login'],
+  operations: [],
+}
+
 const noParameters = Type.Object({}, { additionalProperties: false })
 
 const kv2: KeyType = {
@@ -143,6 +168,25 @@ const staticRole: KeyType = {
   },
 }
 
+const secretId: KeyType = {
+  type: 'vault.approle.secretId',
+  title: 'secret_id of an AppRole in Vault',
+  traits: secretIdTraits,
+  lateEffectIn: maxRequestMs,
+  refSchema: secretIdRefSchema,
+  generateSchema: generateSecretSchema,
+  objectId: ({ settings, ref }) => objectIdOf('vault.approle.secretId', settings, ref),
+  leastPrivilege: (ref) => {
+    const at = readSecretIdRef(ref)
+    return documents([
+      ...secretIdRights(at),
+      ...tokenRights,
+      ...secretIdInventoryRights(at.authPath),
+    ])
+  },
+  generate: generateSecret,
+}
+
 const documents = (rights: Parameters<typeof hclByName>[0]): Readonly<Record<string, Json>> =>
   hclByName([...sessionRights, ...rights])
 
@@ -151,7 +195,7 @@ export const vault: Provider = {
   title: 'HashiCorp Vault or OpenBao',
   settingsSchema,
   credentialSchema,
-  types: [kv2, transit, staticRole],
+  types: [kv2, transit, staticRole, secretId],
   endpoints: endpointsOf,
   connect,
 }

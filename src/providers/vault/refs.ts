@@ -41,6 +41,18 @@ export const staticRoleRefSchema = Type.Object(
   { additionalProperties: false },
 )
 
+export const secretIdRefSchema = Type.Object(
+  {
+    mount: Type.String({
+      description: 'Where AppRole is enabled, below auth/, for instance approle.',
+      minLength: 1,
+      maxLength: 512,
+    }),
+    role: name('The AppRole’s name.'),
+  },
+  { additionalProperties: false },
+)
+
 export interface Kv2Ref {
   readonly mount: string
   readonly path: string
@@ -108,6 +120,38 @@ export const readStaticRoleRef = (ref: JsonObject): StaticRoleRef => {
     rolePath: `${at}/static-roles/${role}`,
     rotatePath: `${at}/rotate-role/${role}`,
     credentialPath: `${at}/static-creds/${role}`,
+  }
+}
+
+export interface SecretIdRef {
+  /** In lower case, as Vault keeps it. */
+  readonly role: string
+  readonly authPath: string
+  readonly rolePath: string
+  readonly roleIdPath: string
+  readonly listPath: string
+  readonly customPath: string
+  readonly lookUpPath: string
+  readonly lookUpAccessorPath: string
+  readonly destroyPath: string
+  readonly loginPath: string
+}
+
+export const readSecretIdRef = (ref: JsonObject): SecretIdRef => {
+  const authPath = vaultPath('auth', textIn(ref, 'mount'))
+  const role = nameIn(ref, 'role').toLowerCase()
+  const rolePath = `${authPath}/role/${role}`
+  return {
+    role,
+    authPath,
+    rolePath,
+    roleIdPath: `${rolePath}/role-id`,
+    listPath: `${rolePath}/secret-id`,
+    customPath: `${rolePath}/custom-secret-id`,
+    lookUpPath: `${rolePath}/secret-id/lookup`,
+    lookUpAccessorPath: `${rolePath}/secret-id-accessor/lookup`,
+    destroyPath: `${rolePath}/secret-id-accessor/destroy`,
+    loginPath: `${authPath}/login`,
   }
 }
 

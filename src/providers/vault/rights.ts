@@ -36,7 +36,7 @@ const powers: readonly { readonly path: string; readonly may: string }[] = [
 export const hclByName = (rights: readonly Right[]): Readonly<Record<string, Json>> => {
   const documents: Record<string, string> = {}
   for (const right of rights) {
-    const block = `path ${JSON.stringify(right.path)} {\n  capabilities = ${JSON.stringify(right.capabilities)}\n}\n`
+    const block = `path ${JSON.stringify(right.path)} {\n  capabilities = [${right.capabilities.map((one) => JSON.stringify(one)).join(', ')}]\n}\n`
     documents[right.name] = (documents[right.name] ?? '') + block
   }
   return documents

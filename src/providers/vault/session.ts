@@ -6,6 +6,7 @@ import { inventory } from './inventory.ts'
 import { makeKv2 } from './kv2.ts'
 import { readDatabases } from './databases.ts'
 import { missingRights, type Right } from './rights.ts'
+import { makeSecretId } from './secret-id.ts'
 import { readSettings } from './settings.ts'
 import { makeStaticRole } from './static-role.ts'
 import { makeTokens } from './tokens.ts'
@@ -54,6 +55,7 @@ export const connect = ({ settings: given, credential, ports }: ConnectArgs): Se
   const types: Readonly<Record<string, ObjectType>> = {
     'vault.kv2.secret': makeKv2(ask, ports.now),
     'vault.transit.key': makeTransit(ask, ports.random),
+    'vault.approle.secretId': makeSecretId({ ask, client, ports }),
     'vault.database.staticRole': makeStaticRole({ ask, ports, databases: readDatabases(given) }),
   }
   const of = (type: string): ObjectType => {
