@@ -187,6 +187,25 @@ export const writtenTo = (intents: readonly Intent[], target: string): Intent | 
       intent.effect === 'distribute' && intent.target === target && intent.outcome === 'succeeded',
   )
 
+/** What stands there now, if that is neither what we wrote nor what it held before: somebody else's since, or another key's.
+ *  It is not ours to write over. What is read late shows what it held, and is written again. */
+export const writtenOver = async (
+  run: Run,
+  rotation: Rotation,
+  target: PublishTarget,
+  written: Intent,
+): Promise<string | null> => {
+  const at = await targetOf(run, rotation, target)
+  const { versions } = await at.session.describe(at.object, call(run))
+  const current = versions.find((version) => version.current)?.id ?? null
+  const known = [
+    providerVersionOf(written.result as JsonObject),
+    written.preImage['previous'],
+    null,
+  ]
+  return known.includes(current) ? null : current
+}
+
 /** What it held is written again. Where it held nothing, what we wrote is taken away. */
 export const restoreTarget = async (
   run: Run,
@@ -211,6 +230,7 @@ export const restoreTarget = async (
   }
   return {
     ...common,
+    leavesForeign: true,
     lateEffectMs: lateEffectOf(at.type, at.connection),
     consistency: at.type.traits.consistency,
     begin: async () => {

@@ -75,7 +75,10 @@ export const resolveEffect = async (
     case 'foreign': {
       const found = `${nameOf(spec)} was found not ours: ${answer.detail}`
       // In undo there is nothing of ours to take back, and what is not ours is not touched.
-      return wasLeft(open) ? ended(open, found) : stallOpen(open, found)
+      if (wasLeft(open)) return ended(open, found)
+      return spec.leavesForeign
+        ? { moved: await record(run, rotation, spec, intent, 'failed', found) }
+        : stallOpen(open, found)
     }
   }
 }

@@ -64,6 +64,8 @@ export interface EffectSpec {
   }>
   readonly send: (intent: Intent, material: Material | null, call: Call) => Promise<Sent>
   readonly probe: (intent: Intent, material: Material | null, call: Call) => Promise<Probe<Sent>>
+  /** What somebody else wrote in its place stays as it is, and the phase looks again; otherwise a person is asked. */
+  readonly leavesForeign?: true
   /** Removes an orphan of ours whose secret was shown once and is lost; then a new one is made. */
   readonly discard?: (sent: Sent, call: Call) => Promise<void>
   /** What the rotation becomes by the outcome; runs in its transaction. */

@@ -15,7 +15,7 @@ import type { UndoStepName } from '#domain/rotation-machine.ts'
 import { lateMint } from './complete-rotation.ts'
 import { measuredGap } from './measured-gap.ts'
 import { propagationOf } from './propagation.ts'
-import { restoreTarget, writtenTo } from './publish-effects.ts'
+import { restoreTarget, writtenOver, writtenTo } from './publish-effects.ts'
 import { call } from './rotation-effects.ts'
 import { move, type Run, stall, type Step } from './rotation-engine.ts'
 import { observedIn, overriddenGates, timeGate, usageGate } from './rotation-gates.ts'
@@ -120,12 +120,18 @@ const restoreTargets: UndoHandler = async (run, rotation) => {
       .filter(({ effect, outcome }) => effect === 'restoreTarget' && outcome === 'succeeded')
       .map(({ target }) => target),
   )
-  const next = rotation.plan.publish
-    .toReversed()
-    .find(({ name }) => writtenTo(intents, name) && !restored.has(name))
-  return next
-    ? runEffect(run, rotation, await restoreTarget(run, rotation, next))
-    : stepDone(run, rotation)
+  const left: string[] = []
+  for (const target of rotation.plan.publish.toReversed()) {
+    const written = writtenTo(intents, target.name)
+    if (!written || restored.has(target.name)) continue
+    // oxlint-disable-next-line no-await-in-loop -- until the first that is ours
+    const over = await writtenOver(run, rotation, target, written)
+    if (over === null) {
+      return runEffect(run, rotation, await restoreTarget(run, rotation, target)) // oxlint-disable-line no-await-in-loop -- ends the loop
+    }
+    left.push(`${target.name} is left as it is: version ${over} was written there since`)
+  }
+  return stepDone(run, rotation, left.length === 0 ? {} : { reason: left.join('; ') })
 }
 
 /** Not overlap.min, but what the type asks for: beyond it only those who really moved are waited for. Nobody did who could not have got the new version. */
