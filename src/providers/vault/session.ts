@@ -4,6 +4,7 @@ import { check } from './check.ts'
 import { makeClient, type Reply, type Request } from './client.ts'
 import { inventory } from './inventory.ts'
 import { makeKv2 } from './kv2.ts'
+import { readPodToken } from './logins.ts'
 import { readDatabases } from './databases.ts'
 import { missingRights, type Right } from './rights.ts'
 import { makeSecretId } from './secret-id.ts'
@@ -24,10 +25,21 @@ export interface ObjectType extends ObjectSession {
   readonly rights: (object: ObjectAddress, call: Call) => Promise<readonly Right[]>
 }
 
-export const connect = ({ settings: given, credential, ports }: ConnectArgs): Session => {
+export const connect = ({
+  settings: given,
+  credential,
+  fromHost = false,
+  ports,
+}: ConnectArgs): Session => {
   const settings = readSettings(given)
   const client = makeClient(settings, ports)
-  const tokens = makeTokens({ settings, credential, client, ports })
+  const tokens = makeTokens({
+    settings,
+    credential,
+    podToken: fromHost ? readPodToken : null,
+    client,
+    ports,
+  })
   let closed = false
   let running = 0
 

@@ -6,8 +6,9 @@ import { ProviderError } from '#domain/provider.ts'
 import { addressOf, schemeOf } from '../postgres/settings.ts'
 import { databasesSchema, readDatabases } from './databases.ts'
 
-const methods = ['token', 'appRole']
-const later = ['kubernetes', 'jwt']
+const methods = ['token', 'appRole', 'kubernetes', 'jwt'] as const
+export type LoginMethod = (typeof methods)[number]
+const isMethod = (value: unknown): value is LoginMethod => methods.some((one) => one === value)
 
 /** A lost answer holds its rotation for as long: beyond a day it is a typing error. */
 const isOfARequest = (ms: number): boolean => ms >= 1_000 && ms <= 86_400_000
@@ -46,35 +47,57 @@ export const settingsSchema = Type.Object(
       ),
     ),
     databases: Type.Optional(databasesSchema),
-    auth: Type.Object(
-      {
-        method: Type.Refine(
-          // No `enum`: its error would stand before the sentence below.
-          Type.String({ examples: methods, description: 'How Rekey logs in: token or appRole.' }),
-          (value) => methods.includes(value),
-          (value) =>
-            later.includes(value)
-              ? `${value} login is not there yet: use appRole, or token with an agent that renews it`
-              : `is one of ${methods.join(', ')}`,
-        ),
-        mount: Type.Optional(
-          Type.String({
-            description: 'Where the auth method is mounted, below auth/; approle unless told.',
-            minLength: 1,
-            maxLength: 1024,
-          }),
-        ),
-        role: Type.Optional(Type.String({ minLength: 1, maxLength: 1024 })),
-      },
-      { additionalProperties: false },
+    auth: Type.Refine(
+      Type.Object(
+        {
+          method: Type.Refine(
+            // No `enum`: its error would stand before the sentence below.
+            Type.String({
+              examples: [...methods],
+              description: `How Rekey logs in: ${methods.join(', ')}.`,
+            }),
+            isMethod,
+            () => `is one of ${methods.join(', ')}`,
+          ),
+          mount: Type.Optional(
+            Type.String({
+              description:
+                'Where the auth method is mounted, below auth/; approle, kubernetes or jwt unless told.',
+              minLength: 1,
+              maxLength: 1024,
+            }),
+          ),
+          role: Type.Optional(
+            Type.String({
+              description: 'Of kubernetes, and of jwt where the method has no default role.',
+              minLength: 1,
+              maxLength: 1024,
+            }),
+          ),
+          roleId: Type.Optional(
+            Type.String({
+              description: 'Of appRole, where the credential is the secret_id alone.',
+              minLength: 1,
+              maxLength: 4096,
+            }),
+          ),
+        },
+        { additionalProperties: false },
+      ),
+      ({ method, role }) => method !== 'kubernetes' || role !== undefined,
+      () => 'has no role: a kubernetes login names one',
     ),
   },
   { additionalProperties: false },
 )
 
-export type VaultSettings = Static<typeof settingsSchema>
+type Given = Static<typeof settingsSchema>
 
-/** The credential's value: a token as it is, or the two halves of an AppRole. */
+export interface VaultSettings extends Pick<Given, 'address' | 'namespace'> {
+  readonly auth: Given['auth'] & { readonly method: LoginMethod }
+}
+
+/** The credential's value: a token, a JWT or (with `auth.roleId`) a secret_id as it is, or the two halves of an AppRole. */
 export const credentialSchema = Type.Union([
   Type.String({ minLength: 1 }),
   Type.Object(
@@ -92,13 +115,14 @@ export const maxRequestMs = ({ maxRequestDuration: told }: JsonObject): number =
 
 /** Settings that the schema has accepted. */
 export const readSettings = (settings: JsonObject): VaultSettings => {
-  const { address, namespace, auth } = settings as unknown as VaultSettings
-  if (typeof address !== 'string' || !methods.includes(auth?.method)) {
+  const { address, namespace, auth } = settings as unknown as Given
+  const method = auth?.method
+  if (typeof address !== 'string' || !isMethod(method)) {
     throw new ProviderError('unsupported', 'none', 'these settings cannot be used', {
       hint: `auth.method is one of ${methods.join(', ')}`,
     })
   }
-  return { address, auth, ...(namespace === undefined ? {} : { namespace }) }
+  return { address, auth: { ...auth, method }, ...(namespace === undefined ? {} : { namespace }) }
 }
 
 /** Vault, and the databases that Rekey logs in to. */

@@ -1,12 +1,21 @@
 // The token of one connection. Nothing happens until it is needed; it is renewed at two thirds of its life by the call
-// that finds it so old (no timers), and an AppRole logs in again when Vault forgets the token.
+// that finds it so old (no timers), and whoever logs in does so again when Vault forgets the token.
 
 import { ProviderError, type Call, type ProviderPorts } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import type { Client } from './client.ts'
+import {
+  appRole,
+  defaultMounts,
+  loginBody,
+  loginFailure,
+  loginOf,
+  noCredential,
+  type Login,
+  type LoginAt,
+} from './logins.ts'
 import { vaultPath } from './paths.ts'
-import type { VaultSettings } from './settings.ts'
-import { fieldsOf, numberOf, textOf, type Fields } from './values.ts'
+import { numberOf, textOf, type Fields } from './values.ts'
 
 export interface Tokens {
   /** The token to use now. */
@@ -30,36 +39,36 @@ interface Live {
 /** Policies may have changed since a login this old: a refusal is then worth one new login. */
 const freshMs = 60_000
 
-export const makeTokens = (at: {
-  readonly settings: VaultSettings
-  readonly credential: Secret<string> | null
-  readonly client: Client
-  readonly ports: ProviderPorts
-}): Tokens => {
-  const { client, ports } = at
-  const isAppRole = at.settings.auth.method === 'appRole'
-  const mount = at.settings.auth.mount ?? 'approle'
+export const makeTokens = (
+  at: LoginAt & {
+    readonly client: Client
+    readonly ports: ProviderPorts
+  },
+): Tokens => {
+  const { client, ports, settings } = at
+  const method = loginOf(settings)
   let live: Live | null = null
   let pending: Promise<Live> | null = null
 
-  const start = (call: Call): Promise<Live> => (isAppRole ? login(call) : lookUp(call))
+  const start = (call: Call): Promise<Live> =>
+    method === null ? lookUp(call) : login(method, call)
 
-  const login = async (call: Call): Promise<Live> => {
-    const { roleId, secretId } = appRole(at.credential)
+  const login = async (by: Login, call: Call): Promise<Live> => {
+    const body = await loginBody(by, at)
     const reply = await client
       .send(
         {
           verb: 'write',
-          path: vaultPath('auth', mount, 'login'),
-          body: { role_id: roleId, secret_id: secretId },
-          // A secret_id may have a number of uses: the login is sent once. For the caller nothing has happened yet.
+          path: vaultPath('auth', settings.auth.mount ?? defaultMounts[by], 'login'),
+          body,
+          // A secret_id may have a number of uses: the login is sent once.
           changes: true,
         },
         null,
         call,
       )
       .catch((error: unknown) => {
-        throw withoutEffect(error)
+        throw loginFailure(error, by)
       })
     return liveFrom(reply.auth, textOf(reply.auth['client_token']))
   }
@@ -89,7 +98,7 @@ export const makeTokens = (at: {
     const renewed = liveFrom(reply.auth, old.token.reveal())
     // Close to the end of the longest life that it may have, renewing gives less and less.
     const enough = reply.status === 200 && renewed.ttlMs > old.ttlMs / 3
-    if (isAppRole) return enough ? renewed : login(call)
+    if (method !== null) return enough ? renewed : login(method, call)
     return reply.status === 200 ? renewed : { ...old, renewable: false }
   }
 
@@ -101,7 +110,7 @@ export const makeTokens = (at: {
   })
 
   const isOld = (now: Live): boolean => {
-    if (now.ttlMs === 0 || (!now.renewable && !isAppRole)) return false
+    if (now.ttlMs === 0 || (!now.renewable && method === null)) return false
     return ports.now().getTime() >= now.since + (now.ttlMs * 2) / 3
   }
 
@@ -130,49 +139,23 @@ export const makeTokens = (at: {
       return (await change(() => start(call), call)).token
     },
     another: async (used, tokenUnknown, call) => {
-      if (!isAppRole) return null
+      if (method === null) return null
       if (live !== null && live.token !== used) return live.token
       const age = live === null ? Infinity : ports.now().getTime() - live.since
       if (!tokenUnknown && age < freshMs) return null
-      return (await change(() => login(call), call)).token
+      return (await change(() => login(method, call), call)).token
     },
-    ours: () => (isAppRole && live !== null ? live.token : null),
-    secretId: () => (isAppRole ? { mount, secretId: appRole(at.credential).secretId } : null),
+    ours: () => (method !== null && live !== null ? live.token : null),
+    secretId: () =>
+      method === 'appRole'
+        ? { mount: settings.auth.mount ?? defaultMounts[method], secretId: appRole(at).secretId }
+        : null,
   }
 }
 
 const givenToken = (credential: Secret<string> | null): Secret => {
   if (credential === null) throw noCredential('a token')
   return new Secret(credential.reveal().trim())
-}
-
-const appRole = (
-  credential: Secret<string> | null,
-): { readonly roleId: string; readonly secretId: string } => {
-  if (credential === null) throw noCredential('{roleId, secretId}')
-  try {
-    const value = fieldsOf(JSON.parse(credential.reveal()))
-    const roleId = textOf(value['roleId'])
-    const secretId = textOf(value['secretId'])
-    if (roleId !== '' && secretId !== '') return { roleId, secretId }
-  } catch {
-    // The parser's message would quote the credential.
-  }
-  throw noCredential('{roleId, secretId}')
-}
-
-const noCredential = (what: string): ProviderError =>
-  new ProviderError('auth', 'none', 'the connection has no usable credential', {
-    hint: `its value is ${what}`,
-  })
-
-const withoutEffect = (error: unknown): unknown => {
-  if (!(error instanceof ProviderError) || error.effect === 'none') return error
-  const kind = error.kind === 'outcomeUnknown' ? 'transient' : error.kind
-  return new ProviderError(kind, 'none', error.message, {
-    ...(error.hint === null ? {} : { hint: error.hint }),
-    ...(error.status === null ? {} : { status: error.status }),
-  })
 }
 
 const aborted = (signal: AbortSignal): Promise<never> =>

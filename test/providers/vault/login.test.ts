@@ -317,28 +317,26 @@ need('vault').describe('a sealed Vault', () => {
 describe('settings of vault', () => {
   const base = { address: 'https://vault.example.com:8200', auth: { method: 'token' } }
 
-  test('name the login methods that are there, and say of the others that they come later', () => {
+  test('name the login methods that there are', () => {
     expect(Check(vault.settingsSchema, base)).toBe(true)
-    expect(
-      Check(vault.settingsSchema, { ...base, auth: { method: 'appRole', mount: 'ci/approle' } }),
-    ).toBe(true)
-    for (const method of ['kubernetes', 'jwt']) {
-      const messages = [...Errors(vault.settingsSchema, { ...base, auth: { method } })].map(
-        (e) => e.message,
-      )
-      expect(messages).toContain(
-        `${method} login is not there yet: use appRole, or token with an agent that renews it`,
-      )
-      expect(() =>
-        vault.connect({
-          connection: 'c',
-          externalId: 'x',
-          settings: { ...base, auth: { method } },
-          credential: null,
-          ports: {} as Parameters<typeof vault.connect>[0]['ports'],
-        }),
-      ).toThrow('these settings cannot be used')
-    }
+    for (const auth of [
+      { method: 'appRole', mount: 'ci/approle' },
+      { method: 'kubernetes', role: 'rekey' },
+      { method: 'jwt' },
+    ])
+      expect(Check(vault.settingsSchema, { ...base, auth })).toBe(true)
+    const settings = { ...base, auth: { method: 'ldap' } }
+    const messages = [...Errors(vault.settingsSchema, settings)].map((e) => e.message)
+    expect(messages).toContain('is one of token, appRole, kubernetes, jwt')
+    expect(() =>
+      vault.connect({
+        connection: 'c',
+        externalId: 'x',
+        settings,
+        credential: null,
+        ports: {} as Parameters<typeof vault.connect>[0]['ports'],
+      }),
+    ).toThrow('these settings cannot be used')
   })
 
   test('take no address with a user, a query or another scheme', () => {
