@@ -39,6 +39,7 @@ import { createLedger, makeRecordTrial } from '#store/ledger.ts'
 import { createInstallationReader } from '#store/installation.ts'
 import { createLooks } from '#store/looks.ts'
 import { createOutbox } from '#store/outbox.ts'
+import { createLogins } from '#store/logins.ts'
 import { createPaces } from '#store/paces.ts'
 import { newerSchema, selfCheck } from '#store/self-check.ts'
 import { createTimers } from '#store/timers.ts'
@@ -58,7 +59,7 @@ import { makeWatchHighWater } from '#usecases/watch-high-water.ts'
 import { makeWatchRecording } from '#usecases/watch-recording.ts'
 import { openDoorbell } from '#worker/doorbell.ts'
 import { type RunningWorker, startWorker } from '#worker/worker.ts'
-import { type Config, keyFiles } from './config.ts'
+import { type Config, keyFiles, libraryEnvironment } from './config.ts'
 import { framesOf, nameOf, openMetrics, openObservability } from './observability.ts'
 
 export const version: string = JSON.parse(
@@ -174,6 +175,7 @@ export const startApp = async ({
       defaults: config.defaultCredentials,
     })
     const vault = createVaultStore({ database, keyring })
+    const logins = createLogins(database, keyring)
     const host = {
       clock,
       ids,
@@ -181,6 +183,8 @@ export const startApp = async ({
       paces: createPaces(database),
       fingerprint: (material: Material) => keyring.fingerprint(material),
       publishDir: config.publishDir,
+      logins,
+      libraryEnv: libraryEnvironment,
     }
     const sessions = observeSessions(
       makeSessions({ ledger, providers: byId, credentials, egress, host }),

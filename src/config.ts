@@ -293,3 +293,14 @@ const unknownNames = (env: Env): string[] =>
       const near = suggest(name, names)
       return `${name}: there is no such variable${near ? `; did you mean ${near}?` : ''}`
     })
+
+/** What a token's library gets of the environment: what libraries read (SOFTHSM2_CONF and the like), and nothing that is
+ *  Rekey's or looks like a secret. */
+export const libraryEnvironment = (env: Env = process.env): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) =>
+      value === undefined || keptBack.test(name) ? [] : [[name, value]],
+    ),
+  )
+const keptBack =
+  /^(?:REKEY|PG|AWS|AZURE|VAULT|DOPPLER|OTEL|NODE|npm)_|^DATABASE|URL|TOKEN|SECRET|PASS|CREDENTIAL|_KEY|_PIN/

@@ -558,6 +558,12 @@ export type Begun =
   /** It had its effect, and whoever ran it died before the reply was kept. */
   | { readonly state: 'lost' }
 
+/** Of one connection: who tries which credential, and which was refused (`Logins`, which waits while it is `busy`). */
+export interface LoginBook {
+  claim(credential: Secret<string>): Promise<'try' | 'tryAfterDeath' | 'refused' | 'busy'>
+  ended(credential: Secret<string>, how: 'accepted' | 'refused'): Promise<void>
+}
+
 /** Replies of requests with an Idempotency-Key, kept for a day. Not guarded: no audit. All on the database's clock. */
 export interface Idempotency {
   /** Claims the slot, or tells what became of it. A claim whose holder died expires after `idempotencyLeaseMs`. */

@@ -142,8 +142,35 @@ export interface ProviderPorts {
   readonly publishDir: string | null
   /** Storage of the built-in vault; only `local` and `jwks` use it. */
   readonly vault: VaultStore
+  readonly logins: Logins
+  /** Runs `main`, which answers each `{number, request}` by `{number, reply}` on its channel. Started by the first request. */
+  readonly nativeProcess: (main: URL) => NativeProcess
   /** What people said of the steps of a key that they carried out, in that order; only `manual` asks. */
   readonly confirmations: (keyId: string) => Promise<readonly Confirmation[]>
+}
+
+/** Logins at a system that locks itself after a few wrong ones, over all processes of the installation: one that was refused
+ *  is not tried again, until the credential or the connection is another. */
+export interface Logins {
+  /** The right to try it now, once no other process does. `tryAfterDeath`: one that was trying has not said how it went. */
+  claim(
+    credential: Secret<string>,
+    signal: AbortSignal,
+  ): Promise<'try' | 'tryAfterDeath' | 'refused'>
+  ended(credential: Secret<string>, how: 'accepted' | 'refused'): Promise<void>
+}
+
+/** A process of its own for somebody else's native code. It answers one request at a time, and is killed at the deadline of the
+ *  one that is under way. */
+export interface NativeProcess {
+  /** What it answers. Throws ProviderError where it does not: effect `none` where nothing was sent, else `unknown`. */
+  ask(request: unknown, signal: AbortSignal): Promise<unknown>
+  /** How often it was started: whoever finds another number than before must begin anew. */
+  starts(): number
+  isAlive(): boolean
+  /** Ends it; the next request starts another one. */
+  drop(): void
+  close(): void
 }
 
 /** Bounds of one call. `operationId` goes wherever the API has a slot for it. */

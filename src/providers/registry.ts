@@ -8,6 +8,7 @@ import { files } from './file/provider.ts'
 import { jwks } from './jwks/provider.ts'
 import { local } from './local/provider.ts'
 import { manual } from './manual/provider.ts'
+import { pkcs11 } from './pkcs11/provider.ts'
 import { postgres } from './postgres/provider.ts'
 import { vault } from './vault/provider.ts'
 
@@ -21,6 +22,7 @@ export const providers: readonly Provider[] = [
   doppler,
   files,
   manual,
+  pkcs11,
 ]
 
 /** The declaration of a key type, by its name over all providers. */

@@ -5,8 +5,10 @@ import type { Connection } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Key } from '#domain/key.ts'
 import { declaredPace } from '#domain/pace.ts'
-import type { Clock, Ids, Ledger, Paces, Sessions } from '#domain/ports.ts'
+import type { Clock, Ids, Ledger, LoginBook, Paces, Sessions } from '#domain/ports.ts'
 import type { Material, Provider, Session, VaultStore } from '#domain/provider.ts'
+import { inTurn } from './login-turns.ts'
+import { makeNativeProcess } from './native-process.ts'
 import { boundedSession } from './bounded-session.ts'
 import { atItsLimit, type Line, makeLine } from './line.ts'
 import { pacedFetch, pacedSession } from './paced.ts'
@@ -28,6 +30,9 @@ export interface SessionsDeps {
     readonly paces: Paces
     readonly fingerprint: (material: Material) => Uint8Array
     readonly publishDir?: string | null
+    readonly logins: (connection: Pick<Connection, 'name' | 'revision'>) => LoginBook
+    /** What native libraries get of the environment. */
+    readonly libraryEnv: () => Readonly<Record<string, string>>
   }
 }
 
@@ -104,6 +109,12 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
         nameOf: (object, value) => nameOfValue(deps.host.fingerprint, object, value),
         publishDir: deps.host.publishDir ?? null,
         vault: deps.host.vault,
+        logins: inTurn(deps.host.logins(connection), deps.host.clock),
+        nativeProcess: (main) =>
+          makeNativeProcess(main, {
+            now: () => deps.host.clock.now(),
+            env: deps.host.libraryEnv,
+          }),
         confirmations: (keyId) => deps.ledger.read((db) => db.confirmations.ofKey(keyId)),
       },
     })

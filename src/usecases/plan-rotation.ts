@@ -192,6 +192,13 @@ const checkPossible = (
       ...(hint === undefined ? {} : { hint }),
     })
   }
+  // What its ref says cannot be switched off cannot be left switched off. People end a credential otherwise.
+  if (type.suspends && !type.traits.suspend && !type.byHand && resolved.retire === 'disable') {
+    throw new RekeyError('policy.impossible', {
+      detail: `${key.name} cannot be switched off: there is no retire: disable for it`,
+      hint: 'write retire: keep, or retire: destroy with approval.required of at least 1',
+    })
+  }
   const { slot, undo } = type.traits
   // Where nothing is ever undone, nobody would set it again.
   if (slot === 'single' && undo !== 'none' && from && !from.materialKnown) {

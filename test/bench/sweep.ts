@@ -143,6 +143,10 @@ const comparing = ({ database, ledger, keyring, ids }: BenchDatabase) => {
       confirmations: async () => [],
       nameOf: () => '',
       publishDir: null,
+      nativeProcess: () => {
+        throw new Error('the built-in vault needs none')
+      },
+      logins: { claim: async () => 'try', ended: async () => undefined },
     },
   })
   const sessions = { open: async () => session, enter: async () => null }

@@ -13,6 +13,8 @@ import type {
 import type { Secret } from '#domain/secret.ts'
 import { makeKeyring } from '#runtime/keyring.ts'
 import { nameOfValue } from '#runtime/name-of-value.ts'
+import { makeNativeProcess } from '#runtime/native-process.ts'
+import { libraryEnvironment } from '#src/config.ts'
 import type { FaultProxy, Match } from '#test/support/fault-proxy.ts'
 
 export interface ContractPeer {
@@ -108,4 +110,7 @@ export const plainPorts = (vault: VaultStore = noVault): ProviderPorts => ({
   nameOf: (object, value) => nameOfValue(pepper.fingerprint, object, value),
   vault,
   confirmations: async () => [],
+  nativeProcess: (main) =>
+    makeNativeProcess(main, { now: () => new Date(), env: libraryEnvironment }),
+  logins: { claim: async () => 'try', ended: async () => undefined },
 })

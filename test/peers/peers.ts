@@ -17,6 +17,7 @@ import { createHash } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { buildPkcs11, builtPkcs11 } from '../../scripts/build-pkcs11.ts'
 import { runCommand, which, type Ran } from './run-command.ts'
 
 export interface Peer {
@@ -81,6 +82,18 @@ export const peers = {
   },
   schemathesis: { title: 'Schemathesis 4.32.5', ...pythonPackages('schemathesis') },
   croniter: { title: 'croniter on zoneinfo', ...pythonPackages('croniter', 'python') },
+  softhsm: {
+    title: 'SoftHSM 2.6, a PKCS#11 token',
+    find: () => softhsm(),
+    means: () =>
+      softhsmLibrary() === null
+        ? installed('softhsm2-util', 'softhsm2').means()
+        : { can: true, by: 'node-gyp builds pkcs11js (a few seconds)' },
+    make: async (say) => {
+      if (softhsmLibrary() === null) await installed('softhsm2-util', 'softhsm2').make(say)
+      if (builtPkcs11() === null) await buildPkcs11(say)
+    },
+  },
   moto: { title: 'moto 5.2.5, AWS', ...pythonPackages('moto', 'moto_server') },
   doppler: {
     title: "Doppler's OpenAPI document, of @dopplerhq/mcp-server 1.0.5",
@@ -92,6 +105,18 @@ export const peers = {
 
 export type PeerName = keyof typeof peers
 export const peerNames = Object.keys(peers) as PeerName[]
+
+/** The library, where all that is needed to speak to it is there. */
+function softhsm(): string | null {
+  return builtPkcs11() === null || which('softhsm2-util') === null ? null : softhsmLibrary()
+}
+
+function softhsmLibrary(): string | null {
+  const places = ['/usr/lib/softhsm', '/usr/local/lib/softhsm', '/opt/homebrew/lib/softhsm']
+  return (
+    places.map((at) => join(at, 'libsofthsm2.so')).find((library) => existsSync(library)) ?? null
+  )
+}
 
 /** Vault is under the Business Source License: it is built here for tests only, and nothing of it is redistributed. */
 async function makeVault(say: (line: string) => void): Promise<void> {

@@ -75,6 +75,8 @@ const process = () => {
       vault: db.vault,
       paces: db.paces,
       fingerprint: db.keyring.fingerprint,
+      logins: db.logins,
+      libraryEnv: () => ({}),
     },
   })
   processes.push(sessions)

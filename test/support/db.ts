@@ -30,6 +30,7 @@ import { createIdempotency } from '#store/idempotency.ts'
 import { createLedger } from '#store/ledger.ts'
 import { createOutbox } from '#store/outbox.ts'
 import { createTimers } from '#store/timers.ts'
+import { createLogins } from '#store/logins.ts'
 import { createPaces } from '#store/paces.ts'
 import { createVaultStore } from '#store/vault-store.ts'
 import { createWhereabouts } from '#store/whereabouts.ts'
@@ -42,6 +43,7 @@ export interface TestDatabase {
   readonly timers: Timers
   readonly vault: VaultStore
   readonly paces: Paces
+  readonly logins: ReturnType<typeof createLogins>
   readonly whereabouts: Whereabouts
   readonly idempotency: Idempotency
   readonly apiKeyUses: ApiKeyUses
@@ -123,6 +125,7 @@ export const openTestDatabase = async (
     timers: createTimers(database),
     vault: createVaultStore({ database, keyring }),
     paces: createPaces(database),
+    logins: createLogins(database, keyring),
     whereabouts: createWhereabouts(database),
     idempotency: createIdempotency(database),
     apiKeyUses: createApiKeyUses(database),

@@ -13,6 +13,9 @@ import type { Provider, ProviderPorts, Session } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { keyTypes, providers } from '#providers/registry.ts'
 import { nameOfValue } from '#runtime/name-of-value.ts'
+import { inTurn } from '#runtime/login-turns.ts'
+import { makeNativeProcess } from '#runtime/native-process.ts'
+import { libraryEnvironment } from '#src/config.ts'
 import { boundedSession } from '#runtime/bounded-session.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { makeEgress } from '#runtime/egress.ts'
@@ -76,6 +79,9 @@ export const openEngine = async (options: EngineOptions = {}) => {
     publishDir: null,
     nameOf: (object, value) => nameOfValue(db.keyring.fingerprint, object, value),
     vault,
+    logins: inTurn(db.logins({ name: 'x', revision: 1 }), clock),
+    nativeProcess: (main) =>
+      makeNativeProcess(main, { now: () => clock.now(), env: libraryEnvironment }),
     confirmations: (keyId) => ledger.read((reads) => reads.confirmations.ofKey(keyId)),
   }
   const byId = new Map([...providers, ...more].map((provider) => [provider.id, provider]))

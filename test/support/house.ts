@@ -10,6 +10,7 @@ import { noPrecondition, type Precondition } from '#domain/precondition.ts'
 import type { Ledger, Sessions } from '#domain/ports.ts'
 import type { Provider, Session } from '#domain/provider.ts'
 import type { Tracer } from '#domain/telemetry.ts'
+import { libraryEnvironment } from '#src/config.ts'
 import { keyTypes, providers as registered } from '#providers/registry.ts'
 import { makeCredentials } from '#runtime/credentials.ts'
 import { makeEgress } from '#runtime/egress.ts'
@@ -65,7 +66,7 @@ export type House = Awaited<ReturnType<typeof openHouse>>
 
 export const openHouse = async (options: HouseOptions = {}) => {
   const db = await openTestDatabase(options.trace ? { trace: options.trace } : {})
-  const { ledger, clock, ids, vault, paces, hashJson } = db
+  const { ledger, clock, ids, vault, paces, logins, hashJson } = db
   const providers = new Map(
     [...registered, ...(options.providers ?? [])].map((one) => [one.id, one]),
   )
@@ -90,6 +91,8 @@ export const openHouse = async (options: HouseOptions = {}) => {
       vault,
       paces,
       fingerprint: db.keyring.fingerprint,
+      logins,
+      libraryEnv: libraryEnvironment,
       publishDir: options.publishDir ?? null,
     },
   })

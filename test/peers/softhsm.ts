@@ -1,0 +1,159 @@
+// Tokens of SoftHSM: each test file has a folder of its own for them, named by SOFTHSM2_CONF, which the process of a token
+// inherits. What is asked of a token here goes through pkcs11js in this process, and not through Rekey.
+
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type Pkcs11 from 'pkcs11js'
+import { peers } from './peers.ts'
+
+export interface TestToken {
+  readonly label: string
+  readonly pin: string
+}
+
+/** A key object, as the token has it. */
+export interface Seen {
+  readonly kind: 'private' | 'secret' | 'public'
+  readonly label: string
+  readonly id: string
+}
+
+export type SoftHsm = ReturnType<typeof startSoftHsm>
+
+export const startSoftHsm = () => {
+  const library = peers.softhsm.find()
+  if (library === null) throw new Error('SoftHSM is not there')
+  const folder = mkdtempSync(join(tmpdir(), 'rekey-softhsm-'))
+  const conf = join(folder, 'softhsm2.conf')
+  mkdirSync(join(folder, 'tokens'))
+  writeFileSync(
+    conf,
+    `directories.tokendir = ${folder}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n`,
+  )
+  const before = process.env['SOFTHSM2_CONF']
+  process.env['SOFTHSM2_CONF'] = conf
+
+  const token = (label = `t-${randomBytes(4).toString('hex')}`, pin = '4711-user'): TestToken => {
+    execFileSync(
+      'softhsm2-util',
+      ['--init-token', '--free', '--label', label, '--pin', pin, '--so-pin', 'officer-0815'],
+      { stdio: 'ignore', env: { ...process.env, SOFTHSM2_CONF: conf } },
+    )
+    return { label, pin }
+  }
+
+  /** Runs in this process, logged in, in a library of its own: what the token holds, whatever Rekey says. */
+  const within = <T>(
+    { label, pin }: TestToken,
+    work: (p: typeof Pkcs11, lib: Pkcs11.PKCS11, session: Buffer) => T,
+  ): T => {
+    const p = createRequire(import.meta.url)('pkcs11js') as typeof Pkcs11
+    const lib = new p.PKCS11()
+    lib.load(library)
+    lib.C_Initialize()
+    try {
+      const slot = lib
+        .C_GetSlotList(true)
+        .find((at) => lib.C_GetTokenInfo(at).label.trim() === label)
+      if (!slot) throw new Error(`no token ${label}`)
+      const session = lib.C_OpenSession(slot, p.CKF_SERIAL_SESSION | p.CKF_RW_SESSION)
+      lib.C_Login(session, p.CKU_USER, pin)
+      return work(p, lib, session)
+    } finally {
+      lib.C_Finalize()
+    }
+  }
+
+  const find = (
+    lib: Pkcs11.PKCS11,
+    session: Buffer,
+    template: Pkcs11.Template,
+  ): readonly Buffer[] => {
+    lib.C_FindObjectsInit(session, template)
+    const found = lib.C_FindObjects(session, 10_000)
+    lib.C_FindObjectsFinal(session)
+    return found
+  }
+
+  return {
+    library,
+    folder,
+    token,
+    within,
+    find,
+    /** Every key object of the token. */
+    seen: (of: TestToken): readonly Seen[] =>
+      within(of, (p, lib, session) =>
+        (
+          [
+            ['private', p.CKO_PRIVATE_KEY],
+            ['secret', p.CKO_SECRET_KEY],
+            ['public', p.CKO_PUBLIC_KEY],
+          ] as const
+        ).flatMap(([kind, cls]) =>
+          find(lib, session, [{ type: p.CKA_CLASS, value: cls }]).map((handle) => {
+            const read = (type: number): Buffer => {
+              const [attribute] = lib.C_GetAttributeValue(session, handle, [{ type }])
+              return attribute?.value as Buffer
+            }
+            return {
+              kind,
+              label: read(p.CKA_LABEL).toString('utf8'),
+              id: read(p.CKA_ID).toString('hex'),
+            }
+          }),
+        ),
+      ),
+    /** Somebody else makes an AES key. */
+    make: (
+      of: TestToken,
+      { label, id = randomBytes(8).toString('hex'), modifiable = true }: MadeKey,
+    ): string => {
+      within(of, (p, lib, session) => {
+        lib.C_GenerateKey(session, { mechanism: p.CKM_AES_KEY_GEN }, [
+          { type: p.CKA_TOKEN, value: true },
+          { type: p.CKA_LABEL, value: Buffer.from(label) },
+          { type: p.CKA_ID, value: Buffer.from(id, 'hex') },
+          { type: p.CKA_VALUE_LEN, value: 32 },
+          { type: p.CKA_ENCRYPT, value: true },
+          { type: p.CKA_DECRYPT, value: true },
+          { type: p.CKA_SENSITIVE, value: true },
+          { type: p.CKA_MODIFIABLE, value: modifiable },
+        ])
+      })
+      return id
+    },
+    /** CKF_… of the token, without a login. */
+    flags: ({ label }: TestToken): number => {
+      const p = createRequire(import.meta.url)('pkcs11js') as typeof Pkcs11
+      const lib = new p.PKCS11()
+      lib.load(library)
+      lib.C_Initialize()
+      try {
+        const found = lib
+          .C_GetSlotList(true)
+          .map((slot) => lib.C_GetTokenInfo(slot))
+          .find((info) => info.label.trim() === label)
+        if (!found) throw new Error(`no token ${label}`)
+        return found.flags
+      } finally {
+        lib.C_Finalize()
+      }
+    },
+    stop: () => {
+      if (before === undefined) delete process.env['SOFTHSM2_CONF']
+      else process.env['SOFTHSM2_CONF'] = before
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+interface MadeKey {
+  readonly label: string
+  readonly id?: string
+  readonly modifiable?: boolean
+}

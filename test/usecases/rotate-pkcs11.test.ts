@@ -1,0 +1,293 @@
+// Keys in SoftHSM, through Rekey's own API: rotated, undone, retired, proven refused; libraries that die, PINs that are wrong.
+
+import { createHash } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { type Session } from '#domain/provider.ts'
+import { tokenFlags } from '#providers/pkcs11/protocol.ts'
+import { type SoftHsm, startSoftHsm, type TestToken } from '#test/peers/softhsm.ts'
+import type { Answer } from '#test/support/http.ts'
+import { peer } from '#test/support/peers.ts'
+import { openRunningApi, type RunningApi } from '#test/support/running-api.ts'
+
+peer('softhsm').describe('keys in a token', () => {
+  let hsm: SoftHsm
+  let api: RunningApi
+  let token: TestToken
+  const pin = 'planted-7c1f'
+  beforeAll(async () => {
+    hsm = startSoftHsm()
+    api = await openRunningApi({ wrap: (session) => ({ ...session, ...met(session) }) })
+    token = hsm.token('prod', pin)
+    await connect('hsm', token.label, pin)
+  })
+  afterAll(async () => {
+    expect(api.faults).toEqual([])
+    await api.close()
+    hsm.stop()
+  })
+  beforeEach(() => {
+    meet = {}
+  })
+
+  /** Runs after a call has had its effect: its answer is lost. */
+  let meet: Partial<Record<'mint' | 'promote', 'lost'>> = {}
+  const met = (session: Session): Partial<Session> => ({
+    mint: async (order, call) => {
+      const made = await session.mint(order, call)
+      if (meet.mint === 'lost') throw ((meet = {}), new Error('the answer is lost'))
+      return made
+    },
+    promote: async (order, call) => {
+      if (meet.promote === undefined) return session.promote(order, call)
+      meet = {}
+      // As far as a process comes that dies between the two halves: both have the label.
+      hsm.within(token, (p, lib, at) => {
+        const id = { type: p.CKA_ID, value: Buffer.from(order.to, 'hex') }
+        const value = Buffer.from(order.object.keyName)
+        for (const handle of hsm.find(lib, at, [id]))
+          lib.C_SetAttributeValue(at, handle, [{ type: p.CKA_LABEL, value }])
+      })
+      throw new Error('it died')
+    },
+  })
+
+  const put = (name: string, settings: object, value: string): Promise<Answer> =>
+    api.call('PUT', `/v1/connections/${name}`, {
+      body: { provider: 'pkcs11', settings, credential: { from: 'value', value } },
+      headers: { 'if-match': '*' },
+    })
+  const connect = async (name: string, tokenLabel: string, value: string): Promise<void> => {
+    const settings = { library: hsm.library, tokenLabel }
+    const { status, text } = await api.call('PUT', `/v1/connections/${name}`, {
+      body: { provider: 'pkcs11', settings, credential: { from: 'value', value } },
+    })
+    if (status === 428) expect((await put(name, settings, value)).status).toBe(200)
+    else expect(status, text).toBe(201)
+  }
+  const keyOf = async (
+    name: string,
+    spec: object = {},
+    { ref = {}, ...more }: { ref?: object; [name: string]: unknown } = {},
+  ): Promise<void> => {
+    await api.put(`/v1/policies/${name}`, {
+      selector: { matchLabels: { key: name } },
+      manual: true,
+      overlap: { min: '0s' },
+      soak: '0s',
+      ...spec,
+    })
+    await api.post('/v1/keys', {
+      name,
+      connection: 'hsm',
+      type: 'pkcs11.key',
+      ref: { label: name, ...ref },
+      purpose: 'signing',
+      owner: 'team',
+      environment: 'test',
+      labels: { key: name },
+      create: true,
+      ...more,
+    })
+  }
+  const objects = (label: string) =>
+    hsm.seen(token).filter((of) => of.label === label || of.label.startsWith(`${label}#`))
+  /** Labels of the private or secret keys, with `#…` for those that are set aside. */
+  const labels = (label: string): readonly string[] =>
+    objects(label)
+      .filter(({ kind }) => kind !== 'public')
+      .map((of) => of.label.replace(/#.*/, '#…'))
+      .toSorted()
+  const states = async (name: string): Promise<readonly string[]> => {
+    const { json } = await api.call('GET', `/v1/keys/${name}/versions`)
+    return json.items
+      .toSorted((a: Answer['json'], b: Answer['json']) => a.version - b.version)
+      .map(({ state, primary }: Answer['json']) => (primary ? `${state}, primary` : state))
+  }
+  const reach = (id: string, phases: Parameters<RunningApi['reach']>[1] = 'end') =>
+    api.reach(id, phases, { stepMs: 5_000 })
+  const idOf = (operationId: string): string =>
+    createHash('sha256').update(operationId).digest('hex').slice(0, 32)
+
+  test.each(['aes256', 'ecP256', 'ecP384', 'rsa3072'])(
+    'a rotation of %s makes one key under the id of its operation, moves the label, and destroys the old one',
+    async (algorithm) => {
+      const name = `whole-${algorithm.toLowerCase()}`
+      await keyOf(name, { retire: 'destroy' }, { generate: { algorithm } })
+      const halves = algorithm === 'aes256' ? 1 : 2
+      expect(objects(name)).toHaveLength(halves)
+      const id = await api.rotate(name)
+      expect(await reach(id)).toMatchObject({ phase: 'completed', toVersion: 2 })
+      expect(await states(name)).toEqual(['destroyed', 'active, primary'])
+      expect(objects(name)).toHaveLength(halves)
+      for (const of of objects(name))
+        expect(of).toMatchObject({ label: name, id: idOf(`${id}:minting:1`) })
+    },
+  )
+
+  test('the old version is switched off, refused by the token itself, and comes back with an undo', async () => {
+    await keyOf('undone', { soak: '1h' }, { generate: { algorithm: 'ecP256' } })
+    const id = await api.rotate('undone')
+    await reach(id, ['soaking'])
+    expect(await states('undone')).toEqual(['suspended', 'active, primary'])
+    expect(labels('undone')).toEqual(['undone', 'undone#…'])
+    const old = objects('undone').find((of) => of.kind === 'private' && of.label !== 'undone')
+    const sign = (key: string) =>
+      hsm.within(token, (p, lib, session) => {
+        const [handle] = hsm.find(lib, session, [
+          { type: p.CKA_CLASS, value: p.CKO_PRIVATE_KEY },
+          { type: p.CKA_ID, value: Buffer.from(key, 'hex') },
+        ])
+        lib.C_SignInit(session, { mechanism: p.CKM_ECDSA }, handle as Buffer)
+        return lib.C_Sign(session, Buffer.alloc(32), Buffer.alloc(256)).length
+      })
+    expect(() => sign(old?.id ?? '')).toThrow(/CKR_KEY_FUNCTION_NOT_PERMITTED/)
+
+    expect((await api.rollback(id)).status).toBe(202)
+    expect((await reach(id)).phase).toBe('rolledBack')
+    expect(await states('undone')).toEqual(['active, primary', 'destroyed'])
+    expect(labels('undone')).toEqual(['undone'])
+    expect(sign(old?.id ?? '')).toBe(64)
+    const refused = (await api.house.events({ correlationId: id })).map(({ action }) => action)
+    expect(refused).toContain('effect.swapBack')
+  })
+
+  test('an answer that is lost leaves one key: the probe finds it by its id', async () => {
+    await keyOf('lost')
+    meet = { mint: 'lost' }
+    const id = await api.rotate('lost')
+    expect((await reach(id)).phase).toBe('completed')
+    expect(labels('lost')).toEqual(['lost', 'lost#…'])
+    expect(objects('lost').find(({ label }) => label === 'lost')?.id).toBe(idOf(`${id}:minting:1`))
+  })
+
+  test('a death between the two halves of moving the label: both have it, and it is finished', async () => {
+    await keyOf('both')
+    meet = { promote: 'lost' }
+    const id = await api.rotate('both')
+    await api.reach(id, ['promoting'])
+    await api.drain()
+    expect(labels('both')).toEqual(['both', 'both'])
+    expect((await reach(id)).phase).toBe('completed')
+    expect(labels('both')).toEqual(['both', 'both#…'])
+  })
+
+  test('two keys with one id: nothing is made, and the rotation says why', async () => {
+    const id = hsm.make(token, { label: 'twice' })
+    await keyOf('twice', {}, { create: false })
+    hsm.make(token, { label: 'twice#other', id })
+    const rotation = await api.rotate('twice')
+    const { stalledReason } = await api.until(rotation, ['stalled'])
+    expect(stalledReason).toMatch(/several keys with one id/)
+    expect(labels('twice')).toHaveLength(2)
+    await api.post(`/v1/rotations/${rotation}/abandon`, { reason: 'over' })
+  })
+
+  test('a key that its token cannot switch off has no phase for it, and what needs one is refused before', async () => {
+    const ref = { suspend: false }
+    await keyOf('fixed', { retire: 'destroy', approval: { required: 1 } }, { ref })
+    const id = await api.rotate('fixed')
+    const { json } = await api.call('GET', `/v1/rotations/${id}`)
+    expect(json.phases).not.toContain('suspending')
+    await api.reach(id, ['awaitingApproval'])
+    const approver = await api.token(['approver'])
+    const approved = await api.call('POST', `/v1/rotations/${id}/approvals`, {
+      body: { planHash: json.planHash },
+      token: approver,
+    })
+    expect(approved.status, approved.text).toBe(201)
+    expect((await reach(id)).phase).toBe('completed')
+    expect(labels('fixed')).toEqual(['fixed'])
+
+    await keyOf('default', {}, { ref })
+    const start = await api.call('POST', '/v1/rotations', {
+      body: { key: 'default', reason: 'r' },
+      headers: { 'idempotency-key': 'default' },
+    })
+    expect([start.status, start.json.code]).toEqual([422, 'policy.impossible'])
+    expect(start.json.hint).toMatch(/retire: keep/)
+  })
+
+  test('an object that may not be modified is told before anything is made', async () => {
+    hsm.make(token, { label: 'rigid', modifiable: false })
+    const reply = await api.call('POST', '/v1/keys', {
+      body: {
+        name: 'rigid',
+        connection: 'hsm',
+        type: 'pkcs11.key',
+        ref: { label: 'rigid' },
+        purpose: 'p',
+        owner: 'o',
+        environment: 'e',
+      },
+    })
+    expect(reply.status).toBeLessThan(500)
+    expect(reply.text).toMatch(/CKA_MODIFIABLE/)
+  })
+
+  test('a wrong PIN is sent once, by all processes together, until the credential is another', async () => {
+    const other = hsm.token('other', 'right-pin')
+    await connect('wrong', other.label, 'wrong-pin')
+    const check = async () => (await api.call('POST', '/v1/connections/wrong/checks')).json
+    const first = await check()
+    expect(JSON.stringify(first)).toMatch(/refused the PIN/)
+    const low = hsm.flags(other) & tokenFlags.userPinCountLow
+    expect(low).not.toBe(0)
+    for (let n = 0; n < 5; n++) {
+      // As another process, or the same after a restart.
+      await api.house.sessions.forget('wrong')
+      expect(JSON.stringify(await check())).toMatch(/refused the PIN/)
+    }
+    expect(hsm.flags(other) & tokenFlags.userPinLocked).toBe(0)
+    expect(hsm.flags(other) & tokenFlags.userPinFinalTry).toBe(0)
+
+    await connect('wrong', other.label, 'right-pin')
+    const { items, ...more } = await check()
+    expect(JSON.stringify(items ?? more)).toMatch(/SoftHSM/)
+    expect(hsm.flags(other) & tokenFlags.userPinCountLow).toBe(0)
+  })
+
+  test('nonsense in settings and refs is told where it is wrong', async () => {
+    await connect('odd', token.label, pin)
+    for (const settings of [
+      {},
+      { library: 'libsofthsm2.so', tokenLabel: 'x' },
+      { library: hsm.library, tokenLabel: '' },
+      { library: hsm.library, tokenLabel: 'x', pin: '1' },
+    ]) {
+      const { status, json } = await put('odd', settings, pin)
+      expect([status, json.errors[0].pointer]).toEqual([400, expect.stringMatching(/^\/settings/)])
+    }
+    const missing: readonly (readonly [object, RegExp])[] = [
+      [{ library: '/nowhere/lib.so', tokenLabel: 'x' }, /not there/],
+      [{ library: '/etc/hostname', tokenLabel: 'x' }, /cannot be loaded/],
+      [{ library: hsm.library, tokenLabel: 'nobody' }, /no token has the label/],
+    ]
+    for (const [settings, text] of missing) {
+      expect((await put('odd', settings, pin)).status).toBeLessThan(300)
+      const checked = await api.call('POST', '/v1/connections/odd/checks')
+      expect(checked.status).toBeLessThan(500)
+      expect(checked.text).toMatch(text)
+    }
+    const bad = await api.call('POST', '/v1/keys', {
+      body: {
+        name: 'odd',
+        connection: 'hsm',
+        type: 'pkcs11.key',
+        ref: { label: 'a#b' },
+        purpose: 'p',
+        owner: 'o',
+        environment: 'e',
+      },
+    })
+    expect([bad.status, bad.json.errors[0].pointer]).toEqual([400, '/ref/label'])
+  })
+
+  test('the PIN is in no event, reply or log', async () => {
+    const { items } = await api.house.ledger.read((db) =>
+      db.audit.list({}, { limit: 1000, after: null }),
+    )
+    const all = JSON.stringify(items) + api.logged.join('')
+    expect(all.length).toBeGreaterThan(1_000)
+    for (const planted of [pin, 'wrong-pin', 'right-pin']) expect(all).not.toContain(planted)
+  })
+})
