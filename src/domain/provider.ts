@@ -182,6 +182,8 @@ export interface Call {
   /** Undo of a publish into a place that held nothing: `retire` with `destroy` may take the value away from readers too, and
    *  leaves whatever else is there as it is. */
   readonly takeBack?: boolean
+  /** A mint with these parameters is to follow: `prepare` throws `quota` where they, or what is left of a lifetime, forbid it. */
+  readonly generate?: JsonObject
   /** A consumer reads the value through Rekey: the provider that knows of no other readers counts it as a use. */
   readonly delivery?: boolean
 }

@@ -6,7 +6,7 @@ import { ProviderError, type ProviderVersion, type Session } from '#domain/provi
 import type { Rotation } from '#domain/rotation.ts'
 import { inWindow } from '#domain/windows.ts'
 import { refusalToPublish } from './publish-effects.ts'
-import { call } from './rotation-effects.ts'
+import { call, callToMint } from './rotation-effects.ts'
 import { move, type Run, stall, type Step } from './rotation-engine.ts'
 import { fail } from './rotation-failure.ts'
 import { holdsOf } from './rotation-holds.ts'
@@ -67,7 +67,7 @@ const look = async (
   { session, object, from }: Scene,
 ): Promise<Step> => {
   const current = from && carrier(from)
-  const prepared = await session.prepare(object, current, call(run))
+  const prepared = await session.prepare(object, current, callToMint(run, rotation))
   if (from && current !== null) {
     const verdict = await session.verify(
       {

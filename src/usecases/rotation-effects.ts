@@ -5,6 +5,7 @@ import type { JsonObject } from '#domain/json.ts'
 import type { Version } from '#domain/key.ts'
 import type { LedgerEvent, Reads } from '#domain/ports.ts'
 import {
+  type Call,
   lateEffectOf,
   type Material,
   type Minted,
@@ -23,6 +24,13 @@ import { adoptCarriers, advanceVersion, present, servePrimary } from './version-
 
 /** Bounds of a read. */
 export const call = (run: Run) => ({ signal: run.clock.deadline(10_000) })
+
+/** The same before a mint. */
+export const callToMint = (run: Run, { plan, trigger }: Rotation): Call => ({
+  ...call(run),
+  generate: plan.generate,
+  ...(trigger === 'incident' ? { incident: true } : {}),
+})
 
 /** The new version. Material of ours is made here and sealed with the intent, so that a repeat sends the same. */
 export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> => {
@@ -43,7 +51,11 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
         }
       : {}),
     begin: async () => {
-      const { preImage } = await session.prepare(object, from && carrier(from), call(run))
+      const { preImage } = await session.prepare(
+        object,
+        from && carrier(from),
+        callToMint(run, rotation),
+      )
       if (type.traits.slot === 'pair') await mustBeOurs(run, scene)
       const material = type.generate?.(rotation.plan.generate, (bytes) => run.ids.random(bytes))
       const held = from?.sealedId === null ? await heldOf(run, scene, from) : null
@@ -53,7 +65,8 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
         ...(held ? { keep: { oldSealedId: held } } : {}),
       }
     },
-    send: async (intent, material, at) => sentOf(await session.mint(order(intent, material), at)),
+    send: async (intent, material, at) =>
+      sentOf(await session.mint(order(intent, material), { ...callToMint(run, rotation), ...at })),
     probe: async (intent, material, at) =>
       probeOf(await session.probeMint(order(intent, material), at)),
     discard: async (sent, at) => {

@@ -319,7 +319,7 @@ const unknown = async (
   failure: ProviderError,
 ): Promise<Step> => {
   const now = await record(run, rotation, spec, intent, 'unknown', failure.message)
-  const text = `${nameOf(spec)}: no reply, ${failure.message}; asking the provider`
+  const text = `${nameOf(spec)}: ${failure.message}; asking the provider`
   return waitFor(run, now, 'probe', text, { afterMs: probeSoonMs })
 }
 

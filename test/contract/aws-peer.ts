@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { IAM } from '@aws-sdk/client-iam'
+import { KMS } from '@aws-sdk/client-kms'
 import { SecretsManager } from '@aws-sdk/client-secrets-manager'
 import { STS } from '@aws-sdk/client-sts'
 import type { JsonObject } from '#domain/json.ts'
@@ -220,6 +221,57 @@ export const startAccessKeys = async (): Promise<ContractPeer> => {
         rotate: /iam:CreateAccessKey on .*user\/contract-/,
         switch: /iam:UpdateAccessKey on .*user\/contract-/,
         destroy: /iam:DeleteAccessKey on .*user\/contract-/,
+      },
+    },
+    stop: async () => {
+      admin.destroy()
+      await bench.stop()
+    },
+  }
+}
+
+export const startSymmetric = async (): Promise<ContractPeer> => {
+  const bench = await openAws()
+  const { strict, faulty } = bench
+  const admin = new KMS(bench.client)
+  const address = (keyId: string): ObjectAddress => awsAddress('aws.kms.symmetric', { keyId })
+  const idOf = (object: ObjectAddress): string => refText(object, 'keyId')
+  return {
+    settings: bench.settings,
+    credential: bench.credential,
+    ports: plainPorts(),
+    beyondOnePage: 60,
+    newObject: async () => {
+      const { KeyMetadata: made } = await admin.createKey({})
+      return address(made?.KeyId ?? '')
+    },
+    unborn: () => address(randomUUID()),
+    versions: async (object) => {
+      const { Rotations: rows } = await admin.listKeyRotations({
+        KeyId: idOf(object),
+        IncludeKeyMaterial: 'ALL_KEY_MATERIAL',
+      })
+      return rows?.length ?? 0
+    },
+    writes: async (object) => effectsOn(strict, idOf(object)),
+    foreign: async (object) => {
+      await admin.rotateKeyOnDemand({ KeyId: idOf(object) })
+    },
+    faults: {
+      proxy: faulty,
+      settings: bench.faultySettings,
+      mint: (object) => operationOn('RotateKeyOnDemand', new RegExp(quoted(idOf(object)))),
+      fixtures: awsFixtures,
+    },
+    rights: {
+      grant: bench.grant,
+      always: ['check'],
+      rotates: ['describe', 'rotate', 'verify'],
+      needed: {
+        inventory: /kms:ListKeys on \*/,
+        describe: /kms:(DescribeKey|GetKeyRotationStatus|ListKeyRotations).* on .*:key\//,
+        rotate: /kms:RotateKeyOnDemand on .*:key\//,
+        verify: /kms:GenerateDataKey.* on .*:key\//,
       },
     },
     stop: async () => {

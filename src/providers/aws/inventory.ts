@@ -2,6 +2,8 @@
 
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call, type InventoryItem } from '#domain/provider.ts'
+import { readKmsKey, type KmsKey } from './kms-read.ts'
+import { kmsKeyArn, kmsKeyObjectId } from './kms-ref.ts'
 import { secretObjectId } from './secret-ref.ts'
 import type { Aws } from './session.ts'
 import { userObjectId } from './user-ref.ts'
@@ -82,7 +84,50 @@ const users: List = async (aws, settings, token, call) => {
   return { items, next: page.IsTruncated === true ? (page.Marker ?? null) : null }
 }
 
+/** Those that can be rotated in place. KMS lists ids alone, so each is asked about, some at once. */
+const symmetricKeys: List = async (aws, settings, token, call) => {
+  const page = await aws.read(
+    'kms',
+    '*',
+    (kms, options) =>
+      kms.listKeys({ Limit: pageSize, ...(token === null ? {} : { Marker: token }) }, options),
+    call,
+  )
+  const ids = (page.Keys ?? []).flatMap(({ KeyId }) => KeyId ?? [])
+  const found: (KmsKey | null)[] = []
+  for (let n = 0; n < ids.length; n += atOnce)
+    found.push(
+      // oxlint-disable-next-line no-await-in-loop -- KMS counts requests
+      ...(await Promise.all(ids.slice(n, n + atOnce).map((id) => visibleKey(aws, id, call)))),
+    )
+  const items = found.flatMap((key) => {
+    if (key === null || key.ofAws || key.material === null || key.origin !== 'AWS_KMS') return []
+    const ref = { keyId: key.id }
+    return [
+      {
+        type: 'aws.kms.symmetric',
+        ref,
+        objectId: kmsKeyObjectId(settings, ref),
+        facts: { state: key.state, description: key.description, multiRegion: key.region },
+      },
+    ]
+  })
+  return { items, next: page.Truncated === true ? (page.NextMarker ?? null) : null }
+}
+const atOnce = 10
+
+/** The policy of a key may hide it from the connection. */
+const visibleKey = async (aws: Aws, id: string, call: Call): Promise<KmsKey | null> => {
+  try {
+    return await readKmsKey(aws, { id, arn: kmsKeyArn(aws.settings, id) }, call)
+  } catch (error) {
+    if (error instanceof ProviderError && error.kind === 'forbidden') return null
+    throw error
+  }
+}
+
 const lists: Readonly<Record<string, List>> = {
+  'aws.kms.symmetric': symmetricKeys,
   'aws.secretsmanager.secret': secrets,
   'aws.iam.accessKey': users,
 }

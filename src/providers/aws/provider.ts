@@ -1,10 +1,13 @@
-// Amazon Web Services: secrets in Secrets Manager, access keys of IAM users.
+// Amazon Web Services: secrets in Secrets Manager, access keys of IAM users, keys of KMS.
 
 import type { JsonObject } from '#domain/json.ts'
 import { generateSecret, generateSecretSchema } from '#domain/generate-secret.ts'
 import type { KeyType, Provider, TypeTraits } from '#domain/provider.ts'
 import { Type } from 'typebox'
 import { accessKeyHandedOut } from './access-key.ts'
+import { kmsKeyObjectId, kmsKeyRefSchema } from './kms-ref.ts'
+import { kmsKeyPattern, symmetricExtraRights, symmetricRights } from './kms-rights.ts'
+import { symmetricGenerateSchema } from './kms-symmetric.ts'
 import { checkRight, policiesByName } from './rights.ts'
 import { secretExtraRights, secretPattern, secretRights } from './secret-rights.ts'
 import { secretObjectId, secretRefSchema } from './secret-ref.ts'
@@ -98,12 +101,49 @@ const accessKey: KeyType = {
   handedOut: accessKeyHandedOut,
 }
 
+const symmetricTraits: TypeTraits = {
+  slot: 'internal',
+  staging: 'none',
+  undo: 'none',
+  authority: 'self',
+  revokes: 'key',
+  suspend: false,
+  exactlyOnce: 'probe',
+  attribution: 'goalMet',
+  usage: null,
+  lateEffectMs,
+  // One good answer of KMS proves nothing: the next host may still use the old material.
+  consistency: { delayMs: 60_000, confirmations: 4 },
+  limits: { requestsPerSecond: 20 },
+  deliver: false,
+  material: 'provider',
+  publishTarget: false,
+  publishable: false,
+  verifies: ['roundTrip', 'oldDataReadable'],
+  operations: [],
+}
+
+const symmetric: KeyType = {
+  type: 'aws.kms.symmetric',
+  title: 'Symmetric key of AWS KMS, rotated in place',
+  traits: symmetricTraits,
+  refSchema: kmsKeyRefSchema,
+  generateSchema: symmetricGenerateSchema,
+  objectId: ({ settings, ref }) => kmsKeyObjectId(settings, ref),
+  leastPrivilege: (ref) =>
+    policiesByName([
+      checkRight,
+      ...symmetricRights(kmsKeyPattern(textIn(ref, 'keyId'))),
+      ...symmetricExtraRights(),
+    ]),
+}
+
 export const aws: Provider = {
   id: 'aws',
   title: 'Amazon Web Services',
   settingsSchema,
   credentialSchema,
-  types: [secret, accessKey],
+  types: [secret, accessKey, symmetric],
   endpoints: endpointsOf,
   connect,
 }

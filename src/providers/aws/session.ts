@@ -11,6 +11,7 @@ import { makeClients, type Ask, type Answer, type ServiceName } from './clients.
 import { makeIdentity, type Identity } from './identity.ts'
 import { inventory } from './inventory.ts'
 import { missingRights, type Right } from './rights.ts'
+import { makeSymmetric } from './kms-symmetric.ts'
 import { makeSecret } from './secret.ts'
 import { readSettings, type AwsSettings } from './settings.ts'
 
@@ -69,6 +70,7 @@ export const connect = (args: ConnectArgs): Session => {
   const types: Readonly<Record<string, ObjectSession>> = {
     'aws.secretsmanager.secret': makeSecret(aws),
     'aws.iam.accessKey': makeAccessKey(aws),
+    'aws.kms.symmetric': makeSymmetric(aws),
   }
   const of = ({ type }: Pick<ObjectAddress, 'type'>): ObjectSession => {
     const found = types[type]

@@ -1,5 +1,5 @@
 // Requests and answers of AWS's documentation: the "Examples" of each operation in the API references of Secrets Manager
-// (docs.aws.amazon.com/secretsmanager/latest/apireference), IAM and STS, in an order in which each finds what it needs. What the
+// (docs.aws.amazon.com/secretsmanager/latest/apireference), KMS, IAM and STS, in an order in which each finds what it needs. What the
 // documentation leaves to chance (ids, dates) and region and account are compared by their form.
 
 import type { ServiceName } from './wire.ts'
@@ -7,6 +7,7 @@ import type { ServiceName } from './wire.ts'
 interface Example {
   readonly service: ServiceName
   readonly operation: string
+  /** `{made: true}` stands for the id of the key that CreateKey has made. */
   readonly request: Readonly<Record<string, unknown>>
   readonly answers: RegExp
 }
@@ -97,6 +98,74 @@ export const examples: readonly Example[] = [
     operation: 'DeleteSecret',
     request: { SecretId, RecoveryWindowInDays: 7 },
     answers: all(arn, '"DeletionDate": ?[\\d.]+'),
+  },
+  {
+    service: 'kms',
+    operation: 'CreateKey',
+    request: { Tags: [{ TagKey: 'Purpose', TagValue: 'Test' }] },
+    answers: all(
+      '"Arn": ?"arn:aws:kms:[a-z0-9-]+:\\d{12}:key/[0-9a-f-]{36}"',
+      '"CreationDate": ?[\\d.]+',
+      '"KeyManager": ?"CUSTOMER"',
+      '"KeySpec": ?"SYMMETRIC_DEFAULT"',
+      '"KeyState": ?"Enabled"',
+      '"KeyUsage": ?"ENCRYPT_DECRYPT"',
+      '"Origin": ?"AWS_KMS"',
+    ),
+  },
+  {
+    service: 'kms',
+    operation: 'CreateAlias',
+    request: { AliasName: 'alias/ExampleAlias', TargetKeyId: { made: true } },
+    answers: /^(?:\{\})?$/,
+  },
+  {
+    service: 'kms',
+    operation: 'DescribeKey',
+    request: { KeyId: 'alias/ExampleAlias' },
+    answers: all('"CurrentKeyMaterialId": ?"[0-9a-f]{64}"', '"KeyState": ?"Enabled"'),
+  },
+  {
+    service: 'kms',
+    operation: 'GenerateDataKey',
+    request: { KeyId: 'alias/ExampleAlias', KeySpec: 'AES_256' },
+    answers: all(
+      '"CiphertextBlob": ?"[^"]+"',
+      '"KeyId": ?"arn:aws:kms:[a-z0-9-]+:\\d{12}:key/[0-9a-f-]{36}"',
+      '"KeyMaterialId": ?"[0-9a-f]{64}"',
+      '"Plaintext": ?"[^"]{44}"',
+    ),
+  },
+  {
+    service: 'kms',
+    operation: 'RotateKeyOnDemand',
+    request: { KeyId: { made: true } },
+    answers: all('"KeyId": ?"[0-9a-f-]{36}"'),
+  },
+  {
+    service: 'kms',
+    operation: 'GetKeyRotationStatus',
+    request: { KeyId: { made: true } },
+    answers: all('"KeyId": ?"[0-9a-f-]{36}"', '"KeyRotationEnabled": ?false'),
+  },
+  {
+    service: 'kms',
+    operation: 'ListKeyRotations',
+    request: { KeyId: { made: true } },
+    answers: all(
+      '"Rotations": ?\\[\\{[^\\]]*"RotationType": ?"ON_DEMAND"',
+      '"RotationDate": ?[\\d.]+',
+      '"Truncated": ?false',
+    ),
+  },
+  {
+    service: 'kms',
+    operation: 'ListKeys',
+    request: {},
+    answers: all(
+      '"Keys": ?\\[\\{"KeyArn": ?"arn:aws:kms:|"Keys": ?\\[\\{"KeyId": ?"',
+      '"Truncated": ?false',
+    ),
   },
   {
     service: 'iam',

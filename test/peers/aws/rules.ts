@@ -12,8 +12,8 @@ export interface RuleAt {
 export interface Rules {
   /** Operations that change something. */
   readonly writes: ReadonlySet<string>
-  /** ARN that the right is asked on; `*` where AWS knows none. */
-  readonly resource: (at: RuleAt) => Promise<string>
+  /** ARN that the right is asked on, or several of which each must be allowed; `*` where AWS knows none. */
+  readonly resource: (at: RuleAt) => Promise<string | readonly string[]>
   /** Name under which effects are counted. */
   readonly subject: (body: Body) => string
   /** A refusal, an answer of its own, another request to send on, or null: moto answers. */

@@ -58,9 +58,12 @@ peer('moto').describe('the stand-in of AWS', () => {
   }
 
   test('answers the examples of the documentation as the documentation does', async () => {
+    let made = ''
     for (const { service, operation, request, answers } of examples) {
+      const asked = JSON.parse(JSON.stringify(request).replaceAll('{"made":true}', `"${made}"`))
       // oxlint-disable-next-line no-await-in-loop -- one follows from the other
-      const { status, text } = await send(service, operation, request)
+      const { status, text } = await send(service, operation, asked)
+      if (operation === 'CreateKey') made = /[0-9a-f-]{36}/.exec(text)?.[0] ?? ''
       expect({ operation, status, text }).toMatchObject({
         operation,
         status: 200,
@@ -192,5 +195,70 @@ peer('moto').describe('the stand-in of AWS', () => {
     const listed = async () =>
       (await send('iam', 'ListAccessKeys', { UserName })).text.includes(AccessKeyId)
     expect([await listed(), await listed()]).toEqual([true, false])
+  })
+
+  const kms = async (operation: string, body: object) => {
+    const { status, text } = await send('kms', operation, { ...body })
+    return { status, json: JSON.parse(text || '{}') }
+  }
+  const newKey = async (spec: object = {}): Promise<string> =>
+    (await kms('CreateKey', spec)).json.KeyMetadata.KeyId
+
+  test('a KMS key is rotated 25 times, one at a time, and goes on after the answer', async () => {
+    const KeyId = await newKey()
+    const material = async () =>
+      (await kms('DescribeKey', { KeyId })).json.KeyMetadata.CurrentKeyMaterialId
+    const first = await material()
+    expect(first).toMatch(/^[0-9a-f]{64}$/)
+    const old = (await kms('GenerateDataKey', { KeyId, KeySpec: 'AES_256' })).json
+    expect(old.KeyMaterialId).toBe(first)
+    aws.kms.slow(2)
+    expect((await kms('RotateKeyOnDemand', { KeyId })).json).toEqual({ KeyId })
+    aws.kms.slow(0)
+    expect((await kms('RotateKeyOnDemand', { KeyId })).json.__type).toBe('ConflictException')
+    const status = async () => (await kms('GetKeyRotationStatus', { KeyId })).json
+    expect(await status()).toMatchObject({ OnDemandRotationStartDate: expect.any(Number) })
+    expect(await material()).toBe(first)
+    await status()
+    expect(await status()).toEqual({ KeyId, KeyRotationEnabled: false })
+    expect(await material()).not.toBe(first)
+    aws.stale(1, 'kms')
+    expect(await material()).toBe(first)
+    // What the first material made is opened by it.
+    const { CiphertextBlob, Plaintext } = old
+    expect((await kms('Decrypt', { CiphertextBlob })).json).toMatchObject({
+      KeyMaterialId: first,
+      Plaintext,
+    })
+    for (let n = 1; n < 25; n++)
+      expect((await kms('RotateKeyOnDemand', { KeyId })).status).toBe(200)
+    expect((await kms('RotateKeyOnDemand', { KeyId })).json.__type).toBe('LimitExceededException')
+    const all = await kms('ListKeyRotations', { KeyId, IncludeKeyMaterial: 'ALL_KEY_MATERIAL' })
+    expect(all.json.Rotations).toHaveLength(26)
+    const signing = await newKey({ KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' })
+    expect((await kms('RotateKeyOnDemand', { KeyId: signing })).json.__type).toBe(
+      'UnsupportedOperationException',
+    )
+  })
+
+  test('a KMS key that is disabled or pending deletion is used for nothing', async () => {
+    const KeyId = await newKey()
+    const { CiphertextBlob } = (await kms('GenerateDataKey', { KeyId, KeySpec: 'AES_256' })).json
+    const codes = async () => [
+      (await kms('GenerateDataKey', { KeyId, KeySpec: 'AES_256' })).json.__type,
+      (await kms('Decrypt', { KeyId, CiphertextBlob })).json.__type,
+      (await kms('RotateKeyOnDemand', { KeyId })).json.__type,
+    ]
+    await kms('DisableKey', { KeyId })
+    expect(new Set(await codes())).toEqual(new Set(['DisabledException']))
+    await kms('EnableKey', { KeyId })
+    expect(new Set(await codes())).toEqual(new Set([undefined]))
+    for (const PendingWindowInDays of [6, 31])
+      expect((await kms('ScheduleKeyDeletion', { KeyId, PendingWindowInDays })).json.__type).toBe(
+        'ValidationException',
+      )
+    await kms('ScheduleKeyDeletion', { KeyId, PendingWindowInDays: 7 })
+    expect(new Set(await codes())).toEqual(new Set(['KMSInvalidStateException']))
+    expect((await kms('EnableKey', { KeyId })).json.__type).toBe('KMSInvalidStateException')
   })
 })

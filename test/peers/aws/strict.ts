@@ -9,6 +9,7 @@ import { startMoto } from './moto.ts'
 import { isAllowed } from './policies.ts'
 import { isReply, makePrincipals, newKeyId, newSecret, type AccessKey } from './principals.ts'
 import { makeIdentityRules } from './rules-identity.ts'
+import { makeKmsRules, type KmsRules } from './rules-kms.ts'
 import type { RuleAt, Rules } from './rules.ts'
 import { makeSecretRules } from './rules-secrets.ts'
 import { signerOf } from './sigv4.ts'
@@ -35,9 +36,11 @@ export interface StrictAws {
   readonly user: (documents: readonly Json[]) => AccessKey
   readonly log: () => readonly Logged[]
   /** The next n answers of describing an object of the service are from before the last write. */
-  readonly stale: (answers: number, service?: 'secretsmanager' | 'iam') => void
+  readonly stale: (answers: number, service?: 'secretsmanager' | 'iam' | 'kms') => void
   /** The next n requests that a changed access key has signed are judged as before the change. Gives what was left. */
   readonly lag: (requests: number) => number
+  /** What KMS does by itself, and how fast. */
+  readonly kms: Pick<KmsRules, 'slow' | 'rotateByItself'>
   /** Roles that may be assumed by whoever sends the external id. */
   readonly role: (name: string, externalId: string, documents: readonly Json[]) => string
   readonly stop: () => Promise<void>
@@ -54,18 +57,18 @@ export const startStrictAws = async (): Promise<StrictAws> => {
   const log: Logged[] = []
   const secrets = makeSecretRules()
   const identity = makeIdentityRules(principals)
-  const rules: Readonly<Record<ServiceName, Rules | null>> = {
+  const kms = makeKmsRules()
+  const rules: Readonly<Record<ServiceName, Rules>> = {
     secretsmanager: secrets,
     iam: identity.iam,
     sts: identity.sts,
-    kms: null,
+    kms,
   }
 
   const answer = async (incoming: IncomingMessage, text: string): Promise<Reply> => {
     const { headers } = incoming
     const asked = readAsked(signerOf(headers)?.service ?? '', headers, text)
-    const rule = asked === null ? null : rules[asked.service]
-    if (asked === null || rule === null)
+    if (asked === null)
       return refusal(
         'iam',
         'MissingAuthenticationToken',
@@ -73,6 +76,7 @@ export const startStrictAws = async (): Promise<StrictAws> => {
         403,
       )
     const { service, operation } = asked
+    const rule = rules[service]
     const principal = principals.authenticate(service, { headers, body: text })
     if (isReply(principal)) return principal
     const at: RuleAt = { moto, principal, asked }
@@ -92,11 +96,9 @@ export const startStrictAws = async (): Promise<StrictAws> => {
     const { service, operation, text } = at.asked
     const action = `${service}:${operation}`
     const { documents, arn, tokenIssuedAt } = at.principal
-    const resource = await rule.resource(at)
-    if (
-      action !== 'sts:GetCallerIdentity' &&
-      !isAllowed(documents, action, resource, { tokenIssuedAt })
-    ) {
+    const asked = [await rule.resource(at)].flat()
+    const resource = asked.find((one) => !isAllowed(documents, action, one, { tokenIssuedAt }))
+    if (action !== 'sts:GetCallerIdentity' && resource !== undefined) {
       const message = `User: ${arn} is not authorized to perform: ${action} on resource: ${resource} because no identity-based policy allows the ${action} action`
       return service === 'iam' || service === 'sts'
         ? refusal(service, 'AccessDenied', message, 403)
@@ -148,7 +150,8 @@ export const startStrictAws = async (): Promise<StrictAws> => {
     user,
     log: () => [...log],
     stale: (answers, service = 'secretsmanager') =>
-      (service === 'iam' ? identity : secrets).stale(answers),
+      ({ secretsmanager: secrets, iam: identity, kms })[service].stale(answers),
+    kms,
     lag: principals.lag,
     role: (name, externalId, documents) => {
       const arn = `arn:aws:iam::${account}:role/${name}`

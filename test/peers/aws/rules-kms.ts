@@ -1,0 +1,271 @@
+// KMS, where moto is lax. From the API reference (docs.aws.amazon.com/kms/latest/APIReference) and the developer guide, above
+// all its pages "Key states of AWS KMS keys" and "Perform on-demand key rotation":
+//
+//   key states            a disabled key is used for nothing (DisabledException), one that is pending deletion neither
+//                         (KMSInvalidStateException), nor changed, nor given an alias
+//   key material          each answer that was made with material of a symmetric key says which; DescribeKey says the current
+//   RotateKeyOnDemand     symmetric keys only; one at a time (ConflictException); 25 in a key's life (LimitExceededException);
+//                         it goes on after its answer: GetKeyRotationStatus tells since when, until it is done
+//   ListKeyRotations      also the first material and the current one, where all are asked for
+//   ListKeys              in pages
+//   ScheduleKeyDeletion   7 to 30 days
+//
+// `slow(n)`: a rotation that is asked for from now on is done after n looks at it. `stale(n)`: the next n answers of DescribeKey
+// are from before the last write. `rotateByItself(id)`: as the yearly rotation does.
+// Not there: key policies, grants as rights, imported material, custom key stores, replicas.
+
+import { createHash, randomBytes } from 'node:crypto'
+import { json, refusal, textIn, type Body, type Reply } from './wire.ts'
+import type { RuleAt, Rules } from './rules.ts'
+
+const service = 'kms'
+const writes = new Set([
+  'CreateKey',
+  'RotateKeyOnDemand',
+  'CreateAlias',
+  'UpdateAlias',
+  'DeleteAlias',
+  'EnableKey',
+  'DisableKey',
+  'ScheduleKeyDeletion',
+  'CancelKeyDeletion',
+  'CreateGrant',
+  'PutKeyPolicy',
+  'TagResource',
+])
+const uses = new Set([
+  'Encrypt',
+  'Decrypt',
+  'GenerateDataKey',
+  'Sign',
+  'Verify',
+  'GenerateMac',
+  'VerifyMac',
+  'GetPublicKey',
+  'RotateKeyOnDemand',
+])
+const changes = new Set([
+  'EnableKey',
+  'DisableKey',
+  'CreateGrant',
+  'CreateAlias',
+  'UpdateAlias',
+  'TagResource',
+])
+
+interface Material {
+  readonly id: string
+  readonly type: 'ON_DEMAND' | 'AUTOMATIC' | null
+  readonly date: number | null
+}
+interface Held {
+  /** The last one is current. */
+  readonly materials: Material[]
+  /** An on-demand rotation under way. */
+  going: { readonly since: number; looksLeft: number } | null
+}
+
+export interface KmsRules extends Rules {
+  readonly stale: (answers: number) => void
+  readonly slow: (looks: number) => void
+  readonly rotateByItself: (keyId: string) => void
+}
+
+export const makeKmsRules = (): KmsRules => {
+  const held = new Map<string, Held>()
+  /** By hash of a ciphertext. */
+  const madeWith = new Map<string, string>()
+  const before = new Map<string, string>()
+  /** Asked of moto once for a request. */
+  const asking = new WeakMap<RuleAt['asked'], Promise<Body | null>>()
+  let stale = 0
+  let looks = 0
+
+  const heldOf = (id: string): Held => {
+    const found = held.get(id) ?? { materials: [newMaterial(null)], going: null }
+    held.set(id, found)
+    return found
+  }
+  const current = (id: string): string => heldOf(id).materials.at(-1)?.id ?? ''
+  /** The key that a request is about, through its alias where it names one. */
+  const metadataOf = (at: RuleAt, key: string): Promise<Body | null> => {
+    const known = asking.get(at.asked) ?? readMetadata(at, key)
+    asking.set(at.asked, known)
+    return known
+  }
+  const readMetadata = async ({ moto }: RuleAt, key: string): Promise<Body | null> => {
+    const reply = await moto.send(service, 'DescribeKey', JSON.stringify({ KeyId: key }))
+    if (reply.status !== 200) return null
+    const { KeyMetadata: told } = JSON.parse(reply.text) as { readonly KeyMetadata: Body }
+    return told['KeySpec'] === 'SYMMETRIC_DEFAULT'
+      ? { ...told, CurrentKeyMaterialId: current(textIn(told, 'KeyId')) }
+      : told
+  }
+  const finish = (of: Held, type: Material['type']): void => {
+    of.materials.push(newMaterial(type))
+    of.going = null
+  }
+
+  const rotate = (told: Body): Reply => {
+    const id = textIn(told, 'KeyId')
+    const of = heldOf(id)
+    if (told['KeySpec'] !== 'SYMMETRIC_DEFAULT')
+      return refusal(
+        service,
+        'UnsupportedOperationException',
+        `${textIn(told, 'Arn')} is asymmetric.`,
+      )
+    if (of.going !== null)
+      return refusal(service, 'ConflictException', 'An on-demand rotation is already in progress.')
+    if (of.materials.filter(({ type }) => type === 'ON_DEMAND').length >= 25)
+      return refusal(service, 'LimitExceededException', 'The key has no on-demand rotation left.')
+    if (looks === 0) finish(of, 'ON_DEMAND')
+    else of.going = { since: seconds(), looksLeft: looks }
+    return json({ KeyId: id })
+  }
+  /** Whoever looks brings it nearer to its end. */
+  const look = (id: string): void => {
+    const of = heldOf(id)
+    if (of.going === null) return
+    of.going.looksLeft -= 1
+    if (of.going.looksLeft < 0) finish(of, 'ON_DEMAND')
+  }
+  const rotations = (id: string, body: Body): Reply => {
+    const all = heldOf(id).materials.map(({ id: material, type, date }, n, list) => ({
+      KeyId: id,
+      KeyMaterialId: material,
+      KeyMaterialState: n === list.length - 1 ? 'CURRENT' : 'NON_CURRENT',
+      ...(type === null ? {} : { RotationType: type }),
+      ...(date === null ? {} : { RotationDate: date }),
+    }))
+    const asked =
+      body['IncludeKeyMaterial'] === 'ALL_KEY_MATERIAL'
+        ? all
+        : all.filter((row) => row.RotationType)
+    return paged('Rotations', asked, body)
+  }
+
+  return {
+    writes,
+    stale: (answers) => {
+      stale = answers
+    },
+    slow: (n) => {
+      looks = n
+    },
+    rotateByItself: (id) => finish(heldOf(id), 'AUTOMATIC'),
+    subject: (body) => textIn(body, 'AliasName') || (textIn(body, 'KeyId').split('/').at(-1) ?? ''),
+    resource: async (at) => {
+      const { body } = at.asked
+      const alias = textIn(body, 'AliasName')
+      const key = textIn(body, 'KeyId') || textIn(body, 'TargetKeyId')
+      const keyArn = key === '' ? null : ((await metadataOf(at, key))?.['Arn'] ?? nowhere(key))
+      const arns = [
+        ...(alias === '' ? [] : [`arn:aws:kms:eu-west-1:123456789012:${alias}`]),
+        ...(typeof keyArn === 'string' ? [keyArn] : []),
+      ]
+      return arns.length === 0 ? '*' : arns
+    },
+    before: async (at) => {
+      const { operation, body } = at.asked
+      // moto knows no default.
+      if (operation === 'CreateKey' && !('KeyUsage' in body))
+        return { text: JSON.stringify({ ...body, KeyUsage: 'ENCRYPT_DECRYPT' }) }
+      const key = textIn(body, 'KeyId') || textIn(body, 'TargetKeyId')
+      if (key === '') return null
+      const told = await metadataOf(at, key)
+      if (told === null) return null
+      const id = textIn(told, 'KeyId')
+      const state = textIn(told, 'KeyState')
+      const arn = textIn(told, 'Arn')
+      if (uses.has(operation) && state === 'Disabled')
+        return refusal(service, 'DisabledException', `${arn} is disabled.`)
+      if ((uses.has(operation) || changes.has(operation)) && state === 'PendingDeletion')
+        return refusal(service, 'KMSInvalidStateException', `${arn} is pending deletion.`)
+      if (operation === 'ScheduleKeyDeletion') {
+        const days = Number(body['PendingWindowInDays'] ?? 30)
+        if (days < 7 || days > 30)
+          return refusal(service, 'ValidationException', 'PendingWindowInDays is from 7 to 30')
+      }
+      if (writes.has(operation)) before.set(id, JSON.stringify({ KeyMetadata: told }))
+      switch (operation) {
+        case 'RotateKeyOnDemand':
+          return rotate(told)
+        case 'ListKeyRotations':
+          return rotations(id, body)
+        case 'DescribeKey': {
+          const old = before.get(id)
+          if (stale > 0 && old !== undefined && !key.includes('alias/')) {
+            stale -= 1
+            return json(JSON.parse(old))
+          }
+          return json({ KeyMetadata: told })
+        }
+        default:
+          return null
+      }
+    },
+    after: async (at, reply) => {
+      if (reply.status !== 200) return reply
+      // An operation that tells nothing has an empty body.
+      if (reply.text === 'null') return { ...reply, text: '' }
+      const { operation, body } = at.asked
+      const answer = JSON.parse(reply.text || '{}') as Body
+      switch (operation) {
+        // moto gives all of them at once.
+        case 'ListKeys':
+          return paged('Keys', answer['Keys'] as readonly unknown[], body)
+        case 'GetKeyRotationStatus': {
+          const id = textIn(body, 'KeyId').split('/').at(-1) ?? ''
+          look(id)
+          const { going } = heldOf(id)
+          return json({
+            ...answer,
+            KeyId: id,
+            ...(answer['KeyRotationEnabled'] === true ? { RotationPeriodInDays: 365 } : {}),
+            ...(going === null ? {} : { OnDemandRotationStartDate: going.since }),
+          })
+        }
+        case 'GenerateDataKey':
+        case 'Encrypt': {
+          const id = textIn(answer, 'KeyId').split('/').at(-1) ?? ''
+          madeWith.set(hash(answer['CiphertextBlob']), current(id))
+          // Encrypt does not say it.
+          return operation === 'Encrypt' ? reply : json({ ...answer, KeyMaterialId: current(id) })
+        }
+        case 'Decrypt': {
+          const material = madeWith.get(hash(body['CiphertextBlob']))
+          return material === undefined ? reply : json({ ...answer, KeyMaterialId: material })
+        }
+        default:
+          return reply
+      }
+    },
+  }
+}
+
+const paged = (name: string, all: readonly unknown[], body: Body): Reply => {
+  const from = Number(body['Marker'] ?? 0)
+  const size = Number(body['Limit'] ?? 100)
+  const more = from + size < all.length
+  return json({
+    [name]: all.slice(from, from + size),
+    Truncated: more,
+    ...(more ? { NextMarker: String(from + size) } : {}),
+  })
+}
+
+const newMaterial = (type: Material['type']): Material => ({
+  id: randomBytes(32).toString('hex'),
+  type,
+  date: type === null ? null : seconds(),
+})
+
+const seconds = (): number => Date.now() / 1000
+
+const hash = (of: unknown): string => createHash('sha256').update(String(of)).digest('hex')
+
+const nowhere = (key: string): string =>
+  key.startsWith('arn:')
+    ? key
+    : `arn:aws:kms:eu-west-1:123456789012:${key.startsWith('alias/') ? key : `key/${key}`}`
