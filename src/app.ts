@@ -13,7 +13,8 @@ import { checkBind } from '#http/check-bind.ts'
 import { productRoutes } from '#http/product-routes.ts'
 import type { ReadinessCheck } from '#http/routes/health.ts'
 import { allRoutes, buildServer, type ServerDeps } from '#http/server.ts'
-import { keyTypes, providers } from '#providers/registry.ts'
+import { withOutside } from '#providers/outside.ts'
+import { keyTypesOf, providers as builtIn } from '#providers/registry.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { makeCredentials } from '#runtime/credentials.ts'
 import { makeEgress } from '#runtime/egress.ts'
@@ -106,6 +107,10 @@ export interface App {
 const concurrency = 16
 const poolSize = 12
 
+/** Throws ProvidersRefused. */
+export const loadProviders = ({ providerModules }: Config): Promise<readonly Provider[]> =>
+  withOutside(builtIn, providerModules)
+
 export const startApp = async ({
   config,
   databaseUrl,
@@ -118,7 +123,10 @@ export const startApp = async ({
   const clock = systemClock
   const ids = makeIds(clock)
   const instance = known.instance ?? `${roles.worker ? 'worker' : 'api'}-${ids.next()}`
-  const observability = await openObservability(config, { version, instance, roles })
+  const providers = await loadProviders(config)
+  const keyTypes = keyTypesOf(providers)
+  const words = { providers: providers.map(({ id }) => id), types: [...keyTypes.keys()] }
+  const observability = await openObservability(config, { version, instance, roles, known: words })
   const { log, meter, tracer, onFault } = observability
   const keyring = await openKeyring(keyFiles(config))
   const writer = makeWriter(await openWriterKey(config.writerKeyFile))

@@ -30,6 +30,8 @@ export interface Config {
   readonly defaultCredentials: boolean
   readonly publishDir: string | null
   readonly pkcs11Modules: readonly string[]
+  /** Modules of providers that are not part of Rekey. */
+  readonly providerModules: readonly string[]
   readonly egressAllow: readonly string[]
   readonly tls: { readonly cert: string; readonly key: string } | null
   readonly trustedProxy: string | null
@@ -80,6 +82,7 @@ const names = [
   'REKEY_DEFAULT_CREDENTIALS',
   'REKEY_PUBLISH_DIR',
   'REKEY_PKCS11_MODULES',
+  'REKEY_PROVIDERS',
   'REKEY_EGRESS_ALLOW',
   'REKEY_TLS_CERT',
   'REKEY_TLS_KEY',
@@ -205,6 +208,7 @@ export const loadConfig = (env: Env = process.env): Config => {
     defaultCredentials: flag('REKEY_DEFAULT_CREDENTIALS', false),
     publishDir: read('REKEY_PUBLISH_DIR'),
     pkcs11Modules: list('REKEY_PKCS11_MODULES'),
+    providerModules: list('REKEY_PROVIDERS'),
     egressAllow,
     tls: cert !== null && key !== null ? { cert, key } : null,
     trustedProxy: read('REKEY_TRUSTED_PROXY'),

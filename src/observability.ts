@@ -5,7 +5,6 @@ import type { Logger } from 'pino'
 import type { Telemetry } from '#domain/telemetry.ts'
 import { type MetricsServer, serveMetrics } from '#http/serve-metrics.ts'
 import type { ReadinessCheck } from '#http/routes/health.ts'
-import { keyTypes, providers } from '#providers/registry.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { openLog } from '#runtime/log.ts'
 import { makeMeter, type OpenMeter } from '#runtime/meter.ts'
@@ -32,17 +31,18 @@ export interface Identity {
   readonly version: string
   readonly instance: string
   readonly roles: { readonly api: boolean; readonly worker: boolean }
+  /** Words that may be labels. */
+  readonly known: { readonly providers: readonly string[]; readonly types: readonly string[] }
 }
 
 export const openObservability = async (
   config: Config,
-  { version, instance, roles }: Identity,
+  { version, instance, roles, known }: Identity,
 ): Promise<Observability> => {
   const meter = makeMeter({
     known: {
       routes: [],
-      providers: providers.map(({ id }) => id),
-      types: [...keyTypes.keys()],
+      ...known,
       builds: [version],
       runtimes: [process.version],
     },

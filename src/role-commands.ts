@@ -135,6 +135,7 @@ const toFailure = (error: unknown, title: string): unknown => {
       changed: 'nothing',
     })
   }
+  if (error.name === 'ProvidersRefused') return usage(error.message, { code: 'config.invalid' })
   if (error.name === 'Interrupted') return interrupted({ title, detail: error.message })
   if (error.name === 'MigrationRefused')
     return new Failure({

@@ -14,7 +14,7 @@ import { sha256 } from '#runtime/sha256.ts'
 import { bootstrap, type DatabaseUrls, isSuperuser } from '#store/bootstrap.ts'
 import { migrate, type Migrated, pendingMigrations } from '#store/migrate.ts'
 import { ensureAdminKey, resetAdminKey } from '#usecases/admin-key.ts'
-import { type App, type House, startApp } from './app.ts'
+import { type App, type House, loadProviders, startApp } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
 import { applySamples } from './samples.ts'
 
@@ -29,6 +29,8 @@ interface Place {
 }
 
 export const up = async (config: Config, say: Say): Promise<void> => {
+  // What is wrong with one is told before a database is made.
+  await loadProviders(config)
   const started = systemClock.now().toISOString()
   const instance = `worker-${makeIds(systemClock).next()}`
   const run = { pid: process.pid, instance, url: '', startedAt: started, database: null }

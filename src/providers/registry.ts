@@ -1,4 +1,4 @@
-// Every provider there is. A new one is a folder and a line here.
+// Every provider that is part of Rekey. A new one is a folder and a line here; those from outside come by outside.ts.
 
 import type { KeyType, Provider } from '#domain/provider.ts'
 import { aws } from './aws/provider.ts'
@@ -25,7 +25,8 @@ export const providers: readonly Provider[] = [
   pkcs11,
 ]
 
-/** The declaration of a key type, by its name over all providers. */
-export const keyTypes: ReadonlyMap<string, KeyType> = new Map(
-  providers.flatMap((provider) => provider.types.map((type) => [type.type, type] as const)),
-)
+/** The declaration of a key type, by its name over all of them. */
+export const keyTypesOf = (of: readonly Provider[]): ReadonlyMap<string, KeyType> =>
+  new Map(of.flatMap((provider) => provider.types.map((type) => [type.type, type] as const)))
+
+export const keyTypes = keyTypesOf(providers)

@@ -1,6 +1,7 @@
 // Faults between the adapter and the peer (C20 to C24, C30, C31, C33, C40). After each, whatever the caller was told, the
 // engine's way back must end with exactly one new version, and nothing secret may stand in what was thrown.
 
+import { createServer } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import {
   type MintOrder,
@@ -13,6 +14,15 @@ import { call, connectTo, failure, makeOrder, recover } from './bench.ts'
 import type { Faults } from './peer.ts'
 import { missing, when, type Bench } from './parts.ts'
 import { arranged, changesOf, type Arranged } from './suite-changes.ts'
+
+/** Where nobody listens any more. Low ports will not do: fetch refuses some of them without dialling. */
+const closedPort = async (): Promise<number> => {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const bound = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return typeof bound === 'object' && bound !== null ? bound.port : 0
+}
 
 export const faultContract = (bench: Bench): void => {
   test('C30 with a signal that is aborted already nothing is sent', async () => {
@@ -289,7 +299,10 @@ export const faultContract = (bench: Bench): void => {
       const nobody =
         through.nobody ??
         (JSON.parse(
-          JSON.stringify(through.settings).replaceAll(through.proxy.address, 'http://127.0.0.1:1'),
+          JSON.stringify(through.settings).replaceAll(
+            through.proxy.address,
+            `http://127.0.0.1:${await closedPort()}`,
+          ),
         ) as typeof through.settings)
       const session = connectTo(bench.provider, bench.peer, { settings: nobody })
       const errors = [
