@@ -27,6 +27,7 @@ export const auditActions = {
   'key.overdue': 'key',
   'key.drifted': 'key',
   'key.driftEnded': 'key',
+  'key.rotatedNatively': 'key',
   'key.notRotating': 'key',
   'key.rescheduled': 'key',
   'key.versionAdopted': 'key',

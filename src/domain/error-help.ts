@@ -239,6 +239,14 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     todo: 'Read it at the provider, or use the operations of the type (`signatures`, `encryptions`, `decryptions`).',
     example: { detail: 'The value of a local.key is not delivered.' },
   },
+  'key.observed': {
+    why: 'The key says `observe: native`: its provider rotates it by itself, and Rekey watches. Two that rotate one key take each other for strangers.',
+    todo: 'Rotate it at the provider; Rekey records the new version with its next look. To have Rekey rotate it, switch the rotation off there and put the key without `observe`.',
+    example: {
+      detail: 'the provider rotates this key by itself; Rekey only watches',
+      hint: 'remove observe: native to let Rekey rotate it',
+    },
+  },
   'key.versionInUse': {
     why: 'The version is what readers get now: it is current at the provider, it is the primary of the key, or it holds the same value. Retiring it would cut them off.',
     todo: 'To keep it, delete the key and register it again: its present version is then version 1. To be rid of it, put the former value back at the provider first.',

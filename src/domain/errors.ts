@@ -38,6 +38,7 @@ export const errors = {
   'key.busy': no(409, 'The key has an open rotation or incident'),
   'key.noObject': no(422, 'The object does not exist at the provider'),
   'key.notDeliverable': no(409, 'The value of this key type is not delivered'),
+  'key.observed': no(409, 'The provider rotates this key by itself'),
   'key.versionInUse': no(409, 'The version is the one in use'),
   'key.versionUnusable': no(409, 'The version is not active'),
   'connection.inUse': no(409, 'The connection is in use'),

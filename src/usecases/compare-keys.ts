@@ -22,11 +22,18 @@ import {
   leftToRotation,
   type Standing,
 } from '#domain/drift.ts'
+import { isRekeyError } from '#domain/errors.ts'
 import { unitHash } from '#domain/hash.ts'
 import type { Key, Version } from '#domain/key.ts'
-import type { KeySchedule, Ledger, LedgerEvent, Looks, Reads, Sessions } from '#domain/ports.ts'
+import type { KeySchedule, Ledger, LedgerEvent, Looks, Reads, Sessions, Tx } from '#domain/ports.ts'
 import { type KeyType, ProviderError } from '#domain/provider.ts'
 import { type AskDeps, askForCarriers, askProvider } from './ask-provider.ts'
+import {
+  nativeSuccessor,
+  proveSuccessor,
+  recordSuccessor,
+  type Successor,
+} from './follow-native.ts'
 import { asRekeyError } from './provider-failures.ts'
 import { callMs } from './prove-version.ts'
 import { addressOf } from './registration.ts'
@@ -185,12 +192,45 @@ const lookAt = async (pass: Pass, known: Known): Promise<void> => {
   const first = await answerOf(pass, key, connection, known, refusal?.times)
   if ('silence' in first) return looks.silent(key.id, first.silence, pass.soonMs)
   const { found } = first
-  if (!isNews(drift, found)) return settle(pass, key, known, found)
+  const successor = nativeSuccessor(key, found)
+  if (successor === null && !isNews(drift, found)) return settle(pass, key, known, found)
   await clock.pause(pass.types.get(key.type)?.traits.consistency.delayMs ?? 0)
   const second = await answerOf(pass, key, connection, known)
   if ('silence' in second) return looks.silent(key.id, second.silence, pass.soonMs)
   const sure = second.found.state === found.state && second.found.detail === found.detail
-  await (sure ? settle(pass, key, known, found) : looks.putOff(key.id, pass.soonMs))
+  if (!sure) return looks.putOff(key.id, pass.soonMs)
+  await (successor === null
+    ? settle(pass, key, known, found)
+    : follow(pass, connection, known, { found, id: successor }))
+}
+
+/** The provider has rotated it by itself, as the key says that it does. */
+const follow = async (
+  pass: Pass,
+  connection: Connection,
+  known: Known,
+  { found, id }: { readonly found: Comparison; readonly id: string },
+): Promise<void> => {
+  const { key } = known
+  let successor: Successor
+  try {
+    const session = await pass.sessions.open(connection)
+    successor = await proveSuccessor(session, pass.clock, key, id)
+  } catch (error) {
+    if (isOurDatabase(error)) throw error
+    const { message } = asRekeyError(error)
+    if (!isRekeyError(error, 'provider.rejected'))
+      return pass.looks.silent(key.id, message, pass.soonMs)
+    return settle(pass, key, known, {
+      ...found,
+      state: 'adopt',
+      detail: `${found.detail} ${message}`,
+    })
+  }
+  const recorded = await tell(pass, key, known, { ...found, facts: {} }, (tx, held) =>
+    recordSuccessor(tx, held, successor),
+  )
+  if (!recorded) await pass.looks.putOff(key.id, pass.soonMs)
 }
 
 const settle = async (pass: Pass, key: Key, known: Known, found: Standing): Promise<void> => {
@@ -266,8 +306,14 @@ const isNews = (before: Drift, found: Standing): boolean =>
 
 class Moved extends Error {}
 
-/** False: the key has moved here meanwhile, and nothing was written. */
-const tell = async (pass: Pass, key: Key, known: Known, found: Standing): Promise<boolean> => {
+/** False: the key has moved here meanwhile, and nothing was written. `also` writes more, and tells it. */
+const tell = async (
+  pass: Pass,
+  key: Key,
+  known: Known,
+  found: Standing,
+  also?: (tx: Tx, key: Key) => Promise<LedgerEvent>,
+): Promise<boolean> => {
   try {
     await pass.ledger.commit(systemActor('worker', 'comparison'), async (tx) => {
       await tx.holdKeys([key.id])
@@ -276,7 +322,10 @@ const tell = async (pass: Pass, key: Key, known: Known, found: Standing): Promis
       if (!held || held.deletedAt || !now || still(now) !== still(known)) throw new Moved()
       await tx.writeDrift.put(key.id, found, nextLookMs(pass, key, found))
       const since = known.drift?.state === found.state ? known.drift.since : await tx.now()
-      return { value: null, audit: [told(held, known.drift, found, since)] }
+      const more = await also?.(tx, held)
+      const news = known.drift && isNews(known.drift, found)
+      const standing = told(held, known.drift, found, since)
+      return { value: null, audit: more ? [more, ...(news ? [standing] : [])] : [standing] }
     })
     return true
   } catch (error) {

@@ -178,7 +178,7 @@ const checkPossible = (
     })
   }
   if (key.observe === 'native') {
-    throw new RekeyError('request.impossible', {
+    throw new RekeyError('key.observed', {
       detail: 'the provider rotates this key by itself; Rekey only watches',
       hint: 'remove observe: native to let Rekey rotate it',
     })

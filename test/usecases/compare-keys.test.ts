@@ -525,3 +525,89 @@ test('0s asks nobody; nor does anybody in recovery mode', async () => {
   expect(await look()).toBe(0)
   expect(asked).toEqual([])
 })
+
+const native = async (name: string) => {
+  await engine.policy(name, { selector: { matchLabels: { set: name } }, maxAge: '30d' })
+  return engine.key(name, { labels: { set: name }, observe: 'native' })
+}
+const versionsOf = async (key: Key) =>
+  (await engine.versions(key.id)).map(({ version, state, primary, providerVersions }) => ({
+    version,
+    state,
+    primary,
+    at: providerVersions.join(),
+  }))
+const followed = async () =>
+  (await engine.ledger.read((db) => db.audit.list({}, { limit: 200, after: null }))).items
+    .map(({ body }) => body)
+    .filter(({ action }) => action === 'key.rotatedNatively')
+
+test('what a provider rotates by itself is proven and followed, where the key says that it does', async () => {
+  const key = await native('by-itself')
+  const look = worker()
+  await nextInterval(look)
+  expect(await versionsOf(key)).toEqual([{ version: 1, state: 'active', primary: true, at: '1' }])
+  // Nothing is planned for it, and it grows old all the same.
+  await engine.clock.advance(31 * 24 * hour)
+  await engine.plan()
+  const rotations = () =>
+    engine.ledger.read((db) => db.rotations.list({ keyId: key.id }, { limit: 10, after: null }))
+  expect((await rotations()).items).toEqual([])
+  const scheduleOf = () => engine.ledger.read((db) => db.schedule.get(key.id))
+  expect((await scheduleOf())?.overdueSince).not.toBeNull()
+  await expect(engine.rotate('by-itself')).rejects.toMatchObject({ code: 'key.observed' })
+
+  // Twice between two looks: the one that came and went is known too.
+  await insert(key, 'x')
+  await engine.clock.advance(minute)
+  await insert(key, 'y')
+  await engine.vault.move(key.id, 1, 3)
+  await nextInterval(look)
+  expect(await versionsOf(key)).toEqual([
+    { version: 1, state: 'deactivated', primary: false, at: '1' },
+    { version: 2, state: 'deactivated', primary: false, at: '2' },
+    { version: 3, state: 'active', primary: true, at: '3' },
+  ])
+  const [event, ...others] = await followed()
+  expect(others).toEqual([])
+  expect(event).toMatchObject({
+    outcome: 'succeeded',
+    before: { version: 1, providerVersion: '1' },
+    after: { version: 3, providerVersion: '3', between: ['2'], verified: true, owner: 'team' },
+  })
+  expect(await scheduleOf()).toMatchObject({ overdueSince: null, dueAt: null })
+  expect((await status('by-itself')).drift).toBeNull()
+  for (let n = 0; n < 3; n++) await nextInterval(look)
+  expect(await followed()).toHaveLength(1)
+  expect(await news()).toEqual([])
+})
+
+test('a native successor that does not work is told, and nothing moves until it does', async () => {
+  const key = await native('broken')
+  const look = worker()
+  await nextInterval(look)
+  stuck = true
+  await insert(key, 'x')
+  await engine.vault.move(key.id, 1, 2)
+  for (let n = 0; n < 2; n++) await nextInterval(look)
+  expect(await news()).toMatchObject([
+    { action: 'key.drifted', reason: expect.stringMatching(/serves version 2.*does not work/) },
+  ])
+  expect(await versionsOf(key)).toEqual([{ version: 1, state: 'active', primary: true, at: '1' }])
+  stuck = false
+  await nextInterval(look)
+  expect((await news()).map(({ action }) => action)).toEqual(['key.drifted', 'key.driftEnded'])
+  expect(await versionsOf(key)).toMatchObject([{ primary: false }, { primary: true, at: '2' }])
+})
+
+test('a native successor is recorded once, however many look, and not while the key moves', async () => {
+  const key = await native('races')
+  const look = worker()
+  await nextInterval(look)
+  await insert(key, 'x')
+  await engine.vault.move(key.id, 1, 2)
+  await engine.clock.advance(hour)
+  await Promise.all([look(), worker()(), worker()()])
+  expect(await followed()).toHaveLength(1)
+  expect((await versionsOf(key)).filter(({ primary }) => primary)).toHaveLength(1)
+})

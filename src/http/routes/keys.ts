@@ -422,6 +422,7 @@ export const keyRoutes = (deps: KeyRoutesDeps): readonly Route[] => [
       'connection.notGranted',
       'key.busy',
       'key.versionInUse',
+      'key.observed',
       'rotation.inProgress',
       'request.impossible',
     ],

@@ -239,6 +239,7 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
     errors: [
       'rotation.inProgress',
       'key.busy',
+      'key.observed',
       'recovery.active',
       'request.impossible',
       'resource.notFound',
