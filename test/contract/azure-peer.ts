@@ -195,6 +195,77 @@ export const startAzureKeys = async (): Promise<ContractPeer> => {
   }
 }
 
+/** By whoever has the right, and of a policy of their own; issued when somebody looks at it next. */
+export const putCertificate = (
+  strict: StrictAzure,
+  name: string,
+  policy: Readonly<Record<string, JsonObject | readonly JsonObject[]>> = {},
+): void => {
+  strict.certificates.create({
+    method: 'POST',
+    path: ['certificates', name, 'create'],
+    query: new URLSearchParams(),
+    base: strict.address,
+    body: {
+      policy: {
+        key_props: { exportable: true, kty: 'EC', crv: 'P-256', reuse_key: false },
+        secret_props: { contentType: 'application/x-pem-file' },
+        x509_props: { subject: 'CN=contract', validity_months: 12 },
+        issuer: { name: 'Self' },
+        ...policy,
+      },
+    },
+  })
+  strict.certificates.settle()
+}
+
+export const startAzureCertificates = async (): Promise<ContractPeer> => {
+  const { strict, faulty, settings, stop } = await openAzure()
+  const address = (name: string): ObjectAddress => azureAddress('azure.keyvault.certificate', name)
+  const nameOf = (object: ObjectAddress): string => refText(object, 'name')
+  return {
+    settings,
+    credential: azureCredential(strict.admin),
+    ports: plainPorts(),
+    beyondOnePage: 30,
+    newObject: async () => {
+      const name = `contract-${randomUUID()}`
+      putCertificate(strict, name)
+      return address(name)
+    },
+    unborn: () => address(`unborn-${randomUUID()}`),
+    versions: async (object) => {
+      strict.certificates.settle()
+      return strict.certificates.shelf.find(nameOf(object))?.versions.length ?? 0
+    },
+    writes: async (object) => effectsOn(strict, `/certificates/${nameOf(object)}`),
+    foreign: async (object) => putCertificate(strict, nameOf(object)),
+    faults: {
+      proxy: faulty,
+      settings: { ...settings, vaultUrl: faulty.address },
+      mint: (object) => ({
+        method: 'POST',
+        path: new RegExp(`^/certificates/${nameOf(object)}/create\\?`),
+        body: /rekey-operation/,
+      }),
+      fixtures: azureFixtures,
+    },
+    rights: {
+      grant: grantTo(strict),
+      // Whoever may list the whole vault may also see one certificate.
+      always: ['describe', 'describeKey'],
+      rotates: ['verify'],
+      needed: {
+        inventory: /certificates\/read on \//,
+        verify: /keys\/sign\/action on \/keys\/contract-/,
+        rotate: /certificates\/create\/action on \/certificates\/contract-/,
+        switch: /certificates\/update\/action on \/certificates\/contract-/,
+      },
+    },
+    stop,
+  }
+}
+
 /** A version, made by somebody else. An elliptic curve key unless told. */
 export const putKey = (
   strict: StrictAzure,

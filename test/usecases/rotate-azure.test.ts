@@ -1,8 +1,8 @@
 // Rotations of what the stand-in of Key Vault holds, through the API: what readers get, what is switched off, what undo
 // brings back, how many requests it takes.
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { putKey } from '#test/contract/azure-peer.ts'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { putCertificate, putKey } from '#test/contract/azure-peer.ts'
 import { newAttributes } from '#test/peers/azure/wire.ts'
 import { openAzureStage, type AzureStage } from '#test/support/azure-stage.ts'
 import type { Fault } from '#test/support/fault-proxy.ts'
@@ -46,8 +46,8 @@ describe('rotations at Azure', () => {
 
   describe('a secret', () => {
     test('is rotated when it is due; the old version is off for the soak, proven, and stays so', async () => {
-      const key = await arrange('due', { manual: false, maxAge: '40d', soak: '30s' })
-      await stage.house.clock.advance(41 * 86_400_000)
+      const key = await arrange('due', { manual: false, maxAge: '2d', soak: '30s' })
+      await stage.house.clock.advance(3 * 86_400_000)
       await stage.drain()
       const id = await stage.rotationOf('due')
       await stage.until(id, ['soaking'])
@@ -158,8 +158,8 @@ describe('rotations at Azure', () => {
     }
 
     test('is rotated when it is due; the old version signs no more from the soak on, and still verifies', async () => {
-      const key = await arrangeKey('signer', { manual: false, maxAge: '40d', soak: '30s' })
-      await stage.house.clock.advance(41 * 86_400_000)
+      const key = await arrangeKey('signer', { manual: false, maxAge: '2d', soak: '30s' })
+      await stage.house.clock.advance(3 * 86_400_000)
       await stage.drain()
       const id = await stage.rotationOf('signer')
       await stage.until(id, ['soaking'])
@@ -200,6 +200,81 @@ describe('rotations at Azure', () => {
       expect(rule.hits()).toBe(1)
       expect(keyStates('lost')).toEqual(['verify', 'sign,verify'])
       stage.proxy.reset()
+    })
+  })
+
+  describe('a certificate', () => {
+    const certificates = (name: string) =>
+      stage.strict.certificates.shelf.find(name)?.versions.map(({ value }) => value) ?? []
+    const arrangeCertificate = async (
+      name: string,
+      spec: Readonly<Record<string, unknown>> = {},
+    ) => {
+      putCertificate(stage.strict, name)
+      const key = await stage.register(name, 'azure.keyvault.certificate')
+      await stage.policy(name, spec)
+      return key
+    }
+    afterEach(() => {
+      Object.assign(stage.strict.certificates.issuing, { ms: 0, fails: false })
+    })
+    const enabled = (name: string): readonly boolean[] =>
+      certificates(name).map(({ attributes }) => attributes.enabled)
+
+    test('is renewed when it is due; the old version is off, with its key and its secret', async () => {
+      const key = await arrangeCertificate('site', { manual: false, maxAge: '2d', soak: '30s' })
+      await stage.house.clock.advance(3 * 86_400_000)
+      await stage.drain()
+      const id = await stage.rotationOf('site')
+      await stage.until(id, ['soaking'])
+      expect(enabled('site')).toEqual([false, true])
+      expect((await stage.until(id, 'end')).phase).toBe('completed')
+      expect(
+        stage.strict.secrets.get('site').versions.map(({ value }) => value.attributes.enabled),
+      ).toEqual([false, true])
+      expect(await summary(key.id)).toEqual([
+        ['deactivated', false],
+        ['active', true],
+      ])
+      expect(stage.effects('/certificates/site')).toEqual(['POST', 'PATCH'])
+    })
+
+    test('that its issuer takes its time for is waited for, and requested once', async () => {
+      await arrangeCertificate('slow')
+      stage.strict.certificates.issuing.ms = 3_600_000
+      const id = await stage.rotate('slow')
+      await stage.until(id, ['minting'])
+      for (let n = 0; n < 3; n++) {
+        // oxlint-disable-next-line no-await-in-loop -- looks at what is under way
+        await stage.drain()
+        // oxlint-disable-next-line no-await-in-loop -- see above
+        await stage.house.clock.advance(5_000)
+      }
+      expect((await stage.rotation(id)).phase).toBe('minting')
+      stage.strict.certificates.issueNow('slow')
+      expect((await stage.until(id, 'end')).phase).toBe('completed')
+      expect(enabled('slow')).toEqual([false, true])
+      expect(
+        stage.effects('/certificates/slow').filter((method) => method === 'POST'),
+      ).toHaveLength(1)
+    })
+
+    test('that its issuer refuses is rolled back, with nothing made', async () => {
+      await arrangeCertificate('refused')
+      stage.strict.certificates.issuing.fails = true
+      const id = await stage.rotate('refused')
+      const { phase } = await stage.until(id, 'end')
+      expect(phase).toBe('rolledBack')
+      expect(enabled('refused')).toEqual([true])
+    })
+
+    test('is not undone', async () => {
+      await arrangeCertificate('forward', { overlap: { min: '1h' } })
+      const id = await stage.rotate('forward')
+      await stage.until(id, ['overlapping'])
+      const refused = await stage.rollback(id)
+      expect([refused.status, refused.json.code]).toEqual([409, 'rotation.undoImpossible'])
+      expect(enabled('forward')).toEqual([true, true])
     })
   })
 

@@ -1,4 +1,5 @@
 import { ProviderError, type Call, type Check, type ObjectAddress } from '#domain/provider.ts'
+import { certificateRights } from './certificate-rights.ts'
 import { failedCheck } from '../failed-check.ts'
 import type { Azure } from './clients.ts'
 import { keyInventoryRight, keyRights } from './key-rights.ts'
@@ -102,6 +103,7 @@ export const rightsOf = async (
 ): Promise<readonly Right[]> => {
   const name = nameIn(ref)
   if (type === 'azure.keyvault.secret') return secretRights(name)
+  if (type === 'azure.keyvault.certificate') return certificateRights(name)
   if (type === 'azure.keyvault.key') return keyRights(name, await keyUse(azure, name, call))
   throw new ProviderError('unsupported', 'none', 'the azure provider has no such key type')
 }

@@ -2,6 +2,7 @@
 // pays for them. Their own retries are off, for reads too: a client must have logged in by a read before it writes, since its
 // first request goes out without a body, to be challenged. Reads are tried again here.
 
+import type { CertificateClient } from '@azure/keyvault-certificates'
 import type { KeyClient } from '@azure/keyvault-keys'
 import type { SecretClient } from '@azure/keyvault-secrets'
 import { ProviderError, type Call, type ConnectArgs } from '#domain/provider.ts'
@@ -12,6 +13,7 @@ import type { AzureSettings } from './settings.ts'
 import { rides, vaultClient, type Ride } from './transport.ts'
 
 export interface Clients {
+  readonly certificates: CertificateClient
   readonly keys: KeyClient
   readonly secrets: SecretClient
 }
@@ -68,7 +70,15 @@ export const makeAzure = (
       throw new ProviderError('timeout', 'none', 'the time was over before the request')
     const { action, scope, remoteOnly = false } = question
     const asked = { action, scope, writes }
-    const ride: Ride = { asked, call, remoteOnly, answered: null, nextLink: null, date: null }
+    const ride: Ride = {
+      asked,
+      call,
+      remoteOnly,
+      answered: null,
+      nextLink: null,
+      pending: null,
+      date: null,
+    }
     const used = login
     try {
       const value = await abortable(
@@ -129,6 +139,10 @@ const makeLogin = (
     disableChallengeResourceVerification: true,
   } as const
   const clients: { readonly [N in ClientName]: () => Promise<Clients[N]> } = {
+    certificates: once(async () => {
+      const { CertificateClient } = await import('@azure/keyvault-certificates')
+      return new CertificateClient(settings.vaultUrl, identity, options)
+    }),
     keys: once(async () => {
       const { KeyClient } = await import('@azure/keyvault-keys')
       return new KeyClient(settings.vaultUrl, identity, options)

@@ -91,9 +91,37 @@ const keys: List = (azure, token, call) =>
     call,
   )
 
+const certificates: List = (azure, token, call) =>
+  azure.read(
+    {
+      client: 'certificates',
+      action: 'certificates/read',
+      scope: '/',
+      send: async (client, options) => {
+        const { rows, next } = await pageOf(client.listPropertiesOfCertificates(options), token)
+        const named = rows.flatMap(({ name, enabled, expiresOn }) =>
+          name === undefined
+            ? []
+            : [
+                {
+                  name,
+                  facts: {
+                    enabled: enabled !== false,
+                    ...(expiresOn === undefined ? {} : { expiresAt: expiresOn.toISOString() }),
+                  },
+                },
+              ],
+        )
+        return { named, next }
+      },
+    },
+    call,
+  )
+
 const lists: Readonly<Record<string, List>> = {
   'azure.keyvault.secret': secrets,
   'azure.keyvault.key': keys,
+  'azure.keyvault.certificate': certificates,
 }
 
 const encode = (token: string): string =>

@@ -185,3 +185,35 @@ const opens = async (
     throw error
   }
 }
+
+/** It makes nothing new. What it made may open still, where it is suspended and not disabled: that is told. */
+export const isKeyRefused = async (
+  at: At,
+  version: string,
+  proof: Proof | null,
+  call: Call,
+): Promise<Verdict> => {
+  const key = await readKey(at.azure, at.name, version, call)
+  if (key === null) {
+    const tried = proof?.version === version ? await proofHolds(at, proof, call) : null
+    const oldData = tried === null ? 'untried' : 'refused'
+    const facts = { operation: 'get', version, status: 403, oldData }
+    return tried?.ok === true
+      ? { ok: false, detail: `what version ${version} made is still accepted`, facts }
+      : { ok: true, facts }
+  }
+  // What it was for it no longer says; whichever it is, Key Vault must refuse it.
+  const uses: readonly Use[] = isRsa(key) ? ['sign', 'encrypt', 'wrap'] : ['sign']
+  for (const use of uses) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- three of them
+      await makeProof(at, key, use, call)
+      const detail = `version ${version} is still used to ${use}`
+      return { ok: false, detail, facts: { operation: use, version } }
+    } catch (error) {
+      if (!(error instanceof ProviderError) || error.kind !== 'disabled') throw error
+    }
+  }
+  const facts = { operation: uses.join(), version, status: 403, oldData: 'readable' }
+  return { ok: true, facts }
+}

@@ -29,7 +29,7 @@ import {
 } from './key-read.ts'
 import { keyRights } from './key-rights.ts'
 import { switchKey } from './key-switch.ts'
-import { makeProof, proofHolds, useOf, type Proof } from './key-use.ts'
+import { isKeyRefused, makeProof, proofHolds, useOf, type Proof } from './key-use.ts'
 import { nameIn } from './refs.ts'
 import { requireRights } from './rights.ts'
 import type { ObjectSession } from './session.ts'
@@ -177,7 +177,7 @@ export const makeKey = (
           ? { ok: false, detail: 'preflight left nothing made with the old version', facts: {} }
           : proofHolds(using(name), proof, call)
       case 'refused':
-        return isRefused(name, order.providerVersion, proof, call)
+        return isKeyRefused(using(name), order.providerVersion, proof, call)
       case 'login':
         throw unsupported('logging in with a key')
     }
@@ -189,41 +189,6 @@ export const makeKey = (
     if (key === null || use === null)
       return { ok: false, detail: `version ${version} cannot be used`, facts: { version } }
     return proofHolds(using(name), await makeProof(using(name), key, use, call), call)
-  }
-
-  /** It makes nothing new. What it made may open still, where it is suspended and not disabled: that is told. */
-  const isRefused = async (
-    name: string,
-    version: string,
-    proof: Proof | null,
-    call: Call,
-  ): Promise<Verdict> => {
-    const key = await readKey(azure, name, version, call)
-    if (key === null) {
-      const old = proof?.version === version && (await proofHolds(using(name), proof, call)).ok
-      const facts = { version, status: 403, oldData: proof === null ? 'untried' : 'refused' }
-      return old
-        ? { ok: false, detail: `what version ${version} made is still accepted`, facts }
-        : { ok: true, facts }
-    }
-    // What it was for it no longer says; whichever it is, Key Vault must refuse it.
-    const uses = key.kty.startsWith('RSA')
-      ? (['sign', 'encrypt', 'wrap'] as const)
-      : (['sign'] as const)
-    for (const use of uses) {
-      try {
-        // oxlint-disable-next-line no-await-in-loop -- three of them
-        await makeProof(using(name), key, use, call)
-        return {
-          ok: false,
-          detail: `version ${version} is still used to ${use}`,
-          facts: { version },
-        }
-      } catch (error) {
-        if (!(error instanceof ProviderError) || error.kind !== 'disabled') throw error
-      }
-    }
-    return { ok: true, facts: { version, status: 403, refused: [...uses], oldData: 'readable' } }
   }
 
   const switchTo = (

@@ -1,8 +1,9 @@
-// Microsoft Azure: secrets and keys in Key Vault, keys in managed HSMs.
+// Microsoft Azure: secrets, keys and certificates in Key Vault, keys in managed HSMs.
 
 import { Type } from 'typebox'
 import { generateSecret, generateSecretSchema } from '#domain/generate-secret.ts'
 import type { KeyType, Provider, TypeTraits } from '#domain/provider.ts'
+import { certificateInventoryRight, certificateRights } from './certificate-rights.ts'
 import { keyExtraRights, keyInventoryRight, keyRights } from './key-rights.ts'
 import { nameIn, objectIdOf, refSchema } from './refs.ts'
 import { documentsOf } from './rights.ts'
@@ -67,12 +68,24 @@ const key: KeyType = {
     documentsOf([...keyRights(nameIn(ref)), ...keyExtraRights(nameIn(ref)), keyInventoryRight]),
 }
 
+const certificate: KeyType = {
+  type: 'azure.keyvault.certificate',
+  title: 'Certificate in Azure Key Vault',
+  // Who accepts it trusts its issuer, and asks no vault.
+  traits: { ...keyTraits, authority: 'store', verifies: ['roundTrip'] },
+  refSchema,
+  generateSchema: Type.Object({}, { additionalProperties: false }),
+  objectId: (at) => objectIdOf('azure.keyvault.certificate', at),
+  leastPrivilege: (ref) =>
+    documentsOf([...certificateRights(nameIn(ref)), certificateInventoryRight]),
+}
+
 export const azure: Provider = {
   id: 'azure',
   title: 'Microsoft Azure',
   settingsSchema,
   credentialSchema,
-  types: [secret, key],
+  types: [secret, key, certificate],
   endpoints: endpointsOf,
   connect,
 }

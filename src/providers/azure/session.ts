@@ -4,6 +4,7 @@ import {
   type ObjectAddress,
   type Session,
 } from '#domain/provider.ts'
+import { makeCertificate } from './certificate.ts'
 import { check, rightsOf } from './check.ts'
 import { makeAzure } from './clients.ts'
 import { inventory } from './inventory.ts'
@@ -20,6 +21,7 @@ export const connect = (args: ConnectArgs): Session => {
   const types: Readonly<Record<string, ObjectSession>> = {
     'azure.keyvault.secret': makeSecret(azure, args.ports.now),
     'azure.keyvault.key': makeKey(azure, args.ports),
+    'azure.keyvault.certificate': makeCertificate(azure, args.ports),
   }
   const of = ({ type }: Pick<ObjectAddress, 'type'>): ObjectSession => {
     const found = types[type]

@@ -7,6 +7,11 @@ import { ProviderError, type Call, type ProviderPorts } from '#domain/provider.t
 import { retryAfterMs } from '../network-failure.ts'
 import { failureWithoutAnswer, type Answered, type Asked } from './failures.ts'
 
+export interface Pending {
+  readonly requestId: string
+  readonly status: string
+}
+
 /** One question of ours through the SDK: what became of its last request. */
 export interface Ride {
   readonly asked: Asked
@@ -16,6 +21,8 @@ export interface Ride {
   answered: Answered | null
   /** Where the next page of a list is: the SDK's own pages have lost it. */
   nextLink: string | null
+  /** The last that was told of a request for a certificate: of one that failed the SDK throws the issuer's words alone. */
+  pending: Pending | null
   /** Azure's clock. */
   date: Date | null
 }
@@ -42,7 +49,10 @@ export const vaultClient = (ports: ProviderPorts): HttpClient => ({
       })
     })
     ride.answered = answeredOf(answer, ports.now())
-    ride.nextLink = nameIn(parsed(answer.bodyAsText) ?? {}, 'nextLink') || null
+    const body = parsed(answer.bodyAsText) ?? {}
+    ride.nextLink = nameIn(body, 'nextLink') || null
+    const requestId = nameIn(body, 'request_id')
+    if (requestId !== '') ride.pending = { requestId, status: nameIn(body, 'status') }
     ride.date = dateOf(answer.headers.get('date'))
     return answer
   },

@@ -93,3 +93,12 @@ export const selfSigned = ({ key, commonName, days = 365, ip }: CertificateArgs)
     notAfter: new Date(now + days * 86_400_000),
   }
 }
+
+/** A PKCS#10 request. */
+export const certificateRequest = ({
+  key,
+  commonName,
+}: Pick<CertificateArgs, 'key' | 'commonName'>): Buffer => {
+  const info = sequence(integer(Buffer.from([0])), name(commonName), spki(key), tlv(0xa0))
+  return sequence(info, algorithmOf(key), bits(sign('sha256', info, key)))
+}

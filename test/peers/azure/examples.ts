@@ -288,6 +288,125 @@ export const keyExamples: readonly Example[] = [
   },
 ]
 
+const cid = new RegExp(`/certificates/selfSignedCert01/${id}$`)
+const keyProps = { exportable: true, kty: 'RSA', key_size: 2048, reuse_key: false }
+const certificateAttributes = { enabled: true, nbf: /^\d{10}$/, exp: /^\d{10}$/, ...at }
+const certificate = {
+  id: cid,
+  kid: new RegExp(`/keys/selfSignedCert01/${id}$`),
+  sid: new RegExp(`/secrets/selfSignedCert01/${id}$`),
+  x5t: /^[\w-]{27}$/,
+  cer: /^MII/,
+  attributes: certificateAttributes,
+}
+const lifetime = [
+  { trigger: { lifetime_percentage: 80 }, action: { action_type: 'EmailContacts' } },
+]
+const x509 = {
+  subject: 'CN=*.microsoft.com',
+  sans: { dns_names: ['onedrive.microsoft.com', 'xbox.microsoft.com'] },
+}
+const changed = {
+  key_props: keyProps,
+  secret_props: { contentType: 'application/x-pkcs12' },
+  x509_props: { subject: 'CN=KeyVaultTest', ekus: [], key_usage: [], validity_months: 297 },
+  lifetime_actions: lifetime,
+  issuer: { name: 'Self' },
+}
+
+export const certificateExamples: readonly Example[] = [
+  {
+    file: 'CreateCertificate-example.json',
+    method: 'POST',
+    path: 'certificates/selfSignedCert01/create',
+    body: {
+      policy: {
+        key_props: keyProps,
+        secret_props: { contentType: 'application/x-pkcs12' },
+        x509_props: x509,
+        issuer: { name: 'Self' },
+      },
+    },
+    status: 202,
+    answers: {
+      id: /\/certificates\/selfSignedCert01\/pending$/,
+      issuer: { name: 'Self' },
+      csr: /^MII/,
+      cancellation_requested: false,
+      status: 'inProgress',
+      request_id: new RegExp(`^${id}$`),
+    },
+  },
+  {
+    file: 'GetCertificateOperation-example.json',
+    method: 'GET',
+    path: 'certificates/selfSignedCert01/pending',
+    answers: {
+      id: /\/certificates\/selfSignedCert01\/pending$/,
+      issuer: { name: 'Self' },
+      csr: /^MII/,
+      cancellation_requested: false,
+      status: /^(inProgress|completed)$/,
+      request_id: new RegExp(`^${id}$`),
+    },
+  },
+  {
+    file: 'GetCertificate-example.json',
+    method: 'GET',
+    path: 'certificates/selfSignedCert01',
+    answers: {
+      ...certificate,
+      policy: { id: /\/certificates\/selfSignedCert01\/policy$/, key_props: keyProps },
+    },
+  },
+  {
+    file: 'UpdateCertificate-example.json',
+    method: 'PATCH',
+    path: 'certificates/selfSignedCert01/{version}',
+    body: {
+      attributes: { enabled: true, nbf: 1430344421, exp: 2208988799 },
+      tags: { department: 'KeyVaultTest' },
+    },
+    answers: {
+      ...certificate,
+      attributes: { enabled: true, nbf: 1430344421, exp: 2208988799, ...at },
+      tags: { department: 'KeyVaultTest' },
+    },
+  },
+  {
+    file: 'GetCertificateVersions-example.json',
+    method: 'GET',
+    path: 'certificates/selfSignedCert01/versions',
+    answers: {
+      value: [{ id: cid, x5t: /^[\w-]{27}$/, attributes: certificateAttributes }],
+      nextLink: null,
+    },
+  },
+  {
+    file: 'GetCertificates-example.json',
+    method: 'GET',
+    path: 'certificates',
+    answers: { value: [{ id: /\/certificates\/selfSignedCert01$/ }] },
+  },
+  {
+    file: 'GetCertificatePolicy-example.json',
+    method: 'GET',
+    path: 'certificates/selfSignedCert01/policy',
+    answers: { id: /\/certificates\/selfSignedCert01\/policy$/, x509_props: x509 },
+  },
+  {
+    file: 'UpdateCertificatePolicy-example.json',
+    method: 'PATCH',
+    path: 'certificates/selfSignedCert01/policy',
+    body: { ...changed, attributes: { enabled: true } },
+    answers: {
+      id: /\/certificates\/selfSignedCert01\/policy$/,
+      ...changed,
+      attributes: { enabled: true, ...at },
+    },
+  },
+]
+
 /** As Vitest's `toMatchObject` takes it. */
 export const expected = (answers: unknown, matching: (pattern: RegExp) => unknown): unknown => {
   if (answers instanceof RegExp) return matching(answers)

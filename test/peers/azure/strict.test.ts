@@ -9,12 +9,19 @@ import {
   azureAddress,
   azureCredential,
   azureSettings,
+  putCertificate,
   requestUrl,
 } from '#test/contract/azure-peer.ts'
 import { call, currentOf, failure, makeOrder } from '#test/contract/bench.ts'
 import { plainPorts } from '#test/contract/peer.ts'
 import { startFaultProxy } from '#test/support/fault-proxy.ts'
-import { keyExamples, secretExamples, expected, type Example } from './examples.ts'
+import {
+  certificateExamples,
+  keyExamples,
+  secretExamples,
+  expected,
+  type Example,
+} from './examples.ts'
 import { startStrictAzure, type StrictAzure } from './strict.ts'
 import { apiVersion } from './wire.ts'
 
@@ -108,6 +115,22 @@ describe('the stand-in of Key Vault', () => {
 
   test('answers the examples of the specification as the specification does: keys', () =>
     replay(keyExamples))
+
+  test('answers the examples of the specification as the specification does: certificates', () =>
+    replay(certificateExamples))
+
+  test('switches the key and the secret of a certificate off with it', async () => {
+    putCertificate(strict, 'whole')
+    const { body } = await send('GET', 'certificates/whole')
+    const id = versionIn({ status: 200, headers: new Headers(), body: { id: body['id'] ?? '' } })
+    expect((await send('GET', `secrets/whole/${id}`)).status).toBe(200)
+    await send('PATCH', `certificates/whole/${id}`, { body: { attributes: { enabled: false } } })
+    expect(await send('GET', `secrets/whole/${id}`)).toMatchObject({ status: 403 })
+    expect(await send('GET', `keys/whole/${id}`)).toMatchObject({ status: 403 })
+    expect(await send('PUT', 'secrets/whole', { body: { value: 'x' } })).toMatchObject({
+      status: 409,
+    })
+  })
 
   test('challenges who has no token, or one that it does not know', async () => {
     for (const by of [null, 'another']) {

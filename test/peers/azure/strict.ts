@@ -10,6 +10,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { randomUUID } from 'node:crypto'
 import tls from 'node:tls'
 import type { JsonObject } from '#domain/json.ts'
+import { makeCertificates } from './certificates.ts'
 import { makeKeys } from './keys.ts'
 import { bodyOf, startEntra, type Entra } from './entra.ts'
 import { allows, makePrincipals, type Application, type Role } from './principals.ts'
@@ -45,6 +46,7 @@ export interface StrictAzure {
   readonly adminToken: () => string
   readonly secrets: ReturnType<typeof makeSecrets>['shelf']
   readonly keys: ReturnType<typeof makeKeys>['shelf']
+  readonly certificates: ReturnType<typeof makeCertificates>
   readonly stop: () => Promise<void>
 }
 
@@ -59,7 +61,10 @@ export const startStrictAzure = async ({ hsm = false } = {}): Promise<StrictAzur
   const windows = { ms: 50 }
   const secrets = makeSecrets(windows)
   const keys = makeKeys(windows, { hsm })
-  const routes: readonly Route[] = [...(hsm ? [] : secrets.routes), ...keys.routes]
+  const certificates = makeCertificates(windows, keys, secrets)
+  const routes: readonly Route[] = hsm
+    ? keys.routes
+    : [...secrets.routes, ...keys.routes, ...certificates.routes]
   const log: Logged[] = []
   let closed: string | null = null
   let policies = false
@@ -147,6 +152,7 @@ export const startStrictAzure = async ({ hsm = false } = {}): Promise<StrictAzur
       base: `http://${String(request.headers['x-forwarded-host'] ?? request.headers.host)}`,
     }
     seen.route = route
+    certificates.settle()
     return route.run(asked)
   }
 
@@ -194,6 +200,7 @@ export const startStrictAzure = async ({ hsm = false } = {}): Promise<StrictAzur
     adminToken: () => principals.issue(admin, resource, 3_600_000),
     secrets: secrets.shelf,
     keys: keys.shelf,
+    certificates,
     stop: async () => {
       const done = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
