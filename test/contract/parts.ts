@@ -2,9 +2,17 @@ import { test, type TestFunction } from 'vitest'
 import type { KeyType, Provider, Session } from '#domain/provider.ts'
 import type { ContractPeer } from './peer.ts'
 
-/** What a peer may not have. Leaving one out is said where the suite is called: it never happens by accident. `http`: faults
- *  that are answers of HTTP, for peers that are spoken to by another protocol. */
-export type Part = 'create' | 'inventory' | 'foreign' | 'faults' | 'http' | 'rights' | 'names'
+/** What a peer may not have. Leaving one out is said where the suite is called: it never happens by accident. `unborn`: a place
+ *  where nothing is. `http`: faults that are answers of HTTP, for peers that are spoken to by another protocol. */
+export type Part =
+  | 'create'
+  | 'unborn'
+  | 'inventory'
+  | 'foreign'
+  | 'faults'
+  | 'http'
+  | 'rights'
+  | 'names'
 
 /** What the parts of the suite share; `peer` and `session` are there once the tests run. */
 export interface Bench {

@@ -183,7 +183,7 @@ const reading = (bench: Bench): void => {
     expect(error.effect).toBe('none')
   })
 
-  test('C03 what does not exist is notFound', async () => {
+  when(bench.has('unborn'))('C03 what does not exist is notFound', async () => {
     const { peer, session } = bench
     const object = peer.unborn()
     const errors = [

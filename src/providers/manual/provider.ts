@@ -211,7 +211,9 @@ const manualSession = ({ confirmations }: ProviderPorts): Session => {
   }
 }
 
-const notConfirmed = ({ operationId }: Call): ProviderError =>
-  new ProviderError('precondition', 'none', 'no person has confirmed the step yet', {
-    hint: `confirm ${operationId ?? 'the step'}: rekey confirm`,
-  })
+const notConfirmed = ({ operationId, signal }: Call): ProviderError =>
+  signal.aborted
+    ? new ProviderError('timeout', 'none', 'the time was over before anybody was asked')
+    : new ProviderError('precondition', 'none', 'no person has confirmed the step yet', {
+        hint: `confirm ${operationId ?? 'the step'}: rekey confirm`,
+      })
