@@ -47,6 +47,7 @@ export const distribute = async (
     object: { id: at.objectId, name: rotation.keyName },
     lateEffectMs: lateEffectOf(at.type, at.connection),
     consistency: at.type.traits.consistency,
+    foreign: 'overwritten',
     permitted: (db) => refusalToPublish(db, run.world.types, rotation, target),
     begin: async () => {
       const held = await heldBy(run, at)
@@ -230,7 +231,7 @@ export const restoreTarget = async (
   }
   return {
     ...common,
-    leavesForeign: true,
+    foreign: 'stays',
     lateEffectMs: lateEffectOf(at.type, at.connection),
     consistency: at.type.traits.consistency,
     begin: async () => {

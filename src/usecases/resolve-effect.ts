@@ -76,9 +76,10 @@ export const resolveEffect = async (
       const found = `${nameOf(spec)} was found not ours: ${answer.detail}`
       // In undo there is nothing of ours to take back, and what is not ours is not touched.
       if (wasLeft(open)) return ended(open, found)
-      return spec.leavesForeign
-        ? { moved: await record(run, rotation, spec, intent, 'failed', found) }
-        : stallOpen(open, found)
+      if (spec.foreign === 'stays') {
+        return { moved: await record(run, rotation, spec, intent, 'failed', found) }
+      }
+      return spec.foreign === 'overwritten' ? absent(open) : stallOpen(open, found)
     }
   }
 }

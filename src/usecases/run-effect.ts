@@ -64,8 +64,9 @@ export interface EffectSpec {
   }>
   readonly send: (intent: Intent, material: Material | null, call: Call) => Promise<Sent>
   readonly probe: (intent: Intent, material: Material | null, call: Call) => Promise<Probe<Sent>>
-  /** What somebody else wrote in its place stays as it is, and the phase looks again; otherwise a person is asked. */
-  readonly leavesForeign?: true
+  /** Where somebody else wrote in its place: theirs stays and the phase looks again, or it is sent again over what is there
+   *  now. Otherwise a person is asked. */
+  readonly foreign?: 'stays' | 'overwritten'
   /** Removes an orphan of ours whose secret was shown once and is lost; then a new one is made. */
   readonly discard?: (sent: Sent, call: Call) => Promise<void>
   /** What the rotation becomes by the outcome; runs in its transaction. */

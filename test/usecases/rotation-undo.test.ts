@@ -143,49 +143,6 @@ test('a publish target and a provider version may have the same name', async () 
   expect(shelf.rows('two').at(-1)?.value).toBe('before')
 })
 
-test.each(['before the restore', 'while the answer to the restore is lost'])(
-  'a target that another key wrote to %s keeps what that one wrote, and the rotation is undone',
-  async (when) => {
-    const set = when.slice(0, 5).trim()
-    shelf.put(set, 'before')
-    const keys = [`${set}-one`, `${set}-two`]
-    for (const name of keys) await engine.key(name, { labels: { set } })
-    await engine.policy(set, {
-      selector: { matchLabels: { set } },
-      publish: [target('copy', set)],
-      overlap: { min: '1h' },
-      retry: { attempts: 1, initial: '1s', max: '1s' },
-    })
-    const [one, two] = keys.map((name) => () => engine.rotate(name))
-    if (!one || !two) throw new Error('two keys')
-    const id = await one()
-    await engine.until(id, ['overlapping'])
-    if (set === 'befor') await engine.until(await two(), ['overlapping'])
-    else {
-      standIns.put((session) => ({
-        mint: (order, call) =>
-          order.operationId.includes('rollingBack')
-            ? Promise.reject(new ProviderError('timeout', 'unknown', 'no reply'))
-            : session.mint(order, call),
-      }))
-    }
-    await engine.steer.rollback(admin, id, { reason: 'a test' })
-    if (set !== 'befor') {
-      await engine.drain()
-      expect((await engine.intents(id)).at(-1)).toMatchObject({ effect: 'restoreTarget' })
-      await engine.until(await two(), ['overlapping'])
-      standIns.away()
-    }
-    const theirs = shelf.rows(set).at(-1)?.value
-    expect(theirs).not.toBe('before')
-    expect((await engine.until(id, 'end')).phase).toBe('rolledBack')
-    expect(shelf.rows(set).at(-1)?.value).toBe(theirs)
-    expect((await engine.intents(id)).every(({ closed }) => closed)).toBe(true)
-    const said = (await engine.events(id)).map(({ body }) => body.reason ?? '')
-    expect(said.join()).toContain('copy is left as it is: version 3 was written there since')
-  },
-)
-
 test('a version of somebody else in the place of ours: rollback leaves it as it is', async () => {
   const key = await onShelf('theirs', 'shelf.value')
   await engine.policy('theirs', { selector: { matchLabels: { set: 'theirs' } } })

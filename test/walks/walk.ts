@@ -197,7 +197,12 @@ const mend = async (model: Model, { ground, policy }: Real): Promise<void> => {
     await ground.wait(Math.min(Math.max(inMs, n < 20 ? 1_000 : 30_000), 60_000))
     await ground.sweep(0, 'begin nothing')
   }
-  const left = openOnes(model).map(({ id, phase }) => `${id} is ${phase}`)
+  const left = await Promise.all(
+    openOnes(model).map(async ({ id, phase, key }) => {
+      const { stalledReason } = await engine.rotation(id)
+      return `${id} of ${key} is ${phase}${stalledReason === null ? '' : ` (${stalledReason})`}`
+    }),
+  )
   throw new Error(`I16: people mend for hours, and ${left.join(', ')}`)
 }
 
@@ -234,7 +239,8 @@ const checkEnd = async (ground: Ground, model: Model): Promise<void> => {
   ground.throwBreaches()
 }
 
-/** I13: told once, and again only where a new version was handed out meanwhile and taken back. */
+/** I13: told once, and again only where a new version was handed out meanwhile and taken back; one that was handed out while
+ *  its rotation was being turned round is told by the effect alone. */
 const overdueOnce = async ({ engine, breach }: Ground, key: ModelKey): Promise<void> => {
   const told = async (action: string) => {
     const page = { limit: 200, after: null }
@@ -243,7 +249,10 @@ const overdueOnce = async ({ engine, breach }: Ground, key: ModelKey): Promise<v
     )
     return items.toSorted((a, b) => Number(a.recordedAt) - Number(b.recordedAt))
   }
-  const promoted = await told('rotation.promoted')
+  const promoted = [
+    ...(await told('rotation.promoted')),
+    ...(await told('effect.promote')).filter(({ body }) => body.outcome === 'succeeded'),
+  ]
   const last = new Map<string, Date>()
   for (const { body, recordedAt } of await told('key.overdue')) {
     const since = JSON.stringify(body.after)
