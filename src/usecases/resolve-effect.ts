@@ -54,14 +54,7 @@ export const resolveEffect = async (
     case 'ours':
       return answer.secretLost && spec.discard
         ? discarded(open, answer.value)
-        : succeeded(
-            run,
-            rotation,
-            spec,
-            intent,
-            answer.value,
-            spec.byHand ? 'confirmed by a person' : 'found by a probe',
-          )
+        : succeeded(run, rotation, spec, intent, answer.value, await foundBy(run, spec, intent))
     case 'goalMet': {
       const detail = 'the goal was found met; by whom is not known'
       return succeeded(run, rotation, spec, intent, answer.value, detail)
@@ -82,6 +75,13 @@ export const resolveEffect = async (
       return spec.foreign === 'overwritten' ? absent(open) : stallOpen(open, found)
     }
   }
+}
+
+/** Only who has said something has confirmed it. */
+const foundBy = async (run: Run, { byHand }: EffectSpec, { operationId }: Intent) => {
+  if (!byHand) return 'found by a probe'
+  const said = await run.ledger.read((db) => db.confirmations.get(operationId))
+  return said ? 'confirmed by a person' : 'it was so already: nobody was asked'
 }
 
 interface Open {

@@ -201,12 +201,16 @@ const commitIntent = async (
       value: intent,
       audit: [
         effectEvent(rotation, spec, intent, 'intent', { id: eventId }),
-        ...(spec.byHand ? [stepAsked(rotation, intent, spec.byHand)] : []),
+        ...(spec.byHand && !isMet(intent) ? [stepAsked(rotation, intent, spec.byHand)] : []),
       ],
     }
   })
   return value
 }
+
+/** It was so before: nobody is asked, and the probe finds it. */
+const isMet = ({ preImage: { state, wanted } }: Intent): boolean =>
+  wanted !== undefined && state === wanted
 
 const stepAsked = (rotation: Rotation, intent: Intent, step: HandStep): LedgerEvent => ({
   action: 'rotation.stepAsked',

@@ -207,6 +207,27 @@ test('undone while a step is under way: what was done is known first, then remov
   expect(await states('none')).toEqual({ 1: 'active, primary' })
 })
 
+test('undone before the old one was switched off: nobody is asked to switch it on, nor said to have', async () => {
+  await keyOf('still-on', {}, { steps: [...steps, { when: 'reinstate', do: 'Enable' }] })
+  const id = await api.rotate('still-on')
+  await doIt(id, { fingerprint: digestOf('bad too') })
+  await doIt(id)
+  await asked(id)
+  expect((await api.rollback(id)).status).toBe(202)
+  const { operationId } = await asked(id)
+  const no = { operationId, outcome: 'notDone', evidence: 'not begun' }
+  expect((await confirm(id, no)).status).toBe(201)
+  expect(await doIt(id)).toBe('hand out version 1 of still-on again, in place of version 2')
+  expect(await doIt(id)).toBe('delete version 2 of still-on: it is not to be used')
+  expect((await api.reach(id, 'end')).phase).toBe('rolledBack')
+
+  const events = await api.house.events({ correlationId: id })
+  const of = (action: string) => events.filter((event) => event.action === action)
+  expect(of('rotation.stepAsked')).toHaveLength(5)
+  expect(of('rotation.stepConfirmed')).toHaveLength(5)
+  expect(events.filter(({ reason }) => reason === 'confirmed by a person')).toHaveLength(4)
+})
+
 test('a checklist without a line for suspend has no phase for it, and deleting then needs an approval', async () => {
   const ref = { steps: steps.filter(({ when }) => when !== 'suspend') }
   await keyOf('abrupt', {}, ref)
