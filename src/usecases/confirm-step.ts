@@ -8,7 +8,8 @@ import { RekeyError } from '#domain/errors.ts'
 import type { Committed, Ledger, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import type { KeyType } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
-import { resumeInto } from '#domain/rotation-machine.ts'
+import { isOpen, resumeInto } from '#domain/rotation-machine.ts'
+import { mustWriteProviders } from './recovery-mode.ts'
 import { Fenced, transitionEvent, write } from './rotation-engine.ts'
 import { visibleRotation } from './steer-rotation.ts'
 
@@ -72,8 +73,9 @@ const stepAsked = async (
   operationId: string,
 ): Promise<Step> => {
   const intents = await db.intents.of(rotation.id)
-  const byHand = types.get(rotation.plan.key.type)?.byHand !== undefined
-  const open = byHand ? intents.find((intent) => !intent.closed && isHand(intent)) : undefined
+  // Of a rotation that was abandoned nobody asks any more: what were said of it now would hand out a version that no key has.
+  const asks = isOpen(rotation.phase) && types.get(rotation.plan.key.type)?.byHand !== undefined
+  const open = asks ? intents.find((intent) => !intent.closed && isHand(intent)) : undefined
   if (open && isHand(open) && open.operationId === operationId) return open
   throw new RekeyError('rotation.wrongPhase', {
     detail: open
@@ -135,9 +137,11 @@ const mustBeNew = async (tx: Tx, rotation: Rotation, fingerprint: Uint8Array): P
 const impossible = (pointer: string, detail: string): RekeyError =>
   new RekeyError('request.impossible', { detail, errors: [{ pointer, detail }] })
 
-/** A step that passed its date has stalled the rotation: whoever confirms it has looked at that. */
+/** A step that passed its date has stalled the rotation: whoever confirms it has looked at that. Recovery mode is not theirs
+ *  to end. */
 const goOn = async (tx: Tx, rotation: Rotation): Promise<readonly LedgerEvent[]> => {
   if (rotation.phase !== 'stalled' || !rotation.stalledIn) return []
+  await mustWriteProviders(tx)
   const patch = { stalledIn: null, stalledReason: null }
   const next = await write(tx, rotation, { phase: resumeInto(rotation.stalledIn), patch })
   return [{ ...transitionEvent(rotation, next), action: 'rotation.resumed' }]

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createInstallationReader } from '#store/installation.ts'
 import type { Answer } from '#test/support/http.ts'
+import { goBack } from '#test/support/recovery.ts'
 import { openRunningApi, type RunningApi } from '#test/support/running-api.ts'
 import { startWebhookReceiver } from '#test/support/webhook-receiver.ts'
 
@@ -228,6 +229,18 @@ test('undone before the old one was switched off: nobody is asked to switch it o
   expect(events.filter(({ reason }) => reason === 'confirmed by a person')).toHaveLength(4)
 })
 
+test('of a rotation that was abandoned nothing is said any more', async () => {
+  await keyOf('given-up', {}, { within: '1d' })
+  const id = await api.rotate('given-up')
+  const { operationId } = await asked(id)
+  await api.house.clock.advance(90_000_000)
+  await api.until(id, ['stalled'])
+  await api.post(`/v1/rotations/${id}/abandon`, { reason: 'nobody can' })
+  const said = await confirm(id, { operationId, fingerprint: digestOf('too late') })
+  expect([said.status, said.json.code]).toEqual([409, 'rotation.wrongPhase'])
+  expect(said.json.detail).toBe('It waits for no step of a person (abandoned).')
+})
+
 test('a checklist without a line for suspend has no phase for it, and deleting then needs an approval', async () => {
   const ref = { steps: steps.filter(({ when }) => when !== 'suspend') }
   await keyOf('abrupt', {}, ref)
@@ -362,4 +375,14 @@ test('a ref without steps, or with words that mean nothing, registers nothing', 
     ])
   }
   expect((await api.call('GET', '/v1/keys/odd')).status).toBe(404)
+})
+
+test('to confirm a step does not let a rotation go on that recovery mode has stalled', async () => {
+  await keyOf('restored')
+  const id = await api.rotate('restored')
+  const { operationId } = await asked(id)
+  await goBack(api.house)
+  const said = await confirm(id, { operationId, fingerprint: digestOf('after the backup') })
+  expect([said.status, said.json.code]).toEqual([409, 'recovery.active'])
+  expect((await rotationOf(id)).phase).toBe('stalled')
 })

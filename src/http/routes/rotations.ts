@@ -394,7 +394,13 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
         at: momentSchema,
       }),
     },
-    errors: ['resource.notFound', 'rotation.wrongPhase', 'request.impossible', 'resource.exists'],
+    errors: [
+      'resource.notFound',
+      'rotation.wrongPhase',
+      'request.impossible',
+      'resource.exists',
+      'recovery.active',
+    ],
     examples: [
       {
         body: {
