@@ -57,8 +57,12 @@ const configRef = (project: string, config: string): ConfigRef => ({
   place: { project, config },
 })
 
-/** Refused where the ref is another spelling of the config's name: one object must have one. */
-const readConfig = async (ask: Ask, ref: ConfigRef, call: Call): Promise<Fields> => {
+/** Throws where there is none that the token sees, and where the ref is another spelling of its name: one object must have one. */
+export const readConfig = async (
+  ask: Ask,
+  ref: Pick<ConfigRef, 'place' | 'at'>,
+  call: Call,
+): Promise<Fields> => {
   const { body } = await ask(
     {
       method: 'GET',

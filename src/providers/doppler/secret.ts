@@ -15,7 +15,7 @@ import { singleValue, type ValuePlace } from '../single-value.ts'
 import type { Ask } from './client.ts'
 import { readSecretRef, type SecretRef } from './refs.ts'
 import { rightOf } from './rights.ts'
-import { lookAtOrigin } from './secret-origin.ts'
+import { lookAtOrigin, readConfig } from './secret-origin.ts'
 import { fieldsOf } from './values.ts'
 
 interface At {
@@ -67,7 +67,11 @@ export const readValue = async (
     },
     call,
   )
-  if (status === 404) return null
+  if (status === 404) {
+    // A config that the token does not see is not there either: what stands in it is not known then. Throws.
+    await readConfig(ask, { place, at }, call)
+    return null
+  }
   const { raw, computed } = fieldsOf(body['value'])
   if (raw === null || raw === undefined)
     throw new ProviderError('precondition', 'none', 'Doppler does not show the value', {
