@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
+import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import { makeWriter } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
@@ -41,7 +42,9 @@ import { createInstallationReader } from '#store/installation.ts'
 import { createLooks } from '#store/looks.ts'
 import { createOutbox } from '#store/outbox.ts'
 import { createLogins } from '#store/logins.ts'
+import { kekRows } from '#store/keks-in-use.ts'
 import { createPaces } from '#store/paces.ts'
+import { createProcesses } from '#store/processes.ts'
 import { newerSchema, selfCheck } from '#store/self-check.ts'
 import { createTimers } from '#store/timers.ts'
 import { createVaultStore } from '#store/vault-store.ts'
@@ -50,7 +53,9 @@ import { createWhereabouts } from '#store/whereabouts.ts'
 import { enrolWriter } from '#store/writer-keys.ts'
 import { leaseMs, makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { makeCheckPublishing } from '#usecases/check-publishing.ts'
+import { makeCheckKeks } from '#usecases/check-keks.ts'
 import { makeDeliverToSinks } from '#usecases/deliver-to-sinks.ts'
+import { beginKeks, makeFollowKeks } from '#usecases/follow-keks.ts'
 import { withLastLook } from '#usecases/last-look.ts'
 import { makePlanRotations } from '#usecases/plan-rotations.ts'
 import { recoveryHold } from '#usecases/recovery-mode.ts'
@@ -158,6 +163,20 @@ export const startApp = async ({
       { database, writer, ids, clock, trace: tracer },
       systemActor('system', 'start'),
     )
+    const processes = createProcesses(database)
+    await beginKeks({ ledger: plainLedger, keyring })
+    if (roles.api || roles.worker) {
+      if (known.successorOf) await processes.leave(known.successorOf)
+      const self = { instance, host: hostname(), pid: process.pid, version }
+      const follow = makeFollowKeks({ ledger: plainLedger, keyring, processes }, self)
+      // Before anything is sealed: who exchanges the key waits for this process from here on.
+      await follow()
+      const following = every(2_000, follow, onFault('keys'))
+      closers.push(async () => {
+        await following.stop()
+        await processes.leave(instance).catch(() => undefined)
+      })
+    }
     const whereabouts = createWhereabouts(database)
     const watch = makeWatchHighWater({
       ledger: plainLedger,
@@ -339,7 +358,7 @@ export const startApp = async ({
           faults: () => selfCheck(database, keyring),
           depth: () => bell.depth(),
           publishing: makeCheckPublishing(ledger, keyTypes),
-          kekId: keyring.kekId,
+          keks: makeCheckKeks({ ledger, processes, rows: () => kekRows(database) }),
         },
       }),
       readiness: checks,

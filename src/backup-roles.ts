@@ -125,7 +125,7 @@ const restore = async (work: Work, from: string): Promise<Manifest> => {
   say('comparing every part with its checksum')
   const manifest = await verifyBackup(source)
   say(`a backup of ${manifest.createdAt}, ${manifest.log.events} events in its log`)
-  await mustHaveKeys(config, manifest)
+  mustHaveKeys(config, manifest)
   const writer = makeWriter(await openWriterKey(config.writerKeyFile))
   const load = async (
     urls: Pick<RestoreBackup, 'migrationUrl' | 'superuserUrl'>,
@@ -164,14 +164,14 @@ const restore = async (work: Work, from: string): Promise<Manifest> => {
 }
 
 /** What was sealed under another key-encryption key would never be opened again, and nobody would notice before it is needed. */
-const mustHaveKeys = async (config: Config, manifest: Manifest): Promise<void> => {
-  const { kekId, pepperId } = await keyringIds(keyFiles(config))
-  const other = manifest.keks.find((kek) => kek !== kekId)
+const mustHaveKeys = (config: Config, manifest: Manifest): void => {
+  const { kekIds, pepperId } = keyringIds(keyFiles(config))
+  const other = manifest.keks.find((kek) => !kekIds.includes(kek))
   if (other !== undefined) {
     throw new BackupRefused(
       'keys',
-      `rows of the backup are sealed under the key-encryption key ${other}, and ${kekId === null ? 'there is none here' : `the one here is ${kekId}`}`,
-      `Put that key into ${config.kekFile} (mode 0600) first. It is in no backup: it comes from where you keep it.`,
+      `rows of the backup are sealed under the key-encryption key ${other}, and ${kekIds.length === 0 ? 'there is none here' : `here is ${kekIds.join(', ')}`}`,
+      `Put that key into ${config.kekFile} (mode 0600) first, beside what is in it. It is in no backup: it comes from where you keep it.`,
     )
   }
   if (manifest.pepper !== null && manifest.pepper !== pepperId) {

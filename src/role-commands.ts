@@ -1,12 +1,11 @@
-// The commands that need the database, and what their refusals are to a script. Each role is loaded only when it is asked for.
+// The commands that need the database. Each role is loaded only when it is asked for.
 
 import type { Command } from 'commander'
-import { Failure, interrupted, usage } from '#cli/failure.ts'
-import type { ExitName } from '#cli/exit-codes.ts'
-import { BackupRefused, type RefusedBackup } from '#domain/backup.ts'
-import { StartRefused } from '#domain/start-refused.ts'
-import { ConfigError, loadConfig } from './config.ts'
+import { Failure } from '#cli/failure.ts'
+import { loadConfig } from './config.ts'
 import type * as BackupRoles from './backup-roles.ts'
+import { addKekCommands } from './kek-commands.ts'
+import { told } from './role-failure.ts'
 import type * as Roles from './roles.ts'
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
@@ -53,6 +52,7 @@ export const addRoles = (program: Command): void => {
     adminKey,
   )
   addBackups(program)
+  addKekCommands(program)
 }
 
 const checkMigrations = async ({ pendingRole }: typeof Roles): Promise<void> => {
@@ -98,71 +98,4 @@ const addBackups = (program: Command): void => {
     .action(({ from }: { readonly from: string }) =>
       role('The restore failed', ({ restoreRole }) => restoreRole(loadConfig(), from, say)),
     )
-}
-
-const told = async (title: string, work: () => Promise<void>): Promise<void> => {
-  try {
-    await work()
-  } catch (error) {
-    throw toFailure(error, title)
-  }
-}
-
-const exits: Readonly<Record<RefusedBackup, ExitName>> = {
-  target: 'conflict',
-  damaged: 'integrity',
-  notBackup: 'notFound',
-  newer: 'conflict',
-  older: 'conflict',
-  notEmpty: 'conflict',
-  keys: 'conflict',
-}
-
-const unreachable = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EHOSTUNREACH'])
-
-/** What was refused says why, in one piece, without a stack. */
-const toFailure = (error: unknown, title: string): unknown => {
-  if (!(error instanceof Error) || error instanceof Failure) return error
-  if (error instanceof ConfigError) return usage(error.message, { code: 'config.invalid' })
-  if (error instanceof BackupRefused) {
-    const { why, hint, message: detail } = error
-    return new Failure({
-      code: `backup.${why}`,
-      exit: exits[why],
-      title,
-      detail,
-      hint,
-      changed: 'nothing',
-    })
-  }
-  if (error.name === 'ProvidersRefused') return usage(error.message, { code: 'config.invalid' })
-  if (error.name === 'Interrupted') return interrupted({ title, detail: error.message })
-  if (error.name === 'MigrationRefused')
-    return new Failure({
-      code: 'migrate.refused',
-      exit: 'conflict',
-      title,
-      detail: error.message,
-      changed: 'nothing',
-    })
-  if (error instanceof StartRefused) {
-    // Of the schema: another version would start. Of anything else: somebody was at the database.
-    const exit = error.findings.every(({ check }) => /^(migrations|schema)/.test(check))
-      ? 'conflict'
-      : 'integrity'
-    return new Failure({
-      code: 'start.refused',
-      exit,
-      title,
-      detail: error.message,
-      changed: 'nothing',
-    })
-  }
-  const away = 'code' in error && unreachable.has(String(error.code))
-  return new Failure({
-    code: away ? 'database.unreachable' : 'start.failed',
-    exit: away ? 'unreachable' : 'failed',
-    title,
-    detail: error.message === '' && 'code' in error ? String(error.code) : error.message,
-  })
 }

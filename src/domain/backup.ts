@@ -23,7 +23,7 @@ const manifestSchema = strict({
   installation: orNull(
     strict({ id: Type.String(), incarnation: Type.String(), cluster: Type.String() }),
   ),
-  /** Fingerprints of the key-encryption keys that rows are sealed under, and of the fingerprint pepper. */
+  /** Fingerprints of the key-encryption keys that rows are sealed under and of the active one, and of the fingerprint pepper. */
   keks: Type.Array(Type.String()),
   pepper: orNull(Type.String()),
   /** The last event of the log. */

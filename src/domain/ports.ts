@@ -9,6 +9,7 @@ import type { Json, JsonObject } from './json.ts'
 import type { Floors } from './floor.ts'
 import type { Confirmation } from './by-hand.ts'
 import type { Key, Version } from './key.ts'
+import type { HouseProcess, Kek } from './kek.ts'
 import type { Labels } from './names.ts'
 import type { ListedPlan, Plan, PlanApproval, PlanState } from './plan.ts'
 import type { PolicySpec } from './policy.ts'
@@ -63,6 +64,38 @@ export interface Keyring {
   fingerprintOf(digest: Uint8Array): Uint8Array
   /** Signs cursors and the like: HMAC-SHA-256 under a key derived for `purpose`. */
   mac(purpose: string, text: string): Uint8Array
+  /** What `mac` gives, and what it gave, or gives in another process, under the other KEKs that are accepted. */
+  macs(purpose: string, text: string): readonly [Uint8Array, ...Uint8Array[]]
+}
+
+/** What the database says of the KEKs. */
+export interface KekWord {
+  /** Null: nothing yet. */
+  readonly seals: string | null
+  readonly retired: readonly string[]
+}
+
+/** The KEKs of a process. */
+export interface KekRing {
+  /** Fingerprint of the one that seals, as it is named in every sealed row. */
+  readonly kekId: string
+  /** Of those in the file when it was read last: what a start with it would have. */
+  readonly fileKekIds: readonly string[]
+  /** Reads the file again. Throws where it cannot be read; what was known stays known. */
+  reread(): void
+  /** Obeys what the database says. Throws where the one that is to seal is not in the file. */
+  obey(word: KekWord): void
+}
+
+/** The file of this host with the KEKs of the installation. */
+export interface KekFile {
+  readonly path: string
+  /** Fingerprints, in the order of the file; none where there is no file. */
+  ids(): readonly string[]
+  /** A new KEK behind the others. On the disk when it resolves. */
+  add(): Promise<string>
+  /** False where it is not there, or alone. */
+  remove(id: string): Promise<boolean>
 }
 
 /** Keyset paging: `after` is the sort key of the last item of the page before. */
@@ -215,6 +248,10 @@ export interface Reads {
     counts(recoveryId: string): Promise<Readonly<Record<FindingState, number>>>
     /** Keys that are not deleted and have no answer yet, or none since `before`. */
     unanswered(recoveryId: string, before: Date, limit: number): Promise<readonly Key[]>
+  }
+  readonly keks: {
+    /** All that ever sealed, the oldest first. */
+    list(): Promise<readonly Kek[]>
   }
   readonly drift: {
     /** Of keys that were looked at, or are to be. */
@@ -487,6 +524,14 @@ export interface Tx extends Reads {
     update(row: Recovery): Promise<boolean>
     putFinding(row: Finding): Promise<void>
   }
+  readonly writeKek: {
+    /** It seals from now on, and the one before is replaced. False where it is retired, or active already. */
+    activate(id: string, at: Date): Promise<boolean>
+    /** False where it was said before, or it is not replaced. */
+    rewrapped(id: string, at: Date): Promise<boolean>
+    /** No row is sealed under it from then on. False while there is one, and where it is not replaced. */
+    retire(id: string, at: Date): Promise<boolean>
+  }
   readonly writeIdempotency: {
     /** Says in the effect's own transaction that the request has had its effect. False: the claim expired and is another's. */
     markEffective(claim: IdempotencyClaim): Promise<boolean>
@@ -566,8 +611,8 @@ export interface LoginBook {
 
 /** Replies of requests with an Idempotency-Key, kept for a day. Not guarded: no audit. All on the database's clock. */
 export interface Idempotency {
-  /** Claims the slot, or tells what became of it. A claim whose holder died expires after `idempotencyLeaseMs`. */
-  begin(slot: IdempotencySlot, requestHash: string): Promise<Begun>
+  /** Claims the slot under the first hash, or tells what became of one that was claimed under any. A claim whose holder died expires after `idempotencyLeaseMs`. */
+  begin(slot: IdempotencySlot, requestHashes: readonly [string, ...string[]]): Promise<Begun>
   /** Keeps the reply; null: it holds a secret and is not kept. */
   finish(claim: IdempotencyClaim, status: number, reply: StoredReply | null): Promise<void>
   /** Frees the slot of a request that was refused before it had any effect; else nothing. True: freed. */
@@ -630,6 +675,29 @@ export interface Whereabouts {
   /** All of them, with these very hashes. */
   hasEvents(events: readonly Pick<MarkedEvent, 'id' | 'leafHash'>[]): Promise<boolean>
   putFinding(row: Finding): Promise<void>
+}
+
+/** Who serves. Not guarded: it decides nothing but when a KEK may change. All on the database's clock. */
+export interface Processes {
+  tell(process: HouseProcess): Promise<void>
+  leave(instance: string): Promise<void>
+  living(withinMs: number): Promise<readonly HouseProcess[]>
+}
+
+/** Sealing anew. Not guarded, as sealing is not: who begins and ends it tells. */
+export interface Rewrap {
+  readonly tables: readonly string[]
+  /** How many rows are under each KEK. */
+  rows(): Promise<ReadonlyMap<string, number>>
+  /** The next rows of a table under this KEK, after `after`, at most `limit`; those that others are changing are left out. */
+  step(table: string, kekId: string, after: string | null, limit: number): Promise<RewrapStep>
+}
+export interface RewrapStep {
+  /** Null: there were none. */
+  readonly after: string | null
+  readonly done: number
+  /** Rows that do not open. */
+  readonly damaged: readonly string[]
 }
 
 export interface Refusal {

@@ -16,7 +16,7 @@ import type { Route } from './route.ts'
 
 export interface ReplayDeps {
   readonly idempotency: Idempotency
-  readonly keyring: Pick<Keyring, 'mac'>
+  readonly keyring: Pick<Keyring, 'macs'>
   readonly hashJson: HashJson
 }
 
@@ -63,8 +63,8 @@ export const once =
     run: Run,
   ): Promise<{ readonly reply: StoredReply; readonly replayed: boolean }> => {
     // Keyed, since a body may hold a secret that could be guessed from a plain hash.
-    const hash = Buffer.from(keyring.mac('idempotency', hashJson(request))).toString('hex')
-    const begun = await idempotency.begin(slot, hash)
+    const [hash, ...others] = keyring.macs('idempotency', hashJson(request))
+    const begun = await idempotency.begin(slot, [hex(hash), ...others.map(hex)])
     if (begun.state === 'replay') return { reply: begun.reply, replayed: true }
     if (begun.state !== 'begun') throw refusals[begun.state]()
     const { claim } = begun
@@ -77,6 +77,8 @@ export const once =
     }
     return { reply, replayed: false }
   }
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 const attempt = async (
   idempotency: Idempotency,

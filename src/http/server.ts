@@ -63,7 +63,7 @@ export type Every = (
 
 export interface ServerDeps {
   readonly ledger: Ledger
-  readonly keyring: Pick<Keyring, 'mac'>
+  readonly keyring: Pick<Keyring, 'mac' | 'macs'>
   readonly clock: Clock
   readonly ids: Pick<Ids, 'next'>
   readonly idempotency: Idempotency

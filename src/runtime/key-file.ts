@@ -1,6 +1,7 @@
-// Files that hold one key: made at the first start, 0600, and refused when others can read them.
+// Files that hold keys: made at the first start, 0600, and refused when others can read them.
 
-import { link, mkdir, open, readFile, rm } from 'node:fs/promises'
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
+import { chown, link, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { dirname } from 'node:path'
 import { writeNew } from './write-new.ts'
@@ -8,14 +9,14 @@ import { writeNew } from './write-new.ts'
 export interface KeyFileForm {
   /** For messages: `key-encryption key`, `writer key`. */
   readonly what: string
-  /** Its first group is what is returned. */
+  /** Of the whole file. Its first group is what is returned. */
   readonly pattern: RegExp
   readonly make: () => string
 }
 
 /** Reads the file; makes it when there is none. Two processes that start at once end with the same key. */
 export const readOrMakeKeyFile = async (path: string, form: KeyFileForm): Promise<string> => {
-  const there = await readKeyFile(path, form)
+  const there = readKeyFile(path, form)
   if (there !== null) return there
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   const draft = `${path}.${randomBytes(6).toString('hex')}`
@@ -26,31 +27,64 @@ export const readOrMakeKeyFile = async (path: string, form: KeyFileForm): Promis
     if (e.code !== 'EEXIST') throw e
   })
   await rm(draft, { force: true })
-  const made = await readKeyFile(path, form)
+  const made = readKeyFile(path, form)
   if (made === null) throw new Error(`the ${form.what} ${path} vanished while it was made`)
   return made
 }
 
-/** Null where there is none. */
-export const readKeyFile = async (path: string, form: KeyFileForm): Promise<string | null> => {
-  const file = await open(path, 'r').catch((e: NodeJS.ErrnoException) => {
-    if (e.code === 'ENOENT') return null
-    throw e
-  })
+/** Null where there is none. In one go: a process that meets a row of a key it does not know looks for it in the middle of opening
+ *  that row. */
+export const readKeyFile = (path: string, form: KeyFileForm): string | null => {
+  const file = openThere(path)
   if (file === null) return null
   try {
-    const { mode } = await file.stat()
+    const { mode } = fstatSync(file)
     if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
       const octal = (mode & 0o777).toString(8).padStart(4, '0')
       throw new Error(
         `the ${form.what} ${path} has mode ${octal}: others can read it; chmod 600 it`,
       )
     }
-    const text = await readFile(file, 'utf8')
-    const found = form.pattern.exec(text)?.[1]
+    const found = form.pattern.exec(readFileSync(file, 'utf8'))?.[1]
     if (found === undefined) throw new Error(`${path} does not hold a ${form.what}`)
     return found
   } finally {
-    await file.close()
+    closeSync(file)
+  }
+}
+
+const openThere = (path: string): number | null => {
+  try {
+    return openSync(path, 'r')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw error
+  }
+}
+
+/** A reader sees the old text or the new one, and a power cut leaves one of them. A link stays one: what it points at is replaced,
+ *  beside where that is. */
+export const replaceKeyFile = async (path: string, text: string): Promise<void> => {
+  const real = await realpath(path)
+  const draft = `${real}.${randomBytes(6).toString('hex')}`
+  try {
+    await writeNew(draft, text)
+    // The processes that read it run as its owner; a command that root runs must not take it from them.
+    const { uid, gid } = await stat(real)
+    await chown(draft, uid, gid)
+    await rename(draft, real)
+    await syncDirectory(dirname(real))
+  } catch (error) {
+    await rm(draft, { force: true })
+    throw error
+  }
+}
+
+const syncDirectory = async (path: string): Promise<void> => {
+  const directory = await open(path, 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
   }
 }

@@ -151,6 +151,8 @@ const readFacts = async (
   }>(
     'SELECT installation_id AS id, incarnation, cluster, pepper_id AS pepper FROM app.installation',
   )
+  // A database that this version has not migrated yet is backed up before it does.
+  const [named] = await rows<{ keks: boolean }>("SELECT to_regclass('app.kek') IS NOT NULL AS keks")
   const [highWater] = await rows<{ id: string; leafHash: string; at: string }>(`
     SELECT id, encode(leaf_hash, 'hex') AS "leafHash", ${moment('recorded_at')} AS at
     FROM audit.event ORDER BY txid DESC, id DESC LIMIT 1`)
@@ -175,7 +177,8 @@ const readFacts = async (
     keks: (
       await rows<{ kek: string }>(`
         SELECT DISTINCT kek_id AS kek FROM app.sealed WHERE erased_at IS NULL
-        UNION SELECT DISTINCT kek_id FROM vault.material WHERE state <> 'destroyed' ORDER BY 1`)
+        UNION SELECT DISTINCT kek_id FROM vault.material WHERE state <> 'destroyed'
+        ${named?.keks === true ? "UNION SELECT id FROM app.kek WHERE state = 'active'" : ''} ORDER BY 1`)
     ).map(({ kek }) => kek),
     pepper: installation?.pepper ?? null,
     highWater: highWater ?? null,

@@ -27,12 +27,12 @@ interface Row {
 }
 
 export const createIdempotency = ({ client: db }: Database): Idempotency => ({
-  begin: (slot, requestHash) =>
+  begin: (slot, requestHashes) =>
     orUnavailable(async (): Promise<Begun> => {
       // One statement claims a free slot or takes over an expired one, so that of two requests one runs.
       const claimed = await db.$queryRaw<{ readonly claimed_at: Date }[]>`
         INSERT INTO app.idempotency AS i (principal, method, path, key, request_hash, state, created_at, expires_at)
-        VALUES (${slot.principal}, ${slot.method}, ${slot.path}, ${slot.key}, ${requestHash}, 'running', app.now(),
+        VALUES (${slot.principal}, ${slot.method}, ${slot.path}, ${slot.key}, ${requestHashes[0]}, 'running', app.now(),
                 app.now() + ${idempotencyLeaseMs}::double precision * interval '1 millisecond')
         ON CONFLICT (principal, method, path, key) DO UPDATE
         SET request_hash = EXCLUDED.request_hash, state = 'running', status = NULL, response = NULL,
@@ -48,7 +48,7 @@ export const createIdempotency = ({ client: db }: Database): Idempotency => ({
         FROM app.idempotency
         WHERE principal = ${slot.principal} AND method = ${slot.method} AND path = ${slot.path} AND key = ${slot.key}`
       // Freed between the two statements: the caller's retry will find out.
-      return row === undefined ? { state: 'running' } : told(row, requestHash)
+      return row === undefined ? { state: 'running' } : told(row, requestHashes)
     }),
 
   finish: (claim, status, reply) =>
@@ -90,8 +90,8 @@ export const markEffective = async (db: Db, claim: IdempotencyClaim): Promise<bo
   return marked > 0
 }
 
-const told = (row: Row, requestHash: string): Begun => {
-  if (row.request_hash !== requestHash) return { state: 'mismatch' }
+const told = (row: Row, requestHashes: readonly string[]): Begun => {
+  if (!requestHashes.includes(row.request_hash)) return { state: 'mismatch' }
   if (row.state === 'running') return { state: 'running' }
   if (row.status === null) return { state: row.recent ? 'running' : 'lost' }
   return row.response === null ? { state: 'secret' } : { state: 'replay', reply: row.response }

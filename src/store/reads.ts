@@ -23,6 +23,7 @@ import { floorReads, floorWrites } from './tables/floors.ts'
 import { freezeReads, freezeWrites } from './tables/freeze.ts'
 import { holdReads } from './tables/holds.ts'
 import { intentReads, intentWrites } from './tables/intents.ts'
+import { kekReads, kekWrites } from './tables/keks.ts'
 import { keyReads, keyWrites } from './tables/keys.ts'
 import { planReads, planWrites } from './tables/plans.ts'
 import { policyReads, policyWrites } from './tables/policies.ts'
@@ -55,6 +56,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   sealed: sealedReads(db, keyring),
   schedule: scheduleReads(db),
   recovery: recoveryReads(db),
+  keks: kekReads(db),
   drift: driftReads(db),
   compliance: complianceReads(db),
   audit: auditReads(db),
@@ -111,6 +113,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => {
     writeTimer: timerWrites(db),
     writeRecovery: recoveryWrites(db),
     writeDrift: driftWrites(db),
+    writeKek: kekWrites(db),
     writeIdempotency: { markEffective: (claim) => markEffective(db, claim) },
   }
 }

@@ -3,6 +3,7 @@
 
 import type { Database } from './database.ts'
 import { Prisma } from './generated/client.ts'
+import { kekNames } from './keks-in-use.ts'
 import { logOrderFaults } from './log-order.ts'
 import { readMigrations } from './migrate.ts'
 
@@ -19,7 +20,7 @@ export const newerSchema = 'schema.newer'
 /** Empty: all is well. A start refuses on any finding. */
 export const selfCheck = async (
   database: Database,
-  keyring: { readonly kekId: string; readonly pepperId: string },
+  keyring: { readonly kekIds: readonly string[]; readonly pepperId: string },
 ): Promise<readonly Finding[]> => {
   const schema = await checkMigrations(database)
   // The other queries name tables and functions that the missing migrations would make.
@@ -38,7 +39,7 @@ export const selfCheck = async (
       detail,
       hint: order,
     })),
-    ...(await checkKek(database, keyring.kekId)),
+    ...(await checkKeks(database, keyring.kekIds)),
     ...(await checkPepper(database, keyring.pepperId)),
   ]
 }
@@ -170,19 +171,18 @@ const checkGuardState = async ({ client }: Database): Promise<readonly Finding[]
   return rows.map(({ fault }) => ({ check: 'audit.state', detail: fault, hint: repair }))
 }
 
-const checkKek = async ({ client }: Database, kekId: string): Promise<readonly Finding[]> => {
-  const rows = await client.$queryRaw<{ readonly kek_id: string; readonly place: string }[]>`
-    SELECT DISTINCT kek_id, place FROM (
-      (SELECT kek_id, 'app.sealed' AS place FROM app.sealed WHERE erased_at IS NULL AND kek_id < ${kekId} LIMIT 1)
-      UNION ALL (SELECT kek_id, 'app.sealed' FROM app.sealed WHERE erased_at IS NULL AND kek_id > ${kekId} LIMIT 1)
-      UNION ALL (SELECT kek_id, 'vault.material' FROM vault.material WHERE state <> 'destroyed' AND kek_id < ${kekId} LIMIT 1)
-      UNION ALL (SELECT kek_id, 'vault.material' FROM vault.material WHERE state <> 'destroyed' AND kek_id > ${kekId} LIMIT 1)
-    ) other`
-  return rows.map((row) => ({
-    check: 'kek.ours',
-    detail: `${row.place} holds rows sealed under the key-encryption key ${row.kek_id}, but the one in use is ${kekId}`,
-    hint: 'Point REKEY_KEK_FILE at the key-encryption key with that fingerprint. Nothing was changed.',
-  }))
+const checkKeks = async (
+  database: Database,
+  kekIds: readonly string[],
+): Promise<readonly Finding[]> => {
+  const named = await kekNames(database)
+  return named
+    .filter(({ kekId }) => !kekIds.includes(kekId))
+    .map(({ kekId, place }) => ({
+      check: 'kek.ours',
+      detail: `${place === 'app.kek' ? `the key-encryption key in use is ${kekId}` : `${place} holds rows sealed under the key-encryption key ${kekId}`}, but the file holds ${kekIds.join(', ')}`,
+      hint: 'Point REKEY_KEK_FILE at a file with the key-encryption key of that fingerprint. Nothing was changed.',
+    }))
 }
 
 const checkPepper = async ({ client }: Database, pepperId: string): Promise<readonly Finding[]> => {

@@ -23,6 +23,7 @@ export const rk = {
   versionEdge: 'RK004',
   rotationEdge: 'RK005',
   epoch: 'RK006',
+  kekRetired: 'RK007',
 } as const
 
 /** No space is left for what is to be written. */

@@ -28,7 +28,7 @@ export const createVaultStore = (deps: {
           _max: { version: true },
         })
         const version = (_max.version ?? 0) + 1
-        const box = deps.keyring.seal(row.material, contextOf(row.object, version))
+        const box = deps.keyring.seal(row.material, contextOfMaterial(row.object, version))
         await tx.material.create({
           data: {
             object: row.object,
@@ -89,7 +89,7 @@ export const createVaultStore = (deps: {
       if (!row?.wrappedKey || !row.ciphertext) return null
       if (row.state !== 'enabled' && !(disabledToo && row.state === 'disabled')) return null
       const box = { kekId: row.kekId, wrappedKey: row.wrappedKey, ciphertext: row.ciphertext }
-      return deps.keyring.open(box, contextOf(object, version))
+      return deps.keyring.open(box, contextOfMaterial(object, version))
     },
     used: async (object, version, at) => {
       await db.$executeRaw`UPDATE vault.material SET last_used_at = greatest(last_used_at, ${at}::timestamptz)
@@ -127,5 +127,5 @@ const reaching = async <T>(effect: 'none' | 'unknown', work: () => Promise<T>): 
   }
 }
 
-const contextOf = (object: string, version: number): string =>
+export const contextOfMaterial = (object: string, version: number): string =>
   `vault.material\n${object}\n${version}`

@@ -16,7 +16,7 @@ export interface CheckInstallationDeps {
   readonly publishing: () => Promise<readonly Ungranted[]>
   /** Throws where the queue cannot be reached. */
   readonly depth: () => Promise<{ readonly waiting: number; readonly active: number }>
-  readonly kekId: string
+  readonly keks: () => Promise<readonly InstallationCheck[]>
 }
 
 export interface InstallationFault {
@@ -110,7 +110,11 @@ const judge = async (deps: CheckInstallationDeps): Promise<readonly Judged[]> =>
   return [
     { name: 'database', state: 'ok', detail: 'it answers', hint: null },
     clock,
-    ...aspects.flatMap((aspect) => checkAspect(aspect, faults, deps)),
+    ...aspects.flatMap((aspect) => checkAspect(aspect, faults)),
+    ...(faults.some(isSchema) ? [] : await deps.keks()).map((check) => ({
+      ...check,
+      inside: true as const,
+    })),
     queue,
     ...checkPublishing(await deps.publishing()),
     ...Object.entries(lags).map(([name, lag]) => checkLag(name, lag, samples)),
@@ -154,31 +158,25 @@ const isKey = ({ check }: InstallationFault): boolean =>
 interface Aspect {
   readonly name: string
   readonly of: (fault: InstallationFault) => boolean
-  readonly well: (deps: CheckInstallationDeps) => string
+  readonly well: string
 }
 
 const aspects: readonly Aspect[] = [
-  { name: 'schema', of: isSchema, well: () => 'every migration is applied' },
-  {
-    name: 'kek',
-    of: isKey,
-    well: ({ kekId }) => `every sealed row names the key-encryption key ${kekId}`,
-  },
+  { name: 'schema', of: isSchema, well: 'every migration is applied' },
+  { name: 'kek', of: isKey, well: 'every key that rows name is in the file' },
   {
     name: 'audit',
     of: (fault) => !isSchema(fault) && !isKey(fault),
-    well: () => 'every guard of the log is awake, and this role cannot pass it',
+    well: 'every guard of the log is awake, and this role cannot pass it',
   },
 ]
 
 const checkAspect = (
   { name, of, well }: Aspect,
   faults: readonly InstallationFault[],
-  deps: CheckInstallationDeps,
 ): readonly Judged[] => {
   const wrong = faults.filter(of)
-  if (wrong.length === 0)
-    return [{ name, state: 'ok', detail: well(deps), hint: null, inside: true }]
+  if (wrong.length === 0) return [{ name, state: 'ok', detail: well, hint: null, inside: true }]
   // On a newer schema the processes of before go on while an upgrade is rolled out.
   return wrong.map(({ check, detail, hint }) => ({
     name: `${name} ${check}`,

@@ -282,7 +282,7 @@ describe('a crash', () => {
     const hash = Buffer.from(
       api.house.keyring.mac('idempotency', api.house.hashJson({ query: {}, body: { name: 'a' } })),
     ).toString('hex')
-    expect((await api.house.idempotency.begin(slot, hash)).state).toBe('begun')
+    expect((await api.house.idempotency.begin(slot, [hash])).state).toBe('begun')
     expect((await post('/v1/effects', key)).json.code).toBe('idempotency.running')
     await api.house.clock.turnDatabase(idempotencyLeaseMs + 1000)
     expect((await post('/v1/effects', key)).status).toBe(201)

@@ -110,6 +110,7 @@ beforeAll(async () => {
       principalId: 'a',
       at,
     })
+    await tx.writeKek.activate('k', at)
     await tx.writeRecovery.identify({
       id: ids.next(),
       incarnation: ids.next(),
@@ -176,6 +177,7 @@ const guardedByDesign = [
   'app.floors',
   'app.installation',
   'app.intent',
+  'app.kek',
   'app.key',
   'app.plan',
   'app.plan_approval',

@@ -145,7 +145,7 @@ describe('finds', () => {
   test('the wrong KEK, naming both fingerprints', async () => {
     await write(db, (tx) => tx.writeSealed.insert(new Secret('x'), 'test'))
     const [found] = (
-      await selfCheck(db.database, { ...db.keyring, kekId: '0000000000000000' })
+      await selfCheck(db.database, { ...db.keyring, kekIds: ['0000000000000000'] })
     ).filter((finding) => finding.check === 'kek.ours')
     expect(found?.detail).toContain(db.keyring.kekId)
     expect(found?.detail).toContain('0000000000000000')
@@ -158,7 +158,7 @@ describe('finds', () => {
     try {
       const [newer, ...others] = await selfCheck(db.database, {
         ...db.keyring,
-        kekId: '0000000000000000',
+        kekIds: ['0000000000000000'],
       })
       expect(newer).toMatchObject({
         check: 'schema.newer',

@@ -16,6 +16,7 @@ import type {
   Timers,
   Whereabouts,
   Paces,
+  Processes,
 } from '#domain/ports.ts'
 import type { VaultStore } from '#domain/provider.ts'
 import { noTelemetry, type Tracer } from '#domain/telemetry.ts'
@@ -32,6 +33,7 @@ import { createOutbox } from '#store/outbox.ts'
 import { createTimers } from '#store/timers.ts'
 import { createLogins } from '#store/logins.ts'
 import { createPaces } from '#store/paces.ts'
+import { createProcesses } from '#store/processes.ts'
 import { createVaultStore } from '#store/vault-store.ts'
 import { createWhereabouts } from '#store/whereabouts.ts'
 import { enrolWriter } from '#store/writer-keys.ts'
@@ -44,6 +46,7 @@ export interface TestDatabase {
   readonly vault: VaultStore
   readonly paces: Paces
   readonly logins: ReturnType<typeof createLogins>
+  readonly processes: Processes
   readonly whereabouts: Whereabouts
   readonly idempotency: Idempotency
   readonly apiKeyUses: ApiKeyUses
@@ -126,6 +129,7 @@ export const openTestDatabase = async (
     vault: createVaultStore({ database, keyring }),
     paces: createPaces(database),
     logins: createLogins(database, keyring),
+    processes: createProcesses(database),
     whereabouts: createWhereabouts(database),
     idempotency: createIdempotency(database),
     apiKeyUses: createApiKeyUses(database),

@@ -14,10 +14,13 @@ import { logOptions } from '#runtime/log.ts'
 import { sha256 } from '#runtime/sha256.ts'
 import { every } from '#runtime/ticker.ts'
 import { createInstallationReader } from '#store/installation.ts'
+import { kekRows } from '#store/keks-in-use.ts'
+import { createProcesses } from '#store/processes.ts'
 import { selfCheck } from '#store/self-check.ts'
 import { makeSafeFetch } from '#runtime/safe-fetch.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import { makeCheckPublishing } from '#usecases/check-publishing.ts'
+import { makeCheckKeks } from '#usecases/check-keks.ts'
 import { createApiKey } from '#usecases/create-api-key.ts'
 import { admin, openHouse, type House, type HouseOptions } from './house.ts'
 
@@ -66,7 +69,11 @@ export const productRoutes = (house: House): readonly Route[] => {
       (await selfCheck(database, keyring)).filter(({ check }) => check !== 'server.durable'),
     publishing: makeCheckPublishing(house.ledger, deps.types),
     depth: async () => ({ waiting: 0, active: 0 }),
-    kekId: keyring.kekId,
+    keks: makeCheckKeks({
+      ledger: house.ledger,
+      processes: createProcesses(database),
+      rows: () => kekRows(database),
+    }),
   }
   return routesOf({ ...deps, sha256, timers, outbox, send, whereabouts, keyring, installation })
 }

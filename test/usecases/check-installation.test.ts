@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Actor } from '#domain/actor.ts'
 import { Secret } from '#domain/secret.ts'
 import { createInstallationReader } from '#store/installation.ts'
+import { kekRows } from '#store/keks-in-use.ts'
 import { selfCheck } from '#store/self-check.ts'
 import {
   checkInstallation,
@@ -13,6 +14,8 @@ import {
   makeCheckInstallation,
   skewLimits,
 } from '#usecases/check-installation.ts'
+import { makeCheckKeks } from '#usecases/check-keks.ts'
+import { beginKeks } from '#usecases/follow-keks.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
 import { rules } from '#test/support/monitoring.ts'
 import { write } from '../store/records.ts'
@@ -20,6 +23,7 @@ import { write } from '../store/records.ts'
 let db: TestDatabase
 beforeAll(async () => {
   db = await openTestDatabase()
+  await beginKeks(db)
 })
 afterAll(() => db.close())
 
@@ -32,7 +36,11 @@ const depsOf = (over: Partial<CheckInstallationDeps> = {}): CheckInstallationDep
     (await selfCheck(db.database, db.keyring)).filter(({ check }) => check !== 'server.durable'),
   publishing: async () => [],
   depth: async () => ({ waiting: 3, active: 1 }),
-  kekId: db.keyring.kekId,
+  keks: makeCheckKeks({
+    ledger: db.ledger,
+    processes: db.processes,
+    rows: () => kekRows(db.database),
+  }),
   ...over,
 })
 const look = async (
@@ -47,7 +55,7 @@ test('one that is well says so, line by line', async () => {
   await db.timers.observe()
   const checks = await look()
   expect([...checks.values()].filter(({ state }) => state !== 'ok')).toEqual([])
-  expect(checks.get('kek')?.detail).toContain(db.keyring.kekId)
+  expect(checks.get('kek sealing')?.detail).toContain(db.keyring.kekId)
   expect(checks.get('queue reachable')?.detail).toBe('3 waiting, 1 at work')
 })
 
@@ -65,7 +73,7 @@ test.each([
 
 test('another key-encryption key fails, and names both', async () => {
   await write(db, (tx) => tx.writeSealed.insert(new Secret('x'), 'sink'))
-  const keyring = { kekId: 'kek:other', pepperId: db.keyring.pepperId }
+  const keyring = { kekIds: ['kek:other'], pepperId: db.keyring.pepperId }
   const checks = await look({ faults: () => selfCheck(db.database, keyring) })
   expect(checks.get('kek kek.ours')).toMatchObject({
     state: 'fail',

@@ -10,14 +10,14 @@ export const sealedReads = (db: Db, keyring: Keyring): Reads['sealed'] => ({
     const row = isUuid(id) ? await db.sealed.findUnique({ where: { id } }) : null
     if (!row?.wrappedKey || !row.ciphertext) return null
     const box = { kekId: row.kekId, wrappedKey: row.wrappedKey, ciphertext: row.ciphertext }
-    return keyring.open(box, contextOf(id, row.purpose))
+    return keyring.open(box, contextOfSealed(id, row.purpose))
   },
 })
 
 export const sealedWrites = (db: Db, keyring: Keyring, ids: Ids): Tx['writeSealed'] => ({
   insert: async (material, purpose) => {
     const id = ids.next()
-    const box = keyring.seal(material, contextOf(id, purpose))
+    const box = keyring.seal(material, contextOfSealed(id, purpose))
     await db.sealed.create({
       data: {
         id,
@@ -38,4 +38,5 @@ export const sealedWrites = (db: Db, keyring: Keyring, ids: Ids): Tx['writeSeale
   },
 })
 
-const contextOf = (id: string, purpose: string): string => `app.sealed\n${id}\n${purpose}`
+export const contextOfSealed = (id: string, purpose: string): string =>
+  `app.sealed\n${id}\n${purpose}`
