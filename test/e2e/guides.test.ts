@@ -52,6 +52,8 @@ const elsewhere: readonly (readonly [begins: string, file: string, text: string]
 const whereAllIsWell: Readonly<Record<string, number>> = {
   // No request was answered with 500.
   'curl -s 127.0.0.1:7401/metrics | grep -E "^rekey_http_request_duration_seconds_count.*status=\\"5"': 1,
+  // A key that was replaced a moment ago.
+  'rekey kek retire': 5,
   // Nothing was restored.
   'rekey doctor --accept-restore --reason "restored Tuesday\'s backup; looked at all keys"': 5,
   'curl -s -X POST -H "Authorization: Bearer $REKEY_TOKEN" -H \'Content-Type: application/json\' -d \'{"reason": "…"}\' $REKEY_URL/v1/recovery/acceptance': 22,
