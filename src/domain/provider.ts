@@ -211,12 +211,13 @@ export interface Described {
   readonly facts: JsonObject
 }
 
-/** The pre-image holds all that a probe needs to tell our effect from another's. It is stored: no material in it. Three names
+/** The pre-image holds all that a probe needs to tell our effect from another's. It is stored: no material in it. Four names
  *  in it are read by the engine:
  *  - `carriers`: newer provider versions that hold the very material of `current` (somebody wrote beside it), oldest first.
  *    They become its own, so that they are switched off with it.
  *  - `promoteAfterMs`: how long a new version is there before it is handed out, because caches may not know it yet.
- *  - `keepOldForMs`: the shortest overlap: how long what the old version made may still be presented. */
+ *  - `keepOldForMs`: the shortest overlap: how long what the old version made may still be presented.
+ *  - `destroyOldAfterMs`: the shortest soak of a version that is destroyed then: how long what it made needs it to be checked. */
 export interface Prepared {
   readonly preImage: JsonObject
   /** Sentences for the plan: what is risky here. */

@@ -9,6 +9,7 @@ import type { Intent, Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
 import { complete } from './complete-rotation.ts'
 import { consumerGates } from './consumer-gates.ts'
+import { propagationOf } from './propagation.ts'
 import { call } from './rotation-effects.ts'
 import { move, type Run, stall, type Step } from './rotation-engine.ts'
 import { observedIn, overriddenGates, timeGate } from './rotation-gates.ts'
@@ -42,9 +43,12 @@ export const suspending = async (run: Run, rotation: Rotation): Promise<Step> =>
 export const soaking = async (run: Run, rotation: Rotation): Promise<Step> => {
   const scene = await sceneOf(run, rotation)
   const from = oldOf(scene)
-  const because = reasonToEnable(await intentsOf(run, rotation), rotation)
+  const intents = await intentsOf(run, rotation)
+  const because = reasonToEnable(intents, rotation)
   if (because !== null) return enableOld(run, rotation, scene, because)
-  const soak = timeGate('soak', await observedIn(run, rotation), rotation.plan.policy.soakMs)
+  const { retire, soakMs } = rotation.plan.policy
+  const leastMs = retire === 'destroy' ? propagationOf(intents).destroyOldAfterMs : 0
+  const soak = timeGate('soak', await observedIn(run, rotation), Math.max(soakMs, leastMs))
   const timer = await timerOf(run, rotation.id)
   // Tried when the soak begins and when it ends, never in between: a canary must not look like an attack.
   if (!soak || timer?.waitingFor?.gate !== 'soak') {

@@ -9,6 +9,8 @@ export interface Propagation {
   readonly promoteAfterMs: number
   /** From being handed out no more until being switched off. */
   readonly keepOldForMs: number
+  /** From being switched off until being destroyed. */
+  readonly destroyOldAfterMs: number
 }
 
 export const propagationOf = (intents: readonly Intent[]): Propagation => {
@@ -16,6 +18,7 @@ export const propagationOf = (intents: readonly Intent[]): Propagation => {
   return {
     promoteAfterMs: timeIn(preImage['promoteAfterMs']),
     keepOldForMs: timeIn(preImage['keepOldForMs']),
+    destroyOldAfterMs: timeIn(preImage['destroyOldAfterMs']),
   }
 }
 

@@ -20,7 +20,7 @@ import type { VaultSettings } from './settings.ts'
 import { fieldsOf, textOf, textsOf, type Fields } from './values.ts'
 
 export interface Request {
-  readonly verb: 'read' | 'list' | 'write'
+  readonly verb: 'read' | 'list' | 'write' | 'patch' | 'delete'
   /** Raw, from `vaultPath`. */
   readonly path: string
   readonly query?: string
@@ -84,6 +84,9 @@ export const makeClient = (settings: VaultSettings, ports: ProviderPorts): Clien
     try {
       if (request.verb === 'read') await library.read(path, options)
       else if (request.verb === 'list') await library.list(path, options)
+      else if (request.verb === 'delete') await library.delete(path, options)
+      else if (request.verb === 'patch')
+        await library.request({ ...options, path: `/${path}`, method: 'PATCH', json: request.body })
       else await library.write(path, request.body ?? {}, options)
     } catch (error) {
       // The library throws on every status but 200 and 204; the answer itself is in `ride`.
@@ -156,7 +159,7 @@ const transport =
           method: options.method,
           headers: {
             ...options.headers,
-            ...(options.json === undefined ? {} : { 'Content-Type': 'application/json' }),
+            ...(options.json === undefined ? {} : { 'Content-Type': contentTypeOf(options) }),
           },
           ...(options.json === undefined ? {} : { body: JSON.stringify(options.json) }),
           signal: call.signal,
@@ -180,6 +183,10 @@ const transport =
     }
     return { statusCode: status, body: body ?? {}, request: { path: '' } }
   }
+
+/** A PATCH is a merge (RFC 7396): what is left out stays. */
+const contentTypeOf = ({ method }: Options): string =>
+  method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'
 
 /** Null: not JSON. An empty body is Vault's too (204, some 400). */
 const parse = (text: string): Fields | null => {

@@ -91,6 +91,13 @@ const rows: readonly Row[] = [
     detail: 'there is no such role in Vault',
   },
   {
+    status: is(400, 500),
+    says: /unable to find PKI issuer/,
+    kind: 'notFound',
+    effect: 'none',
+    detail: 'the mount has no such issuer',
+  },
+  {
     status: is(400),
     kind: 'permanent',
     effect: 'none',

@@ -38,8 +38,7 @@ export const inventory = async (
     if (more) break
     if (after !== null && mount < after.mount) continue
     const from = after !== null && mount === after.mount ? after.path : null
-    const root = vaultPath(...(kind.among === undefined ? [] : [kind.among]), mount, kind.folder)
-    for await (const path of walk(at.ask, root, '', keysOf(from), call)) {
+    for await (const path of pathsIn(at.ask, kind, mount, from, call)) {
       if (places.length === pageSize) {
         more = true
         break
@@ -60,7 +59,8 @@ interface Kind {
   /** What is listed of the mounts: engines unless told. */
   readonly among?: 'auth'
   readonly isMount: (mount: Readonly<Record<string, unknown>>) => boolean
-  readonly folder: string
+  /** Null: the mount itself is the object. */
+  readonly folder: string | null
   readonly item: (at: At, place: Place, call: Call) => Promise<InventoryItem>
 }
 
@@ -106,6 +106,15 @@ const kinds: Readonly<Record<string, Kind>> = {
     folder: 'role',
     item: roleItem('vault.approle.secretId'),
   },
+  'vault.pki.issuer': {
+    isMount: (mount) => mount['type'] === 'pki',
+    folder: null,
+    item: async (at, { mount }) => {
+      const ref = { mount }
+      const objectId = objectIdOf('vault.pki.issuer', at.settings, ref)
+      return { type: 'vault.pki.issuer', ref, objectId, facts: {} }
+    },
+  },
 }
 
 function roleItem(type: 'vault.database.staticRole' | 'vault.approle.secretId'): Kind['item'] {
@@ -126,6 +135,21 @@ const mountsOf = async (
     .filter(([, mount]) => isMount(fieldsOf(mount)))
     .map(([path]) => path.replace(/\/$/, ''))
     .toSorted()
+}
+
+async function* pathsIn(
+  ask: Ask,
+  { among, folder }: Kind,
+  mount: string,
+  after: string | null,
+  call: Call,
+): AsyncGenerator<string> {
+  if (folder === null) {
+    if (after === null) yield ''
+    return
+  }
+  const root = vaultPath(...(among === undefined ? [] : [among]), mount, folder)
+  yield* walk(ask, root, '', keysOf(after), call)
 }
 
 /** Depth first, in the order of names; `after` are the names on the way to the last one seen. */
@@ -171,7 +195,7 @@ const decode = (cursor: string): Place => {
     const place = fieldsOf(JSON.parse(Buffer.from(cursor, 'base64url').toString()))
     const mount = textOf(place['mount'])
     const path = textOf(place['path'])
-    if (mount !== '' && path !== '') return { mount, path }
+    if (mount !== '' && typeof place['path'] === 'string') return { mount, path }
   } catch {
     // Falls through: not one of ours.
   }

@@ -9,6 +9,8 @@ const names = {
   'vault.transit.key': 'name',
   'vault.database.staticRole': 'role',
   'vault.approle.secretId': 'role',
+  // A mount has one default.
+  'vault.pki.issuer': null,
 } as const
 /** Vault keeps names of AppRoles in lower case. */
 const caseless: ReadonlySet<string> = new Set(['vault.approle.secretId'])
@@ -19,7 +21,8 @@ export const objectIdOf = (
   settings: JsonObject,
   ref: JsonObject,
 ): string => {
-  const name = textOf(ref[names[type]])
-  const told = caseless.has(type) ? name.toLowerCase() : name
-  return `${type}:${objectPath(readSettings(settings), textOf(ref['mount']), told)}`
+  const field = names[type]
+  const name = field === null ? [] : [textOf(ref[field])]
+  const told = caseless.has(type) ? name.map((one) => one.toLowerCase()) : name
+  return `${type}:${objectPath(readSettings(settings), textOf(ref['mount']), ...told)}`
 }

@@ -1,14 +1,17 @@
 // HashiCorp Vault and OpenBao: secrets in KV version 2, keys in transit, passwords of databases, secret_ids
-// of AppRoles.
+// of AppRoles, root issuers of PKI.
 
 import { Type } from 'typebox'
 import { generateSecret, generateSecretSchema } from '#domain/generate-secret.ts'
 import type { Json } from '#domain/json.ts'
 import type { KeyType, Provider, TypeTraits } from '#domain/provider.ts'
+import { issuerRights } from './issuer-rights.ts'
 import { kv2InventoryRights, kv2Rights } from './kv2-rights.ts'
 import { objectIdOf } from './object-id.ts'
 import {
+  issuerRefSchema,
   kv2RefSchema,
+  readIssuerRef,
   readKv2Ref,
   readSecretIdRef,
   readStaticRoleRef,
@@ -114,6 +117,28 @@ const secretIdTraits: TypeTraits = {
   operations: [],
 }
 
+const issuerTraits: TypeTraits = {
+  slot: 'multi',
+  staging: 'native',
+  undo: 'pointer',
+  authority: 'self',
+  revokes: 'version',
+  suspend: true,
+  exactlyOnce: 'chosenId',
+  attribution: 'exact',
+  usage: null,
+  lateEffectMs,
+  consistency,
+  limits: {},
+  // The certificate.
+  deliver: true,
+  material: 'provider',
+  publishTarget: false,
+  publishable: true,
+  verifies: ['roundTrip'],
+  operations: [],
+}
+
 const noParameters = Type.Object({}, { additionalProperties: false })
 
 const kv2: KeyType = {
@@ -187,6 +212,17 @@ const secretId: KeyType = {
   generate: generateSecret,
 }
 
+const issuer: KeyType = {
+  type: 'vault.pki.issuer',
+  title: 'Root issuer of a PKI mount in Vault',
+  traits: issuerTraits,
+  lateEffectIn: maxRequestMs,
+  refSchema: issuerRefSchema,
+  generateSchema: noParameters,
+  objectId: ({ settings, ref }) => objectIdOf('vault.pki.issuer', settings, ref),
+  leastPrivilege: (ref) => documents(issuerRights(readIssuerRef(ref))),
+}
+
 const documents = (rights: Parameters<typeof hclByName>[0]): Readonly<Record<string, Json>> =>
   hclByName([...sessionRights, ...rights])
 
@@ -195,7 +231,7 @@ export const vault: Provider = {
   title: 'HashiCorp Vault or OpenBao',
   settingsSchema,
   credentialSchema,
-  types: [kv2, transit, staticRole, secretId],
+  types: [kv2, transit, staticRole, secretId, issuer],
   endpoints: endpointsOf,
   connect,
 }

@@ -53,6 +53,14 @@ export const secretIdRefSchema = Type.Object(
   { additionalProperties: false },
 )
 
+export const issuerRefSchema = Type.Object(
+  {
+    mount,
+    role: Type.Optional(name('The role by which issuers are tried; rekey-check unless told.')),
+  },
+  { additionalProperties: false },
+)
+
 export interface Kv2Ref {
   readonly mount: string
   readonly path: string
@@ -152,6 +160,44 @@ export const readSecretIdRef = (ref: JsonObject): SecretIdRef => {
     lookUpAccessorPath: `${rolePath}/secret-id-accessor/lookup`,
     destroyPath: `${rolePath}/secret-id-accessor/destroy`,
     loginPath: `${authPath}/login`,
+  }
+}
+
+/** Issuers and keys that Rekey made. */
+export const issuerPrefix = 'rekey-'
+
+/** Once in a mount. */
+export const issuerName = (operationId: string): string =>
+  issuerPrefix + operationId.replaceAll(/[^\w.-]/g, '-')
+
+export interface IssuerRef {
+  readonly mount: string
+  readonly mountInfoPath: string
+  readonly listPath: string
+  readonly configPath: string
+  readonly generatePath: string
+  readonly keysPath: string
+  readonly rolePath: string
+  readonly issuerPath: (id: string) => string
+  readonly issuePath: (id: string) => string
+  readonly keyPath: (id: string) => string
+}
+
+export const readIssuerRef = (ref: JsonObject): IssuerRef => {
+  const at = vaultPath(textIn(ref, 'mount'))
+  const role = ref['role'] === undefined ? 'rekey-check' : nameIn(ref, 'role')
+  return {
+    mount: at,
+    mountInfoPath: `sys/internal/ui/mounts/${at}`,
+    listPath: `${at}/issuers`,
+    configPath: `${at}/config/issuers`,
+    // `internal`: the key never leaves Vault.
+    generatePath: `${at}/issuers/generate/root/internal`,
+    keysPath: `${at}/keys`,
+    rolePath: `${at}/roles/${role}`,
+    issuerPath: (id) => `${at}/issuer/${id}`,
+    issuePath: (id) => `${at}/issuer/${id}/issue/${role}`,
+    keyPath: (id) => `${at}/key/${id}`,
   }
 }
 

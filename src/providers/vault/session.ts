@@ -3,6 +3,7 @@ import { ProviderError } from '#domain/provider.ts'
 import { check } from './check.ts'
 import { makeClient, type Reply, type Request } from './client.ts'
 import { inventory } from './inventory.ts'
+import { makeIssuer } from './issuer.ts'
 import { makeKv2 } from './kv2.ts'
 import { readPodToken } from './logins.ts'
 import { readDatabases } from './databases.ts'
@@ -67,6 +68,7 @@ export const connect = ({
   const types: Readonly<Record<string, ObjectType>> = {
     'vault.kv2.secret': makeKv2(ask, ports.now),
     'vault.transit.key': makeTransit(ask, ports.random),
+    'vault.pki.issuer': makeIssuer(ask, ports.now),
     'vault.approle.secretId': makeSecretId({ ask, client, ports }),
     'vault.database.staticRole': makeStaticRole({ ask, ports, databases: readDatabases(given) }),
   }

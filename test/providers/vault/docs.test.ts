@@ -9,6 +9,7 @@ const refs: Readonly<Record<string, Record<string, string>>> = {
   'vault.kv2.secret': { mount: 'secret', path: 'app/db', field: 'password' },
   'vault.transit.key': { mount: 'transit', name: 'orders' },
   'vault.approle.secretId': { mount: 'approle', role: 'orders' },
+  'vault.pki.issuer': { mount: 'pki' },
   'vault.database.staticRole': { mount: 'database', role: 'orders' },
 }
 const blocks = (text: string): readonly string[] =>

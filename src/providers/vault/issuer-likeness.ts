@@ -1,0 +1,77 @@
+// What a new root issuer is asked for, so that it is like the one that it follows: subject, kind of key, life, path length. What
+// cannot be carried over is refused rather than left out: a certificate without its name constraints may sign for everybody.
+
+import type { X509Certificate } from 'node:crypto'
+import type { JsonObject } from '#domain/json.ts'
+import { ProviderError } from '#domain/provider.ts'
+
+/** Names of X.509 as Node writes them, and as Vault calls them. */
+const subjectFields: Readonly<Record<string, string>> = {
+  CN: 'common_name',
+  O: 'organization',
+  OU: 'ou',
+  C: 'country',
+  L: 'locality',
+  ST: 'province',
+  street: 'street_address',
+  postalCode: 'postal_code',
+}
+
+export const likenessOf = (certificate: X509Certificate): JsonObject => {
+  if (!certificate.checkIssued(certificate) || !certificate.verify(certificate.publicKey))
+    throw unlike('it is an intermediate, which another authority must sign')
+  const hex = certificate.raw.toString('hex')
+  // 2.5.29.30, name constraints.
+  if (hex.includes('0603551d1e')) throw unlike('it has name constraints')
+  const life = new Date(certificate.validTo).getTime() - new Date(certificate.validFrom).getTime()
+  return {
+    ...subjectOf(certificate),
+    ...keyOf(certificate),
+    ...pathLengthIn(hex),
+    ttl: `${Math.floor(life / 1000)}s`,
+    exclude_cn_from_sans: true,
+  }
+}
+
+const subjectOf = ({ subject }: X509Certificate): JsonObject => {
+  const told: Record<string, string[]> = {}
+  // A line a part; several values of one part stand side by side. A plus sign or backslash of a value is escaped.
+  for (const part of subject.split(/\n| \+ /)) {
+    const at = part.indexOf('=')
+    const field = subjectFields[part.slice(0, at)]
+    if (field === undefined) throw unlike(`its subject has ${part.slice(0, at)}`)
+    told[field] = [...(told[field] ?? []), part.slice(at + 1).replaceAll(/\\(.)/g, '$1')]
+  }
+  const { common_name: names = [], ...others } = told
+  const [name] = names
+  if (name === undefined || names.length > 1)
+    throw unlike('its subject has no common name of its own')
+  return { ...others, common_name: name }
+}
+
+const curves: Readonly<Record<string, number>> = {
+  secp224r1: 224,
+  prime256v1: 256,
+  secp384r1: 384,
+  secp521r1: 521,
+}
+
+const keyOf = ({ publicKey }: X509Certificate): JsonObject => {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details = {} } = publicKey
+  if (type === 'rsa') return { key_type: 'rsa', key_bits: details.modulusLength ?? 0 }
+  const bits = curves[details.namedCurve ?? '']
+  if (type === 'ec' && bits !== undefined) return { key_type: 'ec', key_bits: bits }
+  if (type === 'ed25519') return { key_type: 'ed25519' }
+  throw unlike(`its key is of the kind ${type}`)
+}
+
+/** 2.5.29.19, basic constraints: critical, of an authority, with a path length. */
+const pathLengthIn = (hex: string): JsonObject => {
+  const length = /0603551d130101ff04083006?0101ff0201([0-7][0-9a-f])/.exec(hex)?.[1]
+  return length === undefined ? {} : { max_path_length: Number.parseInt(length, 16) }
+}
+
+const unlike = (why: string): ProviderError =>
+  new ProviderError('unsupported', 'none', 'Rekey cannot make an issuer like the present one', {
+    hint: `${why}: make the next one by hand`,
+  })
