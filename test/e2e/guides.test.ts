@@ -33,6 +33,8 @@ const elsewhere: readonly (readonly [begins: string, file: string, text: string]
   ['npm run storm', 'test/faults/storm-vault.test.ts', 'REKEY_TEST_STORM'],
   ['npm run matrix', 'test/faults/crash-matrix.test.ts', 'REKEY_TEST_MATRIX'],
   ['npm run walks', 'scripts/walks.ts', 'REKEY_TEST_WALKS'],
+  ['npm run contract', 'test/contract/vitest.config.ts', 'npm run contract'],
+  ['REKEY_PROVIDERS=/opt/rekey/acme', 'test/providers/outside.test.ts', 'withOutside('],
   ['npm run mutants', 'test/faults/mutants.test.ts', 'mutants'],
   ['.ci/run', '.ci/run', 'npm test'],
   [

@@ -191,7 +191,7 @@ peer('doppler').describe('rotations at Doppler', () => {
           ref: { project, config: 'holder', name: 'TOKEN' },
         },
       ]
-      const { key, old } = await tokens('tokens', { publish, overlap: { min: '1h' } })
+      const { key, old } = await tokens('tokens', { publish, overlap: { min: '1m' } })
       const id = await stage.rotate('tokens')
       await stage.until(id, ['overlapping'])
       const fresh = read('holder', 'TOKEN') ?? ''
@@ -213,7 +213,7 @@ peer('doppler').describe('rotations at Doppler', () => {
         expect((await stage.until(id, 'end')).phase).toBe('completed')
       })
       expect(requests).toEqual({
-        'service_tokens-list': 10,
+        'service_tokens-list': 11,
         'service_tokens-create': 1,
         'service_tokens-delete': 1,
         // Verified twice: which token it is, and that its config opens to it.
