@@ -108,7 +108,8 @@ const baseOf = ({ credential, fromHost, settings }: At): Base => {
       const identity = clientId === null ? {} : { clientId }
       return new sdk.ChainedTokenCredential(
         new sdk.EnvironmentCredential(options(http)),
-        new sdk.WorkloadIdentityCredential(own),
+        // It cannot be made where the host has none.
+        ...possibly(() => new sdk.WorkloadIdentityCredential(own)),
         // What it dials (a metadata service) is the platform's, and not the connection's to choose.
         new sdk.ManagedIdentityCredential({ ...identity, retryOptions: { maxRetries: 1 } }),
       )
@@ -128,6 +129,14 @@ const baseOf = ({ credential, fromHost, settings }: At): Base => {
       { certificate: certificate ?? '' },
       options(http),
     )
+  }
+}
+
+const possibly = (make: () => TokenCredential): readonly TokenCredential[] => {
+  try {
+    return [make()]
+  } catch {
+    return []
   }
 }
 
