@@ -35,6 +35,11 @@ describe('rotations at Azure', () => {
     const newest = versions(name).at(-1)
     return newest?.attributes.enabled === true ? newest.value : null
   }
+  /** How many of each method the vault has seen since. */
+  const requests = (since: number): Readonly<Record<string, number>> => {
+    const byMethod = Map.groupBy(stage.strict.log().slice(since), ({ method }) => method)
+    return Object.fromEntries([...byMethod].map(([method, all]) => [method, all.length]))
+  }
   const summary = async (keyId: string) =>
     (await stage.house.versions(keyId)).map(({ state, primary }) => [state, primary])
   const arrange = async (name: string, spec: Readonly<Record<string, unknown>> = {}) => {
@@ -63,8 +68,11 @@ describe('rotations at Azure', () => {
 
     test('takes one write to make and one to switch off, and keeps content type and tags of others', async () => {
       await arrange('counted')
+      const before = stage.strict.log().length
       expect((await stage.until(await stage.rotate('counted'), 'end')).phase).toBe('completed')
       expect(stage.effects('/secrets/counted')).toEqual(['PUT', 'PATCH'])
+      // What the connection may do was asked as the key was registered.
+      expect(requests(before)).toEqual({ GET: 23, PUT: 1, PATCH: 1 })
       const [, made] = versions('counted')
       expect(made).toMatchObject({ contentType: 'text/plain', tags: { team: 'payments' } })
     })

@@ -42,6 +42,9 @@ export interface Azure {
   readonly read: <N extends ClientName, T>(question: Question<N, T>, call: Call) => Promise<T>
   /** Goes out once. */
   readonly write: Azure['read']
+  /** Rights that Key Vault was seen to grant, and when: one rotation asks for them once. */
+  readonly seenRights: Map<string, Date>
+  readonly now: () => Date
   /** A read, and what Azure's clock says. */
   readonly readAt: <N extends ClientName, T>(
     question: Question<N, T>,
@@ -110,6 +113,8 @@ export const makeAzure = (
   }
   return {
     settings,
+    seenRights: new Map(),
+    now: args.ports.now,
     readAt,
     read: async (question, call) => (await readAt(question, call)).value,
     write: async (question, call) => (await ask(question, true, call, true)).value,

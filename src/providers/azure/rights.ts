@@ -72,13 +72,21 @@ export const missingOf = async (
   return found
 }
 
-/** Throws `forbidden` naming the first right that is missing. */
+const seenForMs = 10 * 60_000
+
+/** Throws `forbidden` naming the first right that is missing. One that was there minutes ago is not asked for again: what is
+ *  lost meanwhile the write itself tells. */
 export const requireRights = async (
   azure: Azure,
   rights: readonly Right[],
   call: Call,
 ): Promise<void> => {
-  const [hint] = await missingOf(azure, rights, call)
+  const now = azure.now()
+  const keyOf = ({ actions, scope }: Right): string => `${actions.join()} ${scope}`
+  const isNew = (right: Right): boolean =>
+    now.getTime() - Number(azure.seenRights.get(keyOf(right)) ?? 0) > seenForMs
+  const asked = rights.filter(isNew)
+  const [hint] = await missingOf(azure, asked, call)
   if (hint !== undefined)
     throw new ProviderError(
       'forbidden',
@@ -86,6 +94,7 @@ export const requireRights = async (
       'the roles of the connection’s principal do not allow it',
       { hint: `${hint}; a new role is known after some minutes` },
     )
+  for (const right of asked) azure.seenRights.set(keyOf(right), now)
 }
 
 /** A row a right. */
