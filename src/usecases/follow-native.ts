@@ -1,5 +1,5 @@
 // A key that its provider rotates by itself (`observe: native`): Rekey starts nothing, and what the provider serves next
-// becomes the primary version here, so that age, findings, versions and evidence are of what is in use (ADR 0021).
+// becomes the primary version here, so that age, findings, versions and evidence are of what is in use (ADR 0022).
 //
 // It is used once before it is believed (I3). One that does not work is a finding like any other, and nothing moves.
 
