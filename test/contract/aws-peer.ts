@@ -280,3 +280,64 @@ export const startSymmetric = async (): Promise<ContractPeer> => {
     },
   }
 }
+
+export const startAliases = async (): Promise<ContractPeer> => {
+  const bench = await openAws()
+  const { strict, faulty } = bench
+  const admin = new KMS(bench.client)
+  const address = (alias: string): ObjectAddress => awsAddress('aws.kms.alias', { alias })
+  const nameOf = (object: ObjectAddress): string => refText(object, 'alias')
+  const newKey = async (): Promise<string> => {
+    const spec = { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' } as const
+    return (await admin.createKey(spec)).KeyMetadata?.KeyId ?? ''
+  }
+  /** Keys that were made for the alias: what an orphan would be one of. */
+  const made = (object: ObjectAddress): number =>
+    strict
+      .log()
+      .filter(
+        ({ operation, subject, status }) =>
+          operation === 'CreateKey' && subject === nameOf(object) && status === 200,
+      ).length
+  return {
+    settings: bench.settings,
+    credential: bench.credential,
+    ports: plainPorts(),
+    beyondOnePage: 60,
+    newObject: async () => {
+      const alias = `alias/contract/${randomUUID()}`
+      await admin.createAlias({ AliasName: alias, TargetKeyId: await newKey() })
+      return address(alias)
+    },
+    unborn: () => address(`alias/unborn-${randomUUID()}`),
+    versions: async (object) => 1 + made(object),
+    writes: async (object) => made(object),
+    foreign: async (object) => {
+      await admin.updateAlias({ AliasName: nameOf(object), TargetKeyId: await newKey() })
+    },
+    faults: {
+      proxy: faulty,
+      settings: bench.faultySettings,
+      mint: (object) => operationOn('CreateKey', new RegExp(quoted(nameOf(object)))),
+      fixtures: awsFixtures,
+    },
+    rights: {
+      grant: bench.grant,
+      always: ['check', 'find'],
+      rotates: ['describe', 'rotate', 'promote', 'verify', 'switch', 'destroy'],
+      needed: {
+        inventory: /kms:ListAliases on \*/,
+        describe: /kms:(DescribeKey|GetKeyPolicy|ListResourceTags).* on .*(key|alias)\//,
+        rotate: /kms:CreateKey.* on \*/,
+        promote: /kms:(Create|Update)Alias.* on .*(key|alias)\//,
+        verify: /kms:(Sign|GenerateMac).* on .*key\//,
+        switch: /kms:DisableKey.* on .*key\//,
+        destroy: /kms:ScheduleKeyDeletion on .*key\//,
+      },
+    },
+    stop: async () => {
+      admin.destroy()
+      await bench.stop()
+    },
+  }
+}

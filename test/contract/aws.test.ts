@@ -1,6 +1,6 @@
 import { aws } from '#providers/aws/provider.ts'
 import { peer } from '#test/support/peers.ts'
-import { startAccessKeys, startSecrets, startSymmetric } from './aws-peer.ts'
+import { startAccessKeys, startAliases, startSecrets, startSymmetric } from './aws-peer.ts'
 import { providerContract } from './suite.ts'
 
 peer('moto').describe('AWS', () => {
@@ -17,6 +17,13 @@ peer('moto').describe('AWS', () => {
     type: 'aws.kms.symmetric',
     start: startSymmetric,
     // A key is asked for by the id that KMS gave it; ids that cannot be are in the tests of the provider.
+    without: ['create', 'names'],
+  })
+  providerContract({
+    provider: aws,
+    type: 'aws.kms.alias',
+    start: startAliases,
+    // The first key of an alias is somebody's decision; aliases that cannot be are in the tests of the provider.
     without: ['create', 'names'],
   })
 })

@@ -2,6 +2,7 @@
 
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call, type InventoryItem } from '#domain/provider.ts'
+import { kmsAliasObjectId } from './kms-alias-ref.ts'
 import { readKmsKey, type KmsKey } from './kms-read.ts'
 import { kmsKeyArn, kmsKeyObjectId } from './kms-ref.ts'
 import { secretObjectId } from './secret-ref.ts'
@@ -126,7 +127,26 @@ const visibleKey = async (aws: Aws, id: string, call: Call): Promise<KmsKey | nu
   }
 }
 
+const aliases: List = async (aws, settings, token, call) => {
+  const page = await aws.read(
+    'kms',
+    '*',
+    (kms, options) =>
+      kms.listAliases({ Limit: pageSize, ...(token === null ? {} : { Marker: token }) }, options),
+    call,
+  )
+  const items = (page.Aliases ?? []).flatMap(({ AliasName: alias = '', TargetKeyId }) => {
+    // AWS's own, those that lead nowhere, and those that Rekey keeps beside its own.
+    if (TargetKeyId === undefined || /^alias\/aws\/|-(?:previous|next)$/.test(alias)) return []
+    const ref = { alias }
+    const objectId = kmsAliasObjectId(settings, ref)
+    return [{ type: 'aws.kms.alias', ref, objectId, facts: { keyId: TargetKeyId } }]
+  })
+  return { items, next: page.Truncated === true ? (page.NextMarker ?? null) : null }
+}
+
 const lists: Readonly<Record<string, List>> = {
+  'aws.kms.alias': aliases,
   'aws.kms.symmetric': symmetricKeys,
   'aws.secretsmanager.secret': secrets,
   'aws.iam.accessKey': users,

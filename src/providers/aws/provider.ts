@@ -6,7 +6,14 @@ import type { KeyType, Provider, TypeTraits } from '#domain/provider.ts'
 import { Type } from 'typebox'
 import { accessKeyHandedOut } from './access-key.ts'
 import { kmsKeyObjectId, kmsKeyRefSchema } from './kms-ref.ts'
-import { kmsKeyPattern, symmetricExtraRights, symmetricRights } from './kms-rights.ts'
+import { kmsAliasObjectId, kmsAliasRefSchema } from './kms-alias-ref.ts'
+import {
+  aliasExtraRights,
+  aliasRights,
+  kmsKeyPattern,
+  symmetricExtraRights,
+  symmetricRights,
+} from './kms-rights.ts'
 import { symmetricGenerateSchema } from './kms-symmetric.ts'
 import { checkRight, policiesByName } from './rights.ts'
 import { secretExtraRights, secretPattern, secretRights } from './secret-rights.ts'
@@ -138,12 +145,51 @@ const symmetric: KeyType = {
     ]),
 }
 
+const aliasTraits: TypeTraits = {
+  slot: 'multi',
+  staging: 'native',
+  undo: 'pointer',
+  authority: 'self',
+  revokes: 'version',
+  suspend: true,
+  exactlyOnce: 'probe',
+  attribution: 'exact',
+  usage: null,
+  lateEffectMs,
+  consistency: { delayMs: 60_000, confirmations: 4 },
+  limits: { requestsPerSecond: 20 },
+  deliver: false,
+  material: 'provider',
+  publishTarget: false,
+  publishable: false,
+  verifies: ['roundTrip'],
+  operations: [],
+}
+
+const alias: KeyType = {
+  type: 'aws.kms.alias',
+  title: 'Key behind an alias of AWS KMS, replaced by a new one',
+  traits: aliasTraits,
+  refSchema: kmsAliasRefSchema,
+  generateSchema: nothing,
+  objectId: ({ settings, ref }) => kmsAliasObjectId(settings, ref),
+  leastPrivilege: (ref) => {
+    const name = textIn(ref, 'alias')
+    const at = { alias: name, arn: `arn:aws:kms:*:*:${name}` }
+    return policiesByName([
+      checkRight,
+      ...aliasRights(at, 'arn:aws:kms:*:*:key/*'),
+      ...aliasExtraRights(),
+    ])
+  },
+}
+
 export const aws: Provider = {
   id: 'aws',
   title: 'Amazon Web Services',
   settingsSchema,
   credentialSchema,
-  types: [secret, accessKey, symmetric],
+  types: [secret, accessKey, symmetric, alias],
   endpoints: endpointsOf,
   connect,
 }

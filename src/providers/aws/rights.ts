@@ -56,10 +56,30 @@ interface Answer {
   readonly allowed: boolean
 }
 
+interface AskedRight {
+  readonly action: string
+  readonly resource: string
+  readonly condition?: JsonObject | undefined
+}
+
+/** The simulator knows neither aliases nor tags: it is told what the conditions of the rights ask for. */
+const contextOf = (asked: readonly AskedRight[]) => {
+  const values = new Map(
+    asked.flatMap(({ condition = {} }) =>
+      Object.values(condition).flatMap((of) => Object.entries(Object(of) as JsonObject)),
+    ),
+  )
+  return [...values].map(([ContextKeyName, value]) => ({
+    ContextKeyName,
+    ContextKeyType: Array.isArray(value) ? ('stringList' as const) : ('string' as const),
+    ContextKeyValues: [value].flat().map((one) => (typeof one === 'string' ? one : '')),
+  }))
+}
+
 /** Null: the connection may not ask, or its principal cannot be simulated. A read. */
 const simulate = async (
   aws: Aws,
-  asked: readonly { readonly action: string; readonly resource: string }[],
+  asked: readonly AskedRight[],
   call: Call,
 ): Promise<readonly Answer[] | null> => {
   const { principal } = await aws.identity(call)
@@ -78,6 +98,7 @@ const simulate = async (
               PolicySourceArn: principal,
               ActionNames: [...new Set(of.map(({ action }) => action))],
               ResourceArns: [resource],
+              ContextEntries: contextOf(of),
             },
             options,
           ),
@@ -101,7 +122,9 @@ const simulate = async (
 const asksOf = (rights: readonly Right[]) =>
   rights
     .filter(({ unasked }) => unasked !== true)
-    .flatMap(({ actions, resource }) => actions.map((action) => ({ action, resource })))
+    .flatMap(({ actions, resource, condition }) =>
+      actions.map((action) => ({ action, resource, condition })),
+    )
 
 /** Throws `forbidden` naming the first right that is missing. Where the connection may not ask, nothing is thrown: then the
  *  call itself will tell. */

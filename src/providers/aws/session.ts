@@ -11,6 +11,7 @@ import { makeClients, type Ask, type Answer, type ServiceName } from './clients.
 import { makeIdentity, type Identity } from './identity.ts'
 import { inventory } from './inventory.ts'
 import { missingRights, type Right } from './rights.ts'
+import { makeAlias } from './kms-alias.ts'
 import { makeSymmetric } from './kms-symmetric.ts'
 import { makeSecret } from './secret.ts'
 import { readSettings, type AwsSettings } from './settings.ts'
@@ -71,6 +72,7 @@ export const connect = (args: ConnectArgs): Session => {
     'aws.secretsmanager.secret': makeSecret(aws),
     'aws.iam.accessKey': makeAccessKey(aws),
     'aws.kms.symmetric': makeSymmetric(aws),
+    'aws.kms.alias': makeAlias(aws, args.ports.random),
   }
   const of = ({ type }: Pick<ObjectAddress, 'type'>): ObjectSession => {
     const found = types[type]

@@ -154,7 +154,11 @@ export const makeKmsRules = (): KmsRules => {
       looks = n
     },
     rotateByItself: (id) => finish(heldOf(id), 'AUTOMATIC'),
-    subject: (body) => textIn(body, 'AliasName') || (textIn(body, 'KeyId').split('/').at(-1) ?? ''),
+    // Of a key that is made for an alias: that alias.
+    subject: (body) =>
+      textIn(body, 'AliasName') ||
+      tagOf(body, 'rekey:alias') ||
+      (textIn(body, 'KeyId').split('/').at(-1) ?? ''),
     resource: async (at) => {
       const { body } = at.asked
       const alias = textIn(body, 'AliasName')
@@ -215,6 +219,8 @@ export const makeKmsRules = (): KmsRules => {
         // moto gives all of them at once.
         case 'ListKeys':
           return paged('Keys', answer['Keys'] as readonly unknown[], body)
+        case 'ListAliases':
+          return paged('Aliases', answer['Aliases'] as readonly unknown[], body)
         case 'GetKeyRotationStatus': {
           const id = textIn(body, 'KeyId').split('/').at(-1) ?? ''
           look(id)
@@ -244,6 +250,11 @@ export const makeKmsRules = (): KmsRules => {
   }
 }
 
+const tagOf = ({ Tags: tags }: Body, name: string): string => {
+  const found = (Array.isArray(tags) ? tags : []).find((tag) => Object(tag)['TagKey'] === name)
+  return textIn(Object(found) as Body, 'TagValue')
+}
+
 const paged = (name: string, all: readonly unknown[], body: Body): Reply => {
   const from = Number(body['Marker'] ?? 0)
   const size = Number(body['Limit'] ?? 100)
@@ -265,7 +276,8 @@ const seconds = (): number => Date.now() / 1000
 
 const hash = (of: unknown): string => createHash('sha256').update(String(of)).digest('hex')
 
+/** An alias that leads nowhere is not found, whatever the rights say of aliases. */
 const nowhere = (key: string): string =>
   key.startsWith('arn:')
     ? key
-    : `arn:aws:kms:eu-west-1:123456789012:${key.startsWith('alias/') ? key : `key/${key}`}`
+    : `arn:aws:kms:eu-west-1:123456789012:key/${key.replace(/^alias\//, '')}`

@@ -8,6 +8,7 @@ const guide = readFileSync(join(import.meta.dirname, '../../../docs/how-to/aws.m
 const refs: Readonly<Record<string, JsonObject>> = {
   'aws.secretsmanager.secret': { secretId: 'orders/db' },
   'aws.iam.accessKey': { userName: 'orders' },
+  'aws.kms.alias': { alias: 'alias/orders' },
   'aws.kms.symmetric': { keyId: '1234abcd-12ab-34cd-56ef-1234567890ab' },
 }
 
