@@ -83,6 +83,13 @@ const opened = async (of: { readonly vault: TestDatabase['vault'] }, n: number) 
       return new TextDecoder().decode(bytes?.reveal())
     }),
   )
+/** Of the many, in this process: the ends of both steps. */
+const expectOpen = async (): Promise<void> => {
+  for (const version of [1, 2, 199, 200, 201, 205]) {
+    const bytes = await process1.vault.open('o', version) // oxlint-disable-line no-await-in-loop -- a handful
+    expect(new TextDecoder().decode(bytes?.reveal())).toBe(`material ${version - 1}`)
+  }
+}
 const materials = (n: number) => Array.from({ length: n }, (_, i) => `material ${i}`)
 
 const depsOf = async (over: Partial<RotateKekDeps> = {}): Promise<RotateKekDeps> => {
@@ -227,7 +234,7 @@ test('killed before or after any step it is run again, ends, and made one key', 
     }
     // What the kill left opens in every process.
     await process1.follow()
-    expect(await opened(process1, 205)).toEqual(materials(205))
+    await expectOpen()
     const { kekIds } = keyringIds(files)
     const { active } = kekIds.length > before.length ? await resumed() : await rotate()
     expect(await rows()).toEqual({ [active]: 205 })
