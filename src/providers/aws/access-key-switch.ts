@@ -1,4 +1,5 @@
-// Switching access keys off and on. Set semantics: done already is done.
+// Switching access keys off and on. Set semantics. IAM's list may be from before the last change, and may miss a key that was
+// just made: what it says of a key's state keeps no request from being sent, which IAM takes twice.
 
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call } from '#domain/provider.ts'
@@ -21,8 +22,7 @@ export const switchKey = async (
   const told = await readKeys(aws, ref, call)
   const key = told?.keys.find((one) => one.id === id)
   const facts = { accessKeyId: id, to }
-  if (key === undefined) {
-    if (to === 'destroyed') return { ...facts, already: true }
+  if (key === undefined && to !== 'destroyed') {
     if (told === null) throw noUser(ref)
     throw new ProviderError('notFound', 'none', `the user has no access key ${id} (any more)`)
   }
@@ -34,14 +34,13 @@ export const switchKey = async (
       `the connection itself signs with the access key ${id}`,
       { hint: 'give the connection another credential first, or {"from": "key"} of this key' },
     )
-  const already = to === (key.active ? 'enabled' : 'disabled')
-  if (!already) await change(at, to, call)
+  await change(at, to, call)
   // A session that was begun with the key outlives it, by up to 36 hours.
   const sessions =
     call.incident === true && to !== 'enabled'
       ? { sessions: await endSessions(at, told?.at ?? null, call) }
       : {}
-  return { ...facts, ...sessions, ...(already ? { already: true } : {}) }
+  return { ...facts, ...sessions }
 }
 
 const change = async (
@@ -54,7 +53,7 @@ const change = async (
     try {
       await aws.write('iam', ref.arn, (iam, options) => iam.deleteAccessKey(of, options), call)
     } catch (error) {
-      // Somebody was faster.
+      // It is gone already.
       if (!(error instanceof ProviderError) || error.kind !== 'notFound') throw error
     }
     return

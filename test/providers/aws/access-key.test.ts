@@ -158,6 +158,28 @@ peer('moto').describe('an access key', () => {
     expect(keys).toHaveLength(2)
   })
 
+  test('a listing from before the mint does not let a key that is to be destroyed live on', async () => {
+    const { object, UserName } = await arrange()
+    const { preImage } = await session.prepare(object, null, call())
+    const order = { object, operationId: randomUUID(), preImage, generate: {}, material: null }
+    const { providerVersion } = await session.mint(order, call())
+    bench.strict.stale(1, 'iam')
+    await session.retire(object, providerVersion, 'destroy', call())
+    const { AccessKeyMetadata: keys = [] } = await iam.listAccessKeys({ UserName })
+    expect(keys.map(({ AccessKeyId: id }) => id)).not.toContain(providerVersion)
+    // Done is done.
+    await session.retire(object, providerVersion, 'destroy', call())
+  })
+
+  test('a listing from before a key was switched off does not keep it from being switched on', async () => {
+    const { object, UserName, credentials } = await arrange()
+    await session.suspend(object, credentials.accessKeyId, call())
+    bench.strict.stale(1, 'iam')
+    await session.reinstate(object, credentials.accessKeyId, call())
+    const { AccessKeyMetadata: keys = [] } = await iam.listAccessKeys({ UserName })
+    expect(keys.map(({ Status }) => Status)).toEqual(['Active'])
+  })
+
   test('a key from before the pre-image, or from long after it, is never taken for ours', async () => {
     const { object } = await arrange()
     const { preImage } = await session.prepare(object, null, call())
