@@ -6,11 +6,21 @@ import { fleetMinute } from './fleet-minute.ts'
 import { idleMemory } from './idle-memory.ts'
 import { type Line, table } from './measure.ts'
 import { planner } from './planner.ts'
+import { postgresUser } from './postgres-user.ts'
 import { recovery } from './recovery.ts'
 import { rotations } from './rotations.ts'
 import { sweep } from './sweep.ts'
 
-const all = [auditedCommit, planner, idleMemory, rotations, fleetMinute, recovery, sweep]
+const all = [
+  auditedCommit,
+  planner,
+  idleMemory,
+  rotations,
+  fleetMinute,
+  postgresUser,
+  recovery,
+  sweep,
+]
 const asked = process.argv.slice(2)
 const wanted = asked.filter((word) => !word.startsWith('--'))
 const isKeys = (word: string): boolean => /^--keys=[1-9]\d{0,7}$/.test(word)
