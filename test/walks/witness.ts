@@ -46,7 +46,9 @@ const trigger = `
   CREATE FUNCTION app.test_witness() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
     BEGIN
       IF NEW.phase <> OLD.phase THEN
-        INSERT INTO app.test_transition (rotation_id, was, phase, at) VALUES (NEW.id, OLD.phase, NEW.phase, app.now());
+        INSERT INTO app.test_transition (rotation_id, was, phase, at) 
+          -- When the transaction began: the engine read its clock after that, and before this.
+          VALUES (NEW.id, OLD.phase, NEW.phase, app.now() - (clock_timestamp() - now()));
       END IF;
       RETURN NULL;
     END $$;
