@@ -56,7 +56,11 @@ export const writeFileAt = async (
 
 export const removeFileAt = async (place: FilePlace, before: Secret): Promise<void> => {
   await mustHold(place, before, null)
-  await undone('removed', () => unlink(place.file))
+  // A crash between `link` and the end of its draft has left the value under a second name.
+  await undone('removed', async () => {
+    await removeDrafts(place)
+    await unlink(place.file)
+  })
   await settled(place, async () => undefined)
 }
 

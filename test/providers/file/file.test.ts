@@ -65,6 +65,16 @@ test('a file is made with the value and nothing else, for its owner alone', asyn
   expect(readdirSync(directory)).toEqual(['password'])
 })
 
+test('what is taken back is gone under every name, also the one that a crash has left', async () => {
+  await create('password')
+  writeFileSync(join(directory, '.password.rekey-0123456789abcdef'), 'new', { mode: 0o600 })
+  const session = connected()
+  const [version] = (await session.describe(at('password'), call())).versions
+  const bounds = call({ takeBack: true })
+  await session.retire(at('password'), version?.id ?? '', 'destroy', bounds)
+  expect(readdirSync(directory)).toEqual([])
+})
+
 test('a file that others could read is theirs no more after the write', async () => {
   writeFileSync(join(directory, 'password'), 'old', { mode: 0o644 })
   const session = connected()
