@@ -84,6 +84,19 @@ need('vault').describe('vault.approle.secretId', () => {
     },
   )
 
+  test('without the right to look at tokens none is said to have been looked at', async () => {
+    const object = await newRole()
+    const { version, token } = await used(object)
+    const list = 'path "auth/token/accessors" { capabilities = ["list", "sudo"] }'
+    const rights = `${policyOf(object, ['destroy', 'describe'])}\n${list}`
+    const limited = open(peer.address, await tokenWith(peer, rights))
+    expect(await limited.retire(object, version, 'destroy', call())).toMatchObject({
+      tokens: 'left to their ends: needs update on auth/token/lookup-accessor',
+    })
+    expect(await isAlive(token)).toBe(true)
+    await limited.close()
+  })
+
   test('in an incident the tokens end with it, however it is retired', async () => {
     const object = await newRole()
     const { version, token } = await used(object)
