@@ -7,8 +7,9 @@ import { newAttributes } from '#test/peers/azure/wire.ts'
 import { openAzureStage, type AzureStage } from '#test/support/azure-stage.ts'
 import type { Fault } from '#test/support/fault-proxy.ts'
 import { actorOf } from '#test/support/house.ts'
+import { long } from '#test/support/peers.ts'
 
-describe('rotations at Azure', () => {
+long.describe('rotations at Azure', () => {
   let stage: AzureStage
   beforeAll(async () => {
     stage = await openAzureStage()
