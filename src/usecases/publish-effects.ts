@@ -218,7 +218,7 @@ export const restoreTarget = async (
   if (!written) throw new RangeError(`nothing was written to ${target.name}`)
   const at = await targetOf(run, rotation, target)
   const ours = providerVersionOf(written.result as JsonObject)
-  const sealedId = written.preImage['previousSealedId']
+  const { previous, previousSealedId: sealedId } = written.preImage
   const common = {
     effect: 'restoreTarget',
     target: target.name,
@@ -235,7 +235,14 @@ export const restoreTarget = async (
     lateEffectMs: lateEffectOf(at.type, at.connection),
     consistency: at.type.traits.consistency,
     begin: async () => {
-      const { preImage } = await at.session.prepare(at.object, ours, call(run))
+      const { preImage } = await at.session
+        .prepare(at.object, ours, call(run))
+        .catch((error: unknown) => {
+          // A person has put back what it held: that is no other's value, and written over with itself.
+          const isOther = error instanceof ProviderError && error.kind === 'conflict'
+          if (!isOther || typeof previous !== 'string') throw error
+          return at.session.prepare(at.object, previous, call(run))
+        })
       return { preImage, sealedId }
     },
     send: async (intent, material, bounds) =>

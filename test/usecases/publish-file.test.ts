@@ -58,6 +58,18 @@ test.each([{ held: 'before-planted' }, { held: null }])(
   },
 )
 
+test('rolled back where a person has already put back what the file held: the undo ends', async () => {
+  const path = 'apps-by-hand'
+  writeFileSync(join(directory, path), 'before-planted', { mode: 0o600 })
+  await arrange('by-hand', path)
+  const id = await api.rotate('by-hand')
+  await api.reach(id, ['overlapping'])
+  writeFileSync(join(directory, path), 'before-planted')
+  expect((await api.rollback(id)).status).toBe(202)
+  expect((await api.reach(id, ['rolledBack', 'stalled'])).phase).toBe('rolledBack')
+  expect(read(path)).toBe('before-planted')
+})
+
 test.each(['killed before', 'killed after'] as const)(
   'a worker that is %s the write: another one ends it, with the value in the file',
   async (kind) => {
