@@ -14,6 +14,7 @@ import {
   ProviderError,
 } from '#domain/provider.ts'
 import type { Intent, PublishTarget, Rotation } from '#domain/rotation.ts'
+import { revealBytes } from '#domain/secret.ts'
 import { targetAddress, targetPlace } from './publish-place.ts'
 import { handedOut } from './handed-out.ts'
 import { grants } from './rights.ts'
@@ -27,7 +28,7 @@ import {
   type Scene,
   sceneOf,
 } from './rotation-scene.ts'
-import type { EffectSpec } from './run-effect.ts'
+import { type EffectSpec, materialIn } from './run-effect.ts'
 import { setState } from './switch-effects.ts'
 
 type PublishReads = Pick<Reads, 'connections' | 'keys'>
@@ -189,7 +190,8 @@ export const writtenTo = (intents: readonly Intent[], target: string): Intent | 
   )
 
 /** What stands there now, if that is neither what we wrote nor what it held before: somebody else's since, or another key's.
- *  It is not ours to write over. What is read late shows what it held, and is written again. */
+ *  It is not ours to write over. Our value in a version of somebody else is ours still: they wrote beside it. What is read
+ *  late shows what it held, and is written again. */
 export const writtenOver = async (
   run: Run,
   rotation: Rotation,
@@ -199,12 +201,26 @@ export const writtenOver = async (
   const at = await targetOf(run, rotation, target)
   const { versions } = await at.session.describe(at.object, call(run))
   const current = versions.find((version) => version.current)?.id ?? null
-  const known = [
-    providerVersionOf(written.result as JsonObject),
-    written.preImage['previous'],
-    null,
-  ]
-  return known.includes(current) ? null : current
+  const { previous } = written.preImage
+  if (current === null || current === previous) return null
+  if (current === providerVersionOf(written.result as JsonObject)) return null
+  const ours = await materialIn(run, written)
+  return ours && (await holds(run, at, current, ours)) ? null : current
+}
+
+const holds = async (
+  run: Run,
+  { session, object }: TargetScene,
+  version: string,
+  material: Material,
+): Promise<boolean> => {
+  try {
+    const held = await session.readMaterial(object, version, call(run))
+    return Buffer.from(revealBytes(held)).equals(revealBytes(material))
+  } catch (error) {
+    if (error instanceof ProviderError && error.kind === 'notFound') return false
+    throw error
+  }
 }
 
 /** What it held is written again. Where it held nothing, what we wrote is taken away. */

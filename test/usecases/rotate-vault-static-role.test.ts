@@ -4,6 +4,7 @@
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { JsonObject } from '#domain/json.ts'
+import { Secret } from '#domain/secret.ts'
 import { keyTypes } from '#providers/registry.ts'
 import { createLooks } from '#store/looks.ts'
 import { addDatabase, type VaultDatabase } from '#test/peers/vault-database.ts'
@@ -163,6 +164,26 @@ peer('vault').describe('static roles of a real Vault', () => {
     expect((await stage.until(await stage.rotate('told'), 'end')).phase).toBe('completed')
     const { db } = Object(await stage.get('told'))
     expect(JSON.parse(db)).toEqual({ username: role, password: await tell('told', role) })
+  })
+
+  test('a role that Vault has forgotten: what its database accepts is not called refused', async () => {
+    const { role, old } = await arrange('forgotten')
+    const { ledger, sessions, clock } = stage.house
+    const connection = await ledger.read((db) => db.connections.get('db'))
+    const key = await ledger.read((db) => db.keys.byName('forgotten'))
+    if (!connection || !key) throw new Error('nothing was arranged')
+    const session = await sessions.open(connection)
+    await stage.peer.api('DELETE', `database/static-roles/${role}`)
+    const order = {
+      object: { type: key.type, ref: key.ref, keyId: key.id, keyName: key.name },
+      providerVersion: '2026-01-01T00:00:00Z',
+      how: 'refused' as const,
+      material: new Secret(JSON.stringify({ username: role, password: old })),
+      preImage: {},
+    }
+    const verdict = await session.verify(order, { signal: clock.deadline(10_000) })
+    expect(verdict).toMatchObject({ ok: false, detail: expect.stringContaining('cannot be asked') })
+    expect(await database.letsIn(role, old)).toBeNull()
   })
 
   test('rollback is refused before and after the mint, and changes nothing; before it, it can be cancelled', async () => {

@@ -80,7 +80,15 @@ export const makeStaticRoleUse = ({ ask, ports, databases }: StaticRoleUseAt) =>
   const isRefused = async (order: VerifyOrder, call: Call): Promise<Verdict> => {
     const ref = readStaticRoleRef(order.object.ref)
     const role = await readRole(ask, ref, call)
-    if (role !== null && role.rotatedAt === order.providerVersion)
+    // Vault forgets a role without a word to its database, which may accept the password for ever.
+    if (role === null) {
+      return {
+        ok: false,
+        detail: 'there is no such static role: what the database accepts cannot be asked',
+        facts: {},
+      }
+    }
+    if (role.rotatedAt === order.providerVersion)
       return { ok: false, detail: 'it is the password that Vault hands out', facts: {} }
     const login =
       order.material === null ? null : await logIn(ref, role, loginIn(order.material), call)
