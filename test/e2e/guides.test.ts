@@ -61,10 +61,11 @@ const whereAllIsWell: Readonly<Record<string, number>> = {
   'curl -s -X POST -H "Authorization: Bearer $REKEY_TOKEN" -H \'Content-Type: application/json\' -d \'{"reason": "…"}\' $REKEY_URL/v1/recovery/acceptance': 22,
 }
 
-/** Programs that are not everywhere: their commands are left out without them. */
-const programs = ['psql', 'timedatectl'].filter((name) => which(name) === null)
+/** Programs that are not everywhere: their commands are left out without them. Those that change a machine or somebody's
+ *  cloud are left out everywhere. */
+const programs = ['psql'].filter((name) => which(name) === null)
 const isLeftOut = (command: string): boolean =>
-  programs.some((name) => command.startsWith(name)) || command.startsWith('timedatectl')
+  [...programs, 'timedatectl', 'az'].some((name) => command.startsWith(`${name} `))
 
 const isOfVault = (piece: Piece): boolean =>
   piece.is === 'command' && /^(?:vault |.*vault-(?:dev|prod))/m.test(piece.text)
