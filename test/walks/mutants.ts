@@ -61,6 +61,7 @@ export const hunt = async (
     for (const part of [
       'src',
       'test',
+      'scripts',
       'prisma',
       'package.json',
       'tsconfig.json',
