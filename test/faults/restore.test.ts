@@ -156,6 +156,12 @@ peer('vault').describe('yesterday’s backup over today’s providers', () => {
     await expect
       .poll(async () => (await rekey.ask('GET', '/v1/recovery')).keys.pending, { timeout: 60_000 })
       .toBe(0)
+    // All keys have an answer a moment before that is written down.
+    await expect
+      .poll(async () => (await rekey.ask('GET', '/v1/recovery')).recovery.reconciledAt, {
+        timeout: 30_000,
+      })
+      .not.toBeNull()
     const { recovery, keys } = await rekey.ask('GET', '/v1/recovery')
     expect(recovery).toMatchObject({ reason: 'regress', reconciledAt: expect.any(String) })
     expect(recovery.evidence.restoredFrom.takenAt).toBe(
