@@ -1,5 +1,5 @@
-// What comes between an adapter and a system that speaks HTTP: requests without an answer, and calls that must end in time.
-// Of what Node throws only codes are taken; its texts may carry what was sent.
+// What comes between an adapter and a system that speaks HTTP: requests without an answer, answers of somebody else, and calls
+// that must end in time. Of what Node throws only codes are taken; its texts may carry what was sent.
 
 import { isRekeyError } from '#domain/errors.ts'
 import { ProviderError } from '#domain/provider.ts'
@@ -42,6 +42,61 @@ export const failureOfNetwork = (
     writes ? 'outcomeUnknown' : 'transient',
     lost,
     `the connection to ${system} broke before the answer`,
+  )
+}
+
+/** An answer, as far as its words do not matter. */
+export interface AnyAnswer {
+  readonly status: number
+  readonly requestId: string | null
+  readonly retryAfterMs: number | null
+}
+
+/** What is told of an answer beside its failure. */
+export const toldOf = ({ status, requestId, retryAfterMs: afterMs }: AnyAnswer) => ({
+  status,
+  ...(requestId === null ? {} : { requestId }),
+  ...(afterMs === null ? {} : { retryAfterMs: afterMs }),
+})
+
+/** An answer that is no word of the system's on what was asked: it wants fewer requests, it is elsewhere, or somebody in
+ *  between answered. Null: it is the system's own word. */
+export const failureOfAnyAnswer = (
+  answered: AnyAnswer,
+  {
+    system,
+    writes,
+    own,
+    redirectHint,
+    strangerHint,
+  }: {
+    readonly system: string
+    readonly writes: boolean
+    /** It is the system that answered. */
+    readonly own: boolean
+    readonly redirectHint: string
+    readonly strangerHint: string
+  },
+): ProviderError | null => {
+  const { status } = answered
+  const told = toldOf(answered)
+  if (status === 429)
+    return new ProviderError('throttled', 'none', `${system} asks for fewer requests`, told)
+  if (status >= 300 && status < 400)
+    return new ProviderError('precondition', 'none', `${system} answered with a redirect`, {
+      ...told,
+      hint: redirectHint,
+    })
+  if (own) return null
+  // A page may hide that the system did it; even a 403 may be a filter on the way back.
+  return new ProviderError(
+    'transient',
+    writes ? 'unknown' : 'none',
+    `the answer is not ${system}’s`,
+    {
+      ...told,
+      hint: strangerHint,
+    },
   )
 }
 

@@ -20,7 +20,8 @@ import {
   type TypeTraits,
   type Verdict,
 } from '#domain/provider.ts'
-import { revealText, Secret } from '#domain/secret.ts'
+import { Secret } from '#domain/secret.ts'
+import { materialText } from './material-text.ts'
 
 /** One place, as its ref names it. Every method throws ProviderError. */
 export interface ValuePlace {
@@ -228,12 +229,4 @@ const heldBefore = ({ preImage }: MintOrder): string | null => {
   return typeof held === 'string' ? held : null
 }
 
-const textOf = ({ material }: MintOrder): Secret => {
-  if (material === null)
-    throw new ProviderError('permanent', 'none', 'there is no material to write')
-  try {
-    return new Secret(revealText(material))
-  } catch {
-    throw new ProviderError('precondition', 'none', 'the material is not UTF-8 text')
-  }
-}
+const textOf = ({ material }: MintOrder): Secret => new Secret(materialText(material))

@@ -26,7 +26,7 @@ import { revealText, Secret } from '#domain/secret.ts'
 import { switchKey } from './access-key-switch.ts'
 import { isRefused, logsIn } from './access-key-verify.ts'
 import { requireRights } from './rights.ts'
-import type { Aws, ObjectSession } from './session.ts'
+import type { Aws, ObjectType } from './session.ts'
 import {
   mostKeys,
   noUser,
@@ -45,7 +45,7 @@ export const accessKeyHandedOut = (
   material: Material,
 ): Material => new Secret(JSON.stringify({ accessKeyId, secretAccessKey: revealText(material) }))
 
-export const makeAccessKey = (aws: Aws): ObjectSession => {
+export const makeAccessKey = (aws: Aws): ObjectType => {
   const refOf = ({ ref }: ObjectAddress): UserRef => readUserRef(ref, aws.settings)
 
   const keysOf = async (ref: UserRef, call: Call) => {

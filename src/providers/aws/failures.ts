@@ -2,7 +2,7 @@
 // cases apart and never quoted: they may carry what we sent.
 
 import { ProviderError, type ProviderErrorKind } from '#domain/provider.ts'
-import { failureOfNetwork } from '../network-failure.ts'
+import { failureOfAnyAnswer, failureOfNetwork, toldOf } from '../network-failure.ts'
 
 export interface Asked {
   /** `secretsmanager:PutSecretValue`: what a policy must allow. */
@@ -209,24 +209,15 @@ const rows: readonly Row[] = [
 export const failureOf = (answered: Answered, asked: Asked): ProviderError => {
   const { status, code, message } = answered
   const lost = asked.writes ? 'unknown' : 'none'
-  const more = {
-    status,
-    ...(answered.requestId === null ? {} : { requestId: answered.requestId }),
-    ...(answered.retryAfterMs === null ? {} : { retryAfterMs: answered.retryAfterMs }),
-  }
-  if (status === 429)
-    return new ProviderError('throttled', 'none', 'AWS asks for fewer requests', more)
-  if (status >= 300 && status < 400)
-    return new ProviderError('precondition', 'none', 'AWS answered with a redirect', {
-      ...more,
-      hint: 'check `region` and `endpoint`',
-    })
-  // A page may hide that AWS did it; even a 403 may be a filter on the way back.
-  if (!answered.fromAws)
-    return new ProviderError('transient', lost, 'the answer is not AWS’s', {
-      ...more,
-      hint: 'a proxy or firewall answered: check `endpoint` and what is in between',
-    })
+  const more = toldOf(answered)
+  const noWord = failureOfAnyAnswer(answered, {
+    system: 'AWS',
+    writes: asked.writes,
+    own: answered.fromAws,
+    redirectHint: 'check `region` and `endpoint`',
+    strangerHint: 'a proxy or firewall answered: check `endpoint` and what is in between',
+  })
+  if (noWord !== null) return noWord
   const row = rows.find(
     (r) => r.codes.includes(code) && (r.says === undefined || r.says.test(message)),
   )

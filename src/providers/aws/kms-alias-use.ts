@@ -7,7 +7,8 @@ import { readKmsKey, type KmsKey } from './kms-read.ts'
 import { kmsKeyArn } from './kms-ref.ts'
 import { refusalOf } from './kms-symmetric-use.ts'
 import type { Aws } from './session.ts'
-import { sameBytes, unsupported } from './values.ts'
+import { sameBytes } from '../digest.ts'
+import { unsupported } from './values.ts'
 
 type Bytes = (count: number) => Uint8Array
 interface At {

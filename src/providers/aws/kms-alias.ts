@@ -30,13 +30,13 @@ import { readKmsKey, type KmsKey } from './kms-read.ts'
 import { kmsKeyArn } from './kms-ref.ts'
 import { aliasRights } from './kms-rights.ts'
 import { requireRights } from './rights.ts'
-import type { Aws, ObjectSession } from './session.ts'
+import type { Aws, ObjectType } from './session.ts'
 import { tokenOf, unsupported } from './values.ts'
 
 /** The longest that KMS offers: until then `aws kms cancel-key-deletion` brings a key back. */
 const pendingDays = 30
 
-export const makeAlias = (aws: Aws, random: (bytes: number) => Uint8Array): ObjectSession => {
+export const makeAlias = (aws: Aws, random: (bytes: number) => Uint8Array): ObjectType => {
   /** Keys that were made before any operation of this session. */
   const old = new Set<string>()
   const refOf = ({ ref }: ObjectAddress): AliasRef => readAliasRef(ref, aws.settings)

@@ -4,7 +4,7 @@ import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call, type Verdict } from '#domain/provider.ts'
 import { readMaterials, type KmsKey } from './kms-read.ts'
 import type { Aws } from './session.ts'
-import { sameBytes, sha256 } from './values.ts'
+import { sameBytes, sha256 } from '../digest.ts'
 
 type At = Pick<KmsKey, 'id' | 'arn'>
 

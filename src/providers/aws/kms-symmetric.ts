@@ -41,7 +41,7 @@ import {
   stillOpens,
 } from './kms-symmetric-use.ts'
 import { requireRights } from './rights.ts'
-import type { Aws, ObjectSession } from './session.ts'
+import type { Aws, ObjectType } from './session.ts'
 import { unsupported } from './values.ts'
 
 /** AWS raises it for nobody. */
@@ -64,7 +64,7 @@ export const symmetricGenerateSchema = Type.Object(
 const daySeconds = 86_400
 const pollAfterMs = 5_000
 
-export const makeSymmetric = (aws: Aws): ObjectSession => {
+export const makeSymmetric = (aws: Aws): ObjectType => {
   const refOf = ({ ref }: ObjectAddress): KmsKeyRef => readKmsKeyRef(ref, aws.settings)
 
   const keyOf = async (ref: KmsKeyRef, call: Call): Promise<KmsKey> => {

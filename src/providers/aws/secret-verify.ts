@@ -4,7 +4,7 @@ import { foreignLabels, label, stateOfLabels } from './secret-labels.ts'
 import { readSecret, readValue, valueIn } from './secret-read.ts'
 import type { SecretRef } from './secret-ref.ts'
 import type { Aws } from './session.ts'
-import { sameBytes } from './values.ts'
+import { sameBytes } from '../digest.ts'
 
 interface At {
   readonly aws: Aws

@@ -35,10 +35,10 @@ import { secretRights } from './secret-rights.ts'
 import { switchVersion, takeBack } from './secret-switch.ts'
 import { isRefused, readsBack, sameMaterial } from './secret-verify.ts'
 import { createSecret, handOut, stageVersion } from './secret-write.ts'
-import type { Aws, ObjectSession } from './session.ts'
+import type { Aws, ObjectType } from './session.ts'
 import { tokenOf, unsupported } from './values.ts'
 
-export const makeSecret = (aws: Aws): ObjectSession => {
+export const makeSecret = (aws: Aws): ObjectType => {
   const refOf = ({ ref }: ObjectAddress): SecretRef => readSecretRef(ref, aws.settings)
 
   const secretAt = async (ref: SecretRef, call: Call): Promise<SecretFacts> => {

@@ -5,6 +5,7 @@ import {
   type ObjectAddress,
   type Session,
 } from '#domain/provider.ts'
+import { sessionByType, type ObjectSession } from '../session-by-type.ts'
 import { makeAccessKey } from './access-key.ts'
 import { check } from './check.ts'
 import { makeClients, type Ask, type Answer, type ServiceName } from './clients.ts'
@@ -56,11 +57,8 @@ export interface Aws {
   readonly simulator: { refused: boolean }
 }
 
-/** What a session does with objects; each type has one. */
-export interface ObjectSession extends Omit<
-  Session,
-  'check' | 'missingRights' | 'inventory' | 'close'
-> {
+/** A key type of AWS's. */
+export interface ObjectType extends ObjectSession {
   /** By the ARN that the object has; without the right to see it, by the one that it must have. */
   readonly rights: (object: ObjectAddress, call: Call) => Promise<readonly Right[]>
 }
@@ -68,38 +66,24 @@ export interface ObjectSession extends Omit<
 export const connect = (args: ConnectArgs): Session => {
   const settings = readSettings(args.settings)
   const aws = makeAws(settings, args)
-  const types: Readonly<Record<string, ObjectSession>> = {
+  const types: Readonly<Record<string, ObjectType>> = {
     'aws.secretsmanager.secret': makeSecret(aws),
     'aws.iam.accessKey': makeAccessKey(aws),
     'aws.kms.symmetric': makeSymmetric(aws),
     'aws.kms.alias': makeAlias(aws, args.ports.random),
   }
-  const of = ({ type }: Pick<ObjectAddress, 'type'>): ObjectSession => {
+  const of = (type: string): ObjectType => {
     const found = types[type]
     if (found !== undefined) return found
     throw new ProviderError('unsupported', 'none', 'the aws provider has no such key type')
   }
-  const rightsOf: ObjectSession['rights'] = async (object, call) => of(object).rights(object, call)
+  const rightsOf: ObjectType['rights'] = async (object, call) =>
+    of(object.type).rights(object, call)
   return {
     check: (call, objects = []) => check({ aws, now: args.ports.now, rightsOf }, objects, call),
     missingRights: async (object, call) => missingRights(aws, await rightsOf(object, call), call),
     inventory: async (type, cursor, call) => inventory(aws, args.settings, type, cursor, call),
-    describe: async (object, call) => of(object).describe(object, call),
-    create: async (order, call) => of(order.object).create(order, call),
-    prepare: async (object, current, call) => of(object).prepare(object, current, call),
-    mint: async (order, call) => of(order.object).mint(order, call),
-    probeMint: async (order, call) => of(order.object).probeMint(order, call),
-    verify: async (order, call) => of(order.object).verify(order, call),
-    promote: async (order, call) => of(order.object).promote(order, call),
-    probePromote: async (order, call) => of(order.object).probePromote(order, call),
-    suspend: async (object, version, call) => of(object).suspend(object, version, call),
-    reinstate: async (object, version, call) => of(object).reinstate(object, version, call),
-    retire: async (object, version, how, call) => of(object).retire(object, version, how, call),
-    stateOf: async (object, version, call) => of(object).stateOf(object, version, call),
-    lastUsed: async (object, version, call) => of(object).lastUsed(object, version, call),
-    readMaterial: async (object, version, call) => of(object).readMaterial(object, version, call),
-    operate: async (object, version, operation, input, call) =>
-      of(object).operate(object, version, operation, input, call),
+    ...sessionByType(of),
     // No timers, and the sockets are those of `ports.fetch`.
     close: async () => undefined,
   }

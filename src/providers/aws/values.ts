@@ -1,16 +1,9 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError } from '#domain/provider.ts'
+import { sha256 } from '../digest.ts'
 
 /** AWS takes a signed request for five minutes: what was sent and lost can come to effect so long, and no longer. */
 export const lateEffectMs = 5 * 60_000
-
-export const sha256 = (value: string | Uint8Array): Buffer =>
-  createHash('sha256').update(value).digest()
-
-/** In time that does not depend on where they differ. */
-export const sameBytes = (a: string | Uint8Array, b: string | Uint8Array): boolean =>
-  timingSafeEqual(sha256(a), sha256(b))
 
 /** A client token of an operation: always the same for the same one, in the form of a UUID, which every service takes. */
 export const tokenOf = (operationId: string): string => {

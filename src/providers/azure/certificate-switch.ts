@@ -5,7 +5,7 @@ import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call } from '#domain/provider.ts'
 import { readCertificateVersions, readNewest } from './certificate-read.ts'
 import type { Azure } from './clients.ts'
-import { destroyed, stateOfRow, tag } from './versions.ts'
+import { destroyed, isAlready, mustComeBack, stateOfRow, tag, versionIn } from './versions.ts'
 
 interface At {
   readonly azure: Azure
@@ -18,17 +18,11 @@ export const switchCertificate = async (
   to: 'enabled' | 'disabled' | 'destroyed',
   call: Call,
 ): Promise<JsonObject> => {
-  const row = (await readCertificateVersions(azure, name, call)).find(({ id }) => id === version)
-  if (row === undefined)
-    throw new ProviderError('notFound', 'none', `the certificate has no version ${version}`)
+  const row = versionIn(await readCertificateVersions(azure, name, call), 'certificate', version)
   const state = stateOfRow(row)
   const facts = { version, from: state, to }
-  if (state === to || (state === 'destroyed' && to === 'disabled'))
-    return { ...facts, already: true }
-  if (state === 'destroyed')
-    throw new ProviderError('precondition', 'none', `version ${version} does not come back`, {
-      hint: `its tag ${tag.state} says that it was destroyed`,
-    })
+  if (isAlready(state, to)) return { ...facts, already: true }
+  mustComeBack(state, version)
   if (to !== 'enabled' && call.incident !== true) {
     const newest = await readNewest(azure, name, call)
     if (newest?.held.id === version)

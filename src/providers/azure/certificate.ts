@@ -36,7 +36,7 @@ import { readKey, type HeldKey } from './key-read.ts'
 import { isKeyRefused, makeProof, proofHolds, useOf } from './key-use.ts'
 import { nameIn } from './refs.ts'
 import { requireRights } from './rights.ts'
-import type { ObjectSession } from './session.ts'
+import type { ObjectSession } from '../session-by-type.ts'
 import { unsupported } from './values.ts'
 import {
   foreignTags,

@@ -1,5 +1,6 @@
 import { ProviderError, type Call, type Check, type ObjectAddress } from '#domain/provider.ts'
 import { certificateRights } from './certificate-rights.ts'
+import { clockCheck } from '../clock-check.ts'
 import { failedCheck } from '../failed-check.ts'
 import type { Azure } from './clients.ts'
 import { keyInventoryRight, keyRights } from './key-rights.ts'
@@ -41,7 +42,7 @@ export const check = async (
       outcome: 'ok',
       detail: `a token of this connection opens ${azure.settings.vaultUrl}`,
     },
-    ...clock(date, now()),
+    ...clockCheck(clock, date, now()),
     ...rows,
   ]
 }
@@ -80,19 +81,9 @@ const login = async (azure: Azure, call: Call): Promise<Date | null> => {
   }
 }
 
-const clock = (date: Date | null, now: Date): readonly Check[] => {
-  if (date === null) return []
-  const seconds = Math.round(Math.abs(now.getTime() - date.getTime()) / 1000)
-  return [
-    seconds <= 30
-      ? { name: 'clock', outcome: 'ok', detail: 'the clocks agree' }
-      : {
-          name: 'clock',
-          outcome: 'missing',
-          detail: `Azure’s clock differs by ${seconds} s`,
-          hint: 'synchronise the clock of this host: Entra accepts five minutes',
-        },
-  ]
+const clock = {
+  system: 'Azure',
+  hint: 'synchronise the clock of this host: Entra accepts five minutes',
 }
 
 /** What a rotation of it and all that follows needs. */

@@ -3,7 +3,7 @@
 // Texts of theirs are never quoted: they may carry what we sent.
 
 import { ProviderError, type ProviderErrorKind } from '#domain/provider.ts'
-import { failureOfNetwork } from '../network-failure.ts'
+import { failureOfAnyAnswer, failureOfNetwork, toldOf } from '../network-failure.ts'
 
 export interface Asked {
   /** The data action of Azure's roles, without its prefix: `secrets/setSecret/action`. */
@@ -129,24 +129,15 @@ const rows: readonly Row[] = [
 export const failureOf = (answered: Answered, asked: Asked, isHsm = false): ProviderError => {
   const { status, inner } = answered
   const lost = asked.writes ? 'unknown' : 'none'
-  const more = {
-    status,
-    ...(answered.requestId === null ? {} : { requestId: answered.requestId }),
-    ...(answered.retryAfterMs === null ? {} : { retryAfterMs: answered.retryAfterMs }),
-  }
-  if (status === 429)
-    return new ProviderError('throttled', 'none', 'Key Vault asks for fewer requests', more)
-  if (status >= 300 && status < 400)
-    return new ProviderError('precondition', 'none', 'Key Vault answered with a redirect', {
-      ...more,
-      hint: 'check `vaultUrl`',
-    })
-  // A page may hide that Azure did it; even a 403 may be a filter on the way back.
-  if (!answered.fromAzure)
-    return new ProviderError('transient', lost, 'the answer is not Key Vault’s', {
-      ...more,
-      hint: 'a proxy or firewall answered: check `vaultUrl` and what is in between',
-    })
+  const more = toldOf(answered)
+  const noWord = failureOfAnyAnswer(answered, {
+    system: 'Key Vault',
+    writes: asked.writes,
+    own: answered.fromAzure,
+    redirectHint: 'check `vaultUrl`',
+    strangerHint: 'a proxy or firewall answered: check `vaultUrl` and what is in between',
+  })
+  if (noWord !== null) return noWord
   const row = rows.find(
     (r) => r.status === status && (r.inner === undefined || r.inner.includes(inner)),
   )

@@ -7,7 +7,15 @@ import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call } from '#domain/provider.ts'
 import type { Azure } from './clients.ts'
 import { readKey, readKeyVersions, type KeyRow } from './key-read.ts'
-import { destroyed, stateOfRow, suspendedTag, tag } from './versions.ts'
+import {
+  destroyed,
+  isAlready,
+  mustComeBack,
+  stateOfRow,
+  suspendedTag,
+  tag,
+  versionIn,
+} from './versions.ts'
 
 interface At {
   readonly azure: Azure
@@ -29,17 +37,15 @@ export const switchKey = async (
   call: Call,
 ): Promise<JsonObject> => {
   const { azure, name, version } = at
-  const row = (await readKeyVersions(azure, name, call)).find(({ id }) => id === version)
-  if (row === undefined)
-    throw new ProviderError('notFound', 'none', `the key has no version ${version}`)
+  const row = versionIn(await readKeyVersions(azure, name, call), 'key', version)
   const state = stateOfRow(row)
   const facts = { version, from: state, to }
-  const isDone = state === to && !(to === 'disabled' && call.incident === true && row.enabled)
-  if (isDone || (state === 'destroyed' && to === 'disabled')) return { ...facts, already: true }
-  if (state === 'destroyed')
-    throw new ProviderError('precondition', 'none', `version ${version} does not come back`, {
-      hint: `its tag ${tag.state} says that it was destroyed`,
-    })
+  // Narrowed is not enough in an incident.
+  const isNarrowed = state === 'disabled' && row.enabled
+  if (isAlready(state, to) && !(isNarrowed && call.incident === true)) {
+    return { ...facts, already: true }
+  }
+  mustComeBack(state, version)
   if (to !== 'enabled' && call.incident !== true) await mustNotServe(at, call)
   const change = await changeTo(at, row, to, call)
   await azure.write(

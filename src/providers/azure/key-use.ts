@@ -7,7 +7,7 @@ import type { CryptographyClient, SignatureAlgorithm } from '@azure/keyvault-key
 import { ProviderError, type Call, type Verdict } from '#domain/provider.ts'
 import type { Azure } from './clients.ts'
 import { readKey, type HeldKey } from './key-read.ts'
-import { sameText } from './values.ts'
+import { sameBytes } from '../digest.ts'
 
 export type Use = 'sign' | 'encrypt' | 'wrap'
 
@@ -179,7 +179,7 @@ const opens = async (
           : client.unwrapKey(encryption, bytes, options),
       call,
     )
-    return sameText(digest('sha256', result).toString('base64'), input)
+    return sameBytes(digest('sha256', result).toString('base64'), input)
   } catch (error) {
     if (error instanceof ProviderError && ['disabled', 'notFound'].includes(error.kind)) return null
     throw error

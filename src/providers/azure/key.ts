@@ -32,7 +32,7 @@ import { switchKey } from './key-switch.ts'
 import { isKeyRefused, makeProof, proofHolds, useOf, type Proof } from './key-use.ts'
 import { nameIn } from './refs.ts'
 import { requireRights } from './rights.ts'
-import type { ObjectSession } from './session.ts'
+import type { ObjectSession } from '../session-by-type.ts'
 import { unsupported } from './values.ts'
 import {
   foreignTags,

@@ -5,7 +5,7 @@ import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call } from '#domain/provider.ts'
 import type { Azure } from './clients.ts'
 import { readValue, readVersions } from './secret-read.ts'
-import { destroyed, stateOfRow, tag } from './versions.ts'
+import { destroyed, isAlready, mustComeBack, stateOfRow, tag, versionIn } from './versions.ts'
 
 export const switchSecret = async (
   {
@@ -16,17 +16,11 @@ export const switchSecret = async (
   to: 'enabled' | 'disabled' | 'destroyed',
   call: Call,
 ): Promise<JsonObject> => {
-  const row = (await readVersions(azure, name, call)).find(({ id }) => id === version)
-  if (row === undefined)
-    throw new ProviderError('notFound', 'none', `the secret has no version ${version}`)
+  const row = versionIn(await readVersions(azure, name, call), 'secret', version)
   const state = stateOfRow(row)
   const facts = { version, from: state, to }
-  if (state === to || (state === 'destroyed' && to === 'disabled'))
-    return { ...facts, already: true }
-  if (state === 'destroyed')
-    throw new ProviderError('precondition', 'none', `version ${version} does not come back`, {
-      hint: `its tag ${tag.state} says that it was destroyed`,
-    })
+  if (isAlready(state, to)) return { ...facts, already: true }
+  mustComeBack(state, version)
   if (to !== 'enabled' && call.incident !== true && call.takeBack !== true)
     await mustNotServe(azure, name, version, call)
   await azure.write(

@@ -1,7 +1,7 @@
 import { ProviderError, type Call, type Verdict } from '#domain/provider.ts'
 import type { Azure } from './clients.ts'
 import { readValue } from './secret-read.ts'
-import { sameText } from './values.ts'
+import { sameBytes } from '../digest.ts'
 
 interface At {
   readonly azure: Azure
@@ -18,7 +18,7 @@ export const readsBack = async (
   const held = await readValue(azure, name, version, call)
   const facts = { operation: 'getSecret', version }
   if (held === null) return { ok: false, detail: `version ${version} is not handed out`, facts }
-  if (expected !== null && !sameText(held.value, expected))
+  if (expected !== null && !sameBytes(held.value, expected))
     return { ok: false, detail: `version ${version} holds another value than Rekey wrote`, facts }
   return { ok: true, facts: { ...facts, compared: expected !== null } }
 }
@@ -36,7 +36,7 @@ export const isRefused = async (
   const served = await readValue(azure, name, null, call)
   if (served?.id === version)
     return { ok: false, detail: `version ${version} is what readers get`, facts: told }
-  return expected !== null && served !== null && sameText(served.value, expected)
+  return expected !== null && served !== null && sameBytes(served.value, expected)
     ? {
         ok: false,
         detail: `version ${served.id}, which readers get, holds the same value`,

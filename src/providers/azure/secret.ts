@@ -22,7 +22,7 @@ import {
   type Prepared,
   type Probe,
 } from '#domain/provider.ts'
-import { revealText, Secret } from '#domain/secret.ts'
+import { Secret } from '#domain/secret.ts'
 import type { Azure } from './clients.ts'
 import { nameIn } from './refs.ts'
 import { requireRights } from './rights.ts'
@@ -30,8 +30,10 @@ import { readValue, readVersions, type SecretRow } from './secret-read.ts'
 import { secretRights } from './secret-rights.ts'
 import { switchSecret } from './secret-switch.ts'
 import { isRefused, readsBack } from './secret-verify.ts'
-import type { ObjectSession } from './session.ts'
-import { sameText, unsupported } from './values.ts'
+import type { ObjectSession } from '../session-by-type.ts'
+import { sameBytes } from '../digest.ts'
+import { materialText } from '../material-text.ts'
+import { unsupported } from './values.ts'
 import {
   foreignTags,
   lifetimeMs,
@@ -107,7 +109,7 @@ export const makeSecret = (azure: Azure, now: () => Date): ObjectSession => {
     call: Call,
   ): Promise<string> => {
     const held = await readValue(azure, name, ours, call)
-    if (held !== null && sameText(held.value, served.value)) return served.id
+    if (held !== null && sameBytes(held.value, served.value)) return served.id
     throw new ProviderError('conflict', 'none', `version ${served.id} was not written by Rekey`, {
       hint:
         held === null
@@ -244,14 +246,7 @@ const mustExist = (name: string, rows: readonly SecretRow[]): readonly SecretRow
 }
 
 const textOf = (material: Material | null): string => {
-  if (material === null)
-    throw new ProviderError('permanent', 'none', 'there is no material to write')
-  let text: string
-  try {
-    text = revealText(material)
-  } catch {
-    throw new ProviderError('precondition', 'none', 'the material is not UTF-8 text')
-  }
+  const text = materialText(material)
   if (Buffer.byteLength(text) > mostBytes)
     throw new ProviderError('precondition', 'none', 'the value is larger than Key Vault takes', {
       hint: `at most ${mostBytes} bytes`,

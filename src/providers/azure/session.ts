@@ -1,9 +1,5 @@
-import {
-  ProviderError,
-  type ConnectArgs,
-  type ObjectAddress,
-  type Session,
-} from '#domain/provider.ts'
+import { ProviderError, type ConnectArgs, type Session } from '#domain/provider.ts'
+import { sessionByType, type ObjectSession } from '../session-by-type.ts'
 import { makeCertificate } from './certificate.ts'
 import { check, rightsOf } from './check.ts'
 import { makeAzure } from './clients.ts'
@@ -13,9 +9,6 @@ import { makeKey } from './key.ts'
 import { makeSecret } from './secret.ts'
 import { readSettings } from './settings.ts'
 
-/** What a session does with objects; each type has one. */
-export type ObjectSession = Omit<Session, 'check' | 'missingRights' | 'inventory' | 'close'>
-
 export const connect = (args: ConnectArgs): Session => {
   const azure = makeAzure(args, readSettings(args.settings))
   const types: Readonly<Record<string, ObjectSession>> = {
@@ -23,7 +16,7 @@ export const connect = (args: ConnectArgs): Session => {
     'azure.keyvault.key': makeKey(azure, args.ports),
     'azure.keyvault.certificate': makeCertificate(azure, args.ports),
   }
-  const of = ({ type }: Pick<ObjectAddress, 'type'>): ObjectSession => {
+  const of = (type: string): ObjectSession => {
     const found = types[type]
     if (azure.settings.isHsm && type !== 'azure.keyvault.key')
       throw new ProviderError('unsupported', 'none', 'a managed HSM has keys, and nothing else')
@@ -40,22 +33,7 @@ export const connect = (args: ConnectArgs): Session => {
         call,
       ),
     inventory: async (type, cursor, call) => inventory(azure, args.settings, type, cursor, call),
-    describe: async (object, call) => of(object).describe(object, call),
-    create: async (order, call) => of(order.object).create(order, call),
-    prepare: async (object, current, call) => of(object).prepare(object, current, call),
-    mint: async (order, call) => of(order.object).mint(order, call),
-    probeMint: async (order, call) => of(order.object).probeMint(order, call),
-    verify: async (order, call) => of(order.object).verify(order, call),
-    promote: async (order, call) => of(order.object).promote(order, call),
-    probePromote: async (order, call) => of(order.object).probePromote(order, call),
-    suspend: async (object, version, call) => of(object).suspend(object, version, call),
-    reinstate: async (object, version, call) => of(object).reinstate(object, version, call),
-    retire: async (object, version, how, call) => of(object).retire(object, version, how, call),
-    stateOf: async (object, version, call) => of(object).stateOf(object, version, call),
-    lastUsed: async (object, version, call) => of(object).lastUsed(object, version, call),
-    readMaterial: async (object, version, call) => of(object).readMaterial(object, version, call),
-    operate: async (object, version, operation, input, call) =>
-      of(object).operate(object, version, operation, input, call),
+    ...sessionByType(of),
     // No timers, and the sockets are those of `ports.fetch`.
     close: async () => undefined,
   }

@@ -1,10 +1,5 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import { ProviderError } from '#domain/provider.ts'
-
-const sha256 = (value: string): Buffer => createHash('sha256').update(value).digest()
-
-/** In time that does not depend on where they differ. */
-export const sameText = (a: string, b: string): boolean => timingSafeEqual(sha256(a), sha256(b))
+import { sha256 } from '../digest.ts'
 
 export const digestOf = (values: readonly string[]): string =>
   sha256(JSON.stringify(values.toSorted())).toString('base64url')

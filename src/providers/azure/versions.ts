@@ -2,7 +2,7 @@
 // which operation made it, and that it was destroyed, since Key Vault deletes no single version. Nobody can make a write
 // conditional, so that what is there is compared with what was there just before.
 
-import type { ProviderVersion } from '#domain/provider.ts'
+import { ProviderError, type ProviderVersion } from '#domain/provider.ts'
 import { digestOf } from './values.ts'
 
 export interface VersionRow {
@@ -70,6 +70,31 @@ export const stateOfRow = ({ enabled, tags }: VersionRow): 'enabled' | 'disabled
   const state = tags[tag.state] ?? ''
   if (enabled) return state.startsWith(suspendedTag) ? 'disabled' : 'enabled'
   return state === destroyed ? 'destroyed' : 'disabled'
+}
+
+type State = ReturnType<typeof stateOfRow>
+
+/** Throws `notFound`. */
+export const versionIn = <Row extends VersionRow>(
+  rows: readonly Row[],
+  what: 'secret' | 'key' | 'certificate',
+  version: string,
+): Row => {
+  const row = rows.find(({ id }) => id === version)
+  if (row !== undefined) return row
+  throw new ProviderError('notFound', 'none', `the ${what} has no version ${version}`)
+}
+
+/** Set semantics: what is so already is done, and what is destroyed is off. */
+export const isAlready = (state: State, to: State): boolean =>
+  state === to || (state === 'destroyed' && to === 'disabled')
+
+/** Of a version that is to be set to something else. Throws `precondition` for one that was destroyed. */
+export const mustComeBack = (state: State, version: string): void => {
+  if (state !== 'destroyed') return
+  throw new ProviderError('precondition', 'none', `version ${version} does not come back`, {
+    hint: `its tag ${tag.state} says that it was destroyed`,
+  })
 }
 
 /** As long as the version before was to live; null where it has no end. */

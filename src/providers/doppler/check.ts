@@ -1,7 +1,8 @@
 import { type Call, type Check, type ObjectAddress, ProviderError } from '#domain/provider.ts'
+import { clockCheck } from '../clock-check.ts'
 import { failedCheck } from '../failed-check.ts'
 import type { Ask, Reply } from './client.ts'
-import { fieldsOf, textOf } from './values.ts'
+import { fieldsOf, textOf } from '../untyped-json.ts'
 
 interface At {
   readonly ask: Ask
@@ -22,7 +23,7 @@ export const check = async (
   } catch (error) {
     return [failedCheck('login', error)]
   }
-  const rows: Check[] = [...whose(me), ...clock(me.date, now())]
+  const rows: Check[] = [...whose(me), ...clockCheck(clock, me.date, now())]
   for (const object of objects) {
     try {
       // oxlint-disable-next-line no-await-in-loop -- Doppler counts requests a minute
@@ -74,17 +75,4 @@ const whose = ({ body }: Reply): readonly Check[] => {
   ]
 }
 
-const clock = (date: Date | null, now: Date): readonly Check[] => {
-  if (date === null) return []
-  const seconds = Math.round(Math.abs(now.getTime() - date.getTime()) / 1000)
-  return [
-    seconds <= 30
-      ? { name: 'clock', outcome: 'ok', detail: 'the clocks agree' }
-      : {
-          name: 'clock',
-          outcome: 'missing',
-          detail: `Doppler’s clock differs by ${seconds} s`,
-          hint: 'synchronise the clock of this host',
-        },
-  ]
-}
+const clock = { system: 'Doppler', hint: 'synchronise the clock of this host' }

@@ -6,7 +6,7 @@ import { ProviderError, type Call, type ProviderPorts } from '#domain/provider.t
 import { revealText, type Secret } from '#domain/secret.ts'
 import { abortable, retryAfterMs } from '../network-failure.ts'
 import { failureOf, failureWithoutAnswer, type Answered, type Asked } from './failures.ts'
-import { fieldsOf, textsOf, type Fields } from './values.ts'
+import { fieldsOf, textsOf, type Fields } from '../untyped-json.ts'
 
 export interface Request {
   readonly method: 'GET' | 'POST' | 'DELETE'

@@ -3,7 +3,7 @@
 // the API reference has the statuses, and `{"messages": […], "success": false}` as their body.
 
 import { ProviderError, type ProviderErrorKind } from '#domain/provider.ts'
-import { failureOfNetwork } from '../network-failure.ts'
+import { failureOfAnyAnswer, failureOfNetwork, toldOf } from '../network-failure.ts'
 
 export interface Asked {
   /** What the token's role must have, where Doppler has a name for it. */
@@ -86,24 +86,15 @@ const rows: readonly Row[] = [
 export const failureOf = (answered: Answered, asked: Asked): ProviderError => {
   const { status } = answered
   const lost = asked.writes ? 'unknown' : 'none'
-  const more = {
-    status,
-    ...(answered.requestId === null ? {} : { requestId: answered.requestId }),
-    ...(answered.retryAfterMs === null ? {} : { retryAfterMs: answered.retryAfterMs }),
-  }
-  if (status === 429)
-    return new ProviderError('throttled', 'none', 'Doppler asks for fewer requests', more)
-  if (status >= 300 && status < 400)
-    return new ProviderError('precondition', 'none', 'Doppler answered with a redirect', {
-      ...more,
-      hint: 'check `apiUrl`: plain http is redirected to https',
-    })
-  // A page may hide that Doppler did it; even a 403 may be a filter on the way back.
-  if (!answered.fromDoppler)
-    return new ProviderError('transient', lost, 'the answer is not Doppler’s', {
-      ...more,
-      hint: 'a proxy or firewall answered: check `apiUrl` and what is in between',
-    })
+  const more = toldOf(answered)
+  const noWord = failureOfAnyAnswer(answered, {
+    system: 'Doppler',
+    writes: asked.writes,
+    own: answered.fromDoppler,
+    redirectHint: 'check `apiUrl`: plain http is redirected to https',
+    strangerHint: 'a proxy or firewall answered: check `apiUrl` and what is in between',
+  })
+  if (noWord !== null) return noWord
   const row = rows.find(
     ({ statuses, says }) =>
       statuses.includes(status) &&

@@ -6,7 +6,7 @@ import { ProviderError, type Call, type InventoryItem } from '#domain/provider.t
 import type { Ask } from './client.ts'
 import { secretIdOf, tokensIdOf } from './refs.ts'
 import { rightOf } from './rights.ts'
-import { fieldsOf, rowsOf, textOf, textsOf } from './values.ts'
+import { fieldsOf, rowsOf, textOf, textsOf } from '../untyped-json.ts'
 
 interface Page {
   readonly items: readonly InventoryItem[]

@@ -9,7 +9,7 @@ import type { Secret } from '#domain/secret.ts'
 import type { Ask } from './client.ts'
 import type { ConfigRef, SecretRef } from './refs.ts'
 import { rightOf } from './rights.ts'
-import { fieldsOf, rowsOf, textOf, type Fields } from './values.ts'
+import { fieldsOf, rowsOf, textOf, type Fields } from '../untyped-json.ts'
 
 export const lookAtOrigin = async (
   ask: Ask,

@@ -16,7 +16,7 @@ import type { Ask } from './client.ts'
 import { readSecretRef, type SecretRef } from './refs.ts'
 import { rightOf } from './rights.ts'
 import { lookAtOrigin, readConfig } from './secret-origin.ts'
-import { fieldsOf } from './values.ts'
+import { fieldsOf } from '../untyped-json.ts'
 
 interface At {
   readonly ask: Ask

@@ -23,7 +23,7 @@ import { revealText, Secret } from '#domain/secret.ts'
 import type { Ask } from './client.ts'
 import { readTokenRef, type TokenRef } from './refs.ts'
 import { rightOf } from './rights.ts'
-import { fieldsOf, rowsOf, textOf, textsOf } from './values.ts'
+import { fieldsOf, rowsOf, textOf, textsOf } from '../untyped-json.ts'
 
 type TokenSession = Omit<Session, 'check' | 'missingRights' | 'inventory' | 'close'>
 

@@ -6,7 +6,7 @@ import type { Reply } from './client.ts'
 import { vaultPath } from './paths.ts'
 import type { Ask } from './session.ts'
 import type { Tokens } from './tokens.ts'
-import { numberOf, textOf } from './values.ts'
+import { numberOf, textOf } from '../untyped-json.ts'
 
 const soonMs = 7 * 24 * 3_600_000
 

@@ -5,13 +5,14 @@ import {
   type ObjectAddress,
   type ProviderPorts,
 } from '#domain/provider.ts'
+import { clockCheck } from '../clock-check.ts'
 import { failedCheck } from '../failed-check.ts'
 import type { Client, Reply } from './client.ts'
 import { checkRights, sessionRights, type Right } from './rights.ts'
 import { checkSecretId } from './check-secret-id.ts'
 import type { Ask } from './session.ts'
 import type { Tokens } from './tokens.ts'
-import { fieldsOf, numberOf, textOf, textsOf } from './values.ts'
+import { fieldsOf, numberOf, textOf, textsOf } from '../untyped-json.ts'
 
 interface At {
   readonly client: Client
@@ -72,19 +73,8 @@ const checkServer = async ({ client, ports }: At, call: Call): Promise<readonly 
     })
   else rows.push({ name: 'unsealed', outcome: 'ok', detail: 'Vault is unsealed' })
   const there = numberOf(body['server_time_utc']) * 1000
-  if (there > 0) {
-    const seconds = Math.round(Math.abs(ports.now().getTime() - there) / 1000)
-    rows.push(
-      seconds <= 30
-        ? { name: 'clock', outcome: 'ok', detail: 'the clocks agree' }
-        : {
-            name: 'clock',
-            outcome: 'missing',
-            detail: `Vault’s clock differs by ${seconds} s`,
-            hint: 'synchronise both clocks',
-          },
-    )
-  }
+  const clock = { system: 'Vault', hint: 'synchronise both clocks' }
+  rows.push(...clockCheck(clock, there > 0 ? new Date(there) : null, ports.now()))
   return rows
 }
 

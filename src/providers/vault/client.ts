@@ -17,7 +17,7 @@ import {
 } from './failures.ts'
 import { encodePath, trimSlashes } from './paths.ts'
 import type { VaultSettings } from './settings.ts'
-import { fieldsOf, textOf, textsOf, type Fields } from './values.ts'
+import { fieldsOf, textOf, textsOf, type Fields } from '../untyped-json.ts'
 
 export interface Request {
   readonly verb: 'read' | 'list' | 'write' | 'patch' | 'delete'

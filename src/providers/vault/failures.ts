@@ -2,7 +2,7 @@
 // tell cases apart and never quoted: they may carry what we sent.
 
 import { ProviderError, type ProviderErrorKind } from '#domain/provider.ts'
-import { failureOfNetwork } from '../network-failure.ts'
+import { failureOfAnyAnswer, failureOfNetwork, toldOf } from '../network-failure.ts'
 
 export type Capability = 'read' | 'list' | 'create' | 'update' | 'delete' | 'patch' | 'sudo'
 
@@ -168,24 +168,16 @@ const rows: readonly Row[] = [
 export const failureOf = (answered: Answered, asked: Asked): ProviderError => {
   const { status } = answered
   const lost = asked.writes ? 'unknown' : 'none'
-  const more = {
-    status,
-    ...(answered.requestId === null ? {} : { requestId: answered.requestId }),
-    ...(answered.retryAfterMs === null ? {} : { retryAfterMs: answered.retryAfterMs }),
-  }
-  if (status === 429)
-    return new ProviderError('throttled', 'none', 'Vault asks for fewer requests', more)
-  if (status >= 300 && status < 400)
-    return new ProviderError('precondition', 'none', 'Vault answered with a redirect', {
-      ...more,
-      hint: 'set `address` to a node that forwards to the active one, or to the load balancer',
-    })
-  // A page may hide that Vault did it; even a 403 may be a filter on the way back.
-  if (!answered.fromVault)
-    return new ProviderError('transient', lost, 'the answer is not Vault’s', {
-      ...more,
-      hint: 'a proxy or load balancer answered: check `address` and what is in between',
-    })
+  const more = toldOf(answered)
+  const noWord = failureOfAnyAnswer(answered, {
+    system: 'Vault',
+    writes: asked.writes,
+    own: answered.fromVault,
+    redirectHint:
+      'set `address` to a node that forwards to the active one, or to the load balancer',
+    strangerHint: 'a proxy or load balancer answered: check `address` and what is in between',
+  })
+  if (noWord !== null) return noWord
   const row = rows.find(
     (r) =>
       r.status(status) && (r.says === undefined || answered.errors.some((e) => r.says?.test(e))),

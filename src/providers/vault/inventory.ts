@@ -6,7 +6,7 @@ import { ProviderError, type Call, type InventoryItem } from '#domain/provider.t
 import { objectIdOf } from './object-id.ts'
 import { vaultPath } from './paths.ts'
 import type { Ask } from './session.ts'
-import { fieldsOf, textOf, textsOf } from './values.ts'
+import { fieldsOf, textOf, textsOf } from '../untyped-json.ts'
 
 const pageSize = 50
 /** Fields of a page's secrets are asked for a few at a time. */

@@ -6,7 +6,7 @@ import type { Call } from '#domain/provider.ts'
 import { listIssuers, readIssuer } from './issuer-read.ts'
 import { issuerPrefix, type IssuerRef } from './refs.ts'
 import type { Ask } from './session.ts'
-import { fieldsOf, textOf } from './values.ts'
+import { fieldsOf, textOf } from '../untyped-json.ts'
 
 export const destroyIssuer = async (
   ask: Ask,

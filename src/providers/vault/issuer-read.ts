@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto'
 import { ProviderError, type Call, type ProviderVersion } from '#domain/provider.ts'
 import type { IssuerRef } from './refs.ts'
 import type { Ask } from './session.ts'
-import { fieldsOf, numberOf, textOf } from './values.ts'
+import { fieldsOf, numberOf, textOf } from '../untyped-json.ts'
 
 export interface Listed {
   readonly id: string

@@ -6,7 +6,7 @@ import type { Reply } from './client.ts'
 import { certificateFrom, readIssuer } from './issuer-read.ts'
 import { readIssuerRef, type IssuerRef } from './refs.ts'
 import type { Ask } from './session.ts'
-import { textOf } from './values.ts'
+import { textOf } from '../untyped-json.ts'
 
 /** RFC 2606: no host has it. */
 const nobody = 'rekey-check.invalid'

@@ -38,7 +38,7 @@ import { makeIssuerUse } from './issuer-use.ts'
 import { issuerName, readIssuerRef, type IssuerRef } from './refs.ts'
 import { requireRights } from './rights.ts'
 import type { Ask, ObjectType } from './session.ts'
-import { fieldsOf, textOf, textsOf } from './values.ts'
+import { fieldsOf, textOf, textsOf } from '../untyped-json.ts'
 
 export const makeIssuer = (ask: Ask, now: () => Date): ObjectType => {
   const use = makeIssuerUse(ask, now)

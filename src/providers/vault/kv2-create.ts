@@ -6,7 +6,7 @@ import { readMetadata, readVersion, stateIn, valueIn } from './kv2-read.ts'
 import { writeVersion } from './kv2-write.ts'
 import type { Kv2Ref } from './refs.ts'
 import type { Ask } from './session.ts'
-import { sameText } from './values.ts'
+import { sameBytes } from '../digest.ts'
 
 interface At {
   readonly ask: Ask
@@ -41,7 +41,7 @@ export const probeCreate = async (
   for (const version of new Set([metadata.current, 1])) {
     // oxlint-disable-next-line no-await-in-loop -- the second only where the first is not ours
     const value = await valueIn(ask, ref, version, call)
-    if (value !== null && sameText(value, text)) return { answer: 'ours', value: told(version) }
+    if (value !== null && sameBytes(value, text)) return { answer: 'ours', value: told(version) }
   }
   if (stateIn(metadata.versions.get(metadata.current), now) !== 'enabled')
     return { answer: 'absent' }

@@ -1,7 +1,7 @@
 import { ProviderError, type Call } from '#domain/provider.ts'
 import type { Kv2Ref } from './refs.ts'
 import type { Ask } from './session.ts'
-import { fieldsOf, numberOf, textOf, type Fields } from './values.ts'
+import { fieldsOf, numberOf, textOf, type Fields } from '../untyped-json.ts'
 
 export interface VersionRow {
   readonly createdAt: Date | null

@@ -8,7 +8,8 @@ import { readMetadata, readVersion, stateIn } from './kv2-read.ts'
 import { writeVersion } from './kv2-write.ts'
 import type { Kv2Ref } from './refs.ts'
 import type { Ask } from './session.ts'
-import { sameText, textOf } from './values.ts'
+import { sameBytes } from '../digest.ts'
+import { textOf } from '../untyped-json.ts'
 
 interface At {
   readonly ask: Ask
@@ -31,7 +32,7 @@ export const takeFieldBack = async (
   const served = current === version ? ours : await readVersion(ask, ref, current, call)
   if (ours.state !== 'enabled' || served.state !== 'enabled') return false
   if (!(ref.field in served.data)) return false
-  if (!sameText(textOf(served.data[ref.field]), textOf(ours.data[ref.field]))) return false
+  if (!sameBytes(textOf(served.data[ref.field]), textOf(ours.data[ref.field]))) return false
   const { [ref.field]: _taken, ...others } = served.data
   if (metadata.versions.size === 1 && Object.keys(others).length === 0) return false
   await writeVersion(ask, ref, current, others, call)

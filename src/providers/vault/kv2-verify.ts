@@ -2,7 +2,7 @@ import type { Call, Verdict } from '#domain/provider.ts'
 import { readMetadata, readVersion, valueIn } from './kv2-read.ts'
 import type { Kv2Ref } from './refs.ts'
 import type { Ask } from './session.ts'
-import { sameText } from './values.ts'
+import { sameBytes } from '../digest.ts'
 
 /** Reads the version by its number and compares, where Rekey knows what it should hold. */
 export const readsBack = async (
@@ -19,7 +19,7 @@ export const readsBack = async (
   const value = read.data[ref.field]
   if (typeof value !== 'string')
     return { ok: false, detail: `version ${version} has no text in the field`, facts }
-  if (expected !== null && !sameText(value, expected))
+  if (expected !== null && !sameBytes(value, expected))
     return { ok: false, detail: `version ${version} holds another value than Rekey wrote`, facts }
   return { ok: true, facts: { ...facts, compared: expected !== null } }
 }
@@ -40,7 +40,7 @@ export const isRefused = async (
   if (expected === null || metadata === null || metadata.current === version)
     return { ok: true, facts }
   const served = await valueIn(ask, ref, metadata.current, call)
-  return served !== null && sameText(served, expected)
+  return served !== null && sameBytes(served, expected)
     ? {
         ok: false,
         detail: `version ${metadata.current}, which readers get, holds the same value`,

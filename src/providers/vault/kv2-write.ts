@@ -2,7 +2,7 @@ import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call, type Minted } from '#domain/provider.ts'
 import type { Kv2Ref } from './refs.ts'
 import type { Ask } from './session.ts'
-import { numberOf, textOf, type Fields } from './values.ts'
+import { numberOf, textOf, type Fields } from '../untyped-json.ts'
 
 /** Writes the whole secret as version `cas` + 1, or throws `conflict`. `cas` 0: there must be none yet. */
 export const writeVersion = async (

@@ -39,7 +39,10 @@ import { isRefused, readsBack } from './kv2-verify.ts'
 import { takeFieldBack } from './kv2-take-back.ts'
 import { afterWrite, writeVersion } from './kv2-write.ts'
 import type { Ask, ObjectType } from './session.ts'
-import { fieldsOf, materialText, numberOf, sameText, versionNumber } from './values.ts'
+import { sameBytes } from '../digest.ts'
+import { materialText } from '../material-text.ts'
+import { fieldsOf, numberOf } from '../untyped-json.ts'
+import { versionNumber } from './values.ts'
 
 export const makeKv2 = (ask: Ask, now: () => Date): ObjectType => {
   const metadataOf = async (ref: Kv2Ref, call: Call): Promise<Metadata> => {
@@ -121,7 +124,7 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectType => {
     for (const version of newer.toSorted((a, b) => a - b)) {
       // oxlint-disable-next-line no-await-in-loop -- Vault keeps ten versions; more at once would be a flood of requests
       const value = held === null ? null : await valueIn(ask, ref, version, call)
-      if (held !== null && value !== null && sameText(held, value)) same.push(version)
+      if (held !== null && value !== null && sameBytes(held, value)) same.push(version)
     }
     if (same.at(-1) === metadata.current) return same
     throw new ProviderError(
@@ -185,7 +188,7 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectType => {
         detail: `version ${version} is ${state}: whose it was cannot be told`,
       }
     const value = await valueIn(ask, ref, version, call)
-    if (value === null || !sameText(value, text))
+    if (value === null || !sameBytes(value, text))
       return { answer: 'foreign', detail: `somebody else wrote version ${version}` }
     return {
       answer: 'ours',

@@ -6,7 +6,7 @@ import type { JsonObject } from '#domain/json.ts'
 import { ProviderError } from '#domain/provider.ts'
 import type { Secret } from '#domain/secret.ts'
 import type { LoginMethod, VaultSettings } from './settings.ts'
-import { fieldsOf, textOf } from './values.ts'
+import { fieldsOf, textOf } from '../untyped-json.ts'
 
 export type Login = Exclude<LoginMethod, 'token'>
 

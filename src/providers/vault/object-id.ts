@@ -1,7 +1,7 @@
 import type { JsonObject } from '#domain/json.ts'
 import { objectPath } from './paths.ts'
 import { readSettings } from './settings.ts'
-import { textOf } from './values.ts'
+import { textOf } from '../untyped-json.ts'
 
 /** What of a ref names the object below its mount. A secret without its field: one secret is one object. */
 const names = {

@@ -5,7 +5,7 @@ import type { Json } from '#domain/json.ts'
 import { ProviderError, type Call, type Check } from '#domain/provider.ts'
 import type { Ask } from './session.ts'
 import type { Capability } from './failures.ts'
-import { textsOf } from './values.ts'
+import { textsOf } from '../untyped-json.ts'
 
 export interface Right {
   /** What it is for: `rotate`, `verify`, … */

@@ -4,7 +4,7 @@ import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call, type ProviderVersion } from '#domain/provider.ts'
 import type { SecretIdRef } from './refs.ts'
 import type { Ask } from './session.ts'
-import { fieldsOf, numberOf, textOf, textsOf, type Fields } from './values.ts'
+import { fieldsOf, numberOf, textOf, textsOf, type Fields } from '../untyped-json.ts'
 
 const noRole = /role ".*" does not exist/
 

@@ -5,7 +5,7 @@
 import { ProviderError, type Call } from '#domain/provider.ts'
 import { operationField } from './secret-id-read.ts'
 import type { Ask } from './session.ts'
-import { fieldsOf, textOf, textsOf } from './values.ts'
+import { fieldsOf, textOf, textsOf } from '../untyped-json.ts'
 
 /** A look at each of more would outlast the call. */
 const mostTokens = 2_000

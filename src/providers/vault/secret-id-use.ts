@@ -14,7 +14,8 @@ import type { Client } from './client.ts'
 import { readSecretIdRef, type SecretIdRef } from './refs.ts'
 import { lookUp, lookUpAccessor } from './secret-id-read.ts'
 import type { Ask } from './session.ts'
-import { materialText, textOf } from './values.ts'
+import { materialText } from '../material-text.ts'
+import { textOf } from '../untyped-json.ts'
 
 export interface SecretIdUseAt {
   readonly ask: Ask

@@ -34,7 +34,8 @@ import { secretIdRights } from './secret-id-rights.ts'
 import { endTokens } from './secret-id-tokens.ts'
 import { makeSecretIdUse, type SecretIdUseAt } from './secret-id-use.ts'
 import type { ObjectType } from './session.ts'
-import { fieldsOf, materialText, numberOf, textsOf, type Fields } from './values.ts'
+import { materialText } from '../material-text.ts'
+import { fieldsOf, numberOf, textsOf, type Fields } from '../untyped-json.ts'
 
 /** As many are asked about one by one; of more only the accessors are known. */
 const mostLookedUp = 20

@@ -1,5 +1,6 @@
 import type { ConnectArgs, Call, ObjectAddress, Session } from '#domain/provider.ts'
 import { ProviderError } from '#domain/provider.ts'
+import { sessionByType, type ObjectSession } from '../session-by-type.ts'
 import { check } from './check.ts'
 import { makeClient, type Reply, type Request } from './client.ts'
 import { inventory } from './inventory.ts'
@@ -16,9 +17,6 @@ import { makeTransit } from './transit.ts'
 
 /** One authenticated request. Throws ProviderError. */
 export type Ask = (request: Request, call: Call) => Promise<Reply>
-
-/** What a session does with objects. */
-export type ObjectSession = Omit<Session, 'check' | 'missingRights' | 'inventory' | 'close'>
 
 /** A key type of Vault's. */
 export interface ObjectType extends ObjectSession {
@@ -86,24 +84,7 @@ export const connect = ({
     missingRights: async (object, call) =>
       missingRights(ask, (await rightsOf(object, call)).filter(isForRotation), call),
     inventory: (type, cursor, call) => inventory({ ask, settings: given }, type, cursor, call),
-    describe: async (object, call) => of(object.type).describe(object, call),
-    create: async (order, call) => of(order.object.type).create(order, call),
-    prepare: async (object, current, call) => of(object.type).prepare(object, current, call),
-    mint: async (order, call) => of(order.object.type).mint(order, call),
-    probeMint: async (order, call) => of(order.object.type).probeMint(order, call),
-    verify: async (order, call) => of(order.object.type).verify(order, call),
-    promote: async (order, call) => of(order.object.type).promote(order, call),
-    probePromote: async (order, call) => of(order.object.type).probePromote(order, call),
-    suspend: async (object, version, call) => of(object.type).suspend(object, version, call),
-    reinstate: async (object, version, call) => of(object.type).reinstate(object, version, call),
-    retire: async (object, version, how, call) =>
-      of(object.type).retire(object, version, how, call),
-    stateOf: async (object, version, call) => of(object.type).stateOf(object, version, call),
-    lastUsed: async (object, version, call) => of(object.type).lastUsed(object, version, call),
-    readMaterial: async (object, version, call) =>
-      of(object.type).readMaterial(object, version, call),
-    operate: async (object, version, operation, input, call) =>
-      of(object.type).operate(object, version, operation, input, call),
+    ...sessionByType(of),
     close: async () => {
       if (closed) return
       closed = true

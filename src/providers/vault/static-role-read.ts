@@ -5,7 +5,7 @@ import { occurrenceAfter } from '#domain/occurrences.ts'
 import { ProviderError, type Call, type ProviderVersion } from '#domain/provider.ts'
 import type { StaticRoleRef } from './refs.ts'
 import type { Ask } from './session.ts'
-import { numberOf, textOf, type Fields } from './values.ts'
+import { numberOf, textOf, type Fields } from '../untyped-json.ts'
 
 export interface Role {
   /** As Vault writes it. Empty: Vault has never rotated it. */

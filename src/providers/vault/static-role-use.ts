@@ -15,7 +15,8 @@ import type { Database } from './databases.ts'
 import { readStaticRoleRef, type StaticRoleRef } from './refs.ts'
 import type { Ask } from './session.ts'
 import { readRole, type Role } from './static-role-read.ts'
-import { fieldsOf, sameText, textOf } from './values.ts'
+import { sameBytes } from '../digest.ts'
+import { fieldsOf, textOf } from '../untyped-json.ts'
 
 export interface StaticRoleUseAt {
   readonly ask: Ask
@@ -66,7 +67,7 @@ export const makeStaticRoleUse = ({ ask, ports, databases }: StaticRoleUseAt) =>
       const detail = `Vault hands out the password of ${now.rotatedAt}`
       return { ok: false, detail, facts }
     }
-    if (order.material !== null && !sameText(loginIn(order.material).password, now.password))
+    if (order.material !== null && !sameBytes(loginIn(order.material).password, now.password))
       return { ok: false, detail: 'Vault hands out another password', facts }
     if (now.password === '') return { ok: false, detail: 'Vault hands out no password', facts }
     const role = databases.length === 0 ? null : await readRole(ask, ref, call)

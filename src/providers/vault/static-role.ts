@@ -23,7 +23,7 @@ import type { ObjectType } from './session.ts'
 import { factsOf, ownRotation, readRole, type Role, versionOf } from './static-role-read.ts'
 import { staticRoleRights } from './static-role-rights.ts'
 import { makeStaticRoleUse, type StaticRoleUseAt } from './static-role-use.ts'
-import { fieldsOf, textOf } from './values.ts'
+import { fieldsOf, textOf } from '../untyped-json.ts'
 
 export const makeStaticRole = (at: StaticRoleUseAt): ObjectType => {
   const { ask } = at

@@ -15,7 +15,7 @@ import {
   type LoginAt,
 } from './logins.ts'
 import { vaultPath } from './paths.ts'
-import { numberOf, textOf, type Fields } from './values.ts'
+import { numberOf, textOf, type Fields } from '../untyped-json.ts'
 
 export interface Tokens {
   /** The token to use now. */

@@ -5,7 +5,8 @@ import { ProviderError, type Call, type Verdict } from '#domain/provider.ts'
 import type { TransitRef } from './refs.ts'
 import type { Reply } from './client.ts'
 import type { Ask } from './session.ts'
-import { sameText, sha256, textOf, type Fields } from './values.ts'
+import { sameBytes, sha256 } from '../digest.ts'
+import { textOf, type Fields } from '../untyped-json.ts'
 
 export type TransitUse = 'encryption' | 'signing' | 'mac'
 
@@ -120,7 +121,7 @@ export const makeTransitUse = (ask: Ask, random: (bytes: number) => Uint8Array):
       }
     const ok =
       use === 'encryption'
-        ? sameText(
+        ? sameBytes(
             sha256(Buffer.from(textOf(reply.data['plaintext']), 'base64')).toString('base64'),
             proof.input,
           )

@@ -24,7 +24,8 @@ import { requireRights } from './rights.ts'
 import type { Ask, ObjectType } from './session.ts'
 import { makeTransitUse, useOf, type Proof } from './transit-use.ts'
 import { transitRights } from './transit-rights.ts'
-import { fieldsOf, numberOf, textOf, versionNumber, type Fields } from './values.ts'
+import { fieldsOf, numberOf, textOf, type Fields } from '../untyped-json.ts'
+import { versionNumber } from './values.ts'
 
 export const makeTransit = (ask: Ask, random: (bytes: number) => Uint8Array): ObjectType => {
   const use = makeTransitUse(ask, random)
