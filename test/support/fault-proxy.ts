@@ -3,6 +3,7 @@
 
 import { Agent, createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
+import { countHit, type LiveRule, makeRule } from './fault-rules.ts'
 
 export type Fault =
   /** The connection dies before the peer sees anything. */
@@ -58,16 +59,6 @@ export interface FaultProxy {
   readonly stop: () => Promise<void>
 }
 
-interface LiveRule extends Rule {
-  readonly match: Match
-  readonly fault: Fault
-  left: number
-  passing: number
-  count: number
-  readonly held: (() => Promise<void>)[]
-  readonly waiting: { readonly n: number; readonly done: () => void }[]
-}
-
 export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
   const upstream = new URL(target)
   const agent = new Agent({ keepAlive: true })
@@ -111,7 +102,7 @@ export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
     const { fault } = rule
     if (fault.kind === 'cutBefore') {
       incoming.socket.destroy()
-      count(rule)
+      countHit(rule)
       return
     }
     switch (fault.kind) {
@@ -163,12 +154,7 @@ export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
         break
       }
     }
-    count(rule)
-  }
-
-  const count = (rule: LiveRule): void => {
-    rule.count += 1
-    for (const waiter of rule.waiting) if (rule.count >= waiter.n) waiter.done()
+    countHit(rule)
   }
 
   const forward = (incoming: IncomingMessage, body: Buffer): Promise<Answer> =>
@@ -197,30 +183,7 @@ export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
     })
 
   const inject = (match: Match, fault: Fault, times = 1): Rule => {
-    const rule: LiveRule = {
-      match,
-      fault,
-      left: times,
-      passing: match.after ?? 0,
-      count: 0,
-      held: [],
-      waiting: [],
-      hits: () => rule.count,
-      hit: (n = 1) =>
-        rule.count >= n
-          ? Promise.resolve()
-          : new Promise((done) => {
-              rule.waiting.push({ n, done })
-            }),
-      release: async () => {
-        rule.left = 0
-        await Promise.all(rule.held.splice(0).map((go) => go()))
-      },
-      remove: () => {
-        rule.left = 0
-        rule.held.length = 0
-      },
-    }
+    const rule = makeRule(match, fault, times)
     rules.push(rule)
     return rule
   }

@@ -3,17 +3,8 @@
 
 import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Fault, FaultProxy, Match, Rule } from './fault-proxy.ts'
-
-interface LiveRule extends Rule {
-  readonly match: Match
-  readonly fault: Fault
-  left: number
-  passing: number
-  count: number
-  readonly held: (() => Promise<void>)[]
-  readonly waiting: { readonly n: number; readonly done: () => void }[]
-}
+import type { FaultProxy } from './fault-proxy.ts'
+import { countHit, type LiveRule, makeRule } from './fault-rules.ts'
 
 /** ReadyForQuery, outside of a transaction, in one, or in one that failed. */
 const isReady = (bytes: Buffer): boolean => /Z\0\0\0\x05[ITE]$/.test(bytes.toString('latin1'))
@@ -98,8 +89,7 @@ export const startTcpFaultProxy = async (at: {
           default:
             throw new Error(`${rule.fault.kind} is a fault of HTTP`)
         }
-        rule.count += 1
-        for (const waiter of rule.waiting) if (rule.count >= waiter.n) waiter.done()
+        countHit(rule)
       }
       void suffer().catch(() => client.destroy())
     })
@@ -112,30 +102,7 @@ export const startTcpFaultProxy = async (at: {
     address: `tcp://127.0.0.1:${port}`,
     port,
     inject: (match, fault, times = 1) => {
-      const rule: LiveRule = {
-        match,
-        fault,
-        left: times,
-        passing: match.after ?? 0,
-        count: 0,
-        held: [],
-        waiting: [],
-        hits: () => rule.count,
-        hit: (n = 1) =>
-          rule.count >= n
-            ? Promise.resolve()
-            : new Promise((done) => {
-                rule.waiting.push({ n, done })
-              }),
-        release: async () => {
-          rule.left = 0
-          await Promise.all(rule.held.splice(0).map((go) => go()))
-        },
-        remove: () => {
-          rule.left = 0
-          rule.held.length = 0
-        },
-      }
+      const rule = makeRule(match, fault, times)
       rules.push(rule)
       return rule
     },

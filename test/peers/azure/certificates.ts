@@ -8,7 +8,8 @@ import { certificateRequest, selfSigned } from './der.ts'
 import type { makeKeys } from './keys.ts'
 import type { Route } from './routes.ts'
 import type { makeSecrets } from './secrets.ts'
-import { makeShelf, newVersionId, type Item, type Windows } from './shelf.ts'
+import { listRoutes } from './shelf-routes.ts'
+import { makeShelf, newVersionId, type Windows } from './shelf.ts'
 import {
   attributesOf,
   badParameter,
@@ -16,7 +17,6 @@ import {
   newAttributes,
   objectIn,
   only,
-  pageOf,
   Refused,
   seconds,
   setAttributes,
@@ -65,11 +65,6 @@ export const makeCertificates = (
   const issuing: Issuing = { ms: 0, fails: false }
   const keyOf = (name: string): string => name.toLowerCase()
 
-  const newest = ({ versions }: Item<CertificateVersion>) => {
-    const found = versions.at(-1)
-    if (found === undefined) throw new TypeError('a certificate has a version')
-    return found
-  }
   const itemOf = (
     base: string,
     name: string,
@@ -223,34 +218,7 @@ export const makeCertificates = (
   }
 
   const routes: readonly Route[] = [
-    {
-      method: 'GET',
-      path: /^certificates$/,
-      action: 'certificates/read',
-      run: (asked) =>
-        pageOf(
-          asked,
-          shelf.all().map((item) => ({
-            key: item.name,
-            item: itemOf(asked.base, item.name, null, newest(item).value),
-          })),
-        ),
-    },
-    {
-      method: 'GET',
-      path: /^certificates\/[^/]+\/versions$/,
-      action: 'certificates/read',
-      run: (asked) => {
-        const item = shelf.find(asked.path[1] ?? '')
-        return pageOf(
-          asked,
-          (item?.versions ?? []).map(({ id, value }) => ({
-            key: id,
-            item: itemOf(asked.base, item?.name ?? '', id, value),
-          })),
-        )
-      },
-    },
+    ...listRoutes('certificates', 'certificates/read', shelf, itemOf),
     {
       method: 'GET',
       path: /^certificates\/[^/]+\/policy$/,

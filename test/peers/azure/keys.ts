@@ -11,7 +11,8 @@ import {
   type Pair,
 } from './crypto.ts'
 import type { Route } from './routes.ts'
-import { makeShelf, type Item, type Windows } from './shelf.ts'
+import { listRoutes, newestOf, softDeleteRoutes } from './shelf-routes.ts'
+import { makeShelf, type Windows } from './shelf.ts'
 import {
   attributesOf,
   badParameter,
@@ -19,7 +20,6 @@ import {
   newAttributes,
   objectIn,
   only,
-  pageOf,
   Refused,
   seconds,
   setAttributes,
@@ -47,11 +47,6 @@ export const makeKeys = (windows: Windows, { hsm }: { readonly hsm: boolean }) =
   const shelf = makeShelf<KeyVersion>('Key', windows)
   const policies = new Map<string, JsonObject>()
 
-  const newest = ({ versions }: Item<KeyVersion>): Item<KeyVersion>['versions'][number] => {
-    const found = versions.at(-1)
-    if (found === undefined) throw new TypeError('a key has a version')
-    return found
-  }
   const common = ({ attributes, tags, managed }: KeyVersion): JsonObject => ({
     attributes: attributesOf(attributes),
     ...(Object.keys(tags).length === 0 ? {} : { tags: { ...tags } }),
@@ -80,7 +75,7 @@ export const makeKeys = (windows: Windows, { hsm }: { readonly hsm: boolean }) =
     if (typeof kty !== 'string' || (hsm && !kty.endsWith('-HSM')))
       throw badParameter('kty is not known')
     const before = shelf.find(name)
-    if (before !== undefined && newest(before).value.managed)
+    if (before !== undefined && newestOf(before).value.managed)
       throw new Refused(409, 'Conflict', 'The key is managed by a certificate.')
     shelf.mustBeFree(name)
     const at: KeyVersion = {
@@ -96,7 +91,7 @@ export const makeKeys = (windows: Windows, { hsm }: { readonly hsm: boolean }) =
 
   /** As the version before, and without its tags' meaning: Key Vault copies them. */
   const rotate = ({ base, path: [, name = ''] }: Asked): Reply => {
-    const { value: before } = newest(shelf.get(name))
+    const { value: before } = newestOf(shelf.get(name))
     const { pair } = before
     const size = pair.privateKey.asymmetricKeyDetails?.modulusLength ?? 0
     const at: KeyVersion = {
@@ -193,42 +188,8 @@ export const makeKeys = (windows: Windows, { hsm }: { readonly hsm: boolean }) =
     }),
   })
 
-  const bundleOfDeleted = (base: string, item: Item<KeyVersion>, at: number): JsonObject => ({
-    recoveryId: `${base}/deletedkeys/${item.name}`,
-    deletedDate: Math.floor(at / 1000),
-    scheduledPurgeDate: Math.floor(at / 1000) + 90 * 86_400,
-    ...bundle(base, item.name, newest(item).id, newest(item).value),
-  })
-
   const routes: readonly Route[] = [
-    {
-      method: 'GET',
-      path: /^keys$/,
-      action: 'keys/read',
-      run: (asked) =>
-        pageOf(
-          asked,
-          shelf.all().map((item) => ({
-            key: item.name,
-            item: itemOf(asked.base, item.name, null, newest(item).value),
-          })),
-        ),
-    },
-    {
-      method: 'GET',
-      path: /^keys\/[^/]+\/versions$/,
-      action: 'keys/read',
-      run: (asked) => {
-        const item = shelf.find(asked.path[1] ?? '')
-        return pageOf(
-          asked,
-          (item?.versions ?? []).map(({ id, value }) => ({
-            key: id,
-            item: itemOf(asked.base, item?.name ?? '', id, value),
-          })),
-        )
-      },
-    },
+    ...listRoutes('keys', 'keys/read', shelf, itemOf),
     {
       method: 'GET',
       path: /^keys\/[^/]+\/rotationpolicy$/,
@@ -281,45 +242,7 @@ export const makeKeys = (windows: Windows, { hsm }: { readonly hsm: boolean }) =
     crypto('decrypt', 'decrypt', decrypts),
     crypto('wrapkey', 'wrapKey', encrypts),
     crypto('unwrapkey', 'unwrapKey', decrypts),
-    {
-      method: 'DELETE',
-      path: /^keys\/[^/]+$/,
-      action: 'keys/delete',
-      changes: true,
-      run: ({ base, path: [, name = ''] }) => ({
-        status: 200,
-        body: bundleOfDeleted(base, shelf.remove(name), Date.now()),
-      }),
-    },
-    {
-      method: 'GET',
-      path: /^deletedkeys\/[^/]+$/,
-      action: 'keys/read',
-      run: ({ base, path: [, name = ''] }) => {
-        const { item, at } = shelf.gone(name)
-        return { status: 200, body: bundleOfDeleted(base, item, at) }
-      },
-    },
-    {
-      method: 'POST',
-      path: /^deletedkeys\/[^/]+\/recover$/,
-      action: 'keys/recover/action',
-      changes: true,
-      run: ({ base, path: [, name = ''] }) => {
-        const item = shelf.recover(name)
-        return { status: 200, body: bundle(base, item.name, newest(item).id, newest(item).value) }
-      },
-    },
-    {
-      method: 'DELETE',
-      path: /^deletedkeys\/[^/]+$/,
-      action: 'keys/purge/action',
-      changes: true,
-      run: ({ path: [, name = ''] }) => {
-        shelf.purge(name)
-        return { status: 204 }
-      },
-    },
+    ...softDeleteRoutes('keys', 'keys/read', shelf, bundle),
   ]
   return { shelf, routes }
 }

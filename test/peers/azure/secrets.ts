@@ -1,14 +1,14 @@
 // Secrets of Key Vault: the routes of secrets.json of the specification that a rotation can need.
 
 import type { JsonObject } from '#domain/json.ts'
-import { makeShelf, type Item, type Windows } from './shelf.ts'
+import { listRoutes, newestOf, softDeleteRoutes } from './shelf-routes.ts'
+import { makeShelf, type Windows } from './shelf.ts'
 import {
   attributesOf,
   badParameter,
   isName,
   newAttributes,
   only,
-  pageOf,
   Refused,
   setAttributes,
   tagsIn,
@@ -43,12 +43,6 @@ export const makeSecrets = (windows: Windows) => {
     ...(at.contentType === null ? {} : { contentType: at.contentType }),
     ...(at.kid === null ? {} : { kid: at.kid, managed: true }),
   })
-  const newest = ({ versions }: Item<SecretVersion>): Item<SecretVersion>['versions'][number] => {
-    const found = versions.at(-1)
-    if (found === undefined) throw new TypeError('a secret has a version')
-    return found
-  }
-
   const set = ({ base, body, path: [, name = ''] }: Asked): Reply => {
     if (!isName(name)) throw badParameter('The request URI contains an invalid name')
     only(body, 'value', 'contentType', 'attributes', 'tags')
@@ -56,7 +50,7 @@ export const makeSecrets = (windows: Windows) => {
     if (typeof value !== 'string') throw badParameter('Property value is required')
     if (value.length > 25_600) throw badParameter('The secret value is too long')
     const before = shelf.find(name)
-    if (before !== undefined && newest(before).value.kid !== null)
+    if (before !== undefined && newestOf(before).value.kid !== null)
       throw new Refused(409, 'Conflict', 'The secret is managed by a certificate.')
     const at: SecretVersion = {
       value,
@@ -65,7 +59,7 @@ export const makeSecrets = (windows: Windows) => {
       tags: tagsIn(body['tags']),
       kid: null,
     }
-    const previous = before === undefined ? {} : { previousVersion: newest(before).id }
+    const previous = before === undefined ? {} : { previousVersion: newestOf(before).id }
     const id = shelf.add(name, at)
     return { status: 200, body: { value, ...itemOf(base, name, id, at), ...previous } }
   }
@@ -93,42 +87,8 @@ export const makeSecrets = (windows: Windows) => {
     return { status: 200, body: itemOf(base, shelf.get(name).name, found.id, value) }
   }
 
-  const list = (asked: Asked): Reply =>
-    pageOf(
-      asked,
-      shelf.all().map((item) => ({
-        key: item.name,
-        item: itemOf(asked.base, item.name, null, newest(item).value),
-      })),
-    )
-
-  const listVersions = (asked: Asked): Reply => {
-    const { base, path } = asked
-    const item = shelf.find(path[1] ?? '')
-    return pageOf(
-      asked,
-      (item?.versions ?? []).map(({ id, value }) => ({
-        key: id,
-        item: itemOf(base, item?.name ?? '', id, value),
-      })),
-    )
-  }
-
-  const bundleOfDeleted = (base: string, item: Item<SecretVersion>, at: number): JsonObject => ({
-    recoveryId: `${base}/deletedsecrets/${item.name}`,
-    deletedDate: Math.floor(at / 1000),
-    scheduledPurgeDate: Math.floor(at / 1000) + 90 * 86_400,
-    ...itemOf(base, item.name, newest(item).id, newest(item).value),
-  })
-
   const routes: readonly Route[] = [
-    { method: 'GET', path: /^secrets$/, action: 'secrets/readMetadata/action', run: list },
-    {
-      method: 'GET',
-      path: /^secrets\/[^/]+\/versions$/,
-      action: 'secrets/readMetadata/action',
-      run: listVersions,
-    },
+    ...listRoutes('secrets', 'secrets/readMetadata/action', shelf, itemOf),
     {
       method: 'GET',
       path: /^secrets\/[^/]+(\/[^/]*)?$/,
@@ -149,45 +109,7 @@ export const makeSecrets = (windows: Windows) => {
       changes: true,
       run: update,
     },
-    {
-      method: 'DELETE',
-      path: /^secrets\/[^/]+$/,
-      action: 'secrets/delete',
-      changes: true,
-      run: ({ base, path: [, name = ''] }) => ({
-        status: 200,
-        body: bundleOfDeleted(base, shelf.remove(name), Date.now()),
-      }),
-    },
-    {
-      method: 'GET',
-      path: /^deletedsecrets\/[^/]+$/,
-      action: 'secrets/readMetadata/action',
-      run: ({ base, path: [, name = ''] }) => {
-        const { item, at } = shelf.gone(name)
-        return { status: 200, body: bundleOfDeleted(base, item, at) }
-      },
-    },
-    {
-      method: 'POST',
-      path: /^deletedsecrets\/[^/]+\/recover$/,
-      action: 'secrets/recover/action',
-      changes: true,
-      run: ({ base, path: [, name = ''] }) => {
-        const item = shelf.recover(name)
-        return { status: 200, body: itemOf(base, item.name, newest(item).id, newest(item).value) }
-      },
-    },
-    {
-      method: 'DELETE',
-      path: /^deletedsecrets\/[^/]+$/,
-      action: 'secrets/purge/action',
-      changes: true,
-      run: ({ path: [, name = ''] }) => {
-        shelf.purge(name)
-        return { status: 204 }
-      },
-    },
+    ...softDeleteRoutes('secrets', 'secrets/readMetadata/action', shelf, itemOf),
   ]
   return { shelf, routes }
 }
