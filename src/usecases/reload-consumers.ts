@@ -9,9 +9,10 @@
 
 import type { Consumer } from '#domain/connection.ts'
 import { resolveStored } from '#domain/policy.ts'
-import type { LedgerEvent, SinkAnswer } from '#domain/ports.ts'
+import type { SinkAnswer } from '#domain/ports.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { isConsumerOf } from './consumers-of-key.ts'
+import { recordAcknowledgement } from './record-acknowledgement.ts'
 import type { Run, Step } from './rotation-engine.ts'
 import { intentsOf } from './rotation-scene.ts'
 import { type EffectSpec, runEffect } from './run-effect.ts'
@@ -85,23 +86,12 @@ export const tellConsumer = (run: Run, rotation: Rotation, name: string): Effect
   done: async (tx, at, { result }) => {
     const { toVersion: version } = at
     if (result['acknowledged'] !== true || version === null) return {}
-    const evidence = 'said in answer to the reload webhook'
-    await tx.writeAcknowledgement.insert({
-      keyId: at.keyId,
+    const { event } = await recordAcknowledgement(tx, at, {
       consumer: name,
       version,
-      rotationId: at.id,
-      evidence,
+      evidence: 'said in answer to the reload webhook',
       principalId: run.actor.id,
-      at: await tx.now(),
     })
-    const event: LedgerEvent = {
-      action: 'rotation.acknowledged',
-      target: { id: at.id, name: at.keyName },
-      outcome: 'succeeded',
-      correlationId: at.id,
-      after: { consumer: name, version, evidence },
-    }
     return { events: [event] }
   },
 })

@@ -16,6 +16,7 @@ import {
 } from '#domain/rotation-machine.ts'
 import { Fenced, transitionEvent, write } from './rotation-engine.ts'
 import { mustWriteProviders } from './recovery-mode.ts'
+import { recordAcknowledgement } from './record-acknowledgement.ts'
 import { mayHaveMinted } from './rotation-failure.ts'
 import { notFound } from './rights.ts'
 
@@ -98,21 +99,16 @@ export const makeAcknowledge =
           ],
         })
       }
-      const row: Acknowledgement = {
-        keyId: rotation.keyId,
+      const { row, event: acknowledged } = await recordAcknowledgement(tx, rotation, {
         consumer,
         version,
-        rotationId: id,
         evidence: evidence ?? null,
         principalId: actor.id,
-        at: await tx.now(),
-      }
-      await tx.writeAcknowledgement.insert(row)
+      })
       await tx.writeTimer.set(id, { dueNow: true })
-      const after = { consumer, version, evidence: evidence ?? null }
       return {
         value: row,
-        audit: [event('rotation.acknowledged', rotation, '', after)],
+        audit: [acknowledged],
         wake: [id],
       }
     })
