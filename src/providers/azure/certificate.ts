@@ -41,12 +41,12 @@ import { unsupported } from './values.ts'
 import {
   foreignTags,
   madeBy,
-  mostTags,
-  stateOfRow,
   tagsFor,
   toVersion,
   versionsDigest,
   type VersionRow,
+  switching,
+  mustHaveRoom,
 } from './versions.ts'
 
 const pollAfterMs = 30_000
@@ -209,14 +209,6 @@ export const makeCertificate = (
       : { ok: false, detail: `the certificate of version ${version} is of another key`, facts }
   }
 
-  const switchTo = (
-    object: ObjectAddress,
-    version: string,
-    to: 'enabled' | 'disabled' | 'destroyed',
-    call: Call,
-  ): Promise<JsonObject> =>
-    switchCertificate({ azure, name: nameIn(object.ref), version }, to, call)
-
   return {
     describe,
     prepare,
@@ -237,15 +229,10 @@ export const makeCertificate = (
       if (how === 'refused') return isKeyRefused(using(name), version, null, call)
       throw unsupported(`verifying a certificate by ${how}`)
     },
-    suspend: (object, version, call) => switchTo(object, version, 'disabled', call),
-    reinstate: (object, version, call) => switchTo(object, version, 'enabled', call),
-    retire: (object, version, how, call) =>
-      switchTo(object, version, how === 'disable' ? 'disabled' : 'destroyed', call),
-    stateOf: async (object, version, call) => {
-      const rows = await readCertificateVersions(azure, nameIn(object.ref), call)
-      const row = rows.find(({ id }) => id === version)
-      return row === undefined ? 'absent' : stateOfRow(row)
-    },
+    ...switching(
+      (name, call) => readCertificateVersions(azure, name, call),
+      (at, to, call) => switchCertificate({ azure, ...at }, to, call),
+    ),
     lastUsed: async () => null,
     readMaterial: async () => {
       throw unsupported('reading the private key of a certificate through Rekey')
@@ -289,10 +276,7 @@ const mustBePossible = (policy: Policy, { tags }: VersionRow): void => {
     throw new ProviderError('precondition', 'none', 'the certificate’s policy keeps its key', {
       hint: 'a new version would have the old key: set reuse_key to false in the policy',
     })
-  if (Object.keys(foreignTags(tags)).length > mostTags)
-    throw new ProviderError('quota', 'none', 'the certificate has no room for two tags more', {
-      hint: `Key Vault takes fifteen, and Rekey marks its versions with two: leave at most ${mostTags}`,
-    })
+  mustHaveRoom('certificate', tags)
 }
 
 const factsOf = (

@@ -38,11 +38,11 @@ import {
   foreignTags,
   lifetimeMs,
   madeBy,
-  mostTags,
-  stateOfRow,
   tagsFor,
   toVersion,
   versionsDigest,
+  switching,
+  mustHaveRoom,
 } from './versions.ts'
 
 export const makeKey = (
@@ -191,13 +191,6 @@ export const makeKey = (
     return proofHolds(using(name), await makeProof(using(name), key, use, call), call)
   }
 
-  const switchTo = (
-    object: ObjectAddress,
-    version: string,
-    to: 'enabled' | 'disabled' | 'destroyed',
-    call: Call,
-  ): Promise<JsonObject> => switchKey({ azure, name: nameIn(object.ref), version }, to, call)
-
   return {
     describe,
     prepare,
@@ -211,15 +204,10 @@ export const makeKey = (
       throw unsupported('choosing the current version of a key')
     },
     verify,
-    suspend: (object, version, call) => switchTo(object, version, 'disabled', call),
-    reinstate: (object, version, call) => switchTo(object, version, 'enabled', call),
-    retire: (object, version, how, call) =>
-      switchTo(object, version, how === 'disable' ? 'disabled' : 'destroyed', call),
-    stateOf: async (object, version, call) => {
-      const rows = await readKeyVersions(azure, nameIn(object.ref), call)
-      const row = rows.find(({ id }) => id === version)
-      return row === undefined ? 'absent' : stateOfRow(row)
-    },
+    ...switching(
+      (name, call) => readKeyVersions(azure, name, call),
+      (at, to, call) => switchKey({ azure, ...at }, to, call),
+    ),
     lastUsed: async () => null,
     readMaterial: async () => {
       throw unsupported('reading the material of a key')
@@ -265,10 +253,7 @@ const mustBeOurs = (newest: KeyRow): void => {
     throw new ProviderError('unsupported', 'none', 'the key is exportable', {
       hint: 'a new version needs its release policy, which Rekey does not set: rotate it with Key Vault’s own rotation, and register it with observe: native',
     })
-  if (Object.keys(foreignTags(newest.tags)).length > mostTags)
-    throw new ProviderError('quota', 'none', 'the key has no room for two tags more', {
-      hint: `Key Vault takes fifteen, and Rekey marks its versions with two: leave at most ${mostTags}`,
-    })
+  mustHaveRoom('key', newest.tags)
 }
 
 const proofIn = ({ proof }: JsonObject): Proof | null =>

@@ -38,11 +38,12 @@ import {
   foreignTags,
   lifetimeMs,
   madeBy,
-  mostTags,
+  mustHaveRoom,
   stateOfRow,
   tagsFor,
   toVersion,
   versionsDigest,
+  switching,
 } from './versions.ts'
 
 const mostBytes = 25_600
@@ -79,10 +80,7 @@ export const makeSecret = (azure: Azure, now: () => Date): ObjectSession => {
     )
     const newest = rows.find(({ id }) => id === served?.id)
     const tags = foreignTags(newest?.tags ?? {})
-    if (Object.keys(tags).length > mostTags)
-      throw new ProviderError('quota', 'none', 'the secret has no room for two tags more', {
-        hint: `Key Vault takes fifteen, and Rekey marks its versions with two: leave at most ${mostTags}`,
-      })
+    mustHaveRoom('secret', newest?.tags ?? {})
     const carriers =
       current === null || served === null || served.id === current
         ? []
@@ -190,13 +188,6 @@ export const makeSecret = (azure: Azure, now: () => Date): ObjectSession => {
     return { answer: 'foreign', detail: 'somebody else has written the secret' }
   }
 
-  const switchTo = (
-    object: ObjectAddress,
-    version: string,
-    to: 'enabled' | 'disabled' | 'destroyed',
-    call: Call,
-  ): Promise<JsonObject> => switchSecret({ azure, name: nameIn(object.ref), version }, to, call)
-
   return {
     describe,
     prepare,
@@ -216,15 +207,10 @@ export const makeSecret = (azure: Azure, now: () => Date): ObjectSession => {
       if (how === 'refused') return isRefused(at, call)
       throw unsupported(`verifying a stored secret by ${how}`)
     },
-    suspend: (object, version, call) => switchTo(object, version, 'disabled', call),
-    reinstate: (object, version, call) => switchTo(object, version, 'enabled', call),
-    retire: (object, version, how, call) =>
-      switchTo(object, version, how === 'disable' ? 'disabled' : 'destroyed', call),
-    stateOf: async (object, version, call) => {
-      const rows = await readVersions(azure, nameIn(object.ref), call)
-      const row = rows.find(({ id }) => id === version)
-      return row === undefined ? 'absent' : stateOfRow(row)
-    },
+    ...switching(
+      (name, call) => readVersions(azure, name, call),
+      (at, to, call) => switchSecret({ azure, ...at }, to, call),
+    ),
     lastUsed: async () => null,
     readMaterial: async (object, version, call) => {
       const held = await readValue(azure, nameIn(object.ref), version, call)

@@ -2,7 +2,9 @@
 // which operation made it, and that it was destroyed, since Key Vault deletes no single version. Nobody can make a write
 // conditional, so that what is there is compared with what was there just before.
 
-import { ProviderError, type ProviderVersion } from '#domain/provider.ts'
+import type { JsonObject } from '#domain/json.ts'
+import { type Call, ProviderError, type ProviderVersion, type Session } from '#domain/provider.ts'
+import { nameIn } from './refs.ts'
 import { digestOf } from './values.ts'
 
 export interface VersionRow {
@@ -27,7 +29,7 @@ export interface Properties {
 
 export const tag = { operation: 'rekey-operation', state: 'rekey-state' } as const
 /** Key Vault takes fifteen. */
-export const mostTags = 15 - Object.keys(tag).length
+const mostTags = 15 - Object.keys(tag).length
 
 export const rowOf = (properties: Properties): VersionRow => ({
   id: properties.version ?? '',
@@ -94,6 +96,29 @@ export const mustComeBack = (state: State, version: string): void => {
   if (state !== 'destroyed') return
   throw new ProviderError('precondition', 'none', `version ${version} does not come back`, {
     hint: `its tag ${tag.state} says that it was destroyed`,
+  })
+}
+
+/** Switching versions off and on, of whatever has versions. */
+export const switching = (
+  read: (name: string, call: Call) => Promise<readonly VersionRow[]>,
+  set: (at: { name: string; version: string }, to: State, call: Call) => Promise<JsonObject>,
+): Pick<Session, 'suspend' | 'reinstate' | 'retire' | 'stateOf'> => ({
+  suspend: ({ ref }, version, call) => set({ name: nameIn(ref), version }, 'disabled', call),
+  reinstate: ({ ref }, version, call) => set({ name: nameIn(ref), version }, 'enabled', call),
+  retire: ({ ref }, version, how, call) =>
+    set({ name: nameIn(ref), version }, how === 'disable' ? 'disabled' : 'destroyed', call),
+  stateOf: async ({ ref }, version, call) => {
+    const row = (await read(nameIn(ref), call)).find(({ id }) => id === version)
+    return row === undefined ? 'absent' : stateOfRow(row)
+  },
+})
+
+/** Throws `quota` where the marks of Rekey do not fit beside what is there. */
+export const mustHaveRoom = (what: string, tags: VersionRow['tags']): void => {
+  if (Object.keys(foreignTags(tags)).length <= mostTags) return
+  throw new ProviderError('quota', 'none', `the ${what} has no room for two tags more`, {
+    hint: `Key Vault takes fifteen, and Rekey marks its versions with two: leave at most ${mostTags}`,
   })
 }
 
