@@ -52,7 +52,15 @@ export const awsFixtures: readonly Fixture[] = [
   row('InternalFailure', 'transient', { status: 500, effect: 'unknown' }),
   row('ServiceUnavailable', 'transient', { status: 503, effect: 'unknown' }),
   row('SomethingNewException', 'transient', { status: 500, effect: 'unknown' }),
-  { name: 'empty 400', status: 400, body: '', kind: 'permanent', effect: 'none' },
+  { name: 'empty 400', status: 400, body: '', kind: 'transient', effect: 'unknown' },
+  { name: 'empty 404', status: 404, body: '', kind: 'transient', effect: 'unknown' },
+  {
+    name: 'refusal by a gateway’s JSON',
+    status: 403,
+    body: '{"message":"blocked"}',
+    kind: 'transient',
+    effect: 'unknown',
+  },
   {
     name: 'redirect',
     status: 307,
@@ -71,6 +79,15 @@ export const awsFixtures: readonly Fixture[] = [
   },
   { name: 'gateway timeout', status: 504, body: '', kind: 'transient', effect: 'unknown' },
   { name: 'not JSON', status: 200, body: 'OK', kind: 'transient', effect: 'unknown' },
+  { name: 'empty success', status: 200, body: '', kind: 'transient', effect: 'unknown' },
+  {
+    name: 'page that says yes',
+    status: 200,
+    headers: { 'content-type': 'text/html' },
+    body: '<html><body>log in first</body></html>',
+    kind: 'transient',
+    effect: 'unknown',
+  },
 ]
 
 /** The same as the query protocol of IAM and STS writes it. */

@@ -424,9 +424,33 @@ describe('an address', () => {
     'https://[fd00:ec2::254]/',
     'https://100.100.100.200/',
   ]
+  /** A connection of each provider that dials what its settings say. */
+  const dialling = (address: string) => [
+    vault({ from: 'none' }, address),
+    {
+      provider: 'aws',
+      settings: { region: 'eu-west-1', account: '123456789012', endpoint: address },
+    },
+    {
+      provider: 'azure',
+      settings: { vaultUrl: address, authorityHost: 'https://login.example.com' },
+    },
+    {
+      provider: 'azure',
+      settings: { vaultUrl: 'https://x.vault.azure.net', authorityHost: address },
+    },
+    { provider: 'doppler', settings: { apiUrl: address } },
+  ]
   test.each(metadata)('%s is no provider, no sink and no consumer’s webhook', async (address) => {
-    const provider = await put('meta', vault({ from: 'none' }, address.replace(/\/$/, '')))
-    expect([400, 422]).toContain(provider.status)
+    for (const connection of dialling(new URL(address).origin)) {
+      const provider = await put('meta', connection)
+      expect([connection.provider, provider.status, provider.json.code]).toEqual([
+        connection.provider,
+        422,
+        'connection.unusable',
+      ])
+    }
+    expect((await api.call('GET', '/v1/connections/meta')).status).toBe(404)
     const sink = await api.call('PUT', '/v1/sinks/meta', {
       body: { type: 'webhook', url: address, secret: whsec },
     })

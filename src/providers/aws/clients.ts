@@ -11,7 +11,7 @@ import type { STS } from '@aws-sdk/client-sts'
 import { ProviderError, type Call, type ProviderPorts } from '#domain/provider.ts'
 import { abortable } from '../network-failure.ts'
 import { failureOf } from './failures.ts'
-import type { IdentitySource } from './identity.ts'
+import type { Identity, IdentitySource } from './identity.ts'
 import type { AwsSettings } from './settings.ts'
 import { makeHandler, type Ride } from './transport.ts'
 
@@ -37,6 +37,8 @@ export interface Ask<S extends ServiceName, T> {
 export interface Clients {
   /** Throws ProviderError. `date` is AWS's clock. */
   send<S extends ServiceName, T>(ask: Ask<S, T>, call: Call): Promise<Answer<T>>
+  /** Who signs now. Throws ProviderError. */
+  signer(call: Call): Promise<Identity>
 }
 
 export interface Answer<T> {
@@ -64,9 +66,7 @@ export const makeClients = (
     userAgentAppId: agent,
     requestHandler: handler,
     // Asked for each request, and never kept by the SDK: what AWS has refused is not used again.
-    credentials: Object.assign(() => identity.get({ signal: AbortSignal.timeout(30_000) }), {
-      memoized: true,
-    }),
+    credentials: Object.assign(() => identity.get(), { memoized: true }),
   })
 
   const made = new Map<string, Sdk[ServiceName]>()
@@ -76,6 +76,15 @@ export const makeClients = (
     made.set(name, client)
     // Kept under the service's own name.
     return client as Sdk[S]
+  }
+
+  const signer = async (call: Call): Promise<Identity> => {
+    try {
+      return await abortable(call.signal, identity.get())
+    } catch (error) {
+      if (error instanceof ProviderError) throw error
+      throw new ProviderError('timeout', 'none', 'the credential was not had in time')
+    }
   }
 
   const once = async <S extends ServiceName, T>(
@@ -96,22 +105,29 @@ export const makeClients = (
       date: null,
     }
     try {
-      await abortable(call.signal, identity.get(call))
+      await signer(call)
       const client = await clientOf(ask.service, ask.writes)
       const options = { abortSignal: call.signal, ride }
       return { value: await abortable(call.signal, ask.send(client, options)), date: ride.date }
     } catch (error) {
-      // A session that is over is AWS's word that nothing was done: with a new one the same write has its effect once.
+      // A signer that is over, or unknown, is AWS's word that nothing was done: with a new one the same write has its effect once.
       if (mayRenew && isOver(ride) && identity.renew()) return once(ask, call, false)
       throw failureIn(ride, error)
     }
   }
 
-  return { send: (ask, call) => once(ask, call, true) }
+  return { signer, send: (ask, call) => once(ask, call, true) }
 }
 
+const over = new Set([
+  'ExpiredToken',
+  'ExpiredTokenException',
+  'UnrecognizedClientException',
+  'InvalidClientTokenId',
+])
+
 const isOver = ({ answered }: Ride): boolean =>
-  answered !== null && answered.fromAws && answered.code.startsWith('ExpiredToken')
+  answered !== null && answered.fromAws && over.has(answered.code)
 
 const makeClient: {
   readonly [S in ServiceName]: (config: object) => Promise<Sdk[S]>

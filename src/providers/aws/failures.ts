@@ -18,7 +18,7 @@ export interface Answered {
   /** AWS's error code, without namespace; '' where there is none. */
   readonly code: string
   readonly message: string
-  /** The body is AWS's JSON or XML (or empty), not a page of something on the way. */
+  /** It is AWS's word, and not that of something on the way. */
   readonly fromAws: boolean
   readonly retryAfterMs: number | null
   readonly requestId: string | null
@@ -76,7 +76,8 @@ const rows: readonly Row[] = [
     kind: 'forbidden',
     effect: 'none',
     detail: 'the policies of the connection’s principal do not allow it',
-    hint: (a) => `needs ${a.action} on ${a.resource}`,
+    hint: (a) =>
+      `needs ${a.action} on ${a.resource}${a.action === 'sts:AssumeRole' ? ', and a trust policy of the role that allows it with the externalId of the connection' : ''}`,
   },
   {
     codes: [

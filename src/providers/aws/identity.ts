@@ -15,8 +15,9 @@ export interface Identity {
 }
 
 export interface IdentitySource {
-  /** Throws ProviderError. Kept until five minutes before it ends. */
-  readonly get: (call: Call) => Promise<Identity>
+  /** Throws ProviderError. Kept until five minutes before it ends. It may take longer than the caller has: whoever waits ends
+   *  the wait, and not the request, which is others' too. */
+  readonly get: () => Promise<Identity>
   /** Forgets it; false where there will be no other. */
   readonly renew: () => boolean
 }
@@ -66,31 +67,36 @@ const accessKeyIn = (text: string): Identity => {
 
 const marginMs = 5 * 60_000
 
+/** `anew`: what was had before is no longer taken. */
+type Fetch = (call: Call, anew: boolean) => Promise<Identity>
+
 /** Callers that come together share one request; one that failed is not kept. */
-const kept = (
-  { ports }: Pick<At, 'ports'>,
-  fetch: (call: Call) => Promise<Identity>,
-): IdentitySource => {
+const kept = ({ ports }: Pick<At, 'ports'>, fetch: Fetch): IdentitySource => {
   let held: Identity | null = null
   let asking: Promise<Identity> | null = null
+  let refused = false
   const isFresh = ({ expiration }: Identity): boolean =>
     expiration === undefined || expiration.getTime() - ports.now().getTime() > marginMs
   return {
-    get: (call) => {
+    get: () => {
       if (held !== null && isFresh(held)) return Promise.resolve(held)
-      asking ??= fetch(call)
-        .then((identity) => (held = identity))
+      asking ??= fetch({ signal: AbortSignal.timeout(30_000) }, refused)
+        .then((identity) => {
+          refused = false
+          return (held = identity)
+        })
         .finally(() => (asking = null))
       return asking
     },
     renew: () => {
       held = null
+      refused = true
       return true
     },
   }
 }
 
-const roleOf = (at: At, base: IdentitySource): ((call: Call) => Promise<Identity>) => {
+const roleOf = (at: At, base: IdentitySource): Fetch => {
   const { settings, connection, externalId, ports } = at
   const role = settings.assumeRole
   const clients = makeClients(settings, ports, base)
@@ -128,10 +134,13 @@ const roleOf = (at: At, base: IdentitySource): ((call: Call) => Promise<Identity
 const sessionNameOf = (connection: string): string =>
   `rekey-${connection}`.replaceAll(/[^\w+=,.@-]/g, '-').slice(0, 64)
 
-/** What the chain itself dials (a metadata service, an SSO portal) is the platform's, and not the connection's to choose. */
-const hostOf = ({ settings, ports }: At): ((call: Call) => Promise<Identity>) => {
+/** What the chain itself dials (a metadata service, an SSO portal) is the platform's, and not the connection's to choose. The
+ *  chain keeps what it has found until its end, and so it must be told where AWS sees the end differently; files it would read
+ *  once in the life of the process. */
+const hostOf = ({ settings, ports }: At): Fetch => {
   const chain = import('@aws-sdk/credential-provider-node').then(({ defaultProvider }) =>
     defaultProvider({
+      ignoreCache: true,
       clientConfig: {
         region: settings.region,
         ...(settings.endpoint === null ? {} : { endpoint: settings.endpoint }),
@@ -140,11 +149,11 @@ const hostOf = ({ settings, ports }: At): ((call: Call) => Promise<Identity>) =>
     }),
   )
   chain.catch(() => undefined)
-  return async () => {
+  return async (_call, anew) => {
     try {
       return await (
         await chain
-      )()
+      )({ forceRefresh: anew })
     } catch (error) {
       throw hostFailure(error)
     }

@@ -133,7 +133,7 @@ const makeAws = (settings: AwsSettings, args: ConnectArgs): Aws => {
     write: async (...asked) => (await write(...asked)).value,
     identity,
     whoAmI,
-    signsWith: async (call) => (await own.get(call)).accessKeyId,
+    signsWith: async (call) => (await clients.signer(call)).accessKeyId,
     whoIs: async (key, canary, call) => {
       const source = { get: async () => key, renew: () => false }
       const other = makeClients(settings, args.ports, source, canary ? 'rekey-canary' : 'rekey')

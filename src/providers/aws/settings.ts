@@ -22,6 +22,12 @@ const assumeRoleSchema = Type.Object(
   { additionalProperties: false },
 )
 
+interface Given {
+  readonly region: string
+  readonly account?: string
+  readonly assumeRole?: Static<typeof assumeRoleSchema>
+}
+
 /** An account's objects are named by region and account: without it, one name could be two secrets. */
 export const settingsSchema = Type.Refine(
   Type.Object(
@@ -57,9 +63,23 @@ export const settingsSchema = Type.Refine(
     },
     { additionalProperties: false },
   ),
-  (settings) => settings.account !== undefined || settings.assumeRole !== undefined,
-  () => 'needs account (12 digits), or assumeRole with its roleArn',
+  (settings) => faultOf(settings) === null,
+  (settings) => faultOf(settings) ?? '',
 )
+
+/** What the fields say together. */
+const faultOf = ({ region, account, assumeRole }: Given): string | null => {
+  if (assumeRole === undefined)
+    return account === undefined
+      ? 'needs account (12 digits), or assumeRole with its roleArn'
+      : null
+  const [, partition, roleAccount] = arnOfRole.exec(assumeRole.roleArn) ?? []
+  if (partition !== partitionOf(region).id)
+    return `has a role of the partition ${partition}, which the region ${region} is not in`
+  return account === undefined || account === roleAccount
+    ? null
+    : `is for account ${account}, and the role is of ${roleAccount}`
+}
 
 export interface AwsSettings {
   readonly region: string
@@ -123,6 +143,7 @@ export const readSettings = (given: JsonObject): AwsSettings => {
  *  dialled, and none of them is ever sent the credential itself. */
 export const endpointsOf = (given: JsonObject): readonly string[] => {
   const { region, endpoint, fips } = readSettings(given)
-  const service = fips ? 'sts-fips' : 'sts'
+  // In GovCloud there is but one, and it is FIPS 140's.
+  const service = fips && partitionOf(region).id !== 'aws-us-gov' ? 'sts-fips' : 'sts'
   return [endpoint ?? `https://${service}.${region}.${partitionOf(region).suffix}`]
 }

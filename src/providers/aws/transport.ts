@@ -3,7 +3,7 @@
 
 import { ProviderError, type Call, type ProviderPorts } from '#domain/provider.ts'
 import { retryAfterMs } from '../network-failure.ts'
-import { failureWithoutAnswer, type Answered, type Asked } from './failures.ts'
+import { failureOf, failureWithoutAnswer, type Answered, type Asked } from './failures.ts'
 
 /** Rides through the SDK in the options of a call, and brings back what became of it. The last attempt counts. */
 export interface Ride {
@@ -71,6 +71,8 @@ export const makeHandler = (ports: ProviderPorts) => ({
       })
       const bytes = new Uint8Array(await response.arrayBuffer())
       ride.answered = answeredOf(response, bytes, ports)
+      // The SDK reads any XML, and nothing at all, as an answer without fields: of many a change that is what success is.
+      if (response.ok && !ride.answered.fromAws) throw failureOf(ride.answered, asked)
       ride.date = dateOf(response.headers.get('date'))
       return {
         response: {
@@ -80,7 +82,8 @@ export const makeHandler = (ports: ProviderPorts) => ({
         },
       }
     } catch (error) {
-      ride.failure = failureWithoutAnswer(error, asked, signal.aborted)
+      ride.failure =
+        error instanceof ProviderError ? error : failureWithoutAnswer(error, asked, signal.aborted)
       // By this name the SDK knows what a client that may retry tries again.
       throw named(signal.aborted ? 'AbortError' : 'TimeoutError')
     }
@@ -133,16 +136,20 @@ const actionOf = (request: HttpRequest, body: string, ride: Ride): string => {
 const answeredOf = (response: Response, bytes: Uint8Array, ports: ProviderPorts): Answered => {
   const { headers, status } = response
   const text = new TextDecoder().decode(bytes)
-  const told = readJson(text) ?? readXml(text)
-  const code = headers.get('x-amzn-errortype') ?? told?.code ?? ''
+  const told = text.trim() === '' ? null : (readJson(text) ?? readXml(text))
+  const requestId = headers.get('x-amzn-requestid') ?? told?.requestId ?? null
+  // `com.amazon.coral.service#AccessDeniedException:http://…`
+  const named = headers.get('x-amzn-errortype') ?? told?.code ?? ''
+  const code = named.split(':')[0]?.split('#').at(-1) ?? ''
+  // A success may be empty, and then nothing but the number says whose it is; AWS never refuses without a code.
+  const ofRequest = text.trim() === '' ? requestId !== null : told !== null
   return {
     status,
-    // `com.amazon.coral.service#AccessDeniedException:http://…`
-    code: code.split(':')[0]?.split('#').at(-1) ?? '',
+    code,
     message: told?.message ?? '',
-    fromAws: told !== null,
+    fromAws: response.ok ? ofRequest : code !== '',
     retryAfterMs: retryAfterMs(headers.get('retry-after'), ports.now()),
-    requestId: headers.get('x-amzn-requestid') ?? told?.requestId ?? null,
+    requestId,
   }
 }
 
@@ -153,7 +160,6 @@ interface Told {
 }
 
 const readJson = (text: string): Told | null => {
-  if (text.trim() === '') return { code: '', message: '' }
   try {
     const value: unknown = JSON.parse(text)
     if (typeof value !== 'object' || value === null) return null

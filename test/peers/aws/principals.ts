@@ -18,7 +18,7 @@ export interface AccessKey {
   readonly id: string
   readonly secret: string
   readonly sessionToken: string | null
-  readonly expiresAt: Date | null
+  expiresAt: Date | null
   active: boolean
   lastUsed: { readonly at: Date; readonly service: ServiceName } | null
   readonly of: () => Principal
@@ -29,6 +29,8 @@ export interface Principals {
   readonly remove: (id: string) => void
   readonly setActive: (id: string, active: boolean) => void
   readonly get: (id: string) => AccessKey | undefined
+  /** All sessions are over from now on, whatever was said of their end. */
+  readonly endSessions: () => void
   /** The next n requests that a changed key has signed are judged as before its last change: what IAM was told a moment ago
    *  is not known everywhere. Gives how many were left of those before. */
   readonly lag: (requests: number) => number
@@ -47,7 +49,7 @@ export const newKeyId = (prefix: 'AKIA' | 'ASIA'): string =>
 
 export const newSecret = (): string => randomBytes(30).toString('base64')
 
-export const makePrincipals = (): Principals => {
+export const makePrincipals = (now: () => Date): Principals => {
   const keys = new Map<string, AccessKey>()
   /** Keys as they were before their last change; undefined: there was none. */
   const before = new Map<string, AccessKey | undefined>()
@@ -78,6 +80,9 @@ export const makePrincipals = (): Principals => {
       if (key !== undefined) key.active = active
     },
     get: (id) => keys.get(id),
+    endSessions: () => {
+      for (const key of keys.values()) if (key.sessionToken !== null) key.expiresAt = new Date(0)
+    },
     lag: (requests) => {
       const left = lagging
       lagging = requests
@@ -91,15 +96,15 @@ export const makePrincipals = (): Principals => {
       // An inactive key is told like one that never was.
       if (signer === null || key === undefined || !key.active || token !== key.sessionToken)
         return unknownKey(service)
-      if (!isOfNow(headers, new Date()))
+      if (!isOfNow(headers, now()))
         return badSignature(service, 'Signature expired: it is more than 5 minutes old')
       if (!isSignedWith(key.secret, request))
         return badSignature(
           service,
           'The request signature we calculated does not match the signature you provided.',
         )
-      if (key.expiresAt !== null && key.expiresAt < new Date()) return expired(service)
-      key.lastUsed = { at: new Date(), service }
+      if (key.expiresAt !== null && key.expiresAt < now()) return expired(service)
+      key.lastUsed = { at: now(), service }
       return key.of()
     },
   }

@@ -1,9 +1,10 @@
 // IAM and STS, where moto is lax. From the API references of IAM and STS and the IAM User Guide:
 //
-//   GetCallerIdentity        the principal that signed, and nobody for an access key that is unknown or inactive
-//   AssumeRole               only with the external id that the role's trust policy asks for; the session has the role's rights
-//   GetSessionToken          a session of the user that signed, with its rights; it outlives the key
-//   SimulatePrincipalPolicy  by the policies of the principal, action by action
+//   GetCallerIdentity          the principal that signed, and nobody for an access key that is unknown or inactive
+//   AssumeRole                 only with the external id that the role's trust policy asks for; the session has the role's rights
+//   AssumeRoleWithWebIdentity  unsigned; only with a token of an issuer that the role's trust policy names
+//   GetSessionToken            a session of the user that signed, with its rights; it outlives the key
+//   SimulatePrincipalPolicy    by the policies of the principal, action by action
 //
 // Users and their keys: rules-users.ts.
 
@@ -12,7 +13,16 @@ import { isAllowed } from './policies.ts'
 import { newKeyId, newSecret, type Principals } from './principals.ts'
 import type { Rules } from './rules.ts'
 import { makeUserRules } from './rules-users.ts'
-import { escaped, membersOf, refusal, textIn, xml, type Body, type Reply } from './wire.ts'
+import {
+  escaped,
+  membersOf,
+  refusal,
+  textIn,
+  xml,
+  type Asked,
+  type Body,
+  type Reply,
+} from './wire.ts'
 
 export interface IdentityRules {
   readonly iam: Rules
@@ -23,11 +33,16 @@ export interface IdentityRules {
   readonly policiesOf: Map<string, readonly Json[]>
   /** The external id that a role's trust policy asks for. */
   readonly roles: Map<string, string>
+  /** Tokens of a trusted issuer that are good now, by role. */
+  readonly federated: Map<string, Set<string>>
+  /** Of a request that nobody has signed. */
+  readonly unsigned: (asked: Asked) => Reply | null
 }
 
-export const makeIdentityRules = (principals: Principals): IdentityRules => {
+export const makeIdentityRules = (principals: Principals, now: () => Date): IdentityRules => {
   const policiesOf = new Map<string, readonly Json[]>()
   const roles = new Map<string, string>()
+  const federated = new Map<string, Set<string>>()
   const users = makeUserRules(principals, policiesOf)
 
   const simulated = (body: Body): Reply => {
@@ -57,18 +72,41 @@ export const makeIdentityRules = (principals: Principals): IdentityRules => {
         `not authorized to perform: sts:AssumeRole on ${role}`,
         403,
       )
+    return roleSession('AssumeRole', body, '')
+  }
+
+  const assumedByToken = (body: Body): Reply => {
+    const trusted = federated.get(textIn(body, 'RoleArn'))
+    if (trusted === undefined)
+      return refusal(
+        'sts',
+        'AccessDenied',
+        'Not authorized to perform sts:AssumeRoleWithWebIdentity',
+        403,
+      )
+    if (!trusted.has(textIn(body, 'WebIdentityToken')))
+      return refusal('sts', 'InvalidIdentityToken', 'The ID Token provided is not a valid JWT.')
+    return roleSession(
+      'AssumeRoleWithWebIdentity',
+      body,
+      '<SubjectFromWebIdentityToken>system:serviceaccount:rekey</SubjectFromWebIdentityToken>',
+    )
+  }
+
+  const roleSession = (operation: string, body: Body, more: string): Reply => {
+    const role = textIn(body, 'RoleArn')
     const session = textIn(body, 'RoleSessionName')
     const arn = role.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/') + `/${session}`
     return xml(
       'sts',
-      'AssumeRole',
-      `${sessionOf(arn, role)}<AssumedRoleUser><Arn>${arn}</Arn><AssumedRoleId>AROA:${session}</AssumedRoleId></AssumedRoleUser>`,
+      operation,
+      `${sessionOf(arn, role)}<AssumedRoleUser><Arn>${arn}</Arn><AssumedRoleId>AROA:${session}</AssumedRoleId></AssumedRoleUser>${more}`,
     )
   }
 
   /** With the rights that `of` has at each request. */
   const sessionOf = (arn: string, of: string): string => {
-    const tokenIssuedAt = new Date()
+    const tokenIssuedAt = now()
     const expiresAt = new Date(tokenIssuedAt.getTime() + 3_600_000)
     const key = principals.add({
       id: newKeyId('ASIA'),
@@ -108,5 +146,14 @@ export const makeIdentityRules = (principals: Principals): IdentityRules => {
         ? simulated(at.asked.body)
         : users.before(at),
   }
-  return { iam, sts, policiesOf, roles, stale: users.stale }
+  return {
+    iam,
+    sts,
+    policiesOf,
+    roles,
+    federated,
+    stale: users.stale,
+    unsigned: ({ service, operation, body }) =>
+      service === 'sts' && operation === 'AssumeRoleWithWebIdentity' ? assumedByToken(body) : null,
+  }
 }

@@ -13,7 +13,7 @@ import { makeKmsRules, type KmsRules } from './rules-kms.ts'
 import type { RuleAt, Rules } from './rules.ts'
 import { makeSecretRules } from './rules-secrets.ts'
 import { signerOf } from './sigv4.ts'
-import { readAsked, refusal, type Reply, type ServiceName } from './wire.ts'
+import { readAsked, refusal, type Asked, type Reply, type ServiceName } from './wire.ts'
 
 export const region = 'eu-west-1'
 export const account = '123456789012'
@@ -43,6 +43,14 @@ export interface StrictAws {
   readonly kms: Pick<KmsRules, 'slow' | 'rotateByItself'>
   /** Roles that may be assumed by whoever sends the external id. */
   readonly role: (name: string, externalId: string, documents: readonly Json[]) => string
+  /** Only these tokens are good for the role from now on. */
+  readonly federate: (roleArn: string, tokens: readonly string[]) => void
+  readonly endSessions: () => void
+  /** What a role may do from now on. */
+  readonly allow: (roleArn: string, documents: readonly Json[]) => void
+  readonly deactivate: (accessKeyId: string) => void
+  /** The clock of AWS is off by so much. */
+  readonly skew: (ms: number) => void
   readonly stop: () => Promise<void>
 }
 
@@ -53,10 +61,12 @@ const everything: Json = {
 
 export const startStrictAws = async (): Promise<StrictAws> => {
   const moto = await startMoto(region)
-  const principals = makePrincipals()
+  let skewMs = 0
+  const now = (): Date => new Date(Date.now() + skewMs)
+  const principals = makePrincipals(now)
   const log: Logged[] = []
   const secrets = makeSecretRules()
-  const identity = makeIdentityRules(principals)
+  const identity = makeIdentityRules(principals, now)
   const kms = makeKmsRules()
   const rules: Readonly<Record<ServiceName, Rules>> = {
     secretsmanager: secrets,
@@ -67,29 +77,36 @@ export const startStrictAws = async (): Promise<StrictAws> => {
 
   const answer = async (incoming: IncomingMessage, text: string): Promise<Reply> => {
     const { headers } = incoming
-    const asked = readAsked(signerOf(headers)?.service ?? '', headers, text)
-    if (asked === null)
+    const signer = signerOf(headers)
+    // What carries its own proof is not signed; of the four services STS alone knows such requests.
+    const asked = readAsked(signer?.service ?? 'sts', headers, text)
+    const unsigned = signer === null && asked !== null ? identity.unsigned(asked) : null
+    if (unsigned !== null) {
+      record(asked, 'nobody', unsigned)
+      return unsigned
+    }
+    if (asked === null || signer === null)
       return refusal(
         'iam',
         'MissingAuthenticationToken',
         'Request is missing Authentication Token',
         403,
       )
-    const { service, operation } = asked
+    const { service } = asked
     const rule = rules[service]
     const principal = principals.authenticate(service, { headers, body: text })
     if (isReply(principal)) return principal
     const at: RuleAt = { moto, principal, asked }
     const reply = await authorised(at, rule)
-    log.push({
-      service,
-      operation,
-      subject: rule.subject(asked.body),
-      by: principal.arn,
-      status: reply.status,
-      changes: rule.writes.has(operation),
-    })
+    record(asked, principal.arn, reply)
     return reply
+  }
+  const record = (asked: Asked | null, by: string, { status }: Reply): void => {
+    if (asked === null) return
+    const { service, operation, body } = asked
+    const rule = rules[service]
+    const changes = rule.writes.has(operation)
+    log.push({ service, operation, subject: rule.subject(body), by, status, changes })
   }
 
   const authorised = async (at: RuleAt, rule: Rules): Promise<Reply> => {
@@ -123,6 +140,7 @@ export const startStrictAws = async (): Promise<StrictAws> => {
     const reply = await answer(incoming, Buffer.concat(chunks).toString())
     outgoing.writeHead(reply.status, {
       ...reply.headers,
+      date: now().toUTCString(),
       'content-length': Buffer.byteLength(reply.text),
     })
     outgoing.end(reply.text)
@@ -158,6 +176,17 @@ export const startStrictAws = async (): Promise<StrictAws> => {
       identity.policiesOf.set(arn, documents)
       identity.roles.set(arn, externalId)
       return arn
+    },
+    federate: (roleArn, tokens) => {
+      identity.federated.set(roleArn, new Set(tokens))
+    },
+    endSessions: principals.endSessions,
+    allow: (roleArn, documents) => {
+      identity.policiesOf.set(roleArn, documents)
+    },
+    deactivate: (id) => principals.setActive(id, false),
+    skew: (ms) => {
+      skewMs = ms
     },
     stop: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
