@@ -163,15 +163,18 @@ export interface Logins {
 /** A process of its own for somebody else's native code. It answers one request at a time, and is killed at the deadline of the
  *  one that is under way. */
 export interface NativeProcess {
-  /** What it answers. Throws ProviderError where it does not: effect `none` where nothing was sent, else `unknown`. */
-  ask(request: unknown, signal: AbortSignal): Promise<unknown>
-  /** How often it was started: whoever finds another number than before must begin anew. */
-  starts(): number
-  isAlive(): boolean
+  /** Runs `work` once it is alone with the process: whatever it sends goes to one and the same. Throws ProviderError, effect
+   *  `none`, where the time is over before that. */
+  turn<T>(work: (send: SendNative) => Promise<T>, signal: AbortSignal): Promise<T>
+  /** The number of the process that lives; null: the next request starts another. It knows nothing of what an earlier one was told. */
+  lives(): number | null
   /** Ends it; the next request starts another one. */
   drop(): void
   close(): void
 }
+
+/** What the process answers. Throws ProviderError where it does not: effect `none` where nothing was sent, else `unknown`. */
+export type SendNative = (request: unknown) => Promise<unknown>
 
 /** Bounds of one call. `operationId` goes wherever the API has a slot for it. */
 export interface Call {

@@ -1,4 +1,4 @@
-// A process of its own for somebody else's native code (`ProviderPorts.nativeProcess`): requests go to it one after the other,
+// A process of its own for somebody else's native code (`ProviderPorts.nativeProcess`): callers have it to themselves in turn,
 // and it may die at any time without taking Rekey with it.
 //
 // What a death, or a deadline, leaves: a native call cannot be cancelled, so whoever waits no longer kills the process. What
@@ -7,7 +7,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { type NativeProcess, ProviderError } from '#domain/provider.ts'
+import { type NativeProcess, ProviderError, type SendNative } from '#domain/provider.ts'
 
 interface Reply {
   readonly number: number
@@ -32,15 +32,17 @@ interface Waiting {
 
 export const makeNativeProcess = (main: URL, { now, env }: NativeProcessDeps): NativeProcess => {
   let child: ChildProcess | null = null
-  let starts = 0
+  /** Of the last that was started. */
+  let number = 0
   let deaths = 0
   let notBefore = 0
   let closed = false
   let asked = 0
   let idle: NodeJS.Timeout | undefined
-  /** The one that was sent; requests behind it wait in `turn`. */
+  /** The request that was sent. */
   let waiting: (Waiting & { readonly number: number }) | null = null
-  let turn: Promise<unknown> = Promise.resolve()
+  /** Resolves when the last one in the line has had its turn. */
+  let line: Promise<unknown> = Promise.resolve()
 
   const died = (of: ChildProcess): void => {
     if (child !== of) return
@@ -68,8 +70,8 @@ export const makeNativeProcess = (main: URL, { now, env }: NativeProcessDeps): N
     // It does not keep Rekey alive.
     made.unref()
     made.channel?.unref()
-    made.on('message', ({ number, reply }: Reply) => {
-      if (child !== made || waiting?.number !== number) return
+    made.on('message', ({ number: of, reply }: Reply) => {
+      if (child !== made || waiting?.number !== of) return
       deaths = 0
       waiting.resolve(reply)
       waiting = null
@@ -84,7 +86,7 @@ export const makeNativeProcess = (main: URL, { now, env }: NativeProcessDeps): N
     made.on('exit', ended)
     made.on('error', ended)
     child = made
-    starts += 1
+    number += 1
     return made
   }
 
@@ -95,13 +97,10 @@ export const makeNativeProcess = (main: URL, { now, env }: NativeProcessDeps): N
     died(of)
   }
 
-  const send = (request: unknown, signal: AbortSignal): Promise<unknown> => {
-    if (closed) throw new ProviderError('transient', 'none', 'the session is closed')
-    if (signal.aborted) throw notSent()
-    const to = child ?? start()
+  const send = (to: ChildProcess, request: unknown, signal: AbortSignal): Promise<unknown> => {
     clearTimeout(idle)
     return new Promise((resolve, reject) => {
-      const number = ++asked
+      const of = ++asked
       const abort = (): void => {
         reject(new ProviderError('timeout', 'unknown', 'the library did not answer in time'))
         drop()
@@ -113,24 +112,36 @@ export const makeNativeProcess = (main: URL, { now, env }: NativeProcessDeps): N
           idle = setTimeout(drop, idleMs).unref()
           then(value)
         }
-      waiting = { number, resolve: over(resolve), reject: over(reject) }
+      waiting = { number: of, resolve: over(resolve), reject: over(reject) }
       signal.addEventListener('abort', abort, { once: true })
-      to.send({ number, request }, (error) => {
+      to.send({ number: of, request }, (error) => {
         if (error) died(to)
       })
     })
   }
 
+  const sendInTurn = (signal: AbortSignal): SendNative => {
+    let mine: ChildProcess | null = null
+    return async (request) => {
+      if (closed) throw new ProviderError('transient', 'none', 'the session is closed')
+      if (signal.aborted) throw notSent()
+      mine ??= child ?? start()
+      if (mine !== child) {
+        throw new ProviderError('transient', 'none', 'the process of the library has just ended')
+      }
+      return send(mine, request, signal)
+    }
+  }
+
   return {
-    starts: () => starts,
-    isAlive: () => child !== null,
-    ask: async (request, signal) => {
-      const before = turn
+    lives: () => (child === null ? null : number),
+    turn: async (work, signal) => {
+      const before = line
       let leave = (): void => undefined
-      turn = new Promise<void>((resolve) => (leave = resolve))
+      line = new Promise<void>((resolve) => (leave = resolve))
       try {
         await Promise.race([before, aborted(signal)])
-        return await send(request, signal)
+        return await work(sendInTurn(signal))
       } finally {
         // Whoever gave up in the line still stands in it for those behind.
         void before.then(leave)

@@ -2,7 +2,13 @@
 // by this process, not after a restart, and by no other process of the installation (`ProviderPorts.logins`). The token's own
 // flags are read first: where one more wrong PIN would lock it, Rekey is not the one to send it.
 
-import { type Call, type ConnectArgs, type NativeProcess, ProviderError } from '#domain/provider.ts'
+import {
+  type Call,
+  type ConnectArgs,
+  type NativeProcess,
+  ProviderError,
+  type SendNative,
+} from '#domain/provider.ts'
 import { failureOf, isRefusedPin, meaningOf, unanswered } from './failures.ts'
 import { mustBeSafe } from './library.ts'
 import { type Calls, type CallName, ckr, type Reply, tokenFlags } from './protocol.ts'
@@ -19,18 +25,18 @@ export const makeAsk = (
   { library, tokenLabel }: Pkcs11Settings,
   { credential, ports }: Pick<ConnectArgs, 'credential' | 'ports'>,
 ): Ask => {
-  /** Whose process is open and logged in. */
-  let ready = 0
-  let readying: Promise<void> | null = null
+  /** The process that is open and logged in. Whether it is the one that lives is asked in one's turn and not before: while
+   *  somebody waits, the process may die under those in front. */
+  let ready: number | null = null
 
   const raw = async <N extends CallName>(
+    send: SendNative,
     name: N,
     args: Calls[N]['in'],
-    signal: AbortSignal,
   ): Promise<Calls[N]['out']> => {
-    const reply = (await token
-      .ask({ name, args }, signal)
-      .catch((error: unknown) => unanswered(name, error))) as Reply
+    const reply = (await send({ name, args }).catch((error: unknown) =>
+      unanswered(name, error),
+    )) as Reply
     if ('value' in reply) return reply.value as Calls[N]['out']
     if (meaningOf(reply.fault).fatal) token.drop()
     if (name === 'login' && credential) {
@@ -40,7 +46,7 @@ export const makeAsk = (
     throw failureOf(reply.fault, name)
   }
 
-  const login = async (flags: number, signal: AbortSignal): Promise<void> => {
+  const login = async (send: SendNative, flags: number, signal: AbortSignal): Promise<void> => {
     if (!credential) {
       throw new ProviderError('auth', 'none', 'the connection has no PIN', {
         hint: 'give it a credential: the PIN of the user of the token',
@@ -62,29 +68,28 @@ export const makeAsk = (
       if (afterDeath) await ports.logins.ended(credential, 'refused')
       throw refused(ckr.pinIncorrect)
     }
-    await raw('login', { pin: credential.reveal() }, signal)
+    await raw(send, 'login', { pin: credential.reveal() })
     await ports.logins.ended(credential, 'accepted')
   }
 
-  const prepare = async (signal: AbortSignal): Promise<void> => {
+  const prepare = async (send: SendNative, signal: AbortSignal): Promise<void> => {
     const real = await mustBeSafe(library)
-    const { flags } = await raw('open', { library: real, tokenLabel }, signal)
+    const { flags } = await raw(send, 'open', { library: real, tokenLabel })
     try {
-      await login(flags, signal)
+      await login(send, flags, signal)
     } catch (error) {
       token.drop()
       throw error
     }
-    ready = token.starts()
+    ready = token.lives()
   }
 
-  return async (name, args, { signal }) => {
-    if (ready !== token.starts() || !token.isAlive()) {
-      readying ??= prepare(signal).finally(() => (readying = null))
-      await readying
-    }
-    return raw(name, args, signal)
-  }
+  return (name, args, { signal }) =>
+    token.turn(async (send) => {
+      const lives = token.lives()
+      if (lives === null || lives !== ready) await prepare(send, signal)
+      return raw(send, name, args)
+    }, signal)
 }
 
 const refused = (code: number): ProviderError =>
