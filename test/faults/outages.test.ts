@@ -262,6 +262,8 @@ long.describe('what Rekey stands on goes away', () => {
           const held = heldAt(`secret/data/${key}`, 'holdAnswer')
           const id = await rotate(key)
           await held.hit()
+          // However long it takes to fill the disk: it does not give up its request and ask again while there is space.
+          worker.freeze()
           const before = await stateOf(key, id)
           await small.fill()
           const refused = await untilRefused()
@@ -269,6 +271,7 @@ long.describe('what Rekey stands on goes away', () => {
           expect(refused.json.detail).toContain('disk')
           // Vault has done it, and that cannot be written down.
           await held.release()
+          worker.thaw()
           await expect.poll(readiness, { timeout: patienceMs }).toEqual([503, 'audit'])
           await pause(3_000)
           expect(await stateOf(key, id)).toEqual(before)
@@ -310,7 +313,7 @@ long.describe('what Rekey stands on goes away', () => {
         ),
         intents: await intentsOf(id),
       })
-      /** What is left in the last page goes first. */
+      /** What is left in the last page goes first, to records that are shorter than any of a rotation. */
       const untilRefused = async () => {
         for (let n = 0; n < 200; n++) {
           const owner = `team ${n} ${'x'.repeat(100)}`
