@@ -5,6 +5,17 @@ import type { ComplianceGroup, GroupCompliance, KeyCompliance } from './complian
 import type { Actor } from './actor.ts'
 import type { AuditAction, AuditBody, AuditEvent, Receipt } from './audit.ts'
 import type { ApiKey, Connection, Consumer, Freeze, Policy, Sink } from './connection.ts'
+import type {
+  Incident,
+  IncidentApproval,
+  IncidentKey,
+  IncidentKeyState,
+  IncidentMode,
+  IncidentNote,
+  IncidentPreview,
+  IncidentState,
+  VersionEvidence,
+} from './incident.ts'
 import type { Json, JsonObject } from './json.ts'
 import type { Floors } from './floor.ts'
 import type { Confirmation } from './by-hand.ts'
@@ -225,6 +236,34 @@ export interface Reads {
   readonly sealed: {
     /** Opened by the keyring under the context that it was stored with; null when it was erased. */
     open(id: string): Promise<Secret<Uint8Array> | null>
+  }
+  readonly incidents: {
+    get(id: string): Promise<Incident | null>
+    /** Newest first; null: in any state. */
+    list(states: readonly IncidentState[] | null, page: Page): Promise<Paged<Incident>>
+    /** The last one, with all its keys. */
+    preview(id: string): Promise<IncidentPreview | null>
+    /** Of the execution, the most dangerous first; null: in any state. */
+    keys(
+      id: string,
+      states: readonly IncidentKeyState[] | null,
+      page: Page,
+    ): Promise<Paged<IncidentKey>>
+    keysOf(id: string, keyIds: readonly string[]): Promise<readonly IncidentKey[]>
+    versionsOf(id: string, keyIds: readonly string[]): Promise<readonly VersionEvidence[]>
+    /** In executions of incidents that are not closed. */
+    openOfKeys(keyIds: readonly string[]): Promise<
+      readonly (IncidentKey & {
+        readonly mode: IncidentMode
+        readonly incidentState: IncidentState
+      })[]
+    >
+    /** How many keys are in each state. */
+    counts(id: string): Promise<Readonly<Partial<Record<IncidentKeyState, number>>>>
+    /** Oldest first, of all previews. */
+    approvals(id: string): Promise<readonly IncidentApproval[]>
+    /** Oldest first. */
+    notes(id: string): Promise<readonly IncidentNote[]>
   }
   readonly schedule: {
     get(keyId: string): Promise<KeySchedule | null>
@@ -488,6 +527,23 @@ export interface Tx extends Reads {
   }
   readonly writeAcknowledgement: {
     insert(row: Acknowledgement): Promise<boolean>
+  }
+  readonly writeIncident: {
+    insert(row: Incident): Promise<void>
+    /** Compares state and revision. */
+    update(
+      row: Incident,
+      expected: { readonly state: IncidentState; readonly revision: number },
+    ): Promise<boolean>
+    /** In the place of the one before. */
+    putPreview(id: string, preview: IncidentPreview): Promise<void>
+    /** The set of an execution, each key due at once. */
+    insertKeys(keys: readonly IncidentKey[], versions: readonly VersionEvidence[]): Promise<void>
+    putKeys(rows: readonly IncidentKey[]): Promise<void>
+    putVersions(rows: readonly VersionEvidence[]): Promise<void>
+    /** False when this principal said so already. */
+    approve(row: IncidentApproval): Promise<boolean>
+    note(row: IncidentNote): Promise<void>
   }
   readonly writeSealed: {
     /** Seals and stores; returns the id. */

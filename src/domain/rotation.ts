@@ -171,9 +171,11 @@ export type Effect = keyof typeof effects
 
 /** One effect on the outside, committed before it is sent. */
 export interface Intent {
-  /** `<rotation>:<phase>[:<target>]:<attempt>`; for the creation of an object `<key>:create:<attempt>`. */
+  /** `<rotation>:<phase>[:<target>]:<attempt>`; for the creation of an object `<key>:create:<attempt>`; of an incident
+   *  `<incident>:<key>:<contain or restore>:<target>:<attempt>`. */
   readonly operationId: string
   readonly rotationId: string | null
+  readonly incidentId: string | null
   readonly keyId: string
   readonly phase: string
   readonly target: string | null

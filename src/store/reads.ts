@@ -22,6 +22,7 @@ import { driftReads, driftWrites } from './tables/drift.ts'
 import { floorReads, floorWrites } from './tables/floors.ts'
 import { freezeReads, freezeWrites } from './tables/freeze.ts'
 import { holdReads } from './tables/holds.ts'
+import { incidentReads, incidentWrites } from './tables/incidents.ts'
 import { intentReads, intentWrites } from './tables/intents.ts'
 import { kekReads, kekWrites } from './tables/keks.ts'
 import { keyReads, keyWrites } from './tables/keys.ts'
@@ -54,6 +55,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   confirmations: confirmationReads(db),
   acknowledgements: acknowledgementReads(db),
   sealed: sealedReads(db, keyring),
+  incidents: incidentReads(db),
   schedule: scheduleReads(db),
   recovery: recoveryReads(db),
   keks: kekReads(db),
@@ -108,6 +110,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => {
     writeApproval: approvalWrites(db),
     writeConfirmation: confirmationWrites(db),
     writeAcknowledgement: acknowledgementWrites(db),
+    writeIncident: incidentWrites(db),
     writeSealed: sealedWrites(db, keyring, ids),
     writeSchedule: scheduleWrites(db),
     writeTimer: timerWrites(db),

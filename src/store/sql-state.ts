@@ -24,6 +24,7 @@ export const rk = {
   rotationEdge: 'RK005',
   epoch: 'RK006',
   kekRetired: 'RK007',
+  incidentEdge: 'RK008',
 } as const
 
 /** No space is left for what is to be written. */

@@ -31,6 +31,7 @@ export const intentOf = (
 ): Intent => ({
   operationId: `${key.id}:create:${of.attempt}`,
   rotationId: null,
+  incidentId: null,
   keyId: key.id,
   phase: 'create',
   target: null,

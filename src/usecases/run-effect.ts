@@ -179,6 +179,7 @@ const commitIntent = async (
     const intent: Intent = {
       operationId,
       rotationId: rotation.id,
+      incidentId: null,
       keyId: rotation.keyId,
       phase: rotation.phase,
       target: spec.target,

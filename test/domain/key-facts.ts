@@ -157,6 +157,7 @@ export const intent = (
 ): Intent => ({
   operationId: `op-${id}`,
   rotationId: rotation.id,
+  incidentId: null,
   keyId: key.id,
   phase: effect,
   target: 'p1',

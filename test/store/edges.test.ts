@@ -1,6 +1,16 @@
 // The database knows the same edges as the domain, by comparing every pair.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  containmentEdges,
+  containments,
+  incidentEdges,
+  incidentKeyEdges,
+  incidentModes,
+  incidentStates,
+  noteKinds,
+  severities,
+} from '#domain/incident.ts'
 import { mayBecome, versionStates } from '#domain/key.ts'
 import { isOpen, mayGo, openPhases, phases } from '#domain/rotation-machine.ts'
 import { isRekeyError } from '#domain/errors.ts'
@@ -30,6 +40,38 @@ test('phase edges of the database are the machine', async () => {
       expect(row?.['yes'], `${from} → ${to}`).toBe(mayGo(from, to))
     }
   }
+})
+
+test.each([
+  ['incident_may_go', incidentEdges],
+  ['incident_version_may_go', containmentEdges],
+  ['incident_key_may_go', incidentKeyEdges],
+])('edges of %s in the database are those of the domain', async (name, edges) => {
+  const states = Object.keys(edges)
+  for (const [from, to] of Object.entries<readonly string[]>(edges)) {
+    const rows = await db.sql(
+      `SELECT state FROM unnest($2::text[]) state WHERE app.${name}($1, state)`,
+      [from, states],
+    )
+    expect(rows.map((row) => String(row['state'])).toSorted(), from).toEqual([...to].toSorted())
+  }
+})
+
+test.each([
+  ['incident_state_check', incidentStates],
+  ['incident_mode_check', incidentModes],
+  ['incident_severity_check', severities],
+  ['incident_key_state_check', Object.keys(incidentKeyEdges)],
+  ['incident_version_state_check', Object.keys(containmentEdges)],
+  ['incident_version_containment_check', containments],
+  ['incident_note_kind_check', noteKinds],
+])('the words of %s are those of the domain', async (name, words) => {
+  const [check] = await db.sql(
+    'SELECT pg_get_constraintdef(oid) AS text FROM pg_constraint WHERE conname = $1',
+    [name],
+  )
+  const found = [...String(check?.['text']).matchAll(/'(\w+)'/g)].map((match) => match[1])
+  expect(new Set(found)).toEqual(new Set(words))
 })
 
 test('the open phases of the index are those of the machine', async () => {

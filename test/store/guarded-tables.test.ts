@@ -6,7 +6,11 @@ import { Secret } from '#domain/secret.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
 import {
   connectionNamed,
+  containedKey,
   event,
+  evidenceOf,
+  incidentKeyOf,
+  incidentOf,
   intentOf,
   keyNamed,
   planOf,
@@ -132,6 +136,37 @@ beforeAll(async () => {
       endedAt: null,
       endedBy: null,
     })
+    const incident = incidentOf(ids.next())
+    const contained = incidentKeyOf(incident, containedKey(key, 1))
+    await tx.writeIncident.insert(incident)
+    await tx.writeIncident.putPreview(incident.id, {
+      hash: 'h',
+      at,
+      expiresAt: at,
+      keys: [contained.plan],
+      consumers: [],
+      warnings: [],
+      approvalsNeeded: 1,
+    })
+    await tx.writeIncident.insertKeys([contained], [evidenceOf(contained, 1)])
+    await tx.writeIncident.approve({
+      incidentId: incident.id,
+      previewHash: 'h',
+      principalId: 'a',
+      principalName: 'a',
+      roles: [],
+      at,
+    })
+    await tx.writeIncident.note({
+      id: ids.next(),
+      incidentId: incident.id,
+      kind: 'fact',
+      text: 't',
+      corrects: null,
+      principalId: 'a',
+      principalName: 'a',
+      at,
+    })
     const plan = planOf(ids.next())
     await tx.writePlan.insert(plan)
     await tx.writePlan.approve({
@@ -175,6 +210,12 @@ const guardedByDesign = [
   'app.connection',
   'app.consumer',
   'app.floors',
+  'app.incident',
+  'app.incident_approval',
+  'app.incident_key',
+  'app.incident_note',
+  'app.incident_preview',
+  'app.incident_version',
   'app.installation',
   'app.intent',
   'app.kek',

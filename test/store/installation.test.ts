@@ -75,6 +75,7 @@ test('an effect whose fate is unknown, and one whose sender died', async () => {
         await tx.writeIntent.insert({
           operationId: `${id}:${phase}:1`,
           rotationId: id,
+          incidentId: null,
           keyId: key.id,
           phase,
           target: null,

@@ -2,6 +2,7 @@
 
 import { systemActor } from '#domain/actor.ts'
 import type { Connection } from '#domain/connection.ts'
+import type { ContainedKey, Incident, IncidentKey, VersionEvidence } from '#domain/incident.ts'
 import type { Key, Version } from '#domain/key.ts'
 import type { Plan } from '#domain/plan.ts'
 import type { LedgerEvent, Outcome, Tx } from '#domain/ports.ts'
@@ -123,6 +124,7 @@ export const rotationOf = (
 export const intentOf = (rotation: Rotation, more: Partial<Intent> = {}): Intent => ({
   operationId: `${rotation.id}:minting:1`,
   rotationId: rotation.id,
+  incidentId: null,
   keyId: rotation.keyId,
   phase: 'minting',
   target: null,
@@ -157,6 +159,99 @@ export const planOf = (id: string, more: Partial<Plan> = {}): Plan => ({
   appliedAt: null,
   appliedBy: null,
   finishedAt: null,
+  ...more,
+})
+
+export const incidentOf = (id: string, more: Partial<Incident> = {}): Incident => ({
+  id,
+  title: 'a leak',
+  severity: 'high',
+  mode: 'revokeFirst',
+  reason: 'a test',
+  selector: { owner: 'team' },
+  state: 'draft',
+  revision: 1,
+  openedBy: { id: 'a', name: 'a' },
+  commander: null,
+  breakGlass: null,
+  preview: null,
+  execution: null,
+  settledAt: null,
+  closed: null,
+  review: null,
+  createdAt: at,
+  updatedAt: at,
+  ...more,
+})
+
+export const containedKey = (
+  key: Pick<Key, 'id' | 'name' | 'type' | 'connection' | 'objectId'>,
+  version: number,
+  more: Partial<ContainedKey> = {},
+): ContainedKey => ({
+  keyId: key.id,
+  key: key.name,
+  type: key.type,
+  connection: key.connection,
+  objectId: key.objectId,
+  versions: [
+    {
+      version,
+      providerVersions: [String(version)],
+      containment: 'suspend',
+      reversible: true,
+      expect: 'refused',
+      why: null,
+    },
+  ],
+  replacement: 'none',
+  replacementVersion: null,
+  openRotation: null,
+  losesAccess: [],
+  approvals: 1,
+  warnings: [],
+  ...more,
+})
+
+export const incidentKeyOf = (
+  incident: Pick<Incident, 'id'>,
+  plan: ContainedKey,
+  more: Partial<IncidentKey> = {},
+): IncidentKey => ({
+  incidentId: incident.id,
+  keyId: plan.keyId,
+  key: plan.key,
+  connection: plan.connection,
+  position: 0,
+  plan,
+  state: 'pending',
+  replacement: null,
+  rotationId: null,
+  restoration: null,
+  detail: null,
+  updatedAt: at,
+  ...more,
+})
+
+export const evidenceOf = (
+  key: Pick<IncidentKey, 'incidentId' | 'keyId'>,
+  version: number,
+  more: Partial<VersionEvidence> = {},
+): VersionEvidence => ({
+  incidentId: key.incidentId,
+  keyId: key.keyId,
+  version,
+  containment: 'suspend',
+  state: 'pending',
+  requestedAt: null,
+  effectiveAt: null,
+  provenAt: null,
+  operation: null,
+  code: null,
+  refusedAfter: null,
+  detail: null,
+  operationId: null,
+  auditEventId: null,
   ...more,
 })
 

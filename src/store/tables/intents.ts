@@ -16,9 +16,12 @@ export const intentReads = (db: Db): Reads['intents'] => ({
     return row && toIntent(row)
   },
   ofCreation: async (keyId) =>
-    (await db.intent.findMany({ where: { keyId, rotationId: null }, orderBy: [...inOrder] })).map(
-      toIntent,
-    ),
+    (
+      await db.intent.findMany({
+        where: { keyId, rotationId: null, incidentId: null },
+        orderBy: [...inOrder],
+      })
+    ).map(toIntent),
 })
 
 export const intentWrites = (db: Db): Tx['writeIntent'] => ({

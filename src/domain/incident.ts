@@ -1,0 +1,247 @@
+// An emergency: a set of key versions, what is done with each, and how far that came. The record, not the doing.
+
+import type { Role } from './actor.ts'
+
+export const severities = ['low', 'medium', 'high', 'critical'] as const
+export type Severity = (typeof severities)[number]
+
+/**
+ * disable      switched off and proven; one call brings it back
+ * rotateFast   a new version is made and handed out first, then the old one is revoked
+ * revokeFirst  revoked and proven, then a new version: an outage, as the preview says
+ * revokeOnly   revoked and proven
+ */
+export const incidentModes = ['disable', 'rotateFast', 'revokeFirst', 'revokeOnly'] as const
+export type IncidentMode = (typeof incidentModes)[number]
+
+/**
+ * draft             nothing is frozen yet
+ * previewed         set and actions are frozen under a hash, and nobody's word is missing
+ * awaitingApproval  the same, and somebody else has to agree
+ * executing         something is pending: of the execution, a retry or a restoration
+ * contained         at rest: every version is refused and, where the mode replaces, replaced
+ * partly            at rest, and something failed or could not be proven
+ * closed            for ever
+ */
+export const incidentEdges = {
+  draft: ['previewed', 'awaitingApproval', 'closed'],
+  previewed: ['awaitingApproval', 'executing', 'closed'],
+  awaitingApproval: ['previewed', 'executing', 'closed'],
+  executing: ['contained', 'partly'],
+  contained: ['executing', 'partly', 'closed'],
+  partly: ['executing', 'contained', 'closed'],
+  closed: [],
+} as const satisfies Record<string, readonly string[]>
+export type IncidentState = keyof typeof incidentEdges
+export const incidentStates = Object.keys(incidentEdges) as readonly IncidentState[]
+
+/**
+ * Of one version. `refused`: tried with the old credential and refused. `refusedAfter`: caches may know it until then, and it
+ * is tried again at that time. `unproven`: nothing can be tried. `failed`: it could not be sent, or is accepted still.
+ * What failed or is unproven becomes pending again by another execution.
+ */
+export const containmentEdges = {
+  pending: ['revoking', 'refused', 'refusedAfter', 'unproven', 'failed'],
+  revoking: ['refused', 'refusedAfter', 'unproven', 'failed'],
+  refused: ['restored'],
+  refusedAfter: ['refused', 'unproven', 'failed', 'restored'],
+  unproven: ['pending', 'restored'],
+  failed: ['pending', 'restored'],
+  restored: [],
+} as const satisfies Record<string, readonly string[]>
+export type ContainmentState = keyof typeof containmentEdges
+
+/** Of a key: the worst of its versions, then the replacement. */
+export const incidentKeyEdges = {
+  pending: ['revoking', 'replacing', 'refused', 'refusedAfter', 'unproven', 'failed', 'replaced'],
+  revoking: ['replacing', 'refused', 'refusedAfter', 'unproven', 'failed', 'replaced'],
+  replacing: ['pending', 'revoking', 'refused', 'refusedAfter', 'unproven', 'failed', 'replaced'],
+  refused: ['pending', 'replacing', 'replaced', 'restored'],
+  refusedAfter: ['pending', 'refused', 'unproven', 'failed', 'replacing', 'replaced', 'restored'],
+  unproven: ['pending', 'revoking', 'replacing', 'replaced', 'restored'],
+  failed: ['pending', 'revoking', 'replacing', 'replaced', 'restored'],
+  replaced: ['pending', 'revoking', 'refused', 'unproven', 'failed'],
+  restored: [],
+} as const satisfies Record<string, readonly string[]>
+export type IncidentKeyState = keyof typeof incidentKeyEdges
+
+/** What is asked for. All that is given must hold; a list holds if one of it does. At least one field. */
+export interface IncidentSelector {
+  readonly keys?: readonly string[]
+  readonly matchLabels?: Readonly<Record<string, string>>
+  readonly connections?: readonly string[]
+  readonly providers?: readonly string[]
+  readonly owner?: string
+  readonly environment?: string
+  readonly consumer?: string
+  readonly policy?: string
+  /** Exactly these. A pasted secret becomes these: its digest is looked up when the incident is opened, and never stored. */
+  readonly versions?: readonly { readonly key: string; readonly version: number }[]
+  /** Of the versions. */
+  readonly createdAfter?: string
+  readonly createdBefore?: string
+}
+
+/**
+ * What is sent for one version; frozen in the preview.
+ * suspend       one call brings it back
+ * disable       switched off as at the end of its use
+ * destroy       only where nothing less makes the provider refuse it
+ * switchOffKey  the whole key: its provider knows nothing smaller
+ * byHand        a person does it, and confirms
+ * none          nothing would help, or nothing is left to do
+ */
+export const containments = [
+  'suspend',
+  'disable',
+  'destroy',
+  'switchOffKey',
+  'byHand',
+  'none',
+] as const
+export type Containment = (typeof containments)[number]
+
+export interface ContainedVersion {
+  readonly version: number
+  readonly providerVersions: readonly string[]
+  readonly containment: Containment
+  readonly reversible: boolean
+  /** The proof that can be had. */
+  readonly expect: 'refused' | 'refusedAfter' | 'unproven'
+  /** A sentence where it is not the plain case. */
+  readonly why: string | null
+}
+
+export interface ContainedKey {
+  readonly keyId: string
+  readonly key: string
+  readonly type: string
+  readonly connection: string
+  readonly objectId: string
+  readonly versions: readonly ContainedVersion[]
+  /** What serves afterwards. */
+  readonly replacement: 'none' | 'existing' | 'openRotation' | 'new'
+  readonly replacementVersion: number | null
+  readonly openRotation: string | null
+  /** The connections that log in with it. */
+  readonly losesAccess: readonly string[]
+  readonly approvals: number
+  readonly warnings: readonly string[]
+}
+
+export interface IncidentPreview {
+  /** SHA-256 over mode and `keys`: not over times. */
+  readonly hash: string
+  readonly at: Date
+  readonly expiresAt: Date
+  /** The most dangerous first. */
+  readonly keys: readonly ContainedKey[]
+  readonly consumers: readonly string[]
+  readonly warnings: readonly string[]
+  readonly approvalsNeeded: number
+}
+
+interface Principal {
+  readonly id: string
+  readonly name: string
+}
+
+export interface Incident {
+  readonly id: string
+  readonly title: string
+  readonly severity: Severity
+  readonly mode: IncidentMode
+  readonly reason: string
+  readonly selector: IncidentSelector
+  readonly state: IncidentState
+  readonly revision: number
+  readonly openedBy: Principal
+  readonly commander: string | null
+  /** The token by which it is worked on, where that is one to break glass with. */
+  readonly breakGlass: string | null
+  /** The last one, without its keys. */
+  readonly preview: PreviewMark | null
+  readonly execution: { readonly hash: string; readonly at: Date; readonly by: Principal } | null
+  /** When it came to rest, the last time. */
+  readonly settledAt: Date | null
+  readonly closed: { readonly at: Date; readonly by: string; readonly reason: string } | null
+  readonly review: { readonly at: Date; readonly by: Principal; readonly text: string } | null
+  readonly createdAt: Date
+  readonly updatedAt: Date
+}
+
+export interface PreviewMark {
+  readonly hash: string
+  /** RFC 3339. */
+  readonly at: string
+  readonly expiresAt: string
+  readonly by: Principal
+  readonly approvalsNeeded: number
+  readonly keys: number
+}
+
+export interface IncidentKey {
+  readonly incidentId: string
+  readonly keyId: string
+  readonly key: string
+  readonly connection: string
+  /** The most dangerous one is 0. */
+  readonly position: number
+  readonly plan: ContainedKey
+  readonly state: IncidentKeyState
+  /** Null: the mode replaces nothing. `failed`: its rotation ended without a new version in use. */
+  readonly replacement: 'pending' | 'running' | 'done' | 'failed' | null
+  readonly rotationId: string | null
+  readonly restoration: 'asked' | 'done' | 'failed' | null
+  /** A sentence. */
+  readonly detail: string | null
+  readonly updatedAt: Date
+}
+
+/** What happened to one version: the evidence. */
+export interface VersionEvidence {
+  readonly incidentId: string
+  readonly keyId: string
+  readonly version: number
+  readonly containment: Containment
+  readonly state: ContainmentState
+  /** When the containment was sent. */
+  readonly requestedAt: Date | null
+  /** When the provider had said that it is done. */
+  readonly effectiveAt: Date | null
+  /** When the old credential was tried and refused. */
+  readonly provenAt: Date | null
+  /** What was tried. */
+  readonly operation: string | null
+  /** The error that the refusal came with. */
+  readonly code: string | null
+  readonly refusedAfter: Date | null
+  /** A sentence of ours. */
+  readonly detail: string | null
+  readonly operationId: string | null
+  /** The receipt. */
+  readonly auditEventId: string | null
+}
+
+export interface IncidentApproval {
+  readonly incidentId: string
+  readonly previewHash: string
+  readonly principalId: string
+  readonly principalName: string
+  readonly roles: readonly Role[]
+  readonly at: Date
+}
+
+export const noteKinds = ['fact', 'hypothesis', 'note'] as const
+
+export interface IncidentNote {
+  readonly id: string
+  readonly incidentId: string
+  readonly kind: (typeof noteKinds)[number]
+  readonly text: string
+  /** The note that this one takes the place of. */
+  readonly corrects: string | null
+  readonly principalId: string
+  readonly principalName: string
+  readonly at: Date
+}

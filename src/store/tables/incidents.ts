@@ -1,0 +1,285 @@
+// Emergencies. An execution writes tens of thousands of rows in one transaction, and its workers hundreds: whatever is
+// written of keys and versions is written by one statement for all of them.
+
+import type { Incident, IncidentKey, IncidentPreview, VersionEvidence } from '#domain/incident.ts'
+import type { Reads, Tx } from '#domain/ports.ts'
+import type { Db } from '../database.ts'
+import {
+  type Incident as Row,
+  type IncidentKey as KeyRow,
+  type IncidentVersion as VersionRow,
+} from '../generated/client.ts'
+import { from, isUuid, json, jsonOrNull, paged, take, word } from './translate.ts'
+
+export const incidentReads = (db: Db): Reads['incidents'] => ({
+  get: async (id) => {
+    const row = isUuid(id) ? await db.incident.findUnique({ where: { id } }) : null
+    return row && toIncident(row)
+  },
+  list: async (states, page) => {
+    if (page.after !== null && !isUuid(page.after)) return { items: [], next: null }
+    const rows = await db.incident.findMany({
+      where: {
+        ...(states ? { state: { in: [...states] } } : {}),
+        ...(page.after === null ? {} : { id: { lt: page.after } }),
+      },
+      orderBy: { id: 'desc' },
+      take: take(page),
+    })
+    return paged(rows.map(toIncident), page, (incident) => incident.id)
+  },
+  preview: async (incidentId) => {
+    const row = isUuid(incidentId)
+      ? await db.incidentPreview.findUnique({ where: { incidentId } })
+      : null
+    return row && toPreview(from(row.body))
+  },
+  keys: async (incidentId, states, page) => {
+    const after = page.after === null ? -1 : Number(page.after)
+    if (!isUuid(incidentId) || !Number.isSafeInteger(after)) return { items: [], next: null }
+    const rows = await db.incidentKey.findMany({
+      where: {
+        incidentId,
+        position: { gt: after },
+        ...(states ? { state: { in: [...states] } } : {}),
+      },
+      orderBy: { position: 'asc' },
+      take: take(page),
+    })
+    return paged(rows.map(toKey), page, (key) => String(key.position))
+  },
+  keysOf: async (incidentId, keyIds) =>
+    (
+      await db.incidentKey.findMany({
+        where: { incidentId, keyId: { in: [...keyIds] } },
+        orderBy: { position: 'asc' },
+      })
+    ).map(toKey),
+  versionsOf: async (incidentId, keyIds) =>
+    (
+      await db.incidentVersion.findMany({
+        where: { incidentId, keyId: { in: [...keyIds] } },
+        orderBy: [{ keyId: 'asc' }, { version: 'asc' }],
+      })
+    ).map(toEvidence),
+  openOfKeys: async (keyIds) => {
+    const rows = await db.incidentKey.findMany({
+      where: { keyId: { in: [...keyIds] }, incident: { state: { not: 'closed' } } },
+      include: { incident: true },
+      orderBy: [{ incidentId: 'asc' }, { keyId: 'asc' }],
+    })
+    return rows.map(({ incident, ...row }) => ({
+      ...toKey(row),
+      mode: word(incident.mode),
+      incidentState: word(incident.state),
+    }))
+  },
+  counts: async (incidentId) => {
+    if (!isUuid(incidentId)) return {}
+    const rows = await db.incidentKey.groupBy({
+      by: ['state'],
+      where: { incidentId },
+      _count: true,
+    })
+    return Object.fromEntries(rows.map(({ state, _count }) => [state, _count]))
+  },
+  approvals: async (incidentId) => {
+    const rows = isUuid(incidentId)
+      ? await db.incidentApproval.findMany({
+          where: { incidentId },
+          orderBy: [{ at: 'asc' }, { principalId: 'asc' }],
+        })
+      : []
+    return rows.map((row) => ({ ...row, roles: row.roles.map((role) => word(role)) }))
+  },
+  notes: async (incidentId) => {
+    const rows = isUuid(incidentId)
+      ? await db.incidentNote.findMany({ where: { incidentId }, orderBy: { id: 'asc' } })
+      : []
+    return rows.map((row) => ({ ...row, kind: word(row.kind) }))
+  },
+})
+
+export const incidentWrites = (db: Db): Tx['writeIncident'] => ({
+  insert: async (incident) => {
+    await db.incident.create({ data: toRow(incident), select: { id: true } })
+  },
+  update: async (incident, expected) => {
+    const { count } = await db.incident.updateMany({
+      where: { id: incident.id, state: expected.state, revision: expected.revision },
+      data: toRow(incident),
+    })
+    return count === 1
+  },
+  putPreview: async (incidentId, { hash, ...preview }) => {
+    const row = { hash, body: json({ hash, ...preview }) }
+    await db.incidentPreview.upsert({
+      where: { incidentId },
+      create: { incidentId, ...row },
+      update: row,
+      select: { incidentId: true },
+    })
+  },
+  insertKeys: async (keys, versions) => {
+    await db.$executeRaw`
+      INSERT INTO app.incident_key SELECT * FROM jsonb_populate_recordset(NULL::app.incident_key, ${text(keys.map(keyColumns))}::jsonb)`
+    await db.$executeRaw`
+      INSERT INTO app.incident_version SELECT * FROM jsonb_populate_recordset(NULL::app.incident_version, ${text(versions.map(versionColumns))}::jsonb)`
+    await db.$executeRaw`
+      INSERT INTO app.incident_key_timer (incident_id, key_id, lane, position, due_at)
+      SELECT incident_id, key_id, connection, position, app.now()
+      FROM jsonb_populate_recordset(NULL::app.incident_key, ${text(keys.map(keyColumns))}::jsonb)`
+  },
+  putKeys: async (keys) => {
+    await db.$executeRaw`
+      UPDATE app.incident_key k SET state = n.state, replacement = n.replacement, rotation_id = n.rotation_id,
+        restoration = n.restoration, detail = n.detail, updated_at = n.updated_at
+      FROM jsonb_populate_recordset(NULL::app.incident_key, ${text(keys.map(progressColumns))}::jsonb) n
+      WHERE k.incident_id = n.incident_id AND k.key_id = n.key_id`
+  },
+  putVersions: async (versions) => {
+    await db.$executeRaw`
+      UPDATE app.incident_version v SET state = n.state, requested_at = n.requested_at, effective_at = n.effective_at,
+        proven_at = n.proven_at, operation = n.operation, code = n.code, refused_after = n.refused_after, detail = n.detail,
+        operation_id = n.operation_id, audit_event_id = n.audit_event_id
+      FROM jsonb_populate_recordset(NULL::app.incident_version, ${text(versions.map(versionColumns))}::jsonb) n
+      WHERE v.incident_id = n.incident_id AND v.key_id = n.key_id AND v.version = n.version`
+  },
+  approve: async (approval) => {
+    const { count } = await db.incidentApproval.createMany({
+      data: [{ ...approval, roles: [...approval.roles] }],
+      skipDuplicates: true,
+    })
+    return count === 1
+  },
+  note: async (note) => {
+    await db.incidentNote.create({ data: note, select: { id: true } })
+  },
+})
+
+const text = (rows: readonly object[]): string => JSON.stringify(rows)
+
+const toPreview = (
+  body: Omit<IncidentPreview, 'at' | 'expiresAt'> & {
+    readonly at: string
+    readonly expiresAt: string
+  },
+): IncidentPreview => ({ ...body, at: new Date(body.at), expiresAt: new Date(body.expiresAt) })
+
+const keyColumns = (key: IncidentKey) => ({
+  key_name: key.key,
+  connection: key.connection,
+  position: key.position,
+  plan: key.plan,
+  ...progressColumns(key),
+})
+
+/** What changes of it, and its name. */
+const progressColumns = (key: IncidentKey) => ({
+  incident_id: key.incidentId,
+  key_id: key.keyId,
+  state: key.state,
+  replacement: key.replacement,
+  rotation_id: key.rotationId,
+  restoration: key.restoration,
+  detail: key.detail,
+  updated_at: key.updatedAt,
+})
+
+const versionColumns = (evidence: VersionEvidence) => ({
+  incident_id: evidence.incidentId,
+  key_id: evidence.keyId,
+  version: evidence.version,
+  containment: evidence.containment,
+  state: evidence.state,
+  requested_at: evidence.requestedAt,
+  effective_at: evidence.effectiveAt,
+  proven_at: evidence.provenAt,
+  operation: evidence.operation,
+  code: evidence.code,
+  refused_after: evidence.refusedAfter,
+  detail: evidence.detail,
+  operation_id: evidence.operationId,
+  audit_event_id: evidence.auditEventId,
+})
+
+const toKey = ({ keyName, ...row }: KeyRow): IncidentKey => ({
+  ...row,
+  key: keyName,
+  plan: from(row.plan),
+  state: word(row.state),
+  replacement: word(row.replacement),
+  restoration: word(row.restoration),
+})
+
+const toEvidence = (row: VersionRow): VersionEvidence => ({
+  ...row,
+  containment: word(row.containment),
+  state: word(row.state),
+})
+
+const toIncident = (row: Row): Incident => ({
+  id: row.id,
+  title: row.title,
+  severity: word(row.severity),
+  mode: word(row.mode),
+  reason: row.reason,
+  selector: from(row.selector),
+  state: word(row.state),
+  revision: row.revision,
+  openedBy: { id: row.openedById, name: row.openedByName },
+  commander: row.commander,
+  breakGlass: row.breakGlass,
+  preview: from(row.preview),
+  execution:
+    row.executedAt && row.executedHash !== null
+      ? {
+          hash: row.executedHash,
+          at: row.executedAt,
+          by: { id: row.executedById ?? '', name: row.executedByName ?? '' },
+        }
+      : null,
+  settledAt: row.settledAt,
+  closed: row.closedAt && {
+    at: row.closedAt,
+    by: row.closedBy ?? '',
+    reason: row.closeReason ?? '',
+  },
+  review: row.reviewedAt && {
+    at: row.reviewedAt,
+    by: { id: row.reviewedById ?? '', name: row.reviewedByName ?? '' },
+    text: row.review ?? '',
+  },
+  createdAt: row.createdAt,
+  updatedAt: row.updatedAt,
+})
+
+const toRow = (incident: Incident) => ({
+  id: incident.id,
+  title: incident.title,
+  severity: incident.severity,
+  mode: incident.mode,
+  reason: incident.reason,
+  selector: json(incident.selector),
+  state: incident.state,
+  revision: incident.revision,
+  openedById: incident.openedBy.id,
+  openedByName: incident.openedBy.name,
+  commander: incident.commander,
+  breakGlass: incident.breakGlass,
+  preview: jsonOrNull(incident.preview),
+  executedHash: incident.execution?.hash ?? null,
+  executedAt: incident.execution?.at ?? null,
+  executedById: incident.execution?.by.id ?? null,
+  executedByName: incident.execution?.by.name ?? null,
+  settledAt: incident.settledAt,
+  closedAt: incident.closed?.at ?? null,
+  closedBy: incident.closed?.by ?? null,
+  closeReason: incident.closed?.reason ?? null,
+  reviewedAt: incident.review?.at ?? null,
+  reviewedById: incident.review?.by.id ?? null,
+  reviewedByName: incident.review?.by.name ?? null,
+  review: incident.review?.text ?? null,
+  createdAt: incident.createdAt,
+  updatedAt: incident.updatedAt,
+})
