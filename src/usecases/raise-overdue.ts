@@ -1,5 +1,5 @@
 // Keys older than their policies allow: set and told once (I13), until a rotation gives the key a new version or a policy
-// allows the age. In the planner's transaction, with the keys held.
+// allows the age, as one that is disabled does. In the planner's transaction, with the keys held.
 
 import type { Key } from '#domain/key.ts'
 import type { KeySchedule, LedgerEvent, Tx } from '#domain/ports.ts'

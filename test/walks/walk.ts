@@ -2,8 +2,10 @@
 // mend what is left. Then every rotation has ended, and what is on record is what was done.
 
 import fc from 'fast-check'
-import type { Json } from '#domain/json.ts'
+import type { AuditAction } from '#domain/audit.ts'
+import type { Json, JsonObject } from '#domain/json.ts'
 import type { PolicySpec } from '#domain/policy.ts'
+import type { AuditFilter } from '#domain/ports.ts'
 import { isOpen } from '#domain/rotation-machine.ts'
 import { revealText } from '#domain/secret.ts'
 import { admin, person } from '#test/support/engine.ts'
@@ -228,7 +230,7 @@ const checkEnd = async (ground: Ground, model: Model): Promise<void> => {
       ground.breach(`I9: ${id} went ${seen.join()}, and the log says ${moves.join()}`)
   }
   for (const sentence of await witness.schedules(model.keys)) ground.breach(sentence)
-  for (const key of model.keys) await overdueOnce(ground, key)
+  for (const key of model.keys) await overdueOnce(ground, key, model.name)
   for (const { path, id, value } of model.foreign) {
     const row = shelf.row(path, id)
     if (row.state !== 'enabled' || row.value !== value)
@@ -239,36 +241,48 @@ const checkEnd = async (ground: Ground, model: Model): Promise<void> => {
   ground.throwBreaches()
 }
 
-/** I13: told once, and again only where a new version was handed out meanwhile and taken back; one that was handed out while
- *  its rotation was being turned round is told by the effect alone. */
-const overdueOnce = async ({ engine, breach }: Ground, key: ModelKey): Promise<void> => {
-  const told = async (action: string) => {
-    const page = { limit: 200, after: null }
+/** I13: told once, and again only where a new version was handed out meanwhile and taken back, or the policy was switched off
+ *  meanwhile and on again. A version that was handed out while its rotation was being turned round is told by the effect alone. */
+const overdueOnce = async (
+  { engine, breach }: Ground,
+  key: ModelKey,
+  policy: string,
+): Promise<void> => {
+  const told = async (filter: AuditFilter) => {
     const { items } = await engine.ledger.read((db) =>
-      db.audit.list({ key: key.name, action }, page),
+      db.audit.list(filter, { limit: 200, after: null }),
     )
     return items.toSorted((a, b) => Number(a.recordedAt) - Number(b.recordedAt))
   }
-  const promoted = [
-    ...(await told('rotation.promoted')),
-    ...(await told('effect.promote')).filter(({ body }) => body.outcome === 'succeeded'),
+  const ofKey = (action: AuditAction) => told({ key: key.name, action })
+  const ends = [
+    ...(await ofKey('rotation.promoted')),
+    ...(await ofKey('effect.promote')).filter(({ body }) => body.outcome === 'succeeded'),
+    ...(await told({ action: 'policy.put' })).filter(
+      ({ body }) => body.target.name === policy && saysDisabled(body.after),
+    ),
   ]
   const last = new Map<string, Date>()
-  for (const { body, recordedAt } of await told('key.overdue')) {
+  for (const { body, recordedAt } of await ofKey('key.overdue')) {
     const since = JSON.stringify(body.after)
     const before = last.get(since)
-    if (before && !promoted.some((one) => one.recordedAt > before && one.recordedAt < recordedAt))
+    if (before && !ends.some((one) => one.recordedAt > before && one.recordedAt < recordedAt))
       breach(`I13: ${key.name} was told overdue twice: ${since}`)
     last.set(since, recordedAt)
   }
 }
 
-const phaseIn = (value: Json | null): string | null =>
-  typeof value === 'object' &&
-  value !== null &&
-  'phase' in value &&
-  typeof value['phase'] === 'string'
-    ? value['phase']
+const saysDisabled = (policy: Json): boolean =>
+  fieldOf(fieldOf(policy, 'spec'), 'enabled') === false
+
+const phaseIn = (value: Json): string | null => {
+  const phase = fieldOf(value, 'phase')
+  return typeof phase === 'string' ? phase : null
+}
+
+const fieldOf = (value: Json, name: string): Json =>
+  typeof value === 'object' && value !== null && name in value
+    ? ((value as JsonObject)[name] ?? null)
     : null
 
 /** Of every version that there still is. */
