@@ -10,6 +10,7 @@ import { addAck } from './commands/ack.ts'
 import { addAdopt } from './commands/adopt.ts'
 import { addApply } from './commands/apply.ts'
 import { addApprove } from './commands/approve.ts'
+import { addBlastRadius } from './commands/blast-radius.ts'
 import { addCancel } from './commands/cancel.ts'
 import { addConfirm } from './commands/confirm.ts'
 import { addCompletion } from './commands/completion.ts'
@@ -40,7 +41,7 @@ import { makeShell } from './shell.ts'
 /** Headings of `--help`, in the order of a day's work. */
 const verbs = {
   'Policies as files:': [addValidate, addDiff, addApply, addImport, addExplain],
-  'See:': [addGet, addDescribe, addSchedule, addLogs, addDoctor, addWhoami],
+  'See:': [addGet, addDescribe, addBlastRadius, addSchedule, addLogs, addDoctor, addWhoami],
   'Rotate:': [
     addRotate,
     addApprove,

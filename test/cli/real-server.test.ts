@@ -9,6 +9,7 @@ import { createLooks } from '#store/looks.ts'
 import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { makeCompareKeys } from '#usecases/compare-keys.ts'
 import { openApi, type Api } from '#test/support/http.ts'
+import { blastTree } from '#cli/blast-tree.ts'
 import { eventually, openTerminal, type Terminal } from './terminal.ts'
 
 let api: Api
@@ -308,4 +309,51 @@ test('refusals have their exit codes', async () => {
   expect((await viewer.run('rotate', 'key/held', '--reason', 'test')).exit).toBe(4)
   const denied = await viewer.run('get', 'sinks', '-o', 'json')
   expect(JSON.parse(denied.stderr)).toMatchObject({ code: 'auth.denied', status: 403, exitCode: 4 })
+})
+
+test('the blast radius is a tree: each branch says how it is known, and what nobody knows is a branch too', async () => {
+  await api.house.connection('till')
+  await api.house.register('till-token', { connection: 'till', consumers: ['orders-api'] })
+  const shell = await terminal()
+  const { exit, stdout } = await shell.run('blast-radius', 'key/till-token')
+  expect([exit, stdout.replace(/, \d+m?s ago/, '')]).toEqual([
+    0,
+    ['key/till-token', '└─ consumer/orders-api', '   · declared: named on the key', ''].join('\n'),
+  ])
+  const drawn = await shell.run('blast-radius', 'key/till-token', '-o', 'dot')
+  expect(drawn.stdout).toContain('"key/till-token" -> "consumer/orders-api"')
+  const json = JSON.parse((await shell.run('blast-radius', 'key/till-token', '-o', 'json')).stdout)
+  expect(json.edges).toHaveLength(1)
+  expect((await shell.run('blast-radius', 'key/till-token', '-o', 'name')).stdout).toBe(
+    'consumer/orders-api\n',
+  )
+  expect((await shell.run('blast-radius', 'key/no-such')).exit).toBe(3)
+})
+
+test('a tree names the readers of a place that is published to, and ends where it began', () => {
+  const node = (kind: string, name: string) => ({ kind, name })
+  const edge = (from: object, to: object | null, detail: string, age: string | null = null) =>
+    ({ from, to, detail, age, confidence: to === null ? 'unknown' : 'declared' }) as never
+  const target = node('publishTarget', 'db')
+  const key = node('key', 'orders')
+  expect(
+    blastTree({
+      key: 'orders',
+      edges: [
+        edge(key, target, 'kv2 at vault'),
+        edge(target, null, 'Who reads it is not known here.'),
+        edge(target, key, 'written back'),
+        edge(key, node('consumer', 'shop'), 'named on the key', '3d'),
+      ],
+    }),
+  ).toBe(`key/orders
+├─ publishTarget/db
+│  · declared: kv2 at vault
+│  ├─ unknown: Who reads it is not known here.
+│  └─ key/orders
+│     · declared: written back
+└─ consumer/shop
+   · declared: named on the key, 3d ago
+`)
+  expect(blastTree({ key: 'orders', edges: [] })).toContain('nothing that Rekey knows of')
 })

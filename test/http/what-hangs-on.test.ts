@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { csvOf } from '#http/csv.ts'
+import { dotOf } from '#http/dot.ts'
 import type { Json } from '../support/examples.ts'
 import { openApi, type Api } from '../support/http.ts'
 
@@ -99,6 +100,37 @@ describe('the blast radius', () => {
     const hidden = (await edges('orders', token)).filter(({ source }) => source === 'credential')
     expect(hidden).toMatchObject([{ to: null, detail: 'uses the key as its credential' }])
     expect((await api.call('GET', '/v1/keys/mirror/blast-radius', { token })).status).toBe(404)
+  })
+
+  test('is drawn as a graph for whoever accepts one: what is seen, written down and unknown look different', async () => {
+    const headers = { accept: 'text/vnd.graphviz' }
+    const {
+      status,
+      text,
+      headers: sent,
+    } = await api.call('GET', '/v1/keys/orders/blast-radius', { headers })
+    expect([status, sent['content-type']]).toEqual([200, 'text/vnd.graphviz; charset=utf-8'])
+    expect(text).toMatch(/^digraph "orders" \{\n/)
+    expect(text).toContain(
+      '"key/orders" -> "consumer/shop" [label="usedThroughRekey, 3d ago", style=solid]',
+    )
+    expect(text).toContain(
+      '"key/orders" -> "consumer/audit" [label="declaredByConsumer, 3d ago", style=dashed]',
+    )
+    expect(text).toContain('"connection/pays" [label="pays\\nconnection", shape=component]')
+  })
+
+  test('a text that is drawn stays within its quotes, whatever it holds', () => {
+    const node = { id: 'a"];b', label: 'c\\" -> "d\ne', shape: 'box' } as const
+    expect(dotOf('x"y', [node], [])).toBe(
+      [
+        'digraph "x\\"y" {',
+        '  rankdir=LR',
+        '  "a\\"];b" [label="c\\\\\\" -> \\"d\\ne", shape=box]',
+        '}',
+        '',
+      ].join('\n'),
+    )
   })
 })
 

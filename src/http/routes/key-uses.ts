@@ -13,6 +13,7 @@ import {
   nodeKinds,
 } from '#usecases/blast-radius.ts'
 import { getKeyUsage, type KeyUsage } from '#usecases/key-usage.ts'
+import { dotMediaType, type DotNode, dotOf, wantsDot } from '../dot.ts'
 import { type Route, route } from '../route.ts'
 import { momentSchema, nameParams, nullable, strict } from '../schemas.ts'
 
@@ -120,6 +121,44 @@ const presentEdge = (edge: Edge, now: Date) => ({
   age: ageOf(edge.at, now),
 })
 
+type ShownEdge = ReturnType<typeof presentEdge>
+
+const shapes = {
+  key: 'box',
+  consumer: 'ellipse',
+  principal: 'ellipse',
+  connection: 'component',
+  publishTarget: 'cylinder',
+} as const satisfies Record<(typeof nodeKinds)[number], DotNode['shape']>
+const styles = { observed: 'solid', declared: 'dashed', unknown: 'dotted' } as const
+
+/** Solid: seen; dashed: written down; dotted: not known, and a node of its own for each. */
+const asDot = (name: string, edges: readonly ShownEdge[]): string => {
+  const known = new Map<string, DotNode>()
+  const idOf = ({ kind, name: called }: NonNullable<ShownEdge['to']>): string => {
+    const id = `${kind}/${called}`
+    known.set(id, {
+      id,
+      label: kind === 'key' ? called : `${called}\n${kind}`,
+      shape: shapes[kind],
+    })
+    return id
+  }
+  const unknown = (i: number): string => {
+    const id = `unknown/${i}`
+    known.set(id, { id, label: 'unknown', shape: 'plaintext' })
+    return id
+  }
+  idOf({ kind: 'key', name })
+  const drawn = edges.map(({ from, to, source, age, confidence, detail }, i) => ({
+    from: idOf(from),
+    to: to === null ? unknown(i) : idOf(to),
+    label: `${source === 'nobody' ? detail : source}${age === null ? '' : `, ${age} ago`}`,
+    style: styles[confidence],
+  }))
+  return dotOf(name, [...known.values()], drawn)
+}
+
 const readers = ['viewer', 'operator', 'approver', 'responder', 'auditor'] as const
 
 export const keyUsesRoutes = (deps: KeyUsesRoutesDeps): readonly Route[] => [
@@ -146,18 +185,23 @@ export const keyUsesRoutes = (deps: KeyUsesRoutesDeps): readonly Route[] => [
     tag: 'keys',
     summary: 'What would notice if the key were revoked',
     description:
-      'Consumers, targets that it is published to and their readers, connections that use it as their credential. An edge whose `to` is null says that somebody may be there and Rekey does not know who.',
+      'Consumers, targets that it is published to and their readers, connections that use it as their credential. An edge whose `to` is null says that somebody may be there and Rekey does not know who. With `Accept: text/vnd.graphviz` as a graph to be drawn (`dot -Tsvg`).',
     access: [...readers],
     params: nameParams,
     replies: {
       200: strict({ key: Type.String(), edges: Type.Array(edgeSchema) }, { $id: 'BlastRadius' }),
     },
-    handler: async ({ ledger, actor, params: { name } }) => {
-      const edges = await getBlastRadius({ ...deps, ledger })(actor, name)
+    mediaTypes: [dotMediaType],
+    handler: async ({ ledger, actor, params: { name }, header }) => {
+      const found = await getBlastRadius({ ...deps, ledger })(actor, name)
       const now = deps.clock.now()
+      const edges = found.map((edge) => presentEdge(edge, now))
+      if (!wantsDot(header('accept'))) return { status: 200, body: { key: name, edges } }
       return {
         status: 200,
-        body: { key: name, edges: edges.map((edge) => presentEdge(edge, now)) },
+        // The declaration's `mediaTypes` let the body be text.
+        body: asDot(name, edges) as never,
+        mediaType: `${dotMediaType}; charset=utf-8`,
       }
     },
   }),
