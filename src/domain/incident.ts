@@ -1,6 +1,7 @@
 // An emergency: a set of key versions, what is done with each, and how far that came. The record, not the doing.
 
 import type { Role } from './actor.ts'
+import type { VersionState } from './key.ts'
 
 export const severities = ['low', 'medium', 'high', 'critical'] as const
 export type Severity = (typeof severities)[number]
@@ -85,17 +86,17 @@ export interface IncidentSelector {
 /**
  * What is sent for one version; frozen in the preview.
  * suspend       one call brings it back
- * disable       switched off as at the end of its use
  * destroy       only where nothing less makes the provider refuse it
  * switchOffKey  the whole key: its provider knows nothing smaller
+ * replace       nothing is sent beforehand: its replacement takes its place, and nothing else ends it
  * byHand        a person does it, and confirms
  * none          nothing would help, or nothing is left to do
  */
 export const containments = [
   'suspend',
-  'disable',
   'destroy',
   'switchOffKey',
+  'replace',
   'byHand',
   'none',
 ] as const
@@ -103,6 +104,9 @@ export type Containment = (typeof containments)[number]
 
 export interface ContainedVersion {
   readonly version: number
+  /** When it was previewed. */
+  readonly state: VersionState
+  readonly primary: boolean
   readonly providerVersions: readonly string[]
   readonly containment: Containment
   readonly reversible: boolean
@@ -126,6 +130,12 @@ export interface ContainedKey {
   /** The connections that log in with it. */
   readonly losesAccess: readonly string[]
   readonly approvals: number
+  /** Revisions that must be the same when it is executed: what was written since makes another preview. */
+  readonly basis: {
+    readonly key: number
+    readonly connection: number
+    readonly policy: { readonly name: string; readonly revision: number } | null
+  }
   readonly warnings: readonly string[]
 }
 

@@ -81,8 +81,25 @@ export interface KeyType {
   /** There where people carry the effects out. Rekey then sends nothing: it commits the intent, asks for the step, and the
    *  probe finds the effect once somebody has confirmed it (docs/adr/0017). */
   readonly byHand?: ByHand
+  /** What an incident must know of it beside the traits; left out where they say it all. */
+  readonly incident?: InIncident
   /** Makes new material from `generate` parameters; there iff `traits.material` is `ours`. `random(n)` gives n random bytes. */
   readonly generate?: (params: JsonObject, random: (bytes: number) => Uint8Array) => Material
+}
+
+export interface InIncident {
+  /** What ends a version where neither `suspend` nor `retire` does it: `key`, `suspend` in an incident switches the whole key off
+   *  and `reinstate` on again; `mint`, the next value does and nothing else; `nobody` can. */
+  readonly endedBy?: 'key' | 'mint' | 'nobody'
+  /** What readers get now is ended by the next value only; older ones as the traits say. */
+  readonly currentStays?: true
+  /** How long those who keep a copy go on accepting what was made with it. */
+  readonly cachedForMs?: (settings: JsonObject) => number
+  /** `material`: it is tried with the value itself, and where Rekey does not know that, it is not. `asked`: never tried, since wrong
+   *  tries lock good ones out. Left out: the system is told to use the version, whoever knows its value. */
+  readonly proof?: 'material' | 'asked'
+  /** Sentences for whoever is about to contain it: what goes on all the same, and what else stops. */
+  readonly truth?: readonly string[]
 }
 
 /** How long after its deadline a request to an object of the type, over a connection with these settings, may have its effect. */

@@ -197,6 +197,8 @@ export const containedKey = (
   versions: [
     {
       version,
+      state: 'active',
+      primary: true,
       providerVersions: [String(version)],
       containment: 'suspend',
       reversible: true,
@@ -209,6 +211,7 @@ export const containedKey = (
   openRotation: null,
   losesAccess: [],
   approvals: 1,
+  basis: { key: 1, connection: 1, policy: null },
   warnings: [],
   ...more,
 })

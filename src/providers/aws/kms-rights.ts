@@ -19,7 +19,9 @@ export const symmetricRights = (arn: string): readonly Right[] => {
 }
 
 /** Beyond a key's own life. */
-export const symmetricExtraRights = (): readonly Right[] => [
+export const symmetricExtraRights = (arn = 'arn:aws:kms:*:*:key/*'): readonly Right[] => [
+  // In an incident.
+  on(arn)('switch', 'DisableKey', 'EnableKey'),
   on('*')('inventory', 'ListKeys'),
   // Of each key that is listed; those that may not be seen are left out.
   { ...on('arn:aws:kms:*:*:key/*')('inventory', 'DescribeKey'), unasked: true },

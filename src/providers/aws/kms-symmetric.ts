@@ -1,6 +1,6 @@
 // `aws.kms.symmetric`: a symmetric KMS key, rotated in place by RotateKeyOnDemand. KMS makes new material and encrypts with it
 // from then on; it keeps every older one for what that has encrypted. So rotation revokes nothing, no old material can be
-// switched off by itself, none becomes current again: there is nothing to undo, suspend or retire.
+// switched off by itself, none becomes current again: there is nothing to undo or retire. An incident switches off the whole key.
 //
 // RotateKeyOnDemand takes no token, and each one counts: a key has 25 in its life. It is sent only while the current material
 // is the one that the pre-image names and no rotation is under way. It works on after its answer: the mint is done when KMS
@@ -185,6 +185,26 @@ export const makeSymmetric = (aws: Aws): ObjectType => {
   const none = (what: string) => async (): Promise<never> => {
     throw unsupported(what)
   }
+
+  /** With all of its materials. Sent whatever was read of its state: KMS takes it twice, and a read may be old. */
+  const switchWhole = async (
+    object: ObjectAddress,
+    to: 'enabled' | 'disabled',
+    call: Call,
+  ): Promise<JsonObject> => {
+    if (call.incident !== true) throw unsupported('switching off one material of a KMS key')
+    const key = await keyOf(refOf(object), call)
+    await aws.write(
+      'kms',
+      key.arn,
+      async (kms, options) => {
+        if (to === 'enabled') await kms.enableKey({ KeyId: key.id }, options)
+        else await kms.disableKey({ KeyId: key.id }, options)
+      },
+      call,
+    )
+    return { arn: key.arn, from: stateIn(key), to, wholeKey: true }
+  }
   return {
     rights: async (object) => symmetricRights(refOf(object).arn),
     describe,
@@ -195,8 +215,8 @@ export const makeSymmetric = (aws: Aws): ObjectType => {
     verify,
     promote: none('choosing the material of a KMS key'),
     probePromote: none('choosing the material of a KMS key'),
-    suspend: none('switching off one material of a KMS key'),
-    reinstate: none('switching on one material of a KMS key'),
+    suspend: (object, _material, call) => switchWhole(object, 'disabled', call),
+    reinstate: (object, _material, call) => switchWhole(object, 'enabled', call),
     retire: none('retiring one material of a KMS key'),
     stateOf: async (object, version, call) => {
       const key = await readKmsKey(aws, refOf(object), call)

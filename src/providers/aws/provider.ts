@@ -61,6 +61,7 @@ const secret: KeyType = {
     return policiesByName([checkRight, ...secretRights(arn), ...secretExtraRights(arn)])
   },
   generate: generateSecret,
+  incident: { currentStays: true },
 }
 
 /** A ref by ARN is the resource itself. */
@@ -106,6 +107,12 @@ const accessKey: KeyType = {
     return policiesByName([checkRight, ...userRights(arn), ...userExtraRights(arn)])
   },
   handedOut: accessKeyHandedOut,
+  incident: {
+    proof: 'material',
+    truth: [
+      'Every session of the user that was begun until now is denied too, by an inline policy (rekey-revoked-sessions), whichever of its keys began it.',
+    ],
+  },
 }
 
 const symmetricTraits: TypeTraits = {
@@ -137,11 +144,18 @@ const symmetric: KeyType = {
   refSchema: kmsKeyRefSchema,
   generateSchema: symmetricGenerateSchema,
   objectId: ({ settings, ref }) => kmsKeyObjectId(settings, ref),
+  incident: {
+    endedBy: 'key',
+    truth: [
+      'KMS switches off the whole key and never one material of it: nothing that any of them has encrypted is decrypted until it is on again.',
+      'Rotating it revokes nothing: what older material has encrypted stays readable by whoever may use the key.',
+    ],
+  },
   leastPrivilege: (ref) =>
     policiesByName([
       checkRight,
       ...symmetricRights(kmsKeyPattern(textIn(ref, 'keyId'))),
-      ...symmetricExtraRights(),
+      ...symmetricExtraRights(kmsKeyPattern(textIn(ref, 'keyId'))),
     ]),
 }
 
@@ -173,6 +187,7 @@ const alias: KeyType = {
   refSchema: kmsAliasRefSchema,
   generateSchema: nothing,
   objectId: ({ settings, ref }) => kmsAliasObjectId(settings, ref),
+  incident: { truth: ['While it is off, nothing that it has encrypted is decrypted.'] },
   leastPrivilege: (ref) => {
     const name = textIn(ref, 'alias')
     const at = { alias: name, arn: `arn:aws:kms:*:*:${name}` }

@@ -64,6 +64,7 @@ const key: KeyType = {
   refSchema,
   generateSchema: Type.Object({}, { additionalProperties: false }),
   objectId: (at) => objectIdOf('azure.keyvault.key', at),
+  incident: { truth: ['While it is off, nobody decrypts, unwraps or checks what it made.'] },
   leastPrivilege: (ref) =>
     documentsOf([...keyRights(nameIn(ref)), ...keyExtraRights(nameIn(ref)), keyInventoryRight]),
 }
@@ -76,6 +77,9 @@ const certificate: KeyType = {
   refSchema,
   generateSchema: Type.Object({}, { additionalProperties: false }),
   objectId: (at) => objectIdOf('azure.keyvault.certificate', at),
+  incident: {
+    truth: ['Whoever holds the certificate goes on using it until its issuer revokes it.'],
+  },
   leastPrivilege: (ref) =>
     documentsOf([...certificateRights(nameIn(ref)), certificateInventoryRight]),
 }

@@ -61,6 +61,10 @@ const serviceToken: KeyType = {
   generateSchema: Type.Object({}, { additionalProperties: false }),
   objectId: ({ settings, ref }) => tokensIdOf(settings, ref),
   leastPrivilege: () => tokenRights,
+  incident: {
+    proof: 'material',
+    truth: ['It is deleted: Doppler cannot switch it off for a while.'],
+  },
 }
 
 export const doppler: Provider = {

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import type { JsonObject } from '#domain/json.ts'
 import type { KeyType } from '#domain/provider.ts'
+import { readSettings } from './settings.ts'
 
 /** As JWS names them (RFC 7518, RFC 8037). Symmetric ones and `none` are not among them: a verifier could sign. */
 export const algorithms = ['ES256', 'EdDSA', 'RS256', 'PS256'] as const
@@ -60,6 +61,10 @@ export const jwksSigning: KeyType = {
     { additionalProperties: false },
   ),
   objectId: ({ keyName }) => `jwks:${keyName}`,
+  incident: {
+    cachedForMs: (settings) => readSettings(settings).cachedForMs,
+    truth: ['Every token that it signed is refused by whoever fetches the set anew.'],
+  },
   leastPrivilege: () => ({}),
 }
 

@@ -57,6 +57,7 @@ export const localKey: KeyType = {
     publishable: false,
     operations: ['sign', 'encrypt', 'decrypt'],
   },
+  incident: { truth: ['While it is off, nobody decrypts or checks what it made either.'] },
   refSchema: emptyRef,
   generateSchema: Type.Object(
     {

@@ -47,6 +47,7 @@ export const pkcs11Key: KeyType = {
   objectId: ({ settings, ref }) =>
     `pkcs11:token=${encodeURIComponent(readSettings(settings).tokenLabel)};object=${encodeURIComponent(labelOf(ref))}`,
   leastPrivilege,
+  incident: { truth: ['While it is off, nobody decrypts or checks what it made either.'] },
 }
 
 type KeyPart = Omit<Session, 'check' | 'missingRights' | 'close'>

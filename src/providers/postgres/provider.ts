@@ -52,6 +52,7 @@ const user: KeyType = {
   objectId: ({ settings, ref }) => objectIdOf(readSettings(settings), usersOf(ref)),
   leastPrivilege: (ref) => documentsOf(usersOf(ref)),
   handedOut,
+  incident: { proof: 'material', truth: ['The sessions that it has open are ended.'] },
   generate: generateSecret,
 }
 

@@ -164,6 +164,12 @@ const transit: KeyType = {
   refSchema: transitRefSchema,
   generateSchema: noParameters,
   objectId: ({ settings, ref }) => objectIdOf('vault.transit.key', settings, ref),
+  incident: {
+    endedBy: 'nobody',
+    truth: [
+      'Vault switches off neither a transit key nor one version of it, and rotating it revokes nothing: deny its paths (encrypt, decrypt, sign, hmac, rewrap, export) in the policies of those who must not use it.',
+    ],
+  },
   leastPrivilege: (ref) => {
     const at = readTransitRef(ref)
     const named = (use: 'signing' | 'mac', name: string): Parameters<typeof hclByName>[0] =>
@@ -187,6 +193,10 @@ const staticRole: KeyType = {
   refSchema: staticRoleRefSchema,
   generateSchema: noParameters,
   objectId: ({ settings, ref }) => objectIdOf('vault.database.staticRole', settings, ref),
+  incident: {
+    endedBy: 'mint',
+    truth: ['Sessions that were opened with the old password go on until the database ends them.'],
+  },
   leastPrivilege: (ref) => {
     const at = readStaticRoleRef(ref)
     return documents([...staticRoleRights(at), ...staticRoleInventoryRights(at.mount)])
@@ -201,6 +211,12 @@ const secretId: KeyType = {
   refSchema: secretIdRefSchema,
   generateSchema: generateSecretSchema,
   objectId: ({ settings, ref }) => objectIdOf('vault.approle.secretId', settings, ref),
+  incident: {
+    proof: 'asked',
+    truth: [
+      'It is destroyed, and so are the tokens that it was exchanged for, but for batch tokens, which go on to their ends.',
+    ],
+  },
   leastPrivilege: (ref) => {
     const at = readSecretIdRef(ref)
     return documents([
@@ -220,6 +236,11 @@ const issuer: KeyType = {
   refSchema: issuerRefSchema,
   generateSchema: noParameters,
   objectId: ({ settings, ref }) => objectIdOf('vault.pki.issuer', settings, ref),
+  incident: {
+    truth: [
+      'It issues no more. Certificates that it has issued stay valid until their ends, or until whoever checks them stops trusting it.',
+    ],
+  },
   leastPrivilege: (ref) => documents(issuerRights(readIssuerRef(ref))),
 }
 
