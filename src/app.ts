@@ -31,6 +31,7 @@ import { observeSessions } from '#runtime/observe-sessions.ts'
 import { makeSessions } from '#runtime/sessions.ts'
 import { sha256 } from '#runtime/sha256.ts'
 import { every } from '#runtime/ticker.ts'
+import { openJwts } from '#runtime/verify-jwt.ts'
 import { openWriterKey } from '#runtime/writer-key.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import { createApiKeyUses } from '#store/api-key-uses.ts'
@@ -325,6 +326,8 @@ export const startApp = async ({
     if (metrics) closers.push(() => metrics.close())
     if (!roles.api) return { url: null, metricsUrl: metrics?.url ?? null, log, close }
 
+    const jwts = openJwts({ egress, clock })
+    closers.push(() => jwts.close())
     const deps: ServerDeps = {
       ledger,
       keyring,
@@ -334,6 +337,7 @@ export const startApp = async ({
       apiKeyUses: createApiKeyUses(database),
       hashJson,
       sha256,
+      verifyJwt: jwts.verify,
       every,
       logger: log,
       routes: productRoutes({

@@ -28,6 +28,8 @@ export interface Actor {
   readonly consumer: string | null
   /** Names of the keys that the role `consumer` may read; null: those whose consumers include `consumer`. */
   readonly keys: readonly string[] | null
+  /** When the token ends; absent for Rekey's own timers. */
+  readonly expiresAt?: Date | null
   readonly requestId?: string
 }
 

@@ -55,6 +55,7 @@ export const auditActions = {
   'freeze.put': 'freeze',
   'freeze.deleted': 'freeze',
   'floors.put': 'floors',
+  'issuers.put': 'issuers',
   'rotation.planned': 'rotation',
   'rotation.coalesced': 'key',
   'rotation.occurrenceSkipped': 'key',

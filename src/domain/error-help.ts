@@ -92,6 +92,13 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
       hint: 'Check that it is complete. An admin makes a new one: POST /v1/api-keys.',
     },
   },
+  'auth.issuerUnavailable': {
+    why: 'The token is a JWT of an issuer that is believed here, and the keys that would verify it cannot be had: nobody can say whether it is valid. Keys that were had before are used for six hours.',
+    todo: "Try again in half a minute. An admin looks at what `detail` says of the issuer: its address in `GET /v1/issuers`, `REKEY_EGRESS_ALLOW` for one in a private network, its `/.well-known/openid-configuration`. A token of Rekey's own works meanwhile.",
+    example: {
+      detail: "The keys of the token's issuer cannot be had: no answer within 5 s.",
+    },
+  },
   'auth.denied': {
     why: 'The token is valid, and its roles or its scope do not allow this. The refusal is in the audit log.',
     todo: 'Ask somebody who has the role, or an admin for a token with it. `rekey whoami` shows what yours may do.',

@@ -20,6 +20,7 @@ export const errors = {
   'cursor.foreign': no(400, 'The cursor belongs to another list or filter'),
   'auth.missing': no(401, 'A token is required'),
   'auth.invalid': no(401, 'The token is not valid'),
+  'auth.issuerUnavailable': later(503, 'The issuer of the token cannot be asked'),
   'auth.denied': no(403, 'The token has not the right'),
   'resource.notFound': no(404, 'There is no such resource'),
   'resource.exists': no(409, 'The name is taken'),

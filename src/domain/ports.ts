@@ -18,6 +18,7 @@ import type {
 } from './incident.ts'
 import type { Json, JsonObject } from './json.ts'
 import type { Floors } from './floor.ts'
+import type { Issuers } from './issuer.ts'
 import type { Confirmation } from './by-hand.ts'
 import type { Key, Version } from './key.ts'
 import type { HouseProcess, Kek } from './kek.ts'
@@ -189,6 +190,7 @@ export interface Reads {
   }
   readonly freeze: { get(): Promise<Freeze | null> }
   readonly floors: { get(): Promise<Floors> }
+  readonly issuers: { get(): Promise<Issuers> }
   readonly apiKeys: {
     byHash(hash: Uint8Array): Promise<ApiKey | null>
     byId(id: string): Promise<ApiKey | null>
@@ -499,6 +501,9 @@ export interface Tx extends Reads {
   }
   readonly writeFloors: {
     put(row: Omit<Floors, 'revision'>, expectedRevision: number): Promise<boolean>
+  }
+  readonly writeIssuers: {
+    put(row: Omit<Issuers, 'revision'>, expectedRevision: number): Promise<boolean>
   }
   readonly writeApiKey: {
     insert(row: ApiKey): Promise<void>

@@ -6,7 +6,7 @@ import { RekeyError } from '#domain/errors.ts'
 import { pointerOf } from '#domain/issue.ts'
 import { readYaml } from '#domain/yaml-document.ts'
 import { forbiddenCharacter } from '#domain/yaml-guard.ts'
-import { parseJsonText } from './json-text.ts'
+import { parseJsonText } from '#domain/json-text.ts'
 import { headerOf, routeOf } from './request-state.ts'
 
 export const yamlMediaTypes = ['application/yaml', 'application/x-yaml', 'text/yaml'] as const

@@ -12,7 +12,8 @@ export const codesOf = (route: Route): readonly ErrorCode[] => {
     'internal',
   ]
   if (route.access !== 'public') {
-    codes.push('auth.missing', 'auth.invalid', 'request.rateLimited', 'audit.unavailable')
+    codes.push('auth.missing', 'auth.invalid', 'auth.issuerUnavailable')
+    codes.push('request.rateLimited', 'audit.unavailable')
     if (route.access !== 'authenticated') codes.push('auth.denied')
   }
   if (route.path.includes('{')) codes.push('resource.notFound')

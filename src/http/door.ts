@@ -63,10 +63,14 @@ const enterBy =
       denials.count(request.ip, entry.why, entry.apiKey)
       // Guessing costs a guesser more than a minute for every few hundred tries, of 2^178.
       await limits.count(request, reply, refusedBucket, `source ${request.ip}`)
-      void reply.header('WWW-Authenticate', challenge[entry.code])
-      throw new RekeyError(entry.code, refusal[entry.code])
+      if (entry.code !== 'auth.issuerUnavailable')
+        void reply.header('WWW-Authenticate', challenge[entry.code])
+      throw new RekeyError(entry.code, {
+        ...refusal[entry.code],
+        ...(entry.detail === null ? {} : { detail: entry.detail, hint: ofJwt }),
+      })
     }
-    used(entry.actor.id)
+    if (entry.apiKey !== null) used(entry.apiKey)
     request.state.actor = { ...entry.actor, requestId: request.id }
     await limits.count(request, reply, route.bucket, entry.actor.id)
     const allowed = allowedBy(route)
@@ -95,7 +99,10 @@ const refusal = {
     detail: 'The token is unknown, expired, deleted or not allowed from here.',
     hint: 'Check that it is complete. An admin makes a new one: POST /v1/api-keys.',
   },
+  'auth.issuerUnavailable': { detail: "The keys of the token's issuer cannot be had." },
 } as const
+
+const ofJwt = 'An admin sees what is believed: GET /v1/issuers.'
 
 /** Null where no Authorization was sent; what is not a bearer token is an invalid one. */
 const bearer = (request: FastifyRequest): string | null => {

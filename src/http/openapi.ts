@@ -63,7 +63,8 @@ export const openapiOf = (routes: readonly Route[], about: About): Schema => {
         token: {
           type: 'http',
           scheme: 'bearer',
-          description: 'rekey_<type>_<30 base62><6 CRC-32>',
+          description:
+            'rekey_<type>_<30 base62><6 CRC-32>, or a JWT of an issuer that is believed here',
         },
       },
       ...sharedComponents(),

@@ -13,6 +13,7 @@ import { consumerRoutes } from './routes/consumers.ts'
 import { floorRoutes } from './routes/floors.ts'
 import { freezeRoutes } from './routes/freeze.ts'
 import { type InstallationRoutesDeps, installationRoutes } from './routes/installation.ts'
+import { type IssuerRoutesDeps, issuerRoutes } from './routes/issuers.ts'
 import { type KeyRoutesDeps, keyRoutes } from './routes/keys.ts'
 import { jwksRoutes } from './routes/jwks.ts'
 import { keyUsesRoutes } from './routes/key-uses.ts'
@@ -31,6 +32,7 @@ export interface ProductRoutesDeps
     ApiKeyRoutesDeps,
     ConnectionRoutesDeps,
     InstallationRoutesDeps,
+    IssuerRoutesDeps,
     Omit<KeyRoutesDeps, 'tally'>,
     PlanRoutesDeps,
     RecoveryRoutesDeps,
@@ -58,6 +60,7 @@ export const productRoutes = (deps: ProductRoutesDeps): readonly Route[] => [
   ...sinkDeliveryRoutes(deps),
   ...freezeRoutes(deps),
   ...floorRoutes(),
+  ...issuerRoutes(deps),
   ...scheduleRoutes(deps),
   ...complianceRoutes(deps),
   ...recoveryRoutes(deps),

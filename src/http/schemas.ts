@@ -1,7 +1,7 @@
 // Shapes that many routes share.
 
 import { Type, type TProperties, type TSchema } from 'typebox'
-import { matchLabelsSchema, nameSchema } from '#domain/names.ts'
+import { nameSchema } from '#domain/names.ts'
 
 /** An object that refuses what it does not know. */
 export const strict = <T extends TProperties>(
@@ -41,15 +41,4 @@ export const receiptSchema = strict(
     writerSig: Type.String({ description: 'Ed25519 over the leaf hash, base64' }),
   },
   { $id: 'Receipt' },
-)
-
-/** Limits every role to keys with these labels and to the connections named. */
-export const scopeSchema = strict(
-  {
-    matchLabels: Type.Optional(matchLabelsSchema),
-    connections: Type.Optional(
-      Type.Array(nameSchema, { minItems: 1, maxItems: 100, uniqueItems: true }),
-    ),
-  },
-  { minProperties: 1 },
 )

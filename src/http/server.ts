@@ -8,6 +8,7 @@ import sseModule from '@fastify/sse'
 import underPressure from '@fastify/under-pressure'
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { RekeyError } from '#domain/errors.ts'
+import type { VerifyJwt } from '#domain/jwt.ts'
 import type {
   ApiKeyUses,
   Clock,
@@ -70,6 +71,7 @@ export interface ServerDeps {
   readonly apiKeyUses: ApiKeyUses
   readonly hashJson: HashJson
   readonly sha256: Sha256
+  readonly verifyJwt: VerifyJwt
   readonly every: Every
   readonly logger: FastifyBaseLogger
   /** All but those of this file: health, documents, problems. */
@@ -120,7 +122,7 @@ export const buildServer = async (deps: ServerDeps): Promise<FastifyInstance> =>
   })
   const uses = collectUses(deps.apiKeyUses, clock)
   const door = makeDoor({
-    authenticate: authenticate({ ledger, clock, sha256: deps.sha256, comesFrom }),
+    authenticate: authenticate({ ...deps, comesFrom }),
     limits,
     denials,
     used: uses.count,

@@ -1,7 +1,7 @@
 // Where Rekey may connect to (9-security.md 6). Two kinds of callers, one set of rules:
 //
 //   provider   loopback and private addresses are allowed: vaults live there
-//   webhook    sinks, reload and verify webhooks: public addresses, private ones only by REKEY_EGRESS_ALLOW
+//   webhook    sinks, reload and verify webhooks, issuers of JWTs: public addresses, private ones only by REKEY_EGRESS_ALLOW
 //
 // Link-local and cloud metadata addresses are never dialled, by nobody, whatever is allowed: a metadata service hands out
 // the host's own credentials to whoever asks. What is not encrypted (`http:`, `tcp:`) goes to loopback only, unless the
@@ -58,7 +58,7 @@ export const makeEgress = ({ allow, lookupAll = systemLookup }: EgressOptions): 
       const url = parseUrl(text)
       const host = bareHost(url.hostname)
       if (kind === 'webhook' && url.protocol !== 'https:' && url.protocol !== 'http:') {
-        throw refused(host, 'webhooks are called over https')
+        throw refused(host, 'webhooks and issuers are called over https')
       }
       const literal = isIP(host)
         ? host

@@ -25,6 +25,7 @@ import { holdReads } from './tables/holds.ts'
 import { incidentReads, incidentWrites } from './tables/incidents.ts'
 import { intentReads, intentWrites } from './tables/intents.ts'
 import { kekReads, kekWrites } from './tables/keks.ts'
+import { issuerReads, issuerWrites } from './tables/issuers.ts'
 import { keyReads, keyWrites } from './tables/keys.ts'
 import { planReads, planWrites } from './tables/plans.ts'
 import { policyReads, policyWrites } from './tables/policies.ts'
@@ -46,6 +47,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   sinks: sinkReads(db),
   freeze: freezeReads(db),
   floors: floorReads(db),
+  issuers: issuerReads(db),
   apiKeys: apiKeyReads(db),
   rotations: rotationReads(db),
   holds: holdReads(db),
@@ -104,6 +106,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => {
     writeSink: sinkWrites(db),
     writeFreeze: freezeWrites(db),
     writeFloors: floorWrites(db),
+    writeIssuers: issuerWrites(db),
     writeApiKey: apiKeyWrites(db),
     writeRotation: rotationWrites(db, trace),
     writeIntent: intentWrites(db),

@@ -1,8 +1,13 @@
 // From a token to who acts. The checksum turns away what was never a token before the database is asked; after that every
 // request reads the row, so a deleted key is dead at once, in every process. What is told to the caller does not say why.
+//
+// What is no token of Rekey's own may be a JWT of an issuer that is believed here: docs/adr/0024-jwts-are-tokens.md. Of that it
+// is said what is wrong, since whoever made it knows all that is in it.
 
 import type { Actor } from '#domain/actor.ts'
 import type { ApiKey, ApiKeyType } from '#domain/connection.ts'
+import { actorOfToken } from '#domain/issuer.ts'
+import { type JwtFault, jwtFaults, type VerifyJwt } from '#domain/jwt.ts'
 import type { Clock, Ledger } from '#domain/ports.ts'
 import { tokenType } from '#domain/token.ts'
 
@@ -10,6 +15,7 @@ export interface AuthenticateDeps {
   readonly ledger: Pick<Ledger, 'read'>
   readonly clock: Pick<Clock, 'now'>
   readonly sha256: Sha256
+  readonly verifyJwt: VerifyJwt
   /** Whether the source is one of the addresses or in one of the networks. */
   readonly comesFrom: (allowed: readonly string[], source: string) => boolean
 }
@@ -23,34 +29,81 @@ export interface Credentials {
   readonly source: string
 }
 
+/** What the counter of denials says, and the audit log with it. */
+type Why =
+  | 'missing'
+  | 'malformed'
+  | 'unknown'
+  | 'deleted'
+  | 'expired'
+  | 'address'
+  | 'issuerUnavailable'
+  | `jwt.${JwtFault}`
+
 export type Entry =
-  | { readonly actor: Actor }
+  /** `apiKey`: its id; null where a JWT was sent. */
+  | { readonly actor: Actor; readonly apiKey: string | null }
   | {
       readonly actor: null
-      readonly code: 'auth.missing' | 'auth.invalid'
+      readonly code: 'auth.missing' | 'auth.invalid' | 'auth.issuerUnavailable'
       /** For the audit log alone. A known key that is used from elsewhere has probably leaked. */
-      readonly why: 'missing' | 'malformed' | 'unknown' | 'deleted' | 'expired' | 'address'
+      readonly why: Why
       readonly apiKey: string | null
+      /** What may be told to the caller of this token; null: the same as of every other. */
+      readonly detail: string | null
     }
 
 export const authenticate =
-  ({ ledger, clock, sha256, comesFrom }: AuthenticateDeps) =>
-  async ({ token, source }: Credentials): Promise<Entry> => {
-    if (token === null) return { actor: null, code: 'auth.missing', why: 'missing', apiKey: null }
-    if (tokenType(token) === null) return invalid('malformed', null)
-    const key = await ledger.read((db) => db.apiKeys.byHash(sha256(token)))
-    if (key === null) return invalid('unknown', null)
-    if (key.deletedAt !== null) return invalid('deleted', key.id)
-    if (key.expiresAt !== null && key.expiresAt <= clock.now()) return invalid('expired', key.id)
-    if (key.addresses !== null && !comesFrom(key.addresses, source))
-      return invalid('address', key.id)
-    return { actor: actorOf(key) }
+  (deps: AuthenticateDeps) =>
+  async (credentials: Credentials): Promise<Entry> => {
+    const { token } = credentials
+    if (token === null) return refused('missing', { code: 'auth.missing' })
+    if (tokenType(token) !== null) return byApiKey(deps, token, credentials.source)
+    return /^[^.]+\.[^.]+\./.test(token) ? byJwt(deps, token) : invalid('malformed', null)
   }
 
-const invalid = (
-  why: 'malformed' | 'unknown' | 'deleted' | 'expired' | 'address',
-  apiKey: string | null,
-): Entry => ({ actor: null, code: 'auth.invalid', why, apiKey })
+const byApiKey = async (
+  { ledger, clock, sha256, comesFrom }: AuthenticateDeps,
+  token: string,
+  source: string,
+): Promise<Entry> => {
+  const key = await ledger.read((db) => db.apiKeys.byHash(sha256(token)))
+  if (key === null) return invalid('unknown', null)
+  if (key.deletedAt !== null) return invalid('deleted', key.id)
+  if (key.expiresAt !== null && key.expiresAt <= clock.now()) return invalid('expired', key.id)
+  if (key.addresses !== null && !comesFrom(key.addresses, source)) return invalid('address', key.id)
+  return { actor: actorOf(key), apiKey: key.id }
+}
+
+const byJwt = async ({ ledger, verifyJwt }: AuthenticateDeps, jwt: string): Promise<Entry> => {
+  const judged = await verifyJwt(
+    jwt,
+    async () => (await ledger.read((db) => db.issuers.get())).items,
+  )
+  switch (judged.verdict) {
+    case 'away':
+      return refused('issuerUnavailable', {
+        code: 'auth.issuerUnavailable',
+        detail: `The keys of the token's issuer cannot be had: ${judged.why}.`,
+      })
+    case 'fault':
+      return ofJwt(judged.fault)
+    case 'holds': {
+      const actor = actorOfToken(judged.issuer, judged.token)
+      return actor === null ? ofJwt('unmapped') : { actor, apiKey: null }
+    }
+  }
+}
+
+const refused = (
+  why: Why,
+  more: Partial<Pick<Extract<Entry, { readonly actor: null }>, 'code' | 'apiKey' | 'detail'>> = {},
+): Entry => ({ actor: null, code: 'auth.invalid', why, apiKey: null, detail: null, ...more })
+
+const invalid = (why: Why, apiKey: string | null): Entry => refused(why, { apiKey })
+
+const ofJwt = (fault: JwtFault): Entry =>
+  refused(`jwt.${fault}`, { detail: `The token is not valid. ${jwtFaults[fault]}` })
 
 const actorTypes = {
   pat: 'user',
@@ -67,4 +120,5 @@ export const actorOf = (key: ApiKey): Actor => ({
   scope: key.scope,
   consumer: key.consumer,
   keys: key.keys,
+  expiresAt: key.expiresAt,
 })

@@ -60,7 +60,7 @@ export const createApiKey =
         keys: input.keys ?? null,
         addresses: addressesOf(input, maker, addressesWithin),
         hash: sha256(token.reveal()),
-        expiresAt: expiryOf(input, maker, now),
+        expiresAt: expiryOf(input, actor.expiresAt ?? null, now),
         createdBy: actor.id,
         createdAt: now,
         deletedAt: null,
@@ -137,9 +137,8 @@ const checkRights = (actor: Actor, input: ApiKeyInput): void => {
   }
 }
 
-const expiryOf = (input: ApiKeyInput, maker: ApiKey | null, now: Date): Date => {
+const expiryOf = (input: ApiKeyInput, last: Date | null, now: Date): Date => {
   const wanted = new Date(now.getTime() + parseDuration(input.expiresIn ?? defaultLife))
-  const last = maker?.expiresAt ?? null
   if (last === null || wanted <= last) return wanted
   if (input.expiresIn === undefined) return last
   throw new RekeyError('auth.denied', {

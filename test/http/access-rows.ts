@@ -375,6 +375,15 @@ export const rows: Readonly<Record<string, Row>> = {
     ...unscoped,
   },
 
+  getIssuers: { who: [], call: at(() => '/v1/issuers'), ok: 200, ...unscoped },
+  putIssuers: {
+    who: [],
+    method: 'PUT',
+    call: () => about('/v1/issuers', { items: [] }),
+    ok: 200,
+    ...unscoped,
+  },
+
   listSchedule: { who: readers, call: at(() => '/v1/schedule'), ok: 200, list: true },
 
   getCompliance: {

@@ -161,6 +161,8 @@ const story: readonly Step[] = [
   ['deleteFreeze'],
   ['putFloors'],
   ['getFloors'],
+  ['putIssuers'],
+  ['getIssuers'],
   ['listChecks'],
   ['checkKeys'],
   ['putSink'],

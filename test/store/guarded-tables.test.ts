@@ -218,6 +218,7 @@ const guardedByDesign = [
   'app.incident_version',
   'app.installation',
   'app.intent',
+  'app.issuers',
   'app.kek',
   'app.key',
   'app.plan',

@@ -12,6 +12,7 @@ import { addressesWithin } from '#http/addresses.ts'
 import { buildServer, type ServerConfig, type ServerDeps } from '#http/server.ts'
 import { logOptions } from '#runtime/log.ts'
 import { sha256 } from '#runtime/sha256.ts'
+import { openJwts } from '#runtime/verify-jwt.ts'
 import { every } from '#runtime/ticker.ts'
 import { createInstallationReader } from '#store/installation.ts'
 import { kekRows } from '#store/keks-in-use.ts'
@@ -95,6 +96,7 @@ export const openApi = async (options: ApiOptions = {}) => {
       },
     }),
   )
+  const jwts = openJwts({ egress: house.deps.egress, clock })
   const built: ServerDeps = {
     ledger,
     keyring,
@@ -104,6 +106,7 @@ export const openApi = async (options: ApiOptions = {}) => {
     apiKeyUses: house.apiKeyUses,
     hashJson,
     sha256,
+    verifyJwt: jwts.verify,
     every,
     logger,
     routes: (options.routes ?? productRoutes)(house),
@@ -180,6 +183,7 @@ export const openApi = async (options: ApiOptions = {}) => {
     call,
     close: async () => {
       await app.close()
+      await jwts.close()
       await house.shut()
     },
   }

@@ -44,6 +44,8 @@ export const serveHouse = async (options: HouseOptions = {}) => {
     apiKeyUses: house.apiKeyUses,
     hashJson: house.hashJson,
     sha256,
+    // No JWT is sent here.
+    verifyJwt: async () => ({ verdict: 'fault', fault: 'issuer' }),
     every: () => ({ stop: async () => undefined }),
     logger: pino({ level: 'silent' }),
     routes: [

@@ -7,13 +7,14 @@ import { durationSchema } from '#domain/duration.ts'
 import { RekeyError } from '#domain/errors.ts'
 import { freeTextSchema, nameSchema } from '#domain/names.ts'
 import type { Ids } from '#domain/ports.ts'
+import { scopeSchema } from '#domain/scope-schema.ts'
 import type { Sha256 } from '#usecases/authenticate.ts'
 import { createApiKey } from '#usecases/create-api-key.ts'
 import { deleteApiKey } from '#usecases/delete-api-key.ts'
 import { listApiKeys } from '#usecases/list-api-keys.ts'
 import { addressesWithin, isAddress } from '../addresses.ts'
 import { route, type Route } from '../route.ts'
-import { idParams, listOf, momentSchema, nullable, scopeSchema, strict } from '../schemas.ts'
+import { idParams, listOf, momentSchema, nullable, strict } from '../schemas.ts'
 
 export interface ApiKeyRoutesDeps {
   readonly ids: Pick<Ids, 'next' | 'random'>

@@ -2,8 +2,9 @@
 
 import { Type } from 'typebox'
 import { roles } from '#domain/actor.ts'
+import { scopeSchema } from '#domain/scope-schema.ts'
 import { route, type Route } from '../route.ts'
-import { momentSchema, nullable, scopeSchema, strict } from '../schemas.ts'
+import { momentSchema, nullable, strict } from '../schemas.ts'
 
 const meSchema = strict(
   {
@@ -28,10 +29,9 @@ export const meRoutes = (): readonly Route[] => [
     summary: 'Whose token this is, and what it may do',
     access: 'authenticated',
     replies: { 200: meSchema },
-    handler: async ({ actor, ledger }) => {
-      const key = await ledger.read((db) => db.apiKeys.byId(actor.id))
+    handler: async ({ actor }) => {
       const { id, name, type, roles: mine, scope, consumer, keys } = actor
-      const expiresAt = key?.expiresAt?.toISOString() ?? null
+      const expiresAt = actor.expiresAt?.toISOString() ?? null
       return {
         status: 200,
         body: { id, name, type, roles: mine, scope, consumer, keys, expiresAt },

@@ -15,7 +15,7 @@ BEYOND_SCHEMAS = (
 )
 
 # Rules between the fields of one body; of a key, what its type and its connection take.
-READ_BY_RULES = ("/v1/policies", "/v1/plans", "/v1/freeze", "/v1/floors", "/v1/keys")
+READ_BY_RULES = ("/v1/policies", "/v1/plans", "/v1/freeze", "/v1/floors", "/v1/issuers", "/v1/keys")
 
 
 @schemathesis.check

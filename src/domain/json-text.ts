@@ -3,9 +3,9 @@
 // whoever walks the value. One pass without recursion over the text finds the first fault; only then is it parsed.
 // Nothing of the text is repeated in what is said about it, but the names of members: bodies carry secrets.
 
-import { RekeyError } from '#domain/errors.ts'
-import { pointerOf } from '#domain/issue.ts'
-import { limits } from '#domain/yaml-guard.ts'
+import { RekeyError } from './errors.ts'
+import { pointerOf } from './issue.ts'
+import { limits } from './yaml-guard.ts'
 
 /** Throws `request.invalid` with pointer, line and column. */
 export const parseJsonText = (text: string): unknown => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isRekeyError, type RekeyError } from '#domain/errors.ts'
-import { parseJsonText } from '#http/json-text.ts'
+import { parseJsonText } from '#domain/json-text.ts'
 
 const refusal = (text: string): RekeyError => {
   try {
