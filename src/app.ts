@@ -212,7 +212,10 @@ export const startApp = async ({
       fingerprint: (material: Material) => keyring.fingerprint(material),
       publishDir: config.publishDir,
       logins,
-      libraryEnv: libraryEnvironment,
+      native: {
+        modules: config.pkcs11Modules,
+        env: () => libraryEnvironment(config.pkcs11Env),
+      },
     }
     const sessions = observeSessions(
       makeSessions({ ledger, providers: byId, credentials, egress, host }),

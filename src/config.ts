@@ -2,7 +2,7 @@
 // Empty is unset. Every secret variable has a `_FILE` twin. An unknown REKEY_* refuses to start, with a suggestion.
 
 import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 import { formatDuration, isDuration, parseDuration } from '#domain/duration.ts'
 import { Secret } from '#domain/secret.ts'
 import { suggest } from '#domain/suggest.ts'
@@ -30,6 +30,8 @@ export interface Config {
   readonly defaultCredentials: boolean
   readonly publishDir: string | null
   readonly pkcs11Modules: readonly string[]
+  /** Variables that a token's library gets, beside those of `libraryNames`. */
+  readonly pkcs11Env: readonly string[]
   /** Modules of providers that are not part of Rekey. */
   readonly providerModules: readonly string[]
   readonly egressAllow: readonly string[]
@@ -82,6 +84,7 @@ const names = [
   'REKEY_DEFAULT_CREDENTIALS',
   'REKEY_PUBLISH_DIR',
   'REKEY_PKCS11_MODULES',
+  'REKEY_PKCS11_ENV',
   'REKEY_PROVIDERS',
   'REKEY_EGRESS_ALLOW',
   'REKEY_TLS_CERT',
@@ -182,6 +185,14 @@ export const loadConfig = (env: Env = process.env): Config => {
     if (fault !== null) problems.push(`REKEY_EGRESS_ALLOW: "${entry}" ${fault}`)
   }
 
+  const pkcs11Modules = list('REKEY_PKCS11_MODULES')
+  for (const path of pkcs11Modules)
+    if (!isAbsolute(path)) problems.push(`REKEY_PKCS11_MODULES: "${path}" is no absolute path`)
+  const pkcs11Env = list('REKEY_PKCS11_ENV')
+  for (const name of pkcs11Env)
+    if (/^(?:REKEY|NODE)_/.test(name))
+      problems.push(`REKEY_PKCS11_ENV: ${name} is not for a library`)
+
   const dataDir = resolve(read('REKEY_DATA_DIR') ?? '.rekey')
   const level = read('REKEY_LOG_LEVEL') ?? 'info'
   const logLevel = logLevels.find((known) => known === level)
@@ -207,7 +218,8 @@ export const loadConfig = (env: Env = process.env): Config => {
     credentialsDir: read('REKEY_CREDENTIALS_DIR'),
     defaultCredentials: flag('REKEY_DEFAULT_CREDENTIALS', false),
     publishDir: read('REKEY_PUBLISH_DIR'),
-    pkcs11Modules: list('REKEY_PKCS11_MODULES'),
+    pkcs11Modules,
+    pkcs11Env,
     providerModules: list('REKEY_PROVIDERS'),
     egressAllow,
     tls: cert !== null && key !== null ? { cert, key } : null,
@@ -298,13 +310,26 @@ const unknownNames = (env: Env): string[] =>
       return `${name}: there is no such variable${near ? `; did you mean ${near}?` : ''}`
     })
 
-/** What a token's library gets of the environment: what libraries read (SOFTHSM2_CONF and the like), and nothing that is
- *  Rekey's or looks like a secret. */
-export const libraryEnvironment = (env: Env = process.env): Readonly<Record<string, string>> =>
+/** What a token's library gets of the environment: what any program needs, where the libraries that are known find their own
+ *  configuration, and what `REKEY_PKCS11_ENV` names. */
+export const libraryEnvironment = (
+  more: readonly string[] = [],
+  env: Env = process.env,
+): Readonly<Record<string, string>> =>
   Object.fromEntries(
     Object.entries(env).flatMap(([name, value]) =>
-      value === undefined || keptBack.test(name) ? [] : [[name, value]],
+      value !== undefined && (libraryNames.has(name) || more.includes(name)) ? [[name, value]] : [],
     ),
   )
-const keptBack =
-  /^(?:REKEY|PG|AWS|AZURE|VAULT|DOPPLER|OTEL|NODE|npm)_|^DATABASE|URL|TOKEN|SECRET|PASS|CREDENTIAL|_KEY|_PIN/
+const libraryNames: ReadonlySet<string> = new Set([
+  ...['HOME', 'LANG', 'LC_ALL', 'LC_CTYPE', 'LD_LIBRARY_PATH', 'PATH', 'TMPDIR', 'TZ', 'USER'],
+  // Windows
+  ...['APPDATA', 'LOCALAPPDATA', 'ProgramData', 'ProgramFiles', 'SystemDrive', 'SystemRoot'],
+  ...['TEMP', 'TMP', 'USERPROFILE', 'windir'],
+  // SoftHSM, Kryoptic, OpenSC, TPM 2.0, pkcs11-proxy
+  ...['SOFTHSM2_CONF', 'KRYOPTIC_CONF', 'OPENSC_CONF', 'TPM2_PKCS11_STORE', 'TPM2_PKCS11_TCTI'],
+  ...['PKCS11_PROXY_SOCKET', 'PKCS11_PROXY_TLS_PSK_FILE'],
+  // Thales Luna, Entrust nShield, Utimaco, YubiHSM, Google Cloud KMS
+  ...['ChrystokiConfigurationPath', 'NFAST_HOME', 'NFAST_KMDATA', 'CKNFAST_LOADSHARING'],
+  ...['CS_PKCS11_R2_CFG', 'CS_PKCS11_R3_CFG', 'YUBIHSM_PKCS11_CONF', 'KMS_PKCS11_CONFIG'],
+])

@@ -160,6 +160,8 @@ export interface ProviderPorts {
   /** Storage of the built-in vault; only `local` and `jwks` use it. */
   readonly vault: VaultStore
   readonly logins: Logins
+  /** Absolute paths of somebody else's native code that may be loaded; the environment names them, no record does. */
+  readonly nativeModules: readonly string[]
   /** Runs `main`, which answers each `{number, request}` by `{number, reply}` on its channel. Started by the first request. */
   readonly nativeProcess: (main: URL) => NativeProcess
   /** What people said of the steps of a key that they carried out, in that order; only `manual` asks. */

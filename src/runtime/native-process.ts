@@ -3,7 +3,7 @@
 //
 // What a death, or a deadline, leaves: a native call cannot be cancelled, so whoever waits no longer kills the process. What
 // was sent then may have had its effect (`unknown`), what still stood in the line has none. The next request starts another
-// process, at the earliest after a pause that grows with every death in a row.
+// process: at once after a single death, and after a pause that grows with every further one in a row.
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -79,7 +79,7 @@ export const makeNativeProcess = (main: URL, { now, env }: NativeProcessDeps): N
     const ended = (): void => {
       if (child !== made) return
       deaths += 1
-      const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** (deaths - 1))
+      const pauseMs = deaths < 2 ? 0 : Math.min(longestPauseMs, firstPauseMs * 2 ** (deaths - 2))
       notBefore = now().getTime() + pauseMs
       died(made)
     }

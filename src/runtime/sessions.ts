@@ -31,8 +31,11 @@ export interface SessionsDeps {
     readonly fingerprint: (material: Material) => Uint8Array
     readonly publishDir?: string | null
     readonly logins: (connection: Pick<Connection, 'name' | 'revision'>) => LoginBook
-    /** What native libraries get of the environment. */
-    readonly libraryEnv: () => Readonly<Record<string, string>>
+    /** Libraries of others that may be loaded, and what they get of the environment. */
+    readonly native: {
+      readonly modules: readonly string[]
+      readonly env: () => Readonly<Record<string, string>>
+    }
   }
 }
 
@@ -110,10 +113,11 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
         publishDir: deps.host.publishDir ?? null,
         vault: deps.host.vault,
         logins: inTurn(deps.host.logins(connection), deps.host.clock),
+        nativeModules: deps.host.native.modules,
         nativeProcess: (main) =>
           makeNativeProcess(main, {
             now: () => deps.host.clock.now(),
-            env: deps.host.libraryEnv,
+            env: deps.host.native.env,
           }),
         confirmations: (keyId) => deps.ledger.read((db) => db.confirmations.ofKey(keyId)),
       },

@@ -143,6 +143,7 @@ const comparing = ({ database, ledger, keyring, ids }: BenchDatabase) => {
       confirmations: async () => [],
       nameOf: () => '',
       publishDir: null,
+      nativeModules: [],
       nativeProcess: () => {
         throw new Error('the built-in vault needs none')
       },

@@ -110,7 +110,8 @@ export const plainPorts = (vault: VaultStore = noVault): ProviderPorts => ({
   nameOf: (object, value) => nameOfValue(pepper.fingerprint, object, value),
   vault,
   confirmations: async () => [],
+  nativeModules: [],
   nativeProcess: (main) =>
-    makeNativeProcess(main, { now: () => new Date(), env: libraryEnvironment }),
+    makeNativeProcess(main, { now: () => new Date(), env: () => libraryEnvironment() }),
   logins: { claim: async () => 'try', ended: async () => undefined },
 })

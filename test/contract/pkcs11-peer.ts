@@ -3,6 +3,7 @@ import type { ObjectAddress } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { pkcs11 } from '#providers/pkcs11/provider.ts'
 import type { Algorithm } from '#providers/pkcs11/protocol.ts'
+import { anyEffect, startBetween } from '#test/peers/pkcs11-between.ts'
 import { startSoftHsm } from '#test/peers/softhsm.ts'
 import { plainPorts, type ContractPeer } from './peer.ts'
 
@@ -11,8 +12,14 @@ export const startPkcs11 = (algorithm: Algorithm) => async (): Promise<ContractP
   const hsm = startSoftHsm()
   const token = hsm.token()
   const settings = { library: hsm.library, tokenLabel: token.label }
+  const between = startBetween({
+    library: hsm.library,
+    folder: hsm.folder,
+    late: (held) =>
+      algorithm === 'aes256' ? void hsm.make(token, held) : hsm.makePair(token, held),
+  })
   const credential = new Secret(token.pin)
-  const ports = plainPorts()
+  const ports = { ...plainPorts(), nativeModules: [hsm.library, between.library] }
   const session = pkcs11.connect({
     connection: 'arrange',
     externalId: 'x',
@@ -58,6 +65,14 @@ export const startPkcs11 = (algorithm: Algorithm) => async (): Promise<ContractP
         ).length,
     foreign: async (object) => {
       hsm.make(token, { label: labelOf(object) })
+    },
+    faults: {
+      proxy: between,
+      settings: { ...settings, library: between.library },
+      nobody: { ...settings, tokenLabel: 'nobody' },
+      mint: () => ({ path: /^\/C_GenerateKey/ }),
+      requests: { path: anyEffect },
+      fixtures: [],
     },
     stop: async () => {
       await session.close()

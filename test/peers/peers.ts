@@ -108,7 +108,8 @@ export const peerNames = Object.keys(peers) as PeerName[]
 
 /** The library, where all that is needed to speak to it is there. */
 function softhsm(): string | null {
-  return builtPkcs11() === null || which('softhsm2-util') === null ? null : softhsmLibrary()
+  const tools = ['softhsm2-util', 'cc'].every((name) => which(name) !== null)
+  return builtPkcs11() !== null && tools ? softhsmLibrary() : null
 }
 
 function softhsmLibrary(): string | null {

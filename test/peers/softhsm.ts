@@ -22,6 +22,9 @@ export interface Seen {
   readonly id: string
 }
 
+/** A library is initialised once a process, for one folder: whoever comes next ends it. */
+let finalise = (): void => undefined
+
 export type SoftHsm = ReturnType<typeof startSoftHsm>
 
 export const startSoftHsm = () => {
@@ -46,25 +49,43 @@ export const startSoftHsm = () => {
     return { label, pin }
   }
 
-  /** Runs in this process, logged in, in a library of its own: what the token holds, whatever Rekey says. */
+  const p = createRequire(import.meta.url)('pkcs11js') as typeof Pkcs11
+  const initialised = (): Pkcs11.PKCS11 => {
+    finalise()
+    const lib = new p.PKCS11()
+    lib.load(library)
+    lib.C_Initialize()
+    finalise = () => {
+      lib.C_Finalize()
+      finalise = () => undefined
+    }
+    return lib
+  }
+  const slotOf = (lib: Pkcs11.PKCS11, label: string): Buffer => {
+    const slot = lib.C_GetSlotList(true).find((at) => lib.C_GetTokenInfo(at).label.trim() === label)
+    if (!slot) throw new Error(`no token ${label}`)
+    return slot
+  }
+
+  /** Runs in this process, logged in, in a library of its own: what the token holds, whatever Rekey says. It stays open for
+   *  the next time that the same token is asked. */
+  let open: { lib: Pkcs11.PKCS11; label: string; session: Buffer; end: () => void } | null = null
   const within = <T>(
     { label, pin }: TestToken,
     work: (p: typeof Pkcs11, lib: Pkcs11.PKCS11, session: Buffer) => T,
   ): T => {
-    const p = createRequire(import.meta.url)('pkcs11js') as typeof Pkcs11
-    const lib = new p.PKCS11()
-    lib.load(library)
-    lib.C_Initialize()
-    try {
-      const slot = lib
-        .C_GetSlotList(true)
-        .find((at) => lib.C_GetTokenInfo(at).label.trim() === label)
-      if (!slot) throw new Error(`no token ${label}`)
-      const session = lib.C_OpenSession(slot, p.CKF_SERIAL_SESSION | p.CKF_RW_SESSION)
+    if (open?.label !== label || open.end !== finalise) {
+      const lib = initialised()
+      const session = lib.C_OpenSession(slotOf(lib, label), p.CKF_SERIAL_SESSION | p.CKF_RW_SESSION)
       lib.C_Login(session, p.CKU_USER, pin)
-      return work(p, lib, session)
-    } finally {
-      lib.C_Finalize()
+      open = { lib, label, session, end: finalise }
+    }
+    try {
+      return work(p, open.lib, open.session)
+    } catch (error) {
+      // Whatever it had begun is given up with the library.
+      finalise()
+      throw error
     }
   }
 
@@ -127,24 +148,43 @@ export const startSoftHsm = () => {
       })
       return id
     },
+    /** A pair on P-256, as somebody else makes it; without its private half where a library died in the middle. */
+    makePair: (
+      of: TestToken,
+      { label, id }: { readonly label: string; readonly id: string },
+      { half = false } = {},
+    ): void => {
+      within(of, (p, lib, session) => {
+        const common = [
+          { type: p.CKA_TOKEN, value: true },
+          { type: p.CKA_LABEL, value: Buffer.from(label) },
+          { type: p.CKA_ID, value: Buffer.from(id, 'hex') },
+        ]
+        const { privateKey } = lib.C_GenerateKeyPair(
+          session,
+          { mechanism: p.CKM_EC_KEY_PAIR_GEN },
+          [
+            ...common,
+            { type: p.CKA_VERIFY, value: true },
+            { type: p.CKA_EC_PARAMS, value: Buffer.from('06082a8648ce3d030107', 'hex') },
+          ],
+          [
+            ...common,
+            { type: p.CKA_PRIVATE, value: true },
+            { type: p.CKA_SENSITIVE, value: true },
+            { type: p.CKA_SIGN, value: true },
+          ],
+        )
+        if (half) lib.C_DestroyObject(session, privateKey)
+      })
+    },
     /** CKF_… of the token, without a login. */
     flags: ({ label }: TestToken): number => {
-      const p = createRequire(import.meta.url)('pkcs11js') as typeof Pkcs11
-      const lib = new p.PKCS11()
-      lib.load(library)
-      lib.C_Initialize()
-      try {
-        const found = lib
-          .C_GetSlotList(true)
-          .map((slot) => lib.C_GetTokenInfo(slot))
-          .find((info) => info.label.trim() === label)
-        if (!found) throw new Error(`no token ${label}`)
-        return found.flags
-      } finally {
-        lib.C_Finalize()
-      }
+      const lib = initialised()
+      return lib.C_GetTokenInfo(slotOf(lib, label)).flags
     },
     stop: () => {
+      finalise()
       if (before === undefined) delete process.env['SOFTHSM2_CONF']
       else process.env['SOFTHSM2_CONF'] = before
       rmSync(folder, { recursive: true, force: true })

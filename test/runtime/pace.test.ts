@@ -76,7 +76,7 @@ const process = () => {
       paces: db.paces,
       fingerprint: db.keyring.fingerprint,
       logins: db.logins,
-      libraryEnv: () => ({}),
+      native: { modules: [], env: () => ({}) },
     },
   })
   processes.push(sessions)

@@ -80,8 +80,9 @@ export const openEngine = async (options: EngineOptions = {}) => {
     nameOf: (object, value) => nameOfValue(db.keyring.fingerprint, object, value),
     vault,
     logins: inTurn(db.logins({ name: 'x', revision: 1 }), clock),
+    nativeModules: [],
     nativeProcess: (main) =>
-      makeNativeProcess(main, { now: () => clock.now(), env: libraryEnvironment }),
+      makeNativeProcess(main, { now: () => clock.now(), env: () => libraryEnvironment() }),
     confirmations: (keyId) => ledger.read((reads) => reads.confirmations.ofKey(keyId)),
   }
   const byId = new Map([...providers, ...more].map((provider) => [provider.id, provider]))

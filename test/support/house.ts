@@ -54,6 +54,7 @@ export interface HouseOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly credentialsDir?: string
   readonly publishDir?: string
+  readonly nativeModules?: readonly string[]
   readonly defaults?: boolean
   readonly allow?: readonly string[]
   readonly providers?: readonly Provider[]
@@ -92,7 +93,7 @@ export const openHouse = async (options: HouseOptions = {}) => {
       paces,
       fingerprint: db.keyring.fingerprint,
       logins,
-      libraryEnv: libraryEnvironment,
+      native: { modules: options.nativeModules ?? [], env: () => libraryEnvironment() },
       publishDir: options.publishDir ?? null,
     },
   })

@@ -3,7 +3,9 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type Session } from '#domain/provider.ts'
+import { asideLabel } from '#providers/pkcs11/versions.ts'
 import { tokenFlags } from '#providers/pkcs11/protocol.ts'
+import { anyEffect, type Between, startBetween } from '#test/peers/pkcs11-between.ts'
 import { type SoftHsm, startSoftHsm, type TestToken } from '#test/peers/softhsm.ts'
 import type { Answer } from '#test/support/http.ts'
 import { peer } from '#test/support/peers.ts'
@@ -13,12 +15,19 @@ peer('softhsm').describe('keys in a token', () => {
   let hsm: SoftHsm
   let api: RunningApi
   let token: TestToken
+  /** The library of the connection `between`. */
+  let between: Between
   const pin = 'planted-7c1f'
   beforeAll(async () => {
     hsm = startSoftHsm()
-    api = await openRunningApi({ wrap: (session) => ({ ...session, ...met(session) }) })
+    between = startBetween(hsm)
+    api = await openRunningApi({
+      wrap: (session) => ({ ...session, ...met(session) }),
+      nativeModules: [hsm.library, between.library, '/nowhere/lib.so', '/etc/hostname'],
+    })
     token = hsm.token('prod', pin)
     await connect('hsm', token.label, pin)
+    await connect('between', token.label, pin, between.library)
   })
   afterAll(async () => {
     expect(api.faults).toEqual([])
@@ -30,9 +39,16 @@ peer('softhsm').describe('keys in a token', () => {
   })
 
   /** Runs after a call has had its effect: its answer is lost. */
-  let meet: Partial<Record<'mint' | 'promote', 'lost'>> = {}
+  let meet: { mint?: 'lost' | 'half'; promote?: 'lost' } = {}
   const met = (session: Session): Partial<Session> => ({
     mint: async (order, call) => {
+      if (meet.mint === 'half') {
+        meet = {}
+        // As far as a library comes that dies between the two objects of a pair.
+        const id = idOf(order.operationId)
+        hsm.makePair(token, { id, label: asideLabel(order.object.keyName, id) }, { half: true })
+        throw new Error('it died')
+      }
       const made = await session.mint(order, call)
       if (meet.mint === 'lost') throw ((meet = {}), new Error('the answer is lost'))
       return made
@@ -56,8 +72,13 @@ peer('softhsm').describe('keys in a token', () => {
       body: { provider: 'pkcs11', settings, credential: { from: 'value', value } },
       headers: { 'if-match': '*' },
     })
-  const connect = async (name: string, tokenLabel: string, value: string): Promise<void> => {
-    const settings = { library: hsm.library, tokenLabel }
+  const connect = async (
+    name: string,
+    tokenLabel: string,
+    value: string,
+    library = hsm.library,
+  ): Promise<void> => {
+    const settings = { library, tokenLabel }
     const { status, text } = await api.call('PUT', `/v1/connections/${name}`, {
       body: { provider: 'pkcs11', settings, credential: { from: 'value', value } },
     })
@@ -171,6 +192,64 @@ peer('softhsm').describe('keys in a token', () => {
     expect(labels('both')).toEqual(['both', 'both#…'])
   })
 
+  test('a library that dies with half of a pair made: it is taken away, and one pair comes of it', async () => {
+    await keyOf('half', {}, { generate: { algorithm: 'ecP256' } })
+    meet = { mint: 'half' }
+    const id = await api.rotate('half')
+    expect((await reach(id)).phase).toBe('completed')
+    expect(objects('half')).toHaveLength(4)
+    const made = objects('half').filter(({ label }) => label === 'half')
+    expect(made.map((of) => of.id)).toEqual(Array(2).fill(idOf(`${id}:minting:2`)))
+  })
+
+  test('what a rotation asks of the library, exactly', async () => {
+    await keyOf(
+      'counted',
+      { retire: 'destroy' },
+      { connection: 'between', generate: { algorithm: 'ecP256' } },
+    )
+    await api.house.sessions.forget('between')
+    between.counted()
+    expect((await reach(await api.rotate('counted'))).phase).toBe('completed')
+    const { C_GenerateKeyPair, C_SetAttributeValue, C_DestroyObject, C_Login, C_Sign } =
+      between.counted()
+    // As docs/how-to/pkcs11.md says.
+    expect({ C_Login, C_GenerateKeyPair, C_SetAttributeValue, C_DestroyObject, C_Sign }).toEqual({
+      C_Login: 1,
+      C_GenerateKeyPair: 1,
+      C_SetAttributeValue: 5,
+      C_DestroyObject: 2,
+      C_Sign: 5,
+    })
+  })
+
+  test('the library dies before or after any one call that changes something: one new key comes of it, and nothing beside it', async () => {
+    await keyOf(
+      'fragile',
+      { retire: 'destroy' },
+      { connection: 'between', generate: { algorithm: 'ecP256' } },
+    )
+    const met = async (kind: 'cutBefore' | 'cutAfter', after: number): Promise<number> => {
+      const rule = between.inject({ path: anyEffect, after }, { kind })
+      const id = await api.rotate('fragile')
+      expect([kind, after, (await reach(id)).phase]).toEqual([kind, after, 'completed'])
+      between.reset()
+      const there = objects('fragile')
+      expect(there.map((of) => `${of.kind} ${of.label}`).toSorted()).toEqual([
+        'private fragile',
+        'public fragile',
+      ])
+      const ids = [1, 2].map((attempt) => idOf(`${id}:minting:${attempt}`))
+      for (const of of there) expect(ids).toContain(of.id)
+      return rule.hits()
+    }
+    let changes = 0
+    while ((await met('cutAfter', changes)) > 0) changes += 1
+    expect(changes).toBe(8)
+    // The first of each step; before the others is after the one before.
+    for (const after of [0, 1, 5, 6]) expect(await met('cutBefore', after)).toBe(1)
+  }, 240_000)
+
   test('two keys with one id: nothing is made, and the rotation says why', async () => {
     const id = hsm.make(token, { label: 'twice' })
     await keyOf('twice', {}, { create: false })
@@ -226,7 +305,8 @@ peer('softhsm').describe('keys in a token', () => {
 
   test('a wrong PIN is sent once, by all processes together, until the credential is another', async () => {
     const other = hsm.token('other', 'right-pin')
-    await connect('wrong', other.label, 'wrong-pin')
+    await connect('wrong', other.label, 'wrong-pin', between.library)
+    between.counted()
     const check = async () => (await api.call('POST', '/v1/connections/wrong/checks')).json
     const first = await check()
     expect(JSON.stringify(first)).toMatch(/refused the PIN/)
@@ -237,6 +317,7 @@ peer('softhsm').describe('keys in a token', () => {
       await api.house.sessions.forget('wrong')
       expect(JSON.stringify(await check())).toMatch(/refused the PIN/)
     }
+    expect(between.counted()['C_Login']).toBe(1)
     expect(hsm.flags(other) & tokenFlags.userPinLocked).toBe(0)
     expect(hsm.flags(other) & tokenFlags.userPinFinalTry).toBe(0)
 
@@ -258,6 +339,8 @@ peer('softhsm').describe('keys in a token', () => {
       expect([status, json.errors[0].pointer]).toEqual([400, expect.stringMatching(/^\/settings/)])
     }
     const missing: readonly (readonly [object, RegExp])[] = [
+      // There, root's own, and named by nobody who runs Rekey.
+      [{ library: '/bin/sh', tokenLabel: 'x' }, /not one that may be loaded.*REKEY_PKCS11_MODULES/],
       [{ library: '/nowhere/lib.so', tokenLabel: 'x' }, /not there/],
       [{ library: '/etc/hostname', tokenLabel: 'x' }, /cannot be loaded/],
       [{ library: hsm.library, tokenLabel: 'nobody' }, /no token has the label/],

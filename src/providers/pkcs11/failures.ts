@@ -91,10 +91,11 @@ const findings: Readonly<Record<Exclude<Fault['kind'], 'ckr'>, Meaning>> = {
     hint: 'settings.library is the path of the PKCS#11 module, for this machine and its architecture',
     fatal: true,
   },
+  // So does a library say it whose HSM cannot be reached: it may come back.
   noToken: {
-    kind: 'precondition',
+    kind: 'transient',
     text: 'no token has the label of the connection',
-    hint: 'look at the labels with the tools of the token (pkcs11-tool --list-slots), and at the configuration of its library',
+    hint: 'look whether the token is reachable, at the labels with its own tools (pkcs11-tool --list-slots), and at the configuration of its library',
     fatal: true,
   },
   twoTokens: {
@@ -103,6 +104,7 @@ const findings: Readonly<Record<Exclude<Fault['kind'], 'ckr'>, Meaning>> = {
     hint: 'give them different labels: it must be known which one is meant',
     fatal: true,
   },
+  notOpen: { kind: 'transient', text: 'the token is opened anew' },
   noObject: { kind: 'notFound', text: 'the token has no such key' },
   twoObjects: {
     kind: 'precondition',
@@ -135,9 +137,11 @@ export const failureOf = (fault: Fault, call: CallName): ProviderError => {
   })
 }
 
+export const isWrite = (call: CallName): boolean => writes.has(call)
+
 /** Of a call that has no effect nothing is unknown: it may be asked again. */
 export const unanswered = (call: CallName, error: unknown): never => {
-  if (!(error instanceof ProviderError) || error.effect === 'none' || writes.has(call)) throw error
+  if (!(error instanceof ProviderError) || error.effect === 'none' || isWrite(call)) throw error
   const kind = error.kind === 'timeout' ? 'timeout' : 'transient'
   throw new ProviderError(kind, 'none', error.message)
 }

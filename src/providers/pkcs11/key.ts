@@ -6,16 +6,30 @@
 //   suspend    CKA_SIGN, CKA_ENCRYPT, CKA_WRAP to false; what was made can still be decrypted and verified
 //   retire     C_DestroyObject, of both halves; there is no way back
 //
-// A process that was killed in the middle of a call leaves the call done or not done; all of these are found by reading.
+// A process that was killed in the middle of a call leaves the call done or not done, and of a pair perhaps its public half;
+// all of these are found by reading. A token refuses no second object with an id that is taken: what was sent and not answered
+// is waited for before it is sent again (`exactlyOnce: probe`).
 
 import { type KeyType, type Probe, ProviderError, type Session } from '#domain/provider.ts'
 import type { Call, Minted, MintOrder, ObjectAddress } from '#domain/provider.ts'
 import type { Ask } from './login.ts'
-import { algorithms, type KeyObject } from './protocol.ts'
+import { algorithms, extras, type KeyObject } from './protocol.ts'
 import { leastPrivilege } from './rights.ts'
 import { generateSchema, labelOf, readSettings, refSchema } from './settings.ts'
 import { factsOf, makeTrial, sampleIn } from './trial.ts'
-import { asideLabel, checked, idFor, isEnabled, likeIt, plainLabel, versionOf } from './versions.ts'
+import {
+  asideLabel,
+  checked,
+  earlierIds,
+  extrasOf,
+  idFor,
+  isEnabled,
+  kindMade,
+  kindOf,
+  likeIt,
+  plainLabel,
+  versionOf,
+} from './versions.ts'
 
 export const pkcs11Key: KeyType = {
   type: 'pkcs11.key',
@@ -27,7 +41,7 @@ export const pkcs11Key: KeyType = {
     authority: 'self',
     revokes: 'version',
     suspend: true,
-    exactlyOnce: 'chosenId',
+    exactlyOnce: 'probe',
     attribution: 'exact',
     usage: null,
     // A network HSM may still carry out what a library that was killed had sent.
@@ -71,12 +85,17 @@ export const keySession = (ask: Ask, random: (bytes: number) => Uint8Array): Key
 
   const make = async (order: MintOrder, label: string, call: Call): Promise<Minted> => {
     const id = idFor(order.operationId)
-    const wanted = order.generate['algorithm'] ?? order.preImage['algorithm'] ?? 'aes256'
+    const { generate, preImage } = order
+    const wanted = generate['algorithm'] ?? preImage['algorithm'] ?? (isCreation(order) && 'aes256')
     const algorithm = algorithms.find((name) => name === wanted)
-    if (!algorithm) throw new ProviderError('permanent', 'none', 'there is no such algorithm')
-    await ask('generate', { id, label, algorithm }, call)
+    if (!algorithm) throw unlike()
+    const kept = preImage['alsoFor']
+    const alsoFor = extras.filter((extra) => Array.isArray(kept) && kept.includes(extra))
+    const earlier = earlierIds(order.operationId)
+    await ask('generate', { id, label, algorithm, alsoFor, earlier }, call)
     return { providerVersion: id, facts: { algorithm } }
   }
+  const half = (id: string, call: Call): Promise<boolean> => ask('half', { id }, call)
 
   /** What appeared since the order's pre-image was read, and is not what it asks for. */
   const foreignTo = (order: MintOrder, found: readonly KeyObject[]): string | null => {
@@ -90,6 +109,9 @@ export const keySession = (ask: Ask, random: (bytes: number) => Uint8Array): Key
     const id = idFor(order.operationId)
     if (await ask('find', { id }, call))
       return { answer: 'ours', value: { providerVersion: id, facts: {} } }
+    // Ours, and of no use: taken away before the next attempt. Of a creation that is done by the next attempt itself.
+    if (!isCreation(order) && (await half(id, call)))
+      return { answer: 'ours', secretLost: true, value: { providerVersion: id, facts: {} } }
     const foreign = foreignTo(order, await objectsOf(order.object, call))
     return foreign === null
       ? { answer: 'absent' }
@@ -166,17 +188,28 @@ export const keySession = (ask: Ask, random: (bytes: number) => Uint8Array): Key
           hint: 'its label is the pointer that moves with a rotation: CKA_MODIFIABLE must be true',
         })
       }
+      if (of && kindOf(of) === 'other') {
+        throw new ProviderError('unsupported', 'none', 'Rekey makes no keys of this kind', {
+          hint: 'it makes AES, EC and RSA keys',
+        })
+      }
       const algorithm = of && likeIt(of, await ask('publicKey', { id: of.id }, call))
+      const wanted = algorithms.find((name) => name === call.generate?.['algorithm'])
+      if (of && call.generate && !algorithm && !wanted) throw unlike()
       return {
         preImage: {
           versions: found.map(({ id }) => id),
           ...(algorithm ? { algorithm } : {}),
+          ...(of ? { alsoFor: [...extrasOf(of)] } : {}),
           ...(of && isEnabled(of) ? { sample: { ...(await trial.make(of, call)) } } : {}),
         },
         risks: [
           'While the label moves, for a moment, two keys have it: applications must take either.',
           ...(object.ref['suspend'] === false
             ? ['The token cannot switch a key off: the old one is only destroyed.']
+            : []),
+          ...(of && wanted && kindMade[wanted] !== kindOf(of)
+            ? [`The new key is of another kind (${kindMade[wanted]}) than the present one.`]
             : []),
         ],
       }
@@ -233,8 +266,8 @@ export const keySession = (ask: Ask, random: (bytes: number) => Uint8Array): Key
     async retire(object, id, how, call) {
       const of = await find(object, id, call)
       if (how === 'disable') return switchTo(object, id, false, call)
-      if (!of) return { state: 'absent' }
-      if (of.label === labelOf(object.ref) && !call.incident) {
+      if (!of && !(await half(id, call))) return { state: 'absent' }
+      if (of?.label === labelOf(object.ref) && !call.incident) {
         throw new ProviderError('precondition', 'none', `applications use version ${id} now`)
       }
       await ask('destroy', { id }, call)
@@ -242,7 +275,9 @@ export const keySession = (ask: Ask, random: (bytes: number) => Uint8Array): Key
     },
     async stateOf(object, id, call) {
       const of = await find(object, id, call)
-      return of ? (isEnabled(of) ? 'enabled' : 'disabled') : 'absent'
+      if (of) return isEnabled(of) ? 'enabled' : 'disabled'
+      // A death between destroying the two halves left the public one: it is still to be destroyed.
+      return (await half(id, call)) ? 'disabled' : 'absent'
     },
     async lastUsed() {
       return null
@@ -255,6 +290,14 @@ export const keySession = (ask: Ask, random: (bytes: number) => Uint8Array): Key
     },
   }
 }
+
+/** An order of a rotation has what was there before it. */
+const isCreation = ({ preImage }: MintOrder): boolean => preImage['versions'] === undefined
+
+const unlike = (): ProviderError =>
+  new ProviderError('unsupported', 'none', 'what the present key is made as is not known', {
+    hint: 'say what the new one is to be: generate.algorithm',
+  })
 
 const failed = (error: ProviderError): never => {
   throw error

@@ -1,5 +1,5 @@
-// A library is loaded only if nobody but root and Rekey's own user could have written it: whoever may write a connection must
-// not thereby run code on the host.
+// A library is loaded only if the environment of Rekey names it (`REKEY_PKCS11_MODULES`), and nobody but root and Rekey's own
+// user could have written it: whoever may write a connection must not thereby run code on the host.
 
 import { realpath, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -7,13 +7,19 @@ import { ProviderError } from '#domain/provider.ts'
 
 const othersMayWrite = 0o022
 
-/** The real path of it. */
-export const mustBeSafe = async (path: string): Promise<string> => {
+/** The real path of it. `allowed`: what may be loaded, by absolute paths. */
+export const mustBeSafe = async (path: string, allowed: readonly string[]): Promise<string> => {
   const real = await realpath(path).catch(() => null)
   const file = real === null ? null : await stat(real).catch(() => null)
   if (real === null || !file?.isFile()) {
     throw new ProviderError('precondition', 'none', 'the library is not there', {
       hint: 'settings.library is the path of the PKCS#11 module on the hosts that run Rekey',
+    })
+  }
+  const known = await Promise.all(allowed.map((one) => realpath(one).catch(() => null)))
+  if (!known.includes(real)) {
+    throw new ProviderError('precondition', 'none', 'the library is not one that may be loaded', {
+      hint: 'whoever runs Rekey names those in REKEY_PKCS11_MODULES, by their absolute paths, on every host',
     })
   }
   if (process.platform === 'win32') return real

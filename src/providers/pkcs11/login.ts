@@ -9,7 +9,7 @@ import {
   ProviderError,
   type SendNative,
 } from '#domain/provider.ts'
-import { failureOf, isRefusedPin, meaningOf, unanswered } from './failures.ts'
+import { failureOf, isRefusedPin, isWrite, meaningOf, unanswered } from './failures.ts'
 import { mustBeSafe } from './library.ts'
 import { type Calls, type CallName, ckr, type Reply, tokenFlags } from './protocol.ts'
 import type { Pkcs11Settings } from './settings.ts'
@@ -34,9 +34,7 @@ export const makeAsk = (
     name: N,
     args: Calls[N]['in'],
   ): Promise<Calls[N]['out']> => {
-    const reply = (await send({ name, args }).catch((error: unknown) =>
-      unanswered(name, error),
-    )) as Reply
+    const reply = (await send({ name, args })) as Reply
     if ('value' in reply) return reply.value as Calls[N]['out']
     if (meaningOf(reply.fault).fatal) token.drop()
     if (name === 'login' && credential) {
@@ -45,6 +43,10 @@ export const makeAsk = (
     }
     throw failureOf(reply.fault, name)
   }
+
+  /** What comes before a call: whatever becomes of it, the call itself has had no effect. */
+  const before: typeof raw = (send, name, args) =>
+    raw(send, name, args).catch((error: unknown) => unanswered(name, error))
 
   const login = async (send: SendNative, flags: number, signal: AbortSignal): Promise<void> => {
     if (!credential) {
@@ -68,13 +70,13 @@ export const makeAsk = (
       if (afterDeath) await ports.logins.ended(credential, 'refused')
       throw refused(ckr.pinIncorrect)
     }
-    await raw(send, 'login', { pin: credential.reveal() })
+    await before(send, 'login', { pin: credential.reveal() })
     await ports.logins.ended(credential, 'accepted')
   }
 
   const prepare = async (send: SendNative, signal: AbortSignal): Promise<void> => {
-    const real = await mustBeSafe(library)
-    const { flags } = await raw(send, 'open', { library: real, tokenLabel })
+    const real = await mustBeSafe(library, ports.nativeModules)
+    const { flags } = await before(send, 'open', { library: real, tokenLabel })
     try {
       await login(send, flags, signal)
     } catch (error) {
@@ -84,13 +86,25 @@ export const makeAsk = (
     ready = token.lives()
   }
 
-  return (name, args, { signal }) =>
-    token.turn(async (send) => {
-      const lives = token.lives()
-      if (lives === null || lives !== ready) await prepare(send, signal)
-      return raw(send, name, args)
-    }, signal)
+  return async (name, args, { signal }) => {
+    const once = () =>
+      token.turn(async (send) => {
+        const lives = token.lives()
+        if (lives === null || lives !== ready) await prepare(send, signal)
+        return raw(send, name, args)
+      }, signal)
+    try {
+      return await once()
+    } catch (error) {
+      if (!hasDied(error) || isWrite(name) || signal.aborted) return unanswered(name, error)
+    }
+    // A read is asked once more, of the next process.
+    return once().catch((error: unknown) => unanswered(name, error))
+  }
 }
+
+const hasDied = (error: unknown): boolean =>
+  error instanceof ProviderError && error.kind === 'outcomeUnknown'
 
 const refused = (code: number): ProviderError =>
   failureOf({ kind: 'ckr', code, call: 'C_Login' }, 'login')

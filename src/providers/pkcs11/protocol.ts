@@ -32,8 +32,22 @@ export interface TokenFacts {
   readonly mechanisms: readonly number[]
 }
 
-export const algorithms = ['aes256', 'ecP256', 'ecP384', 'rsa3072', 'rsa4096'] as const
+export const algorithms = ['aes256', 'ecP256', 'ecP384', 'rsa2048', 'rsa3072', 'rsa4096'] as const
 export type Algorithm = (typeof algorithms)[number]
+
+/** What a key is made as. */
+export interface Order {
+  readonly id: string
+  readonly label: string
+  readonly algorithm: Algorithm
+  /** Beside what each key of its kind may do: what the one before it could. */
+  readonly alsoFor: readonly Extra[]
+  /** Ids of earlier attempts: what is left of them is half of a pair. */
+  readonly earlier: readonly string[]
+}
+/** Both directions of it, each in the half that does it. */
+export const extras = ['sign', 'encrypt', 'wrap'] as const
+export type Extra = (typeof extras)[number]
 
 /** The calls, with what they take and give. Bytes travel as such: the channel is Node's structured clone. */
 export interface Calls {
@@ -44,7 +58,9 @@ export interface Calls {
   /** Those whose label is this, or this and a `#`; all of the token's where there is none. */
   objects: { in: { label: string | null }; out: readonly KeyObject[] }
   /** Makes the key, or finds the one of this id. */
-  generate: { in: { id: string; label: string; algorithm: Algorithm }; out: { made: boolean } }
+  generate: { in: Order; out: { made: boolean } }
+  /** Whether it has the public half of a pair whose private one is not there. */
+  half: { in: { id: string }; out: boolean }
   find: { in: { id: string }; out: KeyObject | null }
   relabel: { in: { id: string; label: string }; out: null }
   /** Off: makes nothing new; with `all`, old data is not read either. On: as its counterpart says. */
@@ -70,7 +86,7 @@ export interface Request<N extends CallName = CallName> {
 /** A return value of the library (CKR_…), or a finding of ours. No text of the library's is passed on. */
 export type Fault =
   | { readonly kind: 'ckr'; readonly code: number; readonly call: string }
-  | { readonly kind: 'noModule' | 'noLibrary' | 'noToken' | 'twoTokens' | 'fault' }
+  | { readonly kind: 'noModule' | 'noLibrary' | 'noToken' | 'twoTokens' | 'notOpen' | 'fault' }
   | { readonly kind: 'noObject' | 'twoObjects' | 'unsupported'; readonly id: string }
 
 export type Reply = { readonly value: unknown } | { readonly fault: Fault }

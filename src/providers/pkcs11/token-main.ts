@@ -29,5 +29,6 @@ process.on('message', ({ number, request }: { number: number; request: Request }
   process.send?.({ number, reply: answer(request) }),
 )
 process.on('disconnect', () => process.exit())
-// Whoever stops Rekey ends this by closing the channel: a Ctrl-C at the terminal is not for it to answer.
-process.on('SIGINT', () => undefined)
+// Whoever stops Rekey ends this by closing the channel: a Ctrl-C at the terminal, or a supervisor that tells every process of
+// the service to stop, is not for it to answer. Rekey ends what is under way first.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined)

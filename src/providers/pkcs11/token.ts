@@ -9,12 +9,13 @@ import { createRequire } from 'node:module'
 import type Pkcs11 from 'pkcs11js'
 import { Fail, type Module, readKey, usageAttributes } from './objects.ts'
 import {
-  type Algorithm,
   type Calls,
   type CallName,
   ckk,
   ckr,
+  type Extra,
   type KeyObject,
+  type Order,
   type TokenFacts,
 } from './protocol.ts'
 import { publicKeyOf } from './public-key.ts'
@@ -29,7 +30,7 @@ export const makeToken = (): Handlers => {
   /** Keeps the login. */
   let base: Buffer | null = null
 
-  const slotNow = (): Buffer => slot ?? Fail.throw({ kind: 'noToken' })
+  const slotNow = (): Buffer => slot ?? Fail.throw({ kind: 'notOpen' })
   const within = <T>(work: (session: Buffer) => T): T => {
     const session = lib.C_OpenSession(slotNow(), p.CKF_SERIAL_SESSION | p.CKF_RW_SESSION)
     try {
@@ -51,11 +52,14 @@ export const makeToken = (): Handlers => {
       lib.C_FindObjectsFinal(session)
     }
   }
+  /** What is no id names nothing: not what has none. */
   const ofId = (session: Buffer, cls: number, id: string): readonly Buffer[] =>
-    search(session, [
-      { type: p.CKA_CLASS, value: cls },
-      { type: p.CKA_ID, value: Buffer.from(id, 'hex') },
-    ])
+    /^(?:[0-9a-f]{2})+$/.test(id)
+      ? search(session, [
+          { type: p.CKA_CLASS, value: cls },
+          { type: p.CKA_ID, value: Buffer.from(id, 'hex') },
+        ])
+      : []
   const mains = (session: Buffer, id: string): readonly Buffer[] => [
     ...ofId(session, p.CKO_PRIVATE_KEY, id),
     ...ofId(session, p.CKO_SECRET_KEY, id),
@@ -63,6 +67,9 @@ export const makeToken = (): Handlers => {
   const one = (session: Buffer, id: string): Buffer | null => {
     const [handle = null, ...others] = mains(session, id)
     return others.length > 0 ? Fail.throw({ kind: 'twoObjects', id }) : handle
+  }
+  const removePublic = (session: Buffer, id: string): void => {
+    for (const half of ofId(session, p.CKO_PUBLIC_KEY, id)) lib.C_DestroyObject(session, half)
   }
   const must = (session: Buffer, id: string): Buffer =>
     one(session, id) ?? Fail.throw({ kind: 'noObject', id })
@@ -103,7 +110,7 @@ export const makeToken = (): Handlers => {
     },
     login: ({ pin }) => {
       try {
-        lib.C_Login(base ?? Fail.throw({ kind: 'noToken' }), p.CKU_USER, pin)
+        lib.C_Login(base ?? Fail.throw({ kind: 'notOpen' }), p.CKU_USER, pin)
       } catch (error) {
         if (Fail.codeOf(error) !== ckr.userAlreadyLoggedIn) throw error
       }
@@ -127,14 +134,17 @@ export const makeToken = (): Handlers => {
         const handle = one(session, id)
         return handle && read(session, handle)
       }),
-    generate: ({ id, label, algorithm }) =>
+    generate: (order) =>
       within((session) => {
-        if (one(session, id)) return { made: false }
-        // Half of a pair that a library which died has left. It is ours: the id says so.
-        for (const half of ofId(session, p.CKO_PUBLIC_KEY, id)) lib.C_DestroyObject(session, half)
-        generate(pkcs11, lib, session, { id, label, algorithm })
+        if (one(session, order.id)) return { made: false }
+        // Halves of pairs that a library which died has left. They are ours: the ids say so.
+        for (const id of [order.id, ...order.earlier])
+          if (!one(session, id)) removePublic(session, id)
+        generate(pkcs11, lib, session, order)
         return { made: true }
       }),
+    half: ({ id }) =>
+      within((session) => !one(session, id) && ofId(session, p.CKO_PUBLIC_KEY, id).length > 0),
     relabel: ({ id, label }) =>
       within((session) => {
         const value = Buffer.from(label, 'utf8')
@@ -150,14 +160,16 @@ export const makeToken = (): Handlers => {
         const key = read(session, handle)
         const [half] = ofId(session, p.CKO_PUBLIC_KEY, id)
         const pair = half === undefined ? null : readKey(pkcs11, lib, session, half).usage
-        set(session, handle, usageAttributes(pkcs11, key, pair, { on, all }))
+        const changed = usageAttributes(pkcs11, key, pair, { on, all })
+        if (changed.length > 0) set(session, handle, changed)
         return null
       }),
     destroy: ({ id }) =>
       within((session) => {
         const handle = one(session, id)
+        // The one that can be used first.
         if (handle) lib.C_DestroyObject(session, handle)
-        for (const half of ofId(session, p.CKO_PUBLIC_KEY, id)) lib.C_DestroyObject(session, half)
+        removePublic(session, id)
         return null
       }),
     sign: ({ id, data }) =>
@@ -214,8 +226,10 @@ const generate = (
   { p }: Module,
   lib: Pkcs11.PKCS11,
   session: Buffer,
-  { id, label, algorithm }: { id: string; label: string; algorithm: Algorithm },
+  { id, label, algorithm, alsoFor }: Order,
 ): void => {
+  const also = (extra: Extra, ...types: readonly number[]) =>
+    alsoFor.includes(extra) ? types.map((type) => ({ type, value: true })) : []
   const common = [
     { type: p.CKA_TOKEN, value: true },
     { type: p.CKA_ID, value: Buffer.from(id, 'hex') },
@@ -235,6 +249,8 @@ const generate = (
       { type: p.CKA_VALUE_LEN, value: 32 },
       { type: p.CKA_ENCRYPT, value: true },
       { type: p.CKA_DECRYPT, value: true },
+      ...also('sign', p.CKA_SIGN, p.CKA_VERIFY),
+      ...also('wrap', p.CKA_WRAP, p.CKA_UNWRAP),
     ])
     return
   }
@@ -245,13 +261,21 @@ const generate = (
     [
       ...common,
       { type: p.CKA_VERIFY, value: true },
+      ...also('encrypt', p.CKA_ENCRYPT),
+      ...also('wrap', p.CKA_WRAP),
       ...(isEc
         ? [{ type: p.CKA_EC_PARAMS, value: Buffer.from(curves[algorithm], 'hex') }]
         : [
-            { type: p.CKA_MODULUS_BITS, value: algorithm === 'rsa3072' ? 3072 : 4096 },
+            { type: p.CKA_MODULUS_BITS, value: Number(algorithm.slice('rsa'.length)) },
             { type: p.CKA_PUBLIC_EXPONENT, value: Buffer.from([1, 0, 1]) },
           ]),
     ],
-    [...common, ...kept, { type: p.CKA_SIGN, value: true }],
+    [
+      ...common,
+      ...kept,
+      { type: p.CKA_SIGN, value: true },
+      ...also('encrypt', p.CKA_DECRYPT),
+      ...also('wrap', p.CKA_UNWRAP),
+    ],
   )
 }

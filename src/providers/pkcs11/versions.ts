@@ -5,11 +5,17 @@
 import { createHash } from 'node:crypto'
 import { ProviderError, type ProviderVersion } from '#domain/provider.ts'
 import { failureOf } from './failures.ts'
-import { type Algorithm, ckk, type KeyObject } from './protocol.ts'
+import { type Algorithm, ckk, type Extra, type KeyObject } from './protocol.ts'
 
 /** 16 bytes, hex. */
 export const idFor = (operationId: string): string =>
   createHash('sha256').update(operationId, 'utf8').digest('hex').slice(0, 32)
+
+/** Those of the attempts before this one. */
+export const earlierIds = (operationId: string): readonly string[] => {
+  const [, stem = '', attempt = '1'] = /^(.*:)(\d+)$/s.exec(operationId) ?? []
+  return Array.from({ length: Number(attempt) - 1 }, (_, n) => idFor(`${stem}${n + 1}`))
+}
 
 export const asideLabel = (label: string, id: string): string => `${label}#${id}`
 
@@ -41,10 +47,27 @@ export const versionOf = (object: KeyObject, label: string): ProviderVersion => 
   current: object.label === label,
 })
 
-export const kindOf = ({ keyType }: KeyObject): 'RSA' | 'EC' | 'AES' | 'other' =>
+export type Kind = 'RSA' | 'EC' | 'AES' | 'other'
+export const kindOf = ({ keyType }: KeyObject): Kind =>
   keyType === ckk.rsa ? 'RSA' : keyType === ckk.ec ? 'EC' : keyType === ckk.aes ? 'AES' : 'other'
 
-/** What a new version is made as where nobody says: as the present one. */
+export const kindMade: Readonly<Record<Algorithm, Kind>> = {
+  aes256: 'AES',
+  ecP256: 'EC',
+  ecP384: 'EC',
+  rsa2048: 'RSA',
+  rsa3072: 'RSA',
+  rsa4096: 'RSA',
+}
+
+/** What it may do beside that for which each key of its kind is made. */
+export const extrasOf = ({ kind, usage }: KeyObject): readonly Extra[] => [
+  ...(kind === 'secret' && (usage.sign || usage.verify) ? (['sign'] as const) : []),
+  ...(kind === 'private' && usage.decrypt ? (['encrypt'] as const) : []),
+  ...(usage.wrap || usage.unwrap ? (['wrap'] as const) : []),
+]
+
+/** What a new version is made as where nobody says: as the present one. Null: it is not known, or not made. */
 export const likeIt = (
   object: KeyObject,
   publicKey: { readonly kty: string; readonly crv?: string; readonly n?: string } | null,
@@ -54,7 +77,7 @@ export const likeIt = (
   if (kind === 'EC') {
     return publicKey?.crv === 'P-384' ? 'ecP384' : publicKey?.crv === 'P-256' ? 'ecP256' : null
   }
-  if (kind !== 'RSA') return null
-  const bits = Buffer.from(publicKey?.n ?? '', 'base64url').length * 8
-  return bits > 3072 ? 'rsa4096' : 'rsa3072'
+  if (kind !== 'RSA' || publicKey?.n === undefined) return null
+  const bits = Buffer.from(publicKey.n, 'base64url').length * 8
+  return bits > 3072 ? 'rsa4096' : bits > 2048 ? 'rsa3072' : 'rsa2048'
 }
