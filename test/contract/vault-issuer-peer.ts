@@ -13,6 +13,13 @@ const changes = new Set(['create', 'update', 'patch', 'delete'])
 export const startIssuers = async (): Promise<ContractPeer> => {
   const shared = await share()
   const { vault, faulty, settings } = shared
+  const bare = await Promise.all(
+    Array.from({ length: 3 }, async () => {
+      const mount = `bare-${randomUUID()}`
+      await vault.api('POST', `sys/mounts/${mount}`, { type: 'pki' })
+      return mount
+    }),
+  )
   const mountOf = (object: ObjectAddress): string => refText(object, 'mount')
   return {
     settings,
@@ -20,7 +27,7 @@ export const startIssuers = async (): Promise<ContractPeer> => {
     ports: plainPorts(),
     beyondOnePage: 52,
     newObject: async () => addressOf(await addPki(vault)),
-    unborn: () => addressOf(`unborn-${randomUUID()}`),
+    unborn: () => addressOf(bare.pop() ?? 'no more'),
     versions: async (object) => (await issuersOf(vault, mountOf(object))).length,
     writes: async (object) =>
       vault

@@ -127,20 +127,39 @@ const failureOfServer = (said: ServerError, lost: 'unknown' | 'none'): ProviderE
   return new ProviderError(kind, effect, `${detail} (SQLSTATE ${said.state})`, hint ? { hint } : {})
 }
 
+/** What is wrong with a certificate, by the codes of OpenSSL and Node. Nothing was sent but the wish for TLS. */
+const certificates: readonly {
+  readonly codes: RegExp
+  readonly detail: string
+  readonly hint: string
+}[] = [
+  {
+    codes: /^ERR_TLS_CERT_ALTNAME/,
+    detail: 'the server’s certificate is for another host',
+    hint: 'set `host` to a name that it is for; tls.mode verify-ca takes one of the right authority for whatever host',
+  },
+  {
+    codes: /^CERT_(?:HAS_EXPIRED|NOT_YET_VALID)/,
+    detail: 'the server’s certificate is not valid now',
+    hint: 'renew it at the server, and look at the clocks of both',
+  },
+  {
+    codes: /^(?:CERT_|ERR_TLS_CERT|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|INVALID_CA|PATH_LENGTH)/,
+    detail: 'nobody whom Rekey trusts vouches for the server’s certificate',
+    hint: 'give the authority that signed it as tls.ca, in PEM (one that signed itself is its own)',
+  },
+]
+
 const neverConnected = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH'])
 
 const failureOfNetwork = (error: unknown, writing: boolean): ProviderError => {
   const { code, message } = Object(error) as { readonly code?: unknown; readonly message?: unknown }
   const name = typeof code === 'string' && /^[A-Z][A-Z0-9_]+$/.test(code) ? code : 'unknown'
-  if (/^(CERT_|ERR_TLS_CERT|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED)/.test(name))
-    return new ProviderError(
-      'precondition',
-      'none',
-      `the server’s certificate is not trusted (${name})`,
-      {
-        hint: 'check that it is for `host`; give its authority as tls.ca; tls.mode verify-ca takes one for another host',
-      },
-    )
+  const certificate = certificates.find(({ codes }) => codes.test(name))
+  if (certificate !== undefined)
+    return new ProviderError('precondition', 'none', `${certificate.detail} (${name})`, {
+      hint: certificate.hint,
+    })
   // pg's own words, of which there are no codes.
   if (typeof message === 'string' && /does not support SSL/.test(message))
     return new ProviderError('precondition', 'none', 'the server does not speak TLS', {

@@ -11,6 +11,7 @@ import { abortable, retryAfterMs } from '../network-failure.ts'
 import {
   failureOf,
   failureWithoutAnswer,
+  noSuchPlace,
   type Answered,
   type Asked,
   type Capability,
@@ -103,7 +104,7 @@ export const makeClient = (settings: VaultSettings, ports: ProviderPorts): Clien
     const says = request.acceptSaying
     const isAnswer =
       (status >= 200 && status < 300) ||
-      request.accept?.includes(status) === true ||
+      (request.accept?.includes(status) === true && !isNoPlace(answered)) ||
       (says !== undefined && errors.some((error) => says.test(error)))
     if (!isAnswer || !answered.fromVault) throw failureOf(answered, ride.asked)
     return { status, data: fieldsOf(body['data']), auth: fieldsOf(body['auth']), body, errors }
@@ -123,6 +124,10 @@ export const makeClient = (settings: VaultSettings, ports: ProviderPorts): Clien
     },
   }
 }
+
+/** A 404 of the mount is no answer about an object in it: else what was moved away would count as gone, and as refused. */
+const isNoPlace = ({ status, errors }: Answered): boolean =>
+  status === 404 && errors.some((error) => noSuchPlace.test(error))
 
 const headersOf = (token: Secret | null, call: Call): Record<string, string> => ({
   ...(token === null ? {} : { 'X-Vault-Token': token.reveal() }),

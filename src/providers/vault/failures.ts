@@ -26,6 +26,9 @@ export interface Answered {
   readonly requestId: string | null
 }
 
+/** Vault's word that the mount is not there, or is of another engine: nothing is said of what a caller asked for in it. */
+export const noSuchPlace = /no handler for route|unsupported path/
+
 interface Row {
   readonly status: (status: number) => boolean
   readonly says?: RegExp
@@ -122,7 +125,7 @@ const rows: readonly Row[] = [
   },
   {
     status: is(404),
-    says: /no handler for route|unsupported path/,
+    says: noSuchPlace,
     kind: 'notFound',
     effect: 'none',
     detail: 'nothing in Vault answers at this path',

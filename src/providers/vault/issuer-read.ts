@@ -20,10 +20,6 @@ export const listIssuers = async (
   call: Call,
 ): Promise<readonly Listed[]> => {
   const reply = await ask({ verb: 'list', path: ref.listPath, accept: [404] }, call)
-  if (reply.status === 404 && reply.errors.length > 0)
-    throw new ProviderError('notFound', 'none', 'nothing in Vault answers at this path', {
-      hint: `check that a PKI engine is mounted at ${ref.mount}/, and the namespace`,
-    })
   return Object.entries(fieldsOf(reply.data['key_info']))
     .map(([id, info]): Listed => {
       const told = fieldsOf(info)

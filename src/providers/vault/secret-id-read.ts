@@ -1,7 +1,7 @@
 // What Vault tells of the secret_ids of an AppRole: by their accessors, never the secret_ids themselves.
 
 import type { JsonObject } from '#domain/json.ts'
-import { ProviderError, type Call, type ProviderVersion } from '#domain/provider.ts'
+import type { Call, ProviderVersion } from '#domain/provider.ts'
 import type { SecretIdRef } from './refs.ts'
 import type { Ask } from './session.ts'
 import { fieldsOf, numberOf, textOf, textsOf, type Fields } from '../untyped-json.ts'
@@ -11,11 +11,7 @@ const noRole = /role ".*" does not exist/
 /** Null: there is no such role. */
 export const readRole = async (ask: Ask, ref: SecretIdRef, call: Call): Promise<Fields | null> => {
   const reply = await ask({ verb: 'read', path: ref.rolePath, accept: [404] }, call)
-  if (reply.status !== 404) return reply.data
-  if (reply.errors.length === 0) return null
-  throw new ProviderError('notFound', 'none', 'nothing in Vault answers at this path', {
-    hint: `check that AppRole is enabled at ${ref.authPath}/, and the namespace`,
-  })
+  return reply.status === 404 ? null : reply.data
 }
 
 /** Null: there is no such role. */

@@ -60,22 +60,29 @@ export interface CertificateArgs {
   readonly commonName: string
   readonly days?: number
   readonly ip?: string
+  readonly dns?: string
+  /** An authority that signs it; itself, unless told. */
+  readonly by?: { readonly key: KeyObject; readonly commonName: string }
 }
 
-/** Self-signed; also a CA of itself, so that clients can be told to trust it. */
-export const selfSigned = ({ key, commonName, days = 365, ip }: CertificateArgs) => {
+/** Self-signed; also a CA of itself, so that clients can be told to trust it. Or signed by another. */
+export const selfSigned = ({ key, commonName, days = 365, ip, dns, by }: CertificateArgs) => {
+  const issuer = by ?? { key, commonName }
   const now = Date.now()
   const extension = (id: string, value: Buffer): Buffer => sequence(oid(id), octets(value))
-  const address =
-    ip === undefined
-      ? []
-      : [extension('2.5.29.17', sequence(tlv(0x87, Buffer.from(ip.split('.').map(Number)))))]
+  const names = [
+    ...(dns === undefined ? [] : [tlv(0x82, Buffer.from(dns))]),
+    ...(ip === undefined ? [] : [tlv(0x87, Buffer.from(ip.split('.').map(Number)))]),
+  ]
+  const address = names.length === 0 ? [] : [extension('2.5.29.17', sequence(...names))]
+  // One that is over already began before it ended.
+  const from = new Date(now - 60_000 + Math.min(0, days) * 2 * 86_400_000)
   const tbs = sequence(
     tlv(0xa0, integer(Buffer.from([2]))),
     integer(Buffer.concat([Buffer.from([1]), randomBytes(15)])),
-    algorithmOf(key),
-    name(commonName),
-    sequence(time(new Date(now - 60_000)), time(new Date(now + days * 86_400_000))),
+    algorithmOf(issuer.key),
+    name(issuer.commonName),
+    sequence(time(from), time(new Date(now + days * 86_400_000))),
     name(commonName),
     spki(key),
     tlv(
@@ -83,13 +90,13 @@ export const selfSigned = ({ key, commonName, days = 365, ip }: CertificateArgs)
       sequence(extension('2.5.29.19', sequence(tlv(0x01, Buffer.from([255])))), ...address),
     ),
   )
-  const der = sequence(tbs, algorithmOf(key), bits(sign('sha256', tbs, key)))
+  const der = sequence(tbs, algorithmOf(issuer.key), bits(sign('sha256', tbs, issuer.key)))
   return {
     der,
     pem: pem('CERTIFICATE', der),
     thumbprint: createHash('sha1').update(der).digest(),
     thumbprint256: createHash('sha256').update(der).digest(),
-    notBefore: new Date(now - 60_000),
+    notBefore: from,
     notAfter: new Date(now + days * 86_400_000),
   }
 }
