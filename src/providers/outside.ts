@@ -7,8 +7,7 @@
 // knows, wherever the file lies. The modules are code of the operator's, with all rights of the process; nothing but the
 // process's environment names them. Whatever is wrong with one is told at the start, and nothing starts.
 
-import { realpath, stat } from 'node:fs/promises'
-import { dirname, isAbsolute } from 'node:path'
+import { isAbsolute } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Type } from 'typebox'
 import { generateSecret, generateSecretSchema } from '#domain/generate-secret.ts'
@@ -16,6 +15,7 @@ import { type Provider, ProviderError } from '#domain/provider.ts'
 import { faultsOfProvider } from '#domain/provider-shape.ts'
 import { revealBytes, revealText, Secret } from '#domain/secret.ts'
 import { abortable, failureOfNetwork, retryAfterMs } from './network-failure.ts'
+import { judgePath } from './safe-path.ts'
 import { singleValue, singleValueTraits } from './single-value.ts'
 
 /** What authors name the parts of a provider by; `import type` of `rekey/provider` leaves no trace in a running module. */
@@ -92,10 +92,10 @@ export const withOutside = async (
 }
 
 const load = async (file: string): Promise<Provider> => {
-  await mustBeSafe(file)
+  const real = await safePathOf(file)
   let exported: { readonly apiVersion?: unknown; readonly makeProvider?: unknown }
   try {
-    exported = await import(pathToFileURL(file).href)
+    exported = await import(pathToFileURL(real).href)
   } catch (error) {
     throw new ProvidersRefused([`cannot be loaded: ${messageOf(error)}`])
   }
@@ -117,20 +117,17 @@ const load = async (file: string): Promise<Provider> => {
   return made as Provider
 }
 
-/** Whoever can write the file, or exchange it in its folder, would be Rekey. */
-const mustBeSafe = async (file: string): Promise<void> => {
+/** Whoever can write the file, or exchange it or a folder above it, would be Rekey. What was judged is what is loaded, and not
+ *  the link to it. */
+const safePathOf = async (file: string): Promise<string> => {
   if (!isAbsolute(file)) throw new ProvidersRefused(['is not an absolute path'])
-  const real = await realpath(file).catch(() => null)
-  if (real === null) throw new ProvidersRefused(['does not exist'])
-  for (const at of [real, dirname(real)]) {
-    // oxlint-disable-next-line no-await-in-loop -- two
-    const { mode, uid } = await stat(at)
-    const own = process.getuid?.()
-    if (own !== undefined && ((uid !== own && uid !== 0) || (mode & 0o022) !== 0))
-      throw new ProvidersRefused([
-        `others than root and Rekey's user may change ${at}: chown it, and chmod go-w`,
-      ])
-  }
+  const judged = await judgePath(file)
+  if ('real' in judged) return judged.real
+  throw new ProvidersRefused([
+    judged.fault === 'missing'
+      ? 'does not exist'
+      : `others than root and Rekey's user may change ${judged.at}: chown it, and chmod go-w`,
+  ])
 }
 
 const takenBy = (others: readonly Provider[], { id, types }: Provider): readonly string[] => [

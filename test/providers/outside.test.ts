@@ -1,4 +1,12 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -132,4 +140,26 @@ test('a file that others may write to is not run', async () => {
     expect.stringContaining('others than root and Rekey’s user'.replace('’', "'")),
   ])
   expect('ran' in globalThis).toBe(false)
+})
+
+test('nor one in whose place others may put another: by a folder above it, or by a link', async () => {
+  const file = moduleOf('globalThis.ran = true')
+  const top = mkdtempSync(join(tmpdir(), 'rekey-outside-'))
+  try {
+    mkdirSync(join(top, 'mine'))
+    renameSync(file, join(top, 'mine', 'provider.mjs'))
+    mkdirSync(join(top, 'links'))
+    symlinkSync(join(top, 'mine', 'provider.mjs'), join(top, 'links', 'provider.mjs'))
+    chmodSync(join(top, 'links'), 0o777)
+    expect(await refusal(join(top, 'links', 'provider.mjs'))).toEqual([
+      expect.stringContaining(`may change ${join(top, 'links')}:`),
+    ])
+    chmodSync(top, 0o777)
+    expect(await refusal(join(top, 'mine', 'provider.mjs'))).toEqual([
+      expect.stringContaining(`may change ${top}:`),
+    ])
+    expect('ran' in globalThis).toBe(false)
+  } finally {
+    rmSync(top, { recursive: true })
+  }
 })

@@ -1,12 +1,14 @@
 // Where a file may lie: below REKEY_PUBLISH_DIR, in folders that nobody but this user (or root) may change, reached through no
-// link. A folder that others may write to could be exchanged for a link between a look and a write.
+// link. A folder that others may write to could be exchanged for a link between a look and a write. The same is asked of
+// every folder above REKEY_PUBLISH_DIR, which may itself be reached by a link of ours.
 
 import { constants, type Stats } from 'node:fs'
-import { lstat, open, realpath } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { lstat, open } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
+import { judgePath } from '../safe-path.ts'
 
 /** Relative, without hidden files: those are ours while we write. */
 const pathRule = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}(\/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}){0,15}$/
@@ -30,9 +32,19 @@ export const findPlace = async (directory: string | null, path: string): Promise
     throw new ProviderError('precondition', 'none', 'this process publishes no files', {
       hint: 'set REKEY_PUBLISH_DIR on every worker, to a directory that they share',
     })
-  const root = await realpath(directory).catch(() => null)
-  if (root === null)
-    throw new ProviderError('precondition', 'none', 'REKEY_PUBLISH_DIR does not exist')
+  const judged = await judgePath(resolve(directory))
+  if ('fault' in judged)
+    throw judged.fault === 'missing'
+      ? new ProviderError('precondition', 'none', 'REKEY_PUBLISH_DIR does not exist', {
+          hint: 'make it, owned by the user that Rekey runs as, mode 0700 or 0755',
+        })
+      : new ProviderError(
+          'precondition',
+          'none',
+          'others may change REKEY_PUBLISH_DIR, or a folder above it',
+          { hint: `chown ${judged.at} to root or the user that Rekey runs as, and chmod go-w it` },
+        )
+  const root = judged.real
   let folder = root
   await mustBeSafe(folder)
   for (const part of dirname(path) === '.' ? [] : dirname(path).split('/')) {

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -114,6 +115,43 @@ describe('what is not ours is neither written over nor read', () => {
     mkdirSync(join(directory, 'open'))
     chmodSync(join(directory, 'open'), 0o777)
     await refused('open/password')
+  })
+  test('a folder above REKEY_PUBLISH_DIR that others may change, though they may not change itself', async () => {
+    chmodSync(top, 0o777)
+    await refused('password')
+    await expect(create('password')).rejects.toMatchObject({
+      hint: expect.stringContaining(top),
+    })
+    expect(readdirSync(directory)).toEqual([])
+    // In a folder for everybody nobody moves what is another's.
+    chmodSync(top, 0o1777)
+    await create('password')
+  })
+  test('REKEY_PUBLISH_DIR by a link that others could lead elsewhere', async () => {
+    mkdirSync(join(top, 'open'))
+    chmodSync(join(top, 'open'), 0o755)
+    symlinkSync(directory, join(top, 'open', 'link'))
+    await create('by-link', connected(join(top, 'open', 'link')))
+    expect(read('by-link')).toBe('new')
+    chmodSync(join(top, 'open'), 0o777)
+    await expect(
+      create('by-link-again', connected(join(top, 'open', 'link'))),
+    ).rejects.toMatchObject({ kind: 'precondition', effect: 'none' })
+    // A sticky folder keeps links of ours; one of somebody else's leads where they like.
+    chmodSync(join(top, 'open'), 0o1777)
+    await create('by-link-again', connected(join(top, 'open', 'link')))
+    if (process.getuid?.() !== 0) return
+    lchownSync(join(top, 'open', 'link'), 65_534, 65_534)
+    await expect(
+      create('by-link-once-more', connected(join(top, 'open', 'link'))),
+    ).rejects.toMatchObject({ kind: 'precondition' })
+  })
+  test('links that lead in a circle', async () => {
+    symlinkSync(join(top, 'b'), join(top, 'a'))
+    symlinkSync(join(top, 'a'), join(top, 'b'))
+    await expect(create('password', connected(join(top, 'a')))).rejects.toMatchObject({
+      kind: 'precondition',
+    })
   })
   test('a folder that is not there', () => refused('nowhere/password'))
   test('a folder in place of the file', async () => {
