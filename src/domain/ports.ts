@@ -223,6 +223,7 @@ export interface Reads {
     get(operationId: string): Promise<Intent | null>
     /** Of a key's creation (no rotation yet). */
     ofCreation(keyId: string): Promise<readonly Intent[]>
+    ofIncident(incidentId: string, keyIds: readonly string[]): Promise<readonly Intent[]>
   }
   readonly approvals: { of(rotationId: string): Promise<readonly Approval[]> }
   readonly confirmations: {
@@ -262,6 +263,8 @@ export interface Reads {
     >
     /** How many keys are in each state. */
     counts(id: string): Promise<Readonly<Partial<Record<IncidentKeyState, number>>>>
+    /** Those that execute, and of which nothing is due or under way. */
+    atRest(): Promise<readonly Incident[]>
     /** Oldest first, of all previews. */
     approvals(id: string): Promise<readonly IncidentApproval[]>
     /** Oldest first. */
@@ -470,6 +473,14 @@ export interface Tx extends Reads {
     insert(row: Version): Promise<void>
     /** Compares the state; edges and the one primary are checked by the database too. */
     update(row: Version, expectedState: Version['state']): Promise<boolean>
+    /** Handed out no more, by an incident: compromised, unless destroyed; or suspended, if active. */
+    contain(
+      rows: readonly {
+        readonly keyId: string
+        readonly version: number
+        readonly state: 'suspended' | 'compromised'
+      }[],
+    ): Promise<void>
   }
   readonly writePolicy: {
     /** Inserts or replaces, and keeps the revision's text. `expectedRevision` null: must not exist. */
@@ -519,6 +530,9 @@ export interface Tx extends Reads {
   }
   readonly writeIntent: {
     insert(row: Intent): Promise<void>
+    insertMany(rows: readonly Intent[]): Promise<void>
+    /** Those that are not closed; the operation ids of what was settled. */
+    settleMany(rows: readonly Intent[]): Promise<readonly string[]>
     /** Only while it is not closed. */
     settle(row: Intent): Promise<boolean>
   }
@@ -546,6 +560,14 @@ export interface Tx extends Reads {
     insertKeys(keys: readonly IncidentKey[], versions: readonly VersionEvidence[]): Promise<void>
     putKeys(rows: readonly IncidentKey[]): Promise<void>
     putVersions(rows: readonly VersionEvidence[]): Promise<void>
+    /** Those of the leases that are still their owners', held until the transaction ends. */
+    hold(leases: readonly IncidentLease[]): Promise<readonly IncidentLease[]>
+    /** Gives leases back. */
+    release(leases: readonly (IncidentLease & IncidentTimerPatch)[]): Promise<void>
+    /** Due at once, whoever is at it: that one writes nothing more. */
+    seize(id: string, keyIds: readonly string[]): Promise<void>
+    /** Those of the key in executions that wait for a rotation are due at once. */
+    wake(keyId: string): Promise<void>
     /** False when this principal said so already. */
     approve(row: IncidentApproval): Promise<boolean>
     note(row: IncidentNote): Promise<void>
@@ -721,6 +743,45 @@ export interface Timers {
   due(limit: number): Promise<readonly string[]>
   /** Milliseconds that were observed to pass, in steps of at most a minute: a jumping clock or a downtime adds one step at most. */
   observe(): Promise<number>
+}
+
+/** A key in an execution, as one worker has it. */
+export interface IncidentLease {
+  readonly incidentId: string
+  readonly keyId: string
+  readonly owner: string
+}
+export interface IncidentTimerPatch {
+  /** From now; null: nothing is due. Something that became due meanwhile stays due. */
+  readonly afterMs: number | null
+  /** What is done before what. */
+  readonly stage: number
+  readonly tries: number
+}
+
+/** Leases of the keys of incidents. Not guarded, no audit. All on the database's clock. */
+export interface IncidentTimers {
+  /** Takes up to `limit` keys that are due, or were let expire: by stage, then one of each connection in turn, and of each the
+   *  most dangerous first, at most `perLane` of one. An owner is one claim, not a process. */
+  claim(
+    owner: string,
+    ask: {
+      readonly limit: number
+      readonly perLane: number
+      /** Connections that are not asked for any. */
+      readonly without: readonly string[]
+      readonly ttlMs: number
+    },
+  ): Promise<readonly ClaimedKey[]>
+  /** Renews the leases that have not expired. */
+  heartbeat(owners: readonly string[], ttlMs: number): Promise<void>
+  /** Without a transaction: nothing has happened. */
+  release(leases: readonly (IncidentLease & IncidentTimerPatch)[]): Promise<void>
+}
+export interface ClaimedKey extends IncidentLease {
+  readonly connection: string
+  readonly stage: number
+  readonly tries: number
 }
 
 /** What is asked of the database without a transaction: where it is, and how far its log goes. Not guarded: no audit. */

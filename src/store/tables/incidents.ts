@@ -2,7 +2,7 @@
 // written of keys and versions is written by one statement for all of them.
 
 import type { Incident, IncidentKey, IncidentPreview, VersionEvidence } from '#domain/incident.ts'
-import type { Reads, Tx } from '#domain/ports.ts'
+import type { IncidentLease, IncidentTimerPatch, Reads, Tx } from '#domain/ports.ts'
 import type { Db } from '../database.ts'
 import {
   type Incident as Row,
@@ -83,6 +83,15 @@ export const incidentReads = (db: Db): Reads['incidents'] => ({
     })
     return Object.fromEntries(rows.map(({ state, _count }) => [state, _count]))
   },
+  atRest: async () => {
+    const found = await db.$queryRaw<{ readonly id: string }[]>`
+      SELECT i.id FROM app.incident i WHERE i.state = 'executing' AND NOT EXISTS (
+        SELECT FROM app.incident_key_timer t
+        WHERE t.incident_id = i.id AND (t.due_at IS NOT NULL OR t.lease_owner IS NOT NULL))`
+    if (found.length === 0) return []
+    const rows = await db.incident.findMany({ where: { id: { in: found.map(({ id }) => id) } } })
+    return rows.map(toIncident)
+  },
   approvals: async (incidentId) => {
     const rows = isUuid(incidentId)
       ? await db.incidentApproval.findMany({
@@ -145,6 +154,28 @@ export const incidentWrites = (db: Db): Tx['writeIncident'] => ({
       FROM jsonb_populate_recordset(NULL::app.incident_version, ${text(versions.map(versionColumns))}::jsonb) n
       WHERE v.incident_id = n.incident_id AND v.key_id = n.key_id AND v.version = n.version`
   },
+  hold: async (leases) => {
+    const rows = await db.$queryRaw<{ readonly key_id: string; readonly incident_id: string }[]>`
+      SELECT t.incident_id, t.key_id FROM app.incident_key_timer t
+      JOIN jsonb_to_recordset(${text(leases)}::jsonb) AS n ("incidentId" uuid, "keyId" uuid, owner text)
+        ON t.incident_id = n."incidentId" AND t.key_id = n."keyId" AND t.lease_owner = n.owner
+      ORDER BY t.incident_id, t.key_id FOR UPDATE OF t`
+    const held = new Set(rows.map((row) => `${row.incident_id} ${row.key_id}`))
+    return leases.filter(({ incidentId, keyId }) => held.has(`${incidentId} ${keyId}`))
+  },
+  release: (leases) => releaseLeases(db, leases),
+  seize: async (incidentId, keyIds) => {
+    await db.$executeRaw`
+      UPDATE app.incident_key_timer SET due_at = app.now(), stage = 0, progress = NULL, lease_owner = NULL, lease_until = NULL
+      WHERE incident_id = ${incidentId}::uuid AND key_id = ANY (${[...keyIds]}::uuid[])`
+  },
+  wake: async (keyId) => {
+    await db.$executeRaw`
+      UPDATE app.incident_key_timer t SET due_at = least(t.due_at, app.now())
+      FROM app.incident_key k
+      WHERE k.key_id = ${keyId}::uuid AND k.replacement IN ('pending', 'running')
+        AND t.incident_id = k.incident_id AND t.key_id = k.key_id`
+  },
   approve: async (approval) => {
     const { count } = await db.incidentApproval.createMany({
       data: [{ ...approval, roles: [...approval.roles] }],
@@ -156,6 +187,20 @@ export const incidentWrites = (db: Db): Tx['writeIncident'] => ({
     await db.incidentNote.create({ data: note, select: { id: true } })
   },
 })
+
+/** Whoever set a due time meanwhile has something to be done: an earlier one stays. */
+export const releaseLeases = async (
+  db: Db,
+  leases: readonly (IncidentLease & IncidentTimerPatch)[],
+): Promise<void> => {
+  await db.$executeRaw`
+    UPDATE app.incident_key_timer t SET lease_owner = NULL, lease_until = NULL, stage = n.stage,
+      due_at = least(t.due_at, app.now() + n."afterMs" * interval '1 millisecond'),
+      progress = jsonb_build_object('tries', n.tries)
+    FROM jsonb_to_recordset(${text(leases)}::jsonb)
+      AS n ("incidentId" uuid, "keyId" uuid, owner text, "afterMs" double precision, stage int, tries int)
+    WHERE t.incident_id = n."incidentId" AND t.key_id = n."keyId" AND t.lease_owner = n.owner`
+}
 
 const text = (rows: readonly object[]): string => JSON.stringify(rows)
 

@@ -22,11 +22,28 @@ export const intentReads = (db: Db): Reads['intents'] => ({
         orderBy: [...inOrder],
       })
     ).map(toIntent),
+  ofIncident: async (incidentId, keyIds) =>
+    (
+      await db.intent.findMany({
+        where: { incidentId, keyId: { in: [...keyIds] } },
+        orderBy: [...inOrder],
+      })
+    ).map(toIntent),
 })
 
 export const intentWrites = (db: Db): Tx['writeIntent'] => ({
   insert: async (row) => {
     await db.intent.create({ data: toRow(row), select: { operationId: true } })
+  },
+  insertMany: async (rows) => {
+    await db.intent.createMany({ data: rows.map(toRow) })
+  },
+  settleMany: async (rows) => {
+    const settled = await db.$queryRaw<{ readonly id: string }[]>`
+      UPDATE app.intent i SET outcome = n.outcome, closed = n.closed, result = n.result, detail = n.detail, ended_at = n.ended_at
+      FROM jsonb_populate_recordset(NULL::app.intent, ${JSON.stringify(rows.map(endColumns))}::jsonb) n
+      WHERE i.operation_id = n.operation_id AND NOT i.closed RETURNING i.operation_id AS id`
+    return settled.map(({ id }) => id)
   },
   settle: async (row) => {
     const { count } = await db.intent.updateMany({
@@ -43,6 +60,15 @@ export const intentWrites = (db: Db): Tx['writeIntent'] => ({
     })
     return count === 1
   },
+})
+
+const endColumns = (intent: Intent) => ({
+  operation_id: intent.operationId,
+  outcome: intent.outcome,
+  closed: intent.closed,
+  result: intent.result,
+  detail: intent.detail,
+  ended_at: intent.endedAt,
 })
 
 const toIntent = (row: Row): Intent => ({

@@ -43,6 +43,15 @@ export const versionWrites = (db: Db): Tx['writeVersion'] => ({
     })
     return count === 1
   },
+  contain: async (rows) => {
+    await db.$executeRaw`
+      UPDATE app.version v SET state = n.state, is_primary = false,
+        compromised_at = CASE n.state WHEN 'compromised' THEN app.now() ELSE v.compromised_at END,
+        suspended_at = CASE n.state WHEN 'suspended' THEN app.now() ELSE v.suspended_at END
+      FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS n ("keyId" uuid, version int, state text)
+      WHERE v.key_id = n."keyId" AND v.version = n.version
+        AND v.state = ANY (CASE n.state WHEN 'suspended' THEN '{active}'::text[] ELSE '{preActivation,active,suspended,deactivated}' END)`
+  },
 })
 
 const one = (row: Row | null): Version | null => row && toVersion(row)

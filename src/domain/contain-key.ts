@@ -1,0 +1,90 @@
+// What an emergency does next with one key, from its record alone. Whoever takes a key over from a dead worker decides the
+// same, so nothing is done twice and nothing is forgotten.
+
+import type {
+  ContainedVersion,
+  ContainmentState,
+  IncidentKey,
+  IncidentKeyState,
+  IncidentMode,
+  VersionEvidence,
+} from './incident.ts'
+import type { TypeTraits } from './provider.ts'
+import type { Intent } from './rotation.ts'
+
+/** Containment before proof before replacement, over all keys of an incident. */
+export const stages = { contain: 0, prove: 1, replace: 2 } as const
+
+/** The phase of an intent. It names the incident, so that two of them on one key do not stand in each other's way. */
+export const containing = (incidentId: string): string => `contain:${incidentId}`
+export const restoring = (incidentId: string): string => `restore:${incidentId}`
+
+/** How a containment is sent. Null: nothing is. */
+export const effectOf = (
+  { containment }: Pick<ContainedVersion, 'containment'>,
+  traits: Pick<TypeTraits, 'suspend'>,
+): { readonly effect: 'suspend' | 'retire'; readonly how: 'disable' | 'destroy' } | null => {
+  switch (containment) {
+    case 'suspend':
+      return { effect: 'suspend', how: 'disable' }
+    case 'switchOffKey':
+    case 'byHand':
+      return { effect: traits.suspend ? 'suspend' : 'retire', how: 'disable' }
+    case 'disable':
+      return { effect: 'retire', how: 'disable' }
+    case 'destroy':
+      return { effect: 'retire', how: 'destroy' }
+    case 'none':
+      return null
+  }
+}
+
+/** The last word on a provider version in this phase. */
+export const lastIntent = (
+  intents: readonly Intent[],
+  phase: string,
+  providerVersion: string,
+): Intent | null =>
+  intents.findLast((intent) => intent.phase === phase && intent.target === providerVersion) ?? null
+
+/** What is still to be sent, or to be found out. */
+export const uncontained = (
+  intents: readonly Intent[],
+  incidentId: string,
+  version: ContainedVersion,
+): readonly string[] =>
+  version.providerVersions.filter(
+    (id) => lastIntent(intents, containing(incidentId), id)?.outcome !== 'succeeded',
+  )
+
+const worstFirst: readonly ContainmentState[] = [
+  'revoking',
+  'pending',
+  'failed',
+  'unproven',
+  'refusedAfter',
+  'refused',
+  'restored',
+]
+
+/** The worst of its versions, then the replacement. */
+export const keyStateOf = (
+  versions: readonly Pick<VersionEvidence, 'state'>[],
+  key: Pick<IncidentKey, 'replacement' | 'restoration'>,
+): IncidentKeyState => {
+  const worst = worstFirst.find((state) => versions.some((version) => version.state === state))
+  if (worst === undefined || worst === 'pending' || worst === 'revoking')
+    return key.replacement === 'running' ? 'replacing' : (worst ?? 'refused')
+  if (key.replacement === 'running') return 'replacing'
+  const isRefused = worst === 'refused' || worst === 'refusedAfter'
+  return key.replacement === 'done' && isRefused ? 'replaced' : worst
+}
+
+export const isSettled = (version: Pick<VersionEvidence, 'state'>): boolean =>
+  version.state !== 'pending' && version.state !== 'revoking'
+
+/** With `rotateFast` nothing is revoked before the new version serves. */
+export const mayContain = (
+  mode: IncidentMode,
+  { replacement }: Pick<IncidentKey, 'replacement'>,
+): boolean => mode !== 'rotateFast' || replacement === null || replacement === 'done'

@@ -1,0 +1,66 @@
+// Which worker has which key of an emergency. On the database's clock: workers on machines whose clocks differ agree.
+
+import type { IncidentTimers } from '#domain/ports.ts'
+import type { Database } from './database.ts'
+import { orUnavailable } from './sql-state.ts'
+import { releaseLeases } from './tables/incidents.ts'
+
+export const createIncidentTimers = ({ client: db }: Database): IncidentTimers => ({
+  // One statement, so that of two workers one wins. What is claimed has no due time any more: what is set from then on was
+  // set while it was worked on, and is not lost when it is given back.
+  claim: (owner, { limit, perLane, without, ttlMs }) =>
+    orUnavailable(async () => {
+      const rows = await db.$queryRaw<
+        {
+          readonly incidentId: string
+          readonly keyId: string
+          readonly connection: string
+          readonly stage: number
+          readonly tries: number
+        }[]
+      >`
+        WITH RECURSIVE lanes (lane) AS (
+          (SELECT lane FROM app.incident_key_timer WHERE due_at IS NOT NULL AND lease_owner IS NULL ORDER BY lane LIMIT 1)
+          UNION ALL
+          SELECT (SELECT t.lane FROM app.incident_key_timer t
+                  WHERE t.lane > l.lane AND t.due_at IS NOT NULL AND t.lease_owner IS NULL ORDER BY t.lane LIMIT 1)
+          FROM lanes l WHERE l.lane IS NOT NULL
+        ), ready AS (
+          SELECT first.*, l.lane FROM lanes l CROSS JOIN LATERAL (
+            SELECT t.incident_id, t.key_id, t.stage, t.position FROM app.incident_key_timer t
+            WHERE t.lane = l.lane AND t.due_at <= app.now() AND t.lease_owner IS NULL
+            ORDER BY t.stage, t.position, t.key_id LIMIT ${perLane}) first
+          WHERE l.lane <> ALL (${[...without]}::text[])
+          UNION ALL
+          (SELECT incident_id, key_id, stage, position, lane FROM app.incident_key_timer
+           WHERE lease_owner IS NOT NULL AND lease_until <= app.now() AND lane <> ALL (${[...without]}::text[])
+           ORDER BY lease_until, key_id LIMIT ${limit})
+        ), chosen AS (
+          SELECT incident_id, key_id FROM (
+            SELECT *, row_number() OVER (PARTITION BY lane ORDER BY stage, position, key_id) AS turn FROM ready) r
+          WHERE turn <= ${perLane} ORDER BY stage, turn, position, key_id LIMIT ${limit}
+        ), taken AS (
+          SELECT t.incident_id, t.key_id FROM app.incident_key_timer t JOIN chosen USING (incident_id, key_id)
+          WHERE (t.lease_owner IS NULL AND t.due_at <= app.now()) OR t.lease_until <= app.now()
+          FOR UPDATE OF t SKIP LOCKED
+        )
+        UPDATE app.incident_key_timer t SET due_at = NULL, lease_owner = ${owner},
+          lease_until = app.now() + ${ttlMs}::double precision * interval '1 millisecond'
+        FROM taken WHERE t.incident_id = taken.incident_id AND t.key_id = taken.key_id
+        RETURNING t.incident_id AS "incidentId", t.key_id AS "keyId", t.lane AS connection, t.stage,
+          coalesce((t.progress ->> 'tries')::int, 0) AS tries`
+      return rows.map((row) => ({ ...row, owner }))
+    }),
+  // An expired lease stays expired: somebody may be taking it over at this moment.
+  heartbeat: (owners, ttlMs) =>
+    orUnavailable(async () => {
+      if (owners.length === 0) return
+      await db.$executeRaw`
+        UPDATE app.incident_key_timer SET lease_until = app.now() + ${ttlMs}::double precision * interval '1 millisecond'
+        WHERE lease_owner = ANY (${[...owners]}::text[]) AND lease_until > app.now()`
+    }),
+  release: (leases) =>
+    orUnavailable(async () => {
+      if (leases.length > 0) await releaseLeases(db, leases)
+    }),
+})
