@@ -61,6 +61,10 @@ import { withLastLook } from '#usecases/last-look.ts'
 import { makePlanRotations } from '#usecases/plan-rotations.ts'
 import { recoveryHold } from '#usecases/recovery-mode.ts'
 import { makeCompareKeys } from '#usecases/compare-keys.ts'
+import { makeContainKeys } from '#usecases/contain-keys.ts'
+import { makeReplaceKey } from '#usecases/replace-contained.ts'
+import { restoreKey } from '#usecases/restore-contained.ts'
+import { createIncidentTimers } from '#store/incident-timers.ts'
 import { makeReconcileKeys } from '#usecases/reconcile-keys.ts'
 import { makeWatchHighWater } from '#usecases/watch-high-water.ts'
 import { makeWatchRecording } from '#usecases/watch-recording.ts'
@@ -263,6 +267,23 @@ export const startApp = async ({
           },
         },
       )
+      const containDeps = {
+        ledger,
+        clock,
+        ids,
+        timers: createIncidentTimers(database),
+        world: { sessions, types: keyTypes },
+      }
+      const contain = makeContainKeys(containDeps, {
+        instance,
+        replace: makeReplaceKey({ ledger, ids, ...plan }, instance),
+        restore: restoreKey,
+        report: (keyId, error) => {
+          meter.add('rekey_worker_faults_total', { where: 'incidents' })
+          const fields = { keyId, error: nameOf(error), at: framesOf(error) }
+          log.warn(fields, 'a key could not be contained; it is tried again')
+        },
+      })
       worker = startWorker(
         {
           queue,
@@ -274,6 +295,8 @@ export const startApp = async ({
             advanceRotation: observeAdvance(advance, tracer, createTraceparents(database)),
             renewLeases: advance.renewLeases,
             planRotations: makePlanRotations({ ledger, timers, ids, ...plan }, instance),
+            containKeys: contain,
+            renewContainLeases: contain.renewLeases,
             deliverToSinks: makeDeliverToSinks({ ledger, outbox, send, ids, clock }),
             reconcileKeys: makeReconcileKeys({
               ledger,

@@ -9,7 +9,6 @@ import type {
   IncidentMode,
   VersionEvidence,
 } from './incident.ts'
-import type { TypeTraits } from './provider.ts'
 import type { Intent } from './rotation.ts'
 
 /** Containment before proof before replacement, over all keys of an incident. */
@@ -20,20 +19,21 @@ export const containing = (incidentId: string): string => `contain:${incidentId}
 export const restoring = (incidentId: string): string => `restore:${incidentId}`
 
 /** How a containment is sent. Null: nothing is. */
-export const effectOf = (
-  { containment }: Pick<ContainedVersion, 'containment'>,
-  traits: Pick<TypeTraits, 'suspend'>,
-): { readonly effect: 'suspend' | 'retire'; readonly how: 'disable' | 'destroy' } | null => {
+export const effectOf = ({
+  containment,
+}: Pick<ContainedVersion, 'containment'>): {
+  readonly effect: 'suspend' | 'retire'
+  readonly how: 'disable' | 'destroy'
+} | null => {
   switch (containment) {
     case 'suspend':
       return { effect: 'suspend', how: 'disable' }
     case 'switchOffKey':
-    case 'byHand':
-      return { effect: traits.suspend ? 'suspend' : 'retire', how: 'disable' }
-    case 'disable':
-      return { effect: 'retire', how: 'disable' }
+      return { effect: 'suspend', how: 'disable' }
     case 'destroy':
       return { effect: 'retire', how: 'destroy' }
+    case 'replace':
+    case 'byHand':
     case 'none':
       return null
   }

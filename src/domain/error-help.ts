@@ -314,6 +314,65 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     todo: 'Read the rotation again, look at its plan, and approve that.',
     example: { detail: 'The plan has another hash than planHash.' },
   },
+  'incident.empty': {
+    why: 'Nothing that can be seen with this token fits all that `selector` says, or none of the pasted secrets is known here. Nothing was done. That a secret is not known does not mean that it is none: values that Rekey never held have no fingerprint.',
+    todo: 'Ask for less: each field narrows the set. `rekey get keys -l team=payments` shows what labels choose; `rekey import -c CONNECTION` what a connection has and Rekey does not manage.',
+    example: {
+      detail: 'No key in your scope has the label team=payment.',
+      hint: 'Did you mean team=payments?',
+    },
+  },
+  'incident.tooLarge': {
+    why: 'The selector means more than 20,000 keys. One execution of that size is more likely a mistake than an emergency, and nobody could have looked at it.',
+    todo: 'Open one incident a connection, or a team: they are executed side by side.',
+    example: { detail: 'It means more than 20,000 keys.' },
+  },
+  'incident.previewStale': {
+    why: 'The hash is not that of what would be done now: a key came or went, a version was made or ended, a label, a policy or a connection was changed, or the hash is of another incident. Only what was shown is executed, so nothing was.',
+    todo: '`added`, `removed` and `changed` name keys that differ. Preview it again, look at that, and have it approved where it needs to be.',
+    example: {
+      detail: 'One key is in the set that was not: orders-token.',
+      hint: 'rekey incident preview incident/ID',
+    },
+  },
+  'incident.previewExpired': {
+    why: 'A preview holds for an hour. What is older was looked at by somebody who may not know what happened since.',
+    todo: 'Preview it again. Where nothing has changed its hash is the same, and approvals stay.',
+    example: { detail: 'The preview is from 02:10; it held until 03:10.' },
+  },
+  'incident.confirmationWrong': {
+    why: '`confirm` is the id of the incident, typed by whoever executes it: so that nobody executes the wrong one of two.',
+    todo: 'Send the id that the path has.',
+    example: {
+      detail: 'confirm is not the id of this incident.',
+      errors: [{ pointer: '/confirm', detail: 'must be the id of the incident' }],
+    },
+  },
+  'incident.selfApproval': {
+    why: 'An approval is by somebody else than who opened the incident or made its preview. A token to break glass with approves nothing.',
+    todo: 'Ask another approver or responder: `rekey incident approve incident/ID`.',
+    example: { detail: 'You opened this incident.' },
+  },
+  'incident.approvalMissing': {
+    why: 'The policies and floors of its keys ask for approvals of this very preview, and some are missing. An approval by somebody who has lost the role since, or whose token was deleted, does not count.',
+    todo: '`rekey incident approve incident/ID`, by somebody who neither opened nor previewed it. When nobody is awake: a token to break glass with, which needs none and leaves a review.',
+    example: { detail: '0 of 1 approvals are given.' },
+  },
+  'incident.wrongState': {
+    why: 'It is executed once, closed once, and approved between preview and execution. What was asked does not fit where it is.',
+    todo: 'Look where it stands: `rekey incident show incident/ID`.',
+    example: { detail: 'An incident that is closed is not previewed.' },
+  },
+  'incident.wrongMode': {
+    why: 'Only what the mode `disable` switched off comes back. The other modes mark versions as compromised, which is for ever: whoever has the value has it still.',
+    todo: 'Rotate the key, or wait for the replacement that the mode makes.',
+    example: { detail: 'The mode revokeFirst restores nothing.' },
+  },
+  'incident.reviewMissing': {
+    why: 'It was executed with a token to break glass with, so nobody agreed before. Somebody else looks at it afterwards, and signs.',
+    todo: 'Another person reads the report and posts a review: `rekey incident review incident/ID --text "…"`.',
+    example: { detail: 'It was executed by breaking glass, and nobody has reviewed it.' },
+  },
   'freeze.active': {
     why: 'Somebody froze these keys: nothing that writes at a provider begins until it is over. Undo always may.',
     todo: 'Wait, or thaw: `rekey freeze clear`. `GET /v1/freeze` says who froze them and why.',

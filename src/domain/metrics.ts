@@ -37,6 +37,7 @@ export const workerTimers = [
   'sinks',
   'recovery',
   'comparison',
+  'incidents',
   'housekeeping',
 ] as const
 

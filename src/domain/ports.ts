@@ -263,6 +263,8 @@ export interface Reads {
     >
     /** How many keys are in each state. */
     counts(id: string): Promise<Readonly<Partial<Record<IncidentKeyState, number>>>>
+    /** How many keys got no replacement, or were not restored. */
+    failures(id: string): Promise<{ readonly replacements: number; readonly restorations: number }>
     /** Those that execute, and of which nothing is due or under way. */
     atRest(): Promise<readonly Incident[]>
     /** Oldest first, of all previews. */

@@ -20,6 +20,7 @@ import type { Bell, TimerPatch, Timers } from '#domain/ports.ts'
 import { ProviderError } from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { isOpen, type OpenPhase } from '#domain/rotation-machine.ts'
+import { overtaken } from './overtaken-rotation.ts'
 import { resolveEffect } from './resolve-effect.ts'
 import { type EngineDeps, Fenced, type Run, type Step, write } from './rotation-engine.ts'
 import { phaseHandlers } from './rotation-phases.ts'
@@ -158,12 +159,14 @@ const idle: ReadonlySet<OpenPhase> = new Set([
 ])
 
 const act = async (run: Run, rotation: Rotation, phase: OpenPhase): Promise<Step> => {
-  if (idle.has(phase)) return phaseHandlers[phase](run, rotation)
-  const intents = await intentsOf(run, rotation)
+  const isIdle = idle.has(phase)
+  const intents = isIdle ? [] : await intentsOf(run, rotation)
   const open = intents.find((intent) => !intent.closed)
-  return open
-    ? resolveEffect(run, rotation, open)
-    : phaseHandlers[phase]({ ...run, intents }, rotation)
+  if (open) return resolveEffect(run, rotation, open)
+  const taken = await overtaken(run, rotation)
+  if (taken !== null && taken !== 'urgent') return taken
+  const handled: Rotation = taken === 'urgent' ? { ...rotation, trigger: 'incident' } : rotation
+  return phaseHandlers[phase](isIdle ? run : { ...run, intents }, handled)
 }
 
 const raiseEpoch = async (run: Run, rotation: Rotation): Promise<Rotation> => {

@@ -154,6 +154,8 @@ export const retiring = async (run: Run, rotation: Rotation): Promise<Step> => {
   if (!from) return complete(run, rotation, scene)
   const { retire } = rotation.plan.policy
   const { slot, suspend } = rotation.plan.traits
+  // An incident has switched it off, and tried it.
+  if (from.state === 'compromised') return complete(run, rotation, scene)
   if (from.state === 'deactivated' || from.state === 'destroyed') {
     const ended = !suspend && lastSwitch(await intentsOf(run, rotation), carrier(from)) === 'retire'
     const step = ended ? await takenAway(run, rotation, scene, from) : null

@@ -58,7 +58,10 @@ export const planRotation = async (
   if (!declared)
     throw new RekeyError('request.impossible', { detail: `no provider has the type ${key.type}` })
   const type = typeFor(declared, key.ref)
-  const { resolved, raised } = await obeyFloors(db, key, policy)
+  const obeyed = await obeyFloors(db, key, policy)
+  const urgent = request.trigger === 'incident'
+  const raised = urgent ? [] : obeyed.raised
+  const resolved = urgent ? inEmergency(obeyed.resolved) : obeyed.resolved
   checkPossible(key, type, policy, { resolved, raised, from })
   if (type.traits.slot === 'pair' && !request.retireOnly) mustBeFree(await db.versions.of(key.id))
   const publish = publishTargets(resolved)
@@ -67,7 +70,8 @@ export const planRotation = async (
     retire: resolved.retire,
     approvals: resolved.approval.required,
     publishes: publish.length > 0,
-    hasOld: from !== null,
+    // In an emergency the incident itself ends what is replaced.
+    hasOld: from !== null && !urgent,
     retireOnly: request.retireOnly ?? false,
   }
   const plan: RotationPlan = {
@@ -83,7 +87,7 @@ export const planRotation = async (
     // What the policy says wins over what the key was registered with.
     generate: { ...key.generate, ...(resolved.generate as JsonObject) },
     requester: request.requester,
-    group: groupOf(key, policy, resolved),
+    group: groupOf(key, urgent ? null : policy, resolved),
     retireOnly: shape.retireOnly,
   }
   return {
@@ -120,7 +124,7 @@ export const openRotation = async (tx: Tx, rotation: Rotation): Promise<LedgerEv
   await tx.writeRotation.insert(rotation)
   // What a person starts does not queue behind a fleet.
   const byTime = rotation.trigger === 'schedule' || rotation.trigger === 'maxAge'
-  const lane = byTime ? (rotation.policy ?? '') : ''
+  const lane = byTime ? (rotation.policy ?? '') : rotation.trigger === 'incident' ? ' incident' : ''
   await tx.writeTimer.set(rotation.id, { dueNow: true, progress: null, waitingFor: null, lane })
   return {
     action: 'rotation.planned',
@@ -142,6 +146,17 @@ export const openRotation = async (tx: Tx, rotation: Rotation): Promise<LedgerEv
     },
   }
 }
+
+/** Nothing is waited for, and nobody asked once more: the incident was approved. */
+const inEmergency = (policy: ResolvedPolicy): ResolvedPolicy => ({
+  ...policy,
+  overlap: { ...policy.overlap, minMs: 0, unusedForMs: 0 },
+  soakMs: 0,
+  retire: 'keep',
+  acceptGap: true,
+  approval: { ...policy.approval, required: 0 },
+  consumers: { ...policy.consumers, acknowledgement: null },
+})
 
 /** The stricter of what the policy says and what the floors of the key ask for now. */
 const obeyFloors = async (db: PlanReads, key: Key, policy: Policy | null) => {

@@ -136,7 +136,7 @@ export const promoteAtProvider = async (run: Run, rotation: Rotation): Promise<E
   const order = (intent: Intent) => ({
     object,
     operationId: intent.operationId,
-    from: from && carrier(from),
+    from: from ? carrier(from) : pointedAt(intent),
     to: carrier(to),
   })
   return {
@@ -146,7 +146,12 @@ export const promoteAtProvider = async (run: Run, rotation: Rotation): Promise<E
     object: { id: objectIdOf(rotation), name: rotation.keyName },
     lateEffectMs: lateEffectOf(type, connection),
     consistency: type.traits.consistency,
-    begin: async () => ({ preImage: { from: from && carrier(from), to: carrier(to) } }),
+    begin: async () => ({
+      preImage: {
+        from: from ? carrier(from) : await containedCurrent(run, scene),
+        to: carrier(to),
+      },
+    }),
     send: async (intent, _material, at) => ({ result: await session.promote(order(intent), at) }),
     probe: async (intent, _material, at) => {
       const answer = await session.probePromote(order(intent), at)
@@ -160,6 +165,24 @@ export const promoteAtProvider = async (run: Run, rotation: Rotation): Promise<E
       return { ...promoted(current, promotedAt), events }
     },
   }
+}
+
+const pointedAt = ({ preImage: { from } }: Intent): string | null =>
+  typeof from === 'string' ? from : null
+
+/** A key whose old version an incident has contained has none that is handed out; the provider's pointer is on it all the same. */
+const containedCurrent = async (
+  run: Run,
+  { session, object }: Pick<Scene, 'session' | 'object'>,
+): Promise<string | null> => {
+  const versions = await run.ledger.read((db) => db.versions.of(object.keyId))
+  const contained = versions.filter(({ state }) => state === 'compromised')
+  if (contained.length === 0) return null
+  const there = await session.describe(object, call(run))
+  const current = there.versions.find((version) => version.current)
+  return current && contained.some(({ providerVersions }) => providerVersions.includes(current.id))
+    ? current.id
+    : null
 }
 
 /** Where nothing follows but the end, it stays in its phase for the last look (complete-rotation.ts). */

@@ -90,6 +90,9 @@ export const write = async (tx: Tx, rotation: Rotation, change: Change): Promise
   if (!(await tx.writeRotation.move(next, { phase: rotation.phase, epoch: rotation.epoch }))) {
     throw new Fenced(rotation.id)
   }
+  // An incident may wait for what serves, or for the key to be free.
+  if (next.promotedAt !== rotation.promotedAt || !isOpen(phase))
+    await tx.writeIncident.wake(next.keyId)
   if (moves && (rotation.phase === 'planned' || !isOpen(phase))) {
     // The line behind it moves up, in the same transaction: only its first one looks for a place by itself (begin-rotation.ts).
     await tx.writeTimer.wakeNext(rotation.plan.group.id, rotation.id)

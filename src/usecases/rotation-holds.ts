@@ -26,7 +26,10 @@ const holdIn = async (db: Pick<Reads, 'holds'>, rotation: Rotation): Promise<Hol
   const { now, recovery, freeze, labels, spec } = await db.holds.of(rotation)
   if (recovery) return recoveryOf(recovery)
   const { connection, type } = rotation.plan.key
-  return holdOf(freeze, { connection, type, labels }, spec && resolveStored({ spec }), now)
+  const policy = spec && resolveStored({ spec })
+  // Pauses and blackouts are for days without an emergency, unless the policy says otherwise. A freeze is a person's word.
+  const urgent = rotation.trigger === 'incident' && policy?.emergency.ignoreBlackouts !== false
+  return holdOf(freeze, { connection, type, labels }, urgent ? null : policy, now)
 }
 
 /** The same for an effect: whether it may be sent in the phase that the rotation is in. */

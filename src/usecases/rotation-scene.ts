@@ -49,7 +49,7 @@ export const sceneOf = async (
 /** What keeps a session from being opened (a credential that is gone, an address that egress rules refuse) is a refusal like
  *  a provider's own. That our database is away is not. */
 export const openSession = async (
-  run: Pick<Run, 'world'>,
+  run: { readonly world: Pick<Run['world'], 'sessions'> },
   connection: Connection,
 ): Promise<Session> => {
   const { sessions } = run.world

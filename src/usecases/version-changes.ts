@@ -70,9 +70,10 @@ export const servePrimary = async (tx: Tx, rotation: Rotation): Promise<readonly
   if (fromVersion !== null) {
     const from = await present(tx, rotation.keyId, fromVersion)
     if (from.primary) await change(tx, { ...from, primary: false })
-    if (rotation.plan.traits.slot === 'internal') {
+    if (rotation.plan.traits.slot === 'internal' && from.state !== 'compromised') {
       await advanceVersion(tx, { ...from, primary: false }, ['deactivated'])
     }
+    await compromiseOld(tx, rotation)
   }
   if (toVersion !== null) {
     const to = await present(tx, rotation.keyId, toVersion)
@@ -82,6 +83,17 @@ export const servePrimary = async (tx: Tx, rotation: Rotation): Promise<readonly
   // The primary's activation counts for when the key is due next.
   await reschedule(tx, rotation.keyId)
   return []
+}
+
+/** With `rotateFast` the old versions are compromised with the promotion of the new one: from then on they are contained. */
+const compromiseOld = async (tx: Tx, { id, keyId }: Rotation): Promise<void> => {
+  const rows = (await tx.incidents.openOfKeys([keyId])).filter(
+    ({ mode, rotationId }) => mode === 'rotateFast' && rotationId === id,
+  )
+  const gone = rows.flatMap(({ plan }) =>
+    plan.versions.map(({ version }) => ({ keyId, version, state: 'compromised' as const })),
+  )
+  if (gone.length > 0) await tx.writeVersion.contain(gone)
 }
 
 /** Undo of `servePrimary`: old is handed out again, new stays accepted until its gates open. With one slot old was switched
@@ -124,7 +136,9 @@ export const removeVersion = async (tx: Tx, version: Version): Promise<void> => 
   await advanceVersion(
     tx,
     version,
-    version.state === 'preActivation' ? ['destroyed'] : ['deactivated', 'destroyed'],
+    version.state === 'preActivation' || version.state === 'compromised'
+      ? ['destroyed']
+      : ['deactivated', 'destroyed'],
     { primary: false, sealedId: null, materialKnown: false },
   )
 }

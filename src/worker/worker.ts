@@ -30,6 +30,10 @@ export interface WorkerJobs {
   readonly reconcileKeys: () => Promise<number>
   /** One pass over keys that are due to be compared with their provider, ended early when it is stopping; 0 when none is. */
   readonly compareKeys: (stopping: () => boolean) => Promise<number>
+  /** One pass over keys of emergencies, ended early when it is stopping. */
+  readonly containKeys: (stopping: () => boolean) => Promise<number>
+  /** Of the keys that are contained at this moment. */
+  readonly renewContainLeases: () => Promise<void>
   /** One pass over sinks; 0 when there was nothing to tell. */
   readonly deliverToSinks: () => Promise<number>
   /** Partitions ahead, expired idempotency replies. Once an hour. */
@@ -59,6 +63,7 @@ export interface RunningWorker {
 
 const mostSkewMs = 30_000
 const sweepMs = 1_000
+const emergencyMs = 250
 const mostPasses = 40
 /** Rung for at once, for each rotation that a process advances at once. */
 const rungAhead = 4
@@ -147,6 +152,15 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
   const tickers = [
     options.every(sweepMs, sweep, report('sweep')),
     options.every(options.leaseMs / 4, jobs.renewLeases, report('heartbeat')),
+    options.every(options.leaseMs / 4, jobs.renewContainLeases, report('heartbeat')),
+    // A ticker of its own: no routine work stands before an emergency.
+    options.every(
+      emergencyMs,
+      async () => {
+        if (idle === null) await jobs.containKeys(() => stopping || idle !== null)
+      },
+      report('incidents'),
+    ),
     options.every(
       sweepMs,
       async () => {
@@ -180,14 +194,16 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
     idleBecause: () => idle,
     async stop() {
       stopping = true
-      const [, heartbeat] = tickers
+      const [, heartbeat, containing] = tickers
       await Promise.all(
-        tickers.filter((ticker) => ticker !== heartbeat).map((ticker) => ticker.stop()),
+        tickers
+          .filter((ticker) => ticker !== heartbeat && ticker !== containing)
+          .map((ticker) => ticker.stop()),
       )
       // Handlers finish their step under their lease; the heartbeat goes on until they have.
       await Promise.all([answering.close(), ...alone.values()])
       await feeding
-      await heartbeat?.stop()
+      await Promise.all([heartbeat?.stop(), containing?.stop()])
     },
   }
 }

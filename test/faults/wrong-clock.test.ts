@@ -45,6 +45,8 @@ const host = (skewMs: number) => {
         },
         reconcileKeys: nothing,
         compareKeys: nothing,
+        containKeys: nothing,
+        renewContainLeases: async () => {},
         deliverToSinks: nothing,
         housekeeping: async () => {},
       },

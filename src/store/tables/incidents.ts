@@ -83,6 +83,13 @@ export const incidentReads = (db: Db): Reads['incidents'] => ({
     })
     return Object.fromEntries(rows.map(({ state, _count }) => [state, _count]))
   },
+  failures: async (incidentId) => {
+    const [replacements, restorations] = await Promise.all([
+      db.incidentKey.count({ where: { incidentId, replacement: 'failed' } }),
+      db.incidentKey.count({ where: { incidentId, restoration: 'failed' } }),
+    ])
+    return { replacements, restorations }
+  },
   atRest: async () => {
     const found = await db.$queryRaw<{ readonly id: string }[]>`
       SELECT i.id FROM app.incident i WHERE i.state = 'executing' AND NOT EXISTS (

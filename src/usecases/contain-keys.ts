@@ -1,0 +1,281 @@
+// The worker of emergencies: takes keys that are due, the most dangerous first and of each connection in turn, and works on each
+// by itself. More are taken when some are done, so that a slow or failing key holds nobody, and a slow connection only its own.
+//
+// Any number of workers may do this at once: a lease (database clock) lets one of them have a key, and what it writes is fenced
+// by it (record-containment.ts). A crash anywhere leaves leases, which expire; whoever has them next goes on from the record.
+// No freeze, pause or blackout holds an emergency; only recovery mode does, since nobody knows then what is true.
+
+import { systemActor } from '#domain/actor.ts'
+import { isSettled, stages } from '#domain/contain-key.ts'
+import type { ClaimedKey, IncidentTimerPatch, IncidentTimers } from '#domain/ports.ts'
+import { ProviderError } from '#domain/provider.ts'
+import { containKey, type Containing, isToSend, type Place, record } from './contain-key.ts'
+import { afterStep, type Case, keyWith, loadCases } from './contained-cases.ts'
+import { keyEvent } from './containment-events.ts'
+import { isToProve, proveKey } from './prove-contained.ts'
+import { makeRecorder } from './record-containment.ts'
+import { recoveryHold } from './recovery-mode.ts'
+import type { ReplaceKey } from './replace-contained.ts'
+import type { RestoreKey } from './restore-contained.ts'
+import type { EngineDeps, World } from './rotation-engine.ts'
+import { Full, openSession } from './rotation-scene.ts'
+import { settleIncidents } from './settle-incident.ts'
+
+export interface ContainDeps extends Pick<EngineDeps, 'ledger' | 'clock' | 'ids'> {
+  readonly timers: IncidentTimers
+  readonly world: Pick<World, 'sessions' | 'types'>
+}
+
+export interface ContainWorker {
+  readonly instance: string
+  readonly replace: ReplaceKey
+  readonly restore: RestoreKey
+  /** One line for the log: no text of a provider in it. */
+  readonly report: (keyId: string, error: unknown) => void
+}
+
+export interface ContainKeys {
+  /** Takes what is due until nothing is, or it is stopping, and waits for what it took. Returns how many. */
+  (stopping?: () => boolean): Promise<number>
+  /** The heartbeat of the leases. */
+  readonly renewLeases: () => Promise<void>
+}
+
+export const containLeaseMs = 30_000
+/** Keys that one process has at once, in all and of one connection. */
+const mostAtOnce = 1_024
+const mostOfOne = 256
+/** Requests that are under way at one connection. */
+const mostRequests = 32
+/** Taken by one claim. */
+const claimed = 256
+const afterFaultMs = 2_000
+const mostFaults = 6
+/** A rotation that ends rings for its key; this is for a ring that was lost. */
+const lookAgainMs = 60_000
+
+export const makeContainKeys = (deps: ContainDeps, worker: ContainWorker): ContainKeys => {
+  const { ledger, timers, clock, ids } = deps
+  const actor = systemActor('worker', worker.instance)
+  const engine: Containing = {
+    ledger,
+    clock,
+    ids,
+    recorder: makeRecorder(ledger, actor),
+    release: ({ lease }, patch) => timers.release([{ ...lease, ...patch }]),
+  }
+  const lanes = new Map<string, Lane>()
+  const owners = new Map<string, number>()
+  let inFlight = 0
+  let wake: () => void = () => undefined
+  const laneOf = (connection: string): Lane => {
+    const lane = lanes.get(connection) ?? makeLane()
+    lanes.set(connection, lane)
+    return lane
+  }
+
+  const claim = async (): Promise<readonly ClaimedKey[]> => {
+    const owner = `${worker.instance}/${ids.next()}`
+    const now = clock.now().getTime()
+    const without = [...lanes].flatMap(([name, lane]) =>
+      lane.keys >= mostOfOne / 2 || lane.shutUntil > now ? [name] : [],
+    )
+    const limit = Math.min(claimed, mostAtOnce - inFlight)
+    const leases = await timers.claim(owner, {
+      limit,
+      perLane: mostOfOne / 2,
+      without,
+      ttlMs: containLeaseMs,
+    })
+    if (leases.length > 0) owners.set(owner, leases.length)
+    return leases
+  }
+
+  const over = (lease: ClaimedKey): void => {
+    const left = (owners.get(lease.owner) ?? 1) - 1
+    if (left === 0) owners.delete(lease.owner)
+    else owners.set(lease.owner, left)
+    inFlight -= 1
+    laneOf(lease.connection).keys -= 1
+    wake()
+  }
+
+  const begin = async (leases: readonly ClaimedKey[]): Promise<void> => {
+    for (const lease of leases) laneOf(lease.connection).keys += 1
+    inFlight += leases.length
+    let cases: readonly Case[] = []
+    try {
+      cases = await loadCases(ledger, deps.world.types, leases)
+    } catch (error) {
+      worker.report(leases[0]?.keyId ?? '', error)
+    }
+    const found = new Map(cases.map((one) => [one.lease, one]))
+    for (const lease of leases) {
+      const one = found.get(lease)
+      void (one ? work(one) : putOff(lease, afterFaultMs)).finally(() => over(lease))
+    }
+  }
+
+  const putOff = async ({ tries, stage, ...lease }: ClaimedKey, afterMs: number): Promise<void> => {
+    try {
+      await timers.release([{ ...lease, stage, tries, afterMs }])
+    } catch (error) {
+      // The lease expires by itself.
+      worker.report(lease.keyId, error)
+    }
+  }
+
+  /** Never throws. */
+  const work = async (found: Case): Promise<void> => {
+    const lane = laneOf(found.connection.name)
+    try {
+      if (!asksProvider(found)) return await goOn(found)
+      const session = await lane.door(async () => {
+        const leftMs = lane.shutUntil - clock.now().getTime()
+        if (leftMs > 0) throw new Full({ afterMs: leftMs, why: 'its connection is at its limit' })
+        return openSession(deps, found.connection)
+      })
+      await step(found, { session, turn: lane.turn })
+    } catch (error) {
+      if (!(error instanceof Full)) {
+        worker.report(found.key.keyId, error)
+        return failed(found, error)
+      }
+      const { afterMs } = error.room
+      lane.shutUntil = Math.max(lane.shutUntil, clock.now().getTime() + afterMs)
+      return putOff(found.lease, afterMs)
+    }
+  }
+  const step = async (found: Case, place: Place): Promise<void> => {
+    if (found.key.restoration === 'asked') return worker.restore(engine, found, place)
+    const off = await containKey(engine, found, place)
+    if (off && !(await proveKey(engine, off, place, nextOf))) await goOn(off)
+  }
+
+  /** What is written in the database alone. */
+  const goOn = async (found: Case): Promise<void> => {
+    if (!(await worker.replace(found, nextOf))) await engine.release(found, nextOf(found))
+  }
+
+  const asksProvider = (found: Case): boolean =>
+    found.key.restoration === 'asked' || isToSend(found) || isToProve(found, clock.now())
+
+  /** What is due next for a key that was worked on. */
+  const nextOf = (found: Case): IncidentTimerPatch => {
+    const { key, evidence } = found
+    const tries = 0
+    if (asksProvider(found)) return { afterMs: 0, stage: stages.contain, tries }
+    if (key.replacement === 'pending' && found.key.rotationId === null)
+      return { afterMs: 0, stage: stages.replace, tries }
+    const now = clock.now().getTime()
+    const waits = evidence.flatMap(({ state, provenAt, refusedAfter }) =>
+      state === 'refusedAfter' && provenAt === null && refusedAfter
+        ? [Math.max(0, refusedAfter.getTime() - now) + 1]
+        : [],
+    )
+    const replaced = key.replacement === 'pending' || key.replacement === 'running'
+    const all = [...waits, ...(replaced ? [lookAgainMs] : [])]
+    return { afterMs: all.length === 0 ? null : Math.min(...all), stage: stages.prove, tries }
+  }
+
+  /** A session that cannot be opened, or a fault of ours: tried again, and after some tries it has failed. */
+  const failed = async (found: Case, error: unknown): Promise<void> => {
+    const tries = found.lease.tries + 1
+    const left = found.evidence.filter((one) => !isSettled(one))
+    if (tries < mostFaults || left.length === 0) {
+      const afterMs = Math.min(30_000, afterFaultMs * 2 ** found.lease.tries)
+      return putOff({ ...found.lease, tries }, afterMs)
+    }
+    const what = error instanceof Error ? error.message : 'a fault'
+    try {
+      await record(engine, found, (at) => {
+        const detail =
+          error instanceof ProviderError
+            ? `It could not be sent: ${what}`
+            : "It could not be sent: a fault in Rekey; the worker's log says more"
+        const evidence = left.map((one) => ({ ...one, state: 'failed' as const, detail }))
+        const key = keyWith(found, evidence, at)
+        return {
+          key,
+          evidence,
+          events: [keyEvent(key, evidence)],
+          release: nextOf({
+            ...found,
+            key,
+            evidence: afterStep(found, { key, evidence }).evidence,
+          }),
+        }
+      })
+    } catch (again) {
+      worker.report(found.key.keyId, again)
+      await putOff(found.lease, 30_000)
+    }
+  }
+
+  const pass = async (stopping: () => boolean = () => false): Promise<number> => {
+    if ((await ledger.read(recoveryHold)) !== null) return 0
+    let taken = 0
+    /* oxlint-disable no-await-in-loop -- one claim after the other */
+    while (!stopping()) {
+      const leases = inFlight > mostAtOnce - claimed / 2 ? null : await claim()
+      if (leases?.length) {
+        taken += leases.length
+        void begin(leases)
+        continue
+      }
+      await settleIncidents(ledger, actor)
+      if (inFlight === 0) break
+      await changed()
+    }
+    while (inFlight > 0) await changed()
+    /* oxlint-enable no-await-in-loop */
+    return taken
+  }
+  /** Some key is done, or a moment has passed: others may be due. */
+  const changed = (): Promise<void> =>
+    Promise.race([
+      new Promise<void>((resolve) => {
+        wake = resolve
+      }),
+      clock.pause(250),
+    ])
+
+  return Object.assign(pass, {
+    renewLeases: () => timers.heartbeat([...owners.keys()], containLeaseMs),
+  })
+}
+
+/** The keys and requests of one connection. */
+interface Lane {
+  keys: number
+  /** It is at its limit until then, in milliseconds. */
+  shutUntil: number
+  /** A few at a time. */
+  readonly turn: Place['turn']
+  /** One at a time. */
+  readonly door: Place['turn']
+}
+
+const makeLane = (): Lane => ({
+  keys: 0,
+  shutUntil: 0,
+  turn: makeTurns(mostRequests),
+  door: makeTurns(1),
+})
+
+const makeTurns = (most: number): Place['turn'] => {
+  const waiting: (() => void)[] = []
+  let taken = 0
+  return async (work) => {
+    if (taken < most) taken += 1
+    // Whoever ends hands its turn on.
+    else await new Promise<void>((resolve) => waiting.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = waiting.shift()
+      if (next) next()
+      else taken -= 1
+    }
+  }
+}

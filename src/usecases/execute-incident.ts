@@ -1,0 +1,253 @@
+// The moment from which on something is done: in one transaction, under the locks of the incident and of every key that it means,
+// the preview is drawn once more, and what it says now must be, to the letter, what was shown and agreed to. Then the set, the
+// keys and their versions, is written down, due at once, and frozen by the database: it is what is executed (I11). Nothing has
+// touched a provider when this commits; whoever dies right after it has done nothing, and any worker goes on.
+//
+// Executed again with the same hash, what failed or could not be proven is tried once more, and nothing else.
+
+import type { Actor } from '#domain/actor.ts'
+import { RekeyError } from '#domain/errors.ts'
+import type {
+  ContainedKey,
+  Incident,
+  IncidentKey,
+  IncidentPreview,
+  VersionEvidence,
+} from '#domain/incident.ts'
+import type { Committed, Ledger, Outcome, Reads, Tx } from '#domain/ports.ts'
+import { incidentEvent, lockIncident, mustBeIn, rewrite } from './incident-events.ts'
+import { mustWriteProviders } from './recovery-mode.ts'
+
+export interface ExecuteDeps {
+  readonly ledger: Ledger
+  /** The incident, as far as the actor may see it. */
+  readonly visible: (db: Reads, actor: Actor, id: string) => Promise<Incident>
+  readonly preview: (db: Reads, actor: Actor, incident: Incident) => Promise<IncidentPreview>
+  readonly mustBeApproved: (db: Reads, actor: Actor, incident: Incident) => Promise<void>
+}
+
+export interface ExecuteOrder {
+  readonly previewHash: string
+  /** The incident's id, typed. */
+  readonly confirm: string
+}
+
+export const makeExecuteIncident =
+  (deps: ExecuteDeps) =>
+  (actor: Actor, id: string, order: ExecuteOrder): Promise<Committed<Incident>> =>
+    deps.ledger.commit(actor, async (tx): Promise<Outcome<Incident>> => {
+      await lockIncident(tx, id)
+      const incident = await deps.visible(tx, actor, id)
+      mustBeConfirmed(id, order.confirm)
+      await mustWriteProviders(tx)
+      return incident.execution === null
+        ? first(deps, tx, actor, incident, order.previewHash)
+        : again(tx, actor, incident, order.previewHash)
+    })
+
+const mustBeConfirmed = (id: string, confirm: string): void => {
+  if (confirm === id) return
+  throw new RekeyError('incident.confirmationWrong', {
+    detail: 'What was typed is not the id of this incident.',
+    hint: `Type ${id}`,
+    errors: [{ pointer: '/confirm', detail: 'not the id of this incident' }],
+  })
+}
+
+const first = async (
+  deps: ExecuteDeps,
+  tx: Tx,
+  actor: Actor,
+  incident: Incident,
+  hash: string,
+): Promise<Outcome<Incident>> => {
+  mustBeIn(incident, ['previewed', 'awaitingApproval'], 'executed')
+  const mark = incident.preview
+  const shown = await tx.incidents.preview(incident.id)
+  if (!mark || !shown || mark.hash !== hash || shown.hash !== hash) {
+    throw new RekeyError('incident.previewStale', {
+      detail: 'The hash is not that of the last preview.',
+      hint: 'Look at the preview, and send its hash.',
+      errors: [{ pointer: '/previewHash', detail: 'of another preview' }],
+    })
+  }
+  // Whoever rotates, deletes or changes one of them waits, or was before us and is seen.
+  await tx.holdKeys(shown.keys.map(({ keyId }) => keyId))
+  const now = await tx.now()
+  if (new Date(mark.expiresAt) <= now) {
+    throw new RekeyError('incident.previewExpired', {
+      detail: `It was drawn at ${mark.at} and ended at ${mark.expiresAt}.`,
+      hint: 'Preview it again: an identical one keeps its approvals.',
+    })
+  }
+  await deps.mustBeApproved(tx, actor, incident)
+  const drawn = await deps.preview(tx, actor, incident)
+  if (drawn.hash !== hash) throw stale(shown.keys, drawn.keys)
+  const keys = drawn.keys.map((plan, position) => keyOf(incident, plan, position, now))
+  const versions = keys.flatMap((key) =>
+    key.plan.versions.map(({ version, containment }) => evidenceOf(key, version, containment)),
+  )
+  await tx.writeIncident.insertKeys(keys, versions)
+  const executed = await rewrite(tx, incident, {
+    state: 'executing',
+    execution: { hash, at: now, by: { id: actor.id, name: actor.name } },
+  })
+  return {
+    value: executed,
+    audit: [
+      incidentEvent(
+        'incident.executed',
+        executed,
+        { hash, mode: incident.mode, keys: keys.length, versions: versions.length, again: false },
+        incident.reason,
+      ),
+    ],
+  }
+}
+
+const keyOf = (
+  { id, mode }: Incident,
+  plan: ContainedKey,
+  position: number,
+  now: Date,
+): IncidentKey => ({
+  incidentId: id,
+  keyId: plan.keyId,
+  key: plan.key,
+  connection: plan.connection,
+  position,
+  plan,
+  state: 'pending',
+  replacement:
+    (mode === 'rotateFast' || mode === 'revokeFirst') && plan.replacement !== 'none'
+      ? 'pending'
+      : null,
+  rotationId: null,
+  restoration: null,
+  detail: null,
+  updatedAt: now,
+})
+
+const evidenceOf = (
+  { incidentId, keyId }: IncidentKey,
+  version: number,
+  containment: VersionEvidence['containment'],
+): VersionEvidence => ({
+  incidentId,
+  keyId,
+  version,
+  containment,
+  state: 'pending',
+  requestedAt: null,
+  effectiveAt: null,
+  provenAt: null,
+  operation: null,
+  code: null,
+  refusedAfter: null,
+  detail: null,
+  operationId: null,
+  auditEventId: null,
+})
+
+const mostNamed = 50
+
+/** The names of what differs, not all of a great many. */
+const stale = (shown: readonly ContainedKey[], now: readonly ContainedKey[]): RekeyError => {
+  const before = new Map(shown.map((key) => [key.keyId, lasting(key)]))
+  const after = new Map(now.map((key) => [key.keyId, lasting(key)]))
+  const names = (keys: readonly ContainedKey[]) => keys.slice(0, mostNamed).map(({ key }) => key)
+  return new RekeyError('incident.previewStale', {
+    detail: 'What it means is not what was shown: something has changed since.',
+    hint: 'Preview it again, look at what differs, and execute that.',
+    extra: {
+      added: names(now.filter(({ keyId }) => !before.has(keyId))),
+      removed: names(shown.filter(({ keyId }) => !after.has(keyId))),
+      changed: names(
+        now.filter(({ keyId }) => before.has(keyId) && before.get(keyId) !== after.get(keyId)),
+      ),
+    },
+  })
+}
+
+const lasting = ({ warnings: _said, ...key }: ContainedKey): string => JSON.stringify(key)
+
+const pageSize = 1_000
+
+/** What failed or is unproven is pending once more, and so is a replacement that failed. */
+const again = async (
+  tx: Tx,
+  actor: Actor,
+  incident: Incident,
+  hash: string,
+): Promise<Outcome<Incident>> => {
+  mustBeIn(incident, ['partly'], 'executed again')
+  if (incident.execution?.hash !== hash) {
+    throw new RekeyError('incident.previewStale', {
+      detail: 'It was executed with another hash: what was executed stays what it is.',
+      hint: 'For other keys, open another incident.',
+      errors: [{ pointer: '/previewHash', detail: 'not what was executed' }],
+    })
+  }
+  const now = await tx.now()
+  let after: string | null = null
+  let count = 0
+  do {
+    // oxlint-disable-next-line no-await-in-loop -- page after page
+    const page = await tx.incidents.keys(incident.id, null, { limit: pageSize, after })
+    count += await retry(tx, page.items, now) // oxlint-disable-line no-await-in-loop -- see above
+    after = page.next
+  } while (after !== null)
+  if (count === 0) {
+    throw new RekeyError('incident.wrongState', {
+      detail: 'Nothing of it can be tried once more.',
+      hint: 'What could not be restored is asked for again by a restoration.',
+    })
+  }
+  const { id, name } = actor
+  const executed = await rewrite(tx, incident, {
+    state: 'executing',
+    execution: { hash, at: incident.execution.at, by: incident.execution.by },
+  })
+  return {
+    value: executed,
+    audit: [
+      incidentEvent('incident.executed', executed, {
+        hash,
+        keys: count,
+        again: true,
+        by: name,
+        byId: id,
+      }),
+    ],
+  }
+}
+
+const retry = async (tx: Tx, page: readonly IncidentKey[], now: Date): Promise<number> => {
+  const bad = page.filter(
+    ({ state, replacement, restoration }) =>
+      restoration === null &&
+      (state === 'failed' || state === 'unproven' || replacement === 'failed'),
+  )
+  const [one] = bad
+  if (!one) return 0
+  const ids = bad.map(({ keyId }) => keyId)
+  const evidence = (await tx.incidents.versionsOf(one.incidentId, ids)).filter(
+    ({ state }) => state === 'failed' || state === 'unproven',
+  )
+  await tx.writeIncident.putVersions(
+    evidence.map((version) => ({ ...version, state: 'pending', code: null, detail: null })),
+  )
+  await tx.writeIncident.putKeys(
+    bad.map((key) => ({
+      ...key,
+      state: evidence.some(({ keyId }) => keyId === key.keyId) ? 'pending' : key.state,
+      ...(key.replacement === 'failed'
+        ? { replacement: 'pending' as const, rotationId: null }
+        : {}),
+      detail: null,
+      updatedAt: now,
+    })),
+  )
+  await tx.writeIncident.seize(one.incidentId, ids)
+  return bad.length
+}

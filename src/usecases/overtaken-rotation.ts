@@ -1,0 +1,166 @@
+// A rotation whose key an incident has contained. It was not waited for: its versions are compromised, or switched off for a while,
+// whatever phase it is in. What it had under way at the provider is resolved first, as always; then, before its phase does
+// anything, this says what becomes of it:
+//
+//   held       mode `disable`: it stalls where it is, and goes on once the key is restored
+//   new gone   the new version is compromised: it is undone, back to the old one, without waiting for anybody; where that is
+//              compromised too, or cannot be handed out again, it is abandoned. It is never promoted and never kept
+//   old gone   nothing was made yet: cancelled, or undone. The new version is made: it goes on to be promoted at once; with no
+//              old version left to be protected there is no overlap, no soak and nothing to retire
+//
+// What serves afterwards, if that is none of its versions, is the incident's business (replace-contained.ts), which is rung for
+// when it ends. All of this is decided from the versions as they are: a crash anywhere decides it again.
+
+import type { IncidentKey } from '#domain/incident.ts'
+import type { Version } from '#domain/key.ts'
+import type { LedgerEvent, Reads, Tx } from '#domain/ports.ts'
+import type { Rotation } from '#domain/rotation.ts'
+import { machine, mayGo, type OpenPhase, resumeInto, undoSteps } from '#domain/rotation-machine.ts'
+import { move, type Run, stall, type Step, transitionEvent, write } from './rotation-engine.ts'
+import { waitFor } from './rotation-wait.ts'
+
+/** What is known of the rotation's versions and its key's incidents. */
+interface Overtaken {
+  readonly from: Version | null
+  readonly to: Version | null
+  readonly heldBy: string | null
+  /** Of an incident that contained something of it. */
+  readonly incident: string | null
+}
+
+const heldReason = (incident: string): string => `held by incident ${incident}`
+const isHeld = (reason: string | null): boolean => reason?.startsWith('held by incident ') ?? false
+
+/** `urgent`: nobody's blackout keeps it from going on. A step: it was taken. Null: the rotation is its own. */
+export const overtaken = async (run: Run, rotation: Rotation): Promise<Step | 'urgent' | null> => {
+  const found = await run.ledger.read((db) => lookAt(db, rotation))
+  const { from, to, heldBy, incident } = found
+  if (heldBy !== null) return hold(run, rotation, heldBy)
+  if (to?.state === 'compromised') return withoutNew(run, rotation, found)
+  if (from?.state !== 'compromised') return null
+  // A replacement of the incident's own expects no other.
+  if (rotation.trigger === 'incident') return null
+  return withoutOld(run, rotation, to, `its old version is contained by incident ${incident}`)
+}
+
+const lookAt = async (
+  db: Reads,
+  { keyId, fromVersion, toVersion }: Rotation,
+): Promise<Overtaken> => {
+  const numbers = [fromVersion, toVersion].filter((number) => number !== null)
+  const versions = numbers.length === 0 ? [] : await db.versions.some(keyId, numbers)
+  const rows = await db.incidents.openOfKeys([keyId])
+  const holds = rows.find(
+    ({ mode, restoration, state }) => mode === 'disable' && holding(restoration, state),
+  )
+  const of = (number: number | null) => versions.find(({ version }) => version === number) ?? null
+  return {
+    from: of(fromVersion),
+    to: of(toVersion),
+    heldBy: holds?.incidentId ?? null,
+    incident: rows[0]?.incidentId ?? null,
+  }
+}
+
+/** From the first request on, until it is restored. */
+const holding = (restoration: IncidentKey['restoration'], state: IncidentKey['state']): boolean =>
+  restoration !== 'done' && state !== 'pending' && state !== 'restored'
+
+const hold = (run: Run, rotation: Rotation, incident: string): Promise<Step> => {
+  const reason = heldReason(incident)
+  if (rotation.phase !== 'stalled' && mayGo(rotation.phase, 'stalled'))
+    return stall(run, rotation, reason)
+  return waitFor(run, rotation, 'person', reason, { afterMs: 60_000 })
+}
+
+/** Part of the transaction that restores the key. */
+export const resumeHeld = async (tx: Tx, key: IncidentKey): Promise<readonly LedgerEvent[]> => {
+  const rotation = await tx.rotations.openOf(key.keyId)
+  if (!rotation) return []
+  await tx.writeTimer.set(rotation.id, { dueNow: true })
+  if (rotation.phase !== 'stalled' || !isHeld(rotation.stalledReason) || !rotation.stalledIn)
+    return []
+  const next = await write(tx, rotation, {
+    phase: resumeInto(rotation.stalledIn),
+    patch: { stalledIn: null, stalledReason: null },
+  })
+  return [transitionEvent(rotation, next, `incident ${key.incidentId} was restored`)]
+}
+
+const withoutNew = async (
+  run: Run,
+  rotation: Rotation,
+  { from, to, incident }: Overtaken,
+): Promise<Step | null> => {
+  const reason = `its new version ${to?.version} is contained by incident ${incident}`
+  const isUsable = from?.state === 'active' || from?.state === 'suspended'
+  if (rotation.phase === 'rollingBack') {
+    const left = rotation.undo?.steps.slice(rotation.undo.at) ?? []
+    return isUsable || !left.includes('swapBack') ? null : abandon(run, rotation, reason)
+  }
+  const phase = rotation.phase === 'stalled' ? rotation.stalledIn : rotation.phase
+  const steps = phase && isUsable ? undoSteps(phase, rotation.plan.traits, true) : 'impossible'
+  if (!phase || typeof steps === 'string' || !mayGo(rotation.phase, 'rollingBack'))
+    return abandon(run, rotation, reason)
+  // Whoever moved to it is cut off already.
+  const undo = { from: phase, steps: steps.filter((step) => step !== 'gateNew'), at: 0, reason }
+  return move(run, rotation, 'rollingBack', {
+    patch: { undo, stalledIn: null, stalledReason: null },
+    reason,
+  })
+}
+
+const withoutOld = async (
+  run: Run,
+  rotation: Rotation,
+  to: Version | null,
+  reason: string,
+): Promise<Step | 'urgent'> => {
+  const { phase } = rotation
+  if (machine[phase].undo === 'cancel') return move(run, rotation, 'cancelled', { reason })
+  if (phase === 'rollingBack') {
+    const left = rotation.undo?.steps.slice(rotation.undo.at) ?? []
+    return left.includes('swapBack') && rotation.toVersion !== null
+      ? abandon(run, rotation, reason)
+      : 'urgent'
+  }
+  if (phase === 'stalled') {
+    if (to?.primary) return move(run, rotation, 'retiring', { ...resumed, reason })
+    const into = rotation.stalledIn
+    const verified = to?.verifiedAt !== null && to !== null
+    return verified && (into === 'distributing' || into === 'promoting')
+      ? move(run, rotation, into, { ...resumed, reason })
+      : abandon(run, rotation, reason)
+  }
+  if (phase === 'minting' && to === null) {
+    const undo = { from: phase, steps: [], at: 0, reason }
+    return move(run, rotation, 'rollingBack', { patch: { undo }, reason })
+  }
+  const after = ends[phase]
+  return after ? move(run, rotation, after, { reason }) : 'urgent'
+}
+
+const resumed = { patch: { stalledIn: null, stalledReason: null } } as const
+
+/** On the way to the end, past what protects an old version. */
+const ends: Partial<Record<Rotation['phase'], OpenPhase>> = {
+  overlapping: 'retiring',
+  suspending: 'soaking',
+  soaking: 'retiring',
+}
+
+/** Everything stays as it is, and what serves is made by another rotation. */
+const abandon = async (run: Run, rotation: Rotation, reason: string): Promise<Step> => {
+  const { value } = await run.ledger.commit(run.actor, async (tx) => {
+    const stalled =
+      rotation.phase === 'stalled'
+        ? rotation
+        : await write(tx, rotation, {
+            phase: 'stalled',
+            patch: { stalledIn: rotation.phase, stalledReason: reason },
+          })
+    const ended = await write(tx, stalled, { phase: 'abandoned' })
+    return { value: ended, audit: [transitionEvent(rotation, ended, reason)] }
+  })
+  return { moved: value }
+}

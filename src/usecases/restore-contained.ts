@@ -1,0 +1,224 @@
+// What an incident of mode `disable` switched off is switched on again: intent, the provider, its word, one real use, and then
+// the versions are what they were. A crash leaves an open intent: whoever has the lease next asks the provider, and goes on.
+//
+// A request to switch off that was given up may still land for a while; nothing is switched on before that time is over.
+
+import { containing, lastIntent, restoring, stages } from '#domain/contain-key.ts'
+import type { IncidentKey, VersionEvidence } from '#domain/incident.ts'
+import type { Version } from '#domain/key.ts'
+import type { LedgerEvent } from '#domain/ports.ts'
+import { ProviderError } from '#domain/provider.ts'
+import type { Intent } from '#domain/rotation.ts'
+import {
+  asFailure,
+  backoffMs,
+  type Containing,
+  mostTries,
+  type Place,
+  record,
+  requestMs,
+  said,
+} from './contain-key.ts'
+import { type Case, keyWith, plannedOf } from './contained-cases.ts'
+import { effectEvent, keyEvent } from './containment-events.ts'
+
+export type RestoreKey = (engine: Containing, found: Case, place: Place) => Promise<void>
+
+export const restoreKey: RestoreKey = async (engine, found, place) => {
+  const late = Math.max(
+    0,
+    ...found.intents
+      .filter(({ phase, outcome }) => phase.startsWith('contain:') && outcome !== 'succeeded')
+      .map(({ sentNotAfter }) => sentNotAfter.getTime() - engine.clock.now().getTime()),
+  )
+  if (late > 0) {
+    await engine.release(found, { afterMs: late, stage: stages.contain, tries: found.lease.tries })
+    return
+  }
+  const begun = await begin(engine, found)
+  if (!begun) return
+  const sent: (readonly [Intent, ProviderError | null])[] = []
+  for (const intent of openOf(begun)) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    sent.push([intent, await place.turn(() => switchOn(engine, begun, place, intent))])
+  }
+  const failure = sent.find(([, error]) => error !== null)?.[1] ?? null
+  await (failure
+    ? again(engine, begun, sent, failure)
+    : end(
+        engine,
+        begun,
+        sent.map(([intent]) => intent),
+      ))
+}
+
+const phaseOf = ({ incident }: Case): string => restoring(incident.id)
+
+/** The provider versions that this incident has switched off, or may have. */
+const switchedOff = (found: Case): readonly (readonly [VersionEvidence, string])[] =>
+  found.evidence.flatMap((one) =>
+    plannedOf(found, one.version)
+      .providerVersions.filter((id) => {
+        const last = lastIntent(found.intents, containing(found.incident.id), id)
+        return last !== null && last.outcome !== 'failed'
+      })
+      .map((id) => [one, id] as const),
+  )
+
+const openOf = (found: Case): readonly Intent[] =>
+  switchedOff(found).flatMap(([, id]) => {
+    const last = lastIntent(found.intents, phaseOf(found), id)
+    return last && !last.closed ? [last] : []
+  })
+
+const begin = async (engine: Containing, found: Case): Promise<Case | null> => {
+  const fresh = switchedOff(found).flatMap(([one, target]) => {
+    const last = lastIntent(found.intents, phaseOf(found), target)
+    return last?.closed === false || last?.outcome === 'succeeded' ? [] : [{ one, target, last }]
+  })
+  if (fresh.length === 0) return found
+  const ids = fresh.map(() => engine.ids.next())
+  return record(engine, found, (at) => {
+    const begun = fresh.map(({ one, target, last }, n): Intent => {
+      const attempt = (last?.attempt ?? 0) + 1
+      return {
+        operationId: `${found.incident.id}:${found.key.keyId}:restore:${target}:${attempt}`,
+        rotationId: null,
+        incidentId: found.incident.id,
+        keyId: found.key.keyId,
+        phase: phaseOf(found),
+        target,
+        attempt,
+        effect: 'reinstate',
+        preImage: { wanted: 'enabled', version: one.version },
+        sealedId: null,
+        sentNotAfter: new Date(at.getTime() + 60_000),
+        outcome: null,
+        closed: false,
+        result: null,
+        detail: null,
+        eventId: ids[n] ?? '',
+        startedAt: at,
+        endedAt: null,
+      }
+    })
+    const [first, ...more] = begun.map((intent) =>
+      effectEvent(found, intent, 'intent', { id: intent.eventId }),
+    )
+    if (!first) throw new RangeError('nothing is begun')
+    return { key: found.key, begun, events: [first, ...more] }
+  })
+}
+
+/** Null: it is on, and works. */
+const switchOn = async (
+  { clock, ledger }: Containing,
+  found: Case,
+  { session }: Place,
+  { target, operationId, preImage }: Intent,
+): Promise<ProviderError | null> => {
+  const id = target ?? ''
+  const call = { signal: clock.deadline(requestMs), operationId, incident: true }
+  try {
+    if ((await session.stateOf(found.object, id, call)) !== 'enabled')
+      await session.reinstate(found.object, id, call)
+    const version = found.versions.find((one) => one.version === preImage['version'])
+    if (version?.state !== 'suspended') return null
+    const { sealedId } = version
+    const material = sealedId === null ? null : await ledger.read((db) => db.sealed.open(sealedId))
+    const order = { object: found.object, providerVersion: id, material, preImage: {} }
+    const verdict = await session.verify(
+      { ...order, how: 'roundTrip' },
+      { signal: clock.deadline(requestMs) },
+    )
+    return verdict.ok
+      ? null
+      : new ProviderError('transient', 'none', `it is on and does not work: ${verdict.detail}`)
+  } catch (error) {
+    return asFailure(error, call.signal.aborted)
+  }
+}
+
+const again = async (
+  engine: Containing,
+  found: Case,
+  sent: readonly (readonly [Intent, ProviderError | null])[],
+  failure: ProviderError,
+): Promise<void> => {
+  const more = failure.retryable && found.lease.tries + 1 < mostTries
+  await record(engine, found, (at) => {
+    const ended = sent.flatMap(([intent, error]): readonly Intent[] =>
+      error === null
+        ? [{ ...intent, outcome: 'succeeded', closed: true, endedAt: at }]
+        : error.effect === 'none'
+          ? [{ ...intent, outcome: 'failed', closed: true, detail: error.message, endedAt: at }]
+          : [{ ...intent, outcome: 'unknown', closed: false, detail: error.message }],
+    )
+    const told = ended.map((intent) =>
+      effectEvent(found, intent, intent.outcome ?? 'unknown', { detail: intent.detail }),
+    )
+    const change: Partial<IncidentKey> = more
+      ? {}
+      : { restoration: 'failed', detail: `It could not be restored: ${said(failure)}` }
+    const key = keyWith(found, [], at, change)
+    const [first, ...others] = [...told, ...(more ? [] : [keyEvent(key, [])])]
+    if (!first) throw new RangeError('nothing was sent')
+    return {
+      key,
+      ended,
+      events: [first, ...others],
+      release: {
+        afterMs: more ? backoffMs(engine.ids, found, failure) : null,
+        stage: stages.contain,
+        tries: more ? found.lease.tries + 1 : 0,
+      },
+    }
+  })
+}
+
+/** All of it is on: the versions are what they were, and what served serves again, unless something else does by now. */
+const end = async (engine: Containing, found: Case, intents: readonly Intent[]): Promise<void> => {
+  const receipt = engine.ids.next()
+  await record(engine, found, (at) => {
+    const ended = intents.map((intent): Intent => ({
+      ...intent,
+      outcome: 'succeeded',
+      closed: true,
+      endedAt: at,
+    }))
+    const evidence = found.evidence.map((one): VersionEvidence => ({
+      ...one,
+      state: 'restored',
+      auditEventId: receipt,
+    }))
+    const change: Partial<IncidentKey> = { restoration: 'done', detail: null }
+    const key = { ...keyWith(found, evidence, at, change), state: 'restored' as const }
+    const told: readonly LedgerEvent[] = ended.map((intent) =>
+      effectEvent(found, intent, 'succeeded', {}),
+    )
+    return {
+      key,
+      ended,
+      evidence,
+      restored: restoredOf(found),
+      events: [keyEvent(key, evidence, receipt), ...told],
+      release: { afterMs: null, stage: stages.contain, tries: 0 },
+    }
+  })
+}
+
+const restoredOf = (
+  found: Case,
+): readonly { readonly version: number; readonly primary: boolean }[] => {
+  const served = (version: Version): boolean =>
+    found.key.plan.versions.some((one) => one.version === version.version && one.primary)
+  return found.versions
+    .filter(
+      (version) =>
+        version.state === 'suspended' &&
+        found.key.plan.versions.some(
+          (one) => one.version === version.version && one.state === 'active',
+        ),
+    )
+    .map((version) => ({ version: version.version, primary: served(version) }))
+}

@@ -1,0 +1,87 @@
+// What an incident of mode `disable` switched off, or some keys of it, is to be switched on again. Nothing is sent here: the keys
+// are due, whoever is at one of them writes nothing more, and a worker restores them (restore-contained.ts).
+
+import type { Actor } from '#domain/actor.ts'
+import { RekeyError } from '#domain/errors.ts'
+import type { Incident, IncidentKey } from '#domain/incident.ts'
+import type { Committed, Ledger, Reads, Tx } from '#domain/ports.ts'
+import { incidentEvent, lockIncident, mustBeIn, rewrite } from './incident-events.ts'
+import { mustWriteProviders } from './recovery-mode.ts'
+
+export interface RestoreDeps {
+  readonly ledger: Ledger
+  readonly visible: (db: Reads, actor: Actor, id: string) => Promise<Incident>
+}
+
+export interface RestoreOrder {
+  /** Names; null: all of them. */
+  readonly keys: readonly string[] | null
+  readonly reason: string
+}
+
+const pageSize = 1_000
+
+export const makeRestoreIncident =
+  ({ ledger, visible }: RestoreDeps) =>
+  (actor: Actor, id: string, { keys, reason }: RestoreOrder): Promise<Committed<Incident>> =>
+    ledger.commit(actor, async (tx) => {
+      await lockIncident(tx, id)
+      const incident = await visible(tx, actor, id)
+      if (incident.mode !== 'disable') {
+        throw new RekeyError('incident.wrongMode', {
+          detail: `What the mode ${incident.mode} has ended is compromised for ever.`,
+          hint: 'Only what was disabled is restored.',
+        })
+      }
+      mustBeIn(incident, ['executing', 'contained', 'partly'], 'restored')
+      await mustWriteProviders(tx)
+      const names = keys && new Set(keys)
+      const found = await restorable(tx, id, names)
+      const known = new Set(found.map(({ key }) => key))
+      const missing = keys?.find((name) => !known.has(name))
+      if (missing !== undefined || found.length === 0) {
+        throw new RekeyError('incident.wrongState', {
+          detail:
+            missing === undefined
+              ? 'Nothing of it is left to be restored.'
+              : `${missing} is not in it, not switched off yet, or restored already.`,
+          ...(missing === undefined
+            ? {}
+            : { errors: [{ pointer: '/keys', detail: 'not to be restored' }] }),
+        })
+      }
+      const now = await tx.now()
+      await tx.writeIncident.putKeys(
+        found.map((key) => ({ ...key, restoration: 'asked', detail: null, updatedAt: now })),
+      )
+      await tx.writeIncident.seize(
+        id,
+        found.map(({ keyId }) => keyId),
+      )
+      const next = await rewrite(tx, incident, { state: 'executing' })
+      const told = { keys: found.length, names: keys ?? null }
+      return { value: next, audit: [incidentEvent('incident.restoring', next, told, reason)] }
+    })
+
+const atRest: ReadonlySet<string> = new Set(['refused', 'refusedAfter', 'unproven', 'failed'])
+
+const restorable = async (
+  tx: Tx,
+  id: string,
+  names: ReadonlySet<string> | null,
+): Promise<readonly IncidentKey[]> => {
+  const found: IncidentKey[] = []
+  let after: string | null = null
+  do {
+    // oxlint-disable-next-line no-await-in-loop -- page after page
+    const page = await tx.incidents.keys(id, null, { limit: pageSize, after })
+    found.push(
+      ...page.items.filter(
+        ({ key, state, restoration }) =>
+          atRest.has(state) && restoration !== 'asked' && (names === null || names.has(key)),
+      ),
+    )
+    after = page.next
+  } while (after !== null)
+  return found
+}
