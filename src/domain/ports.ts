@@ -146,6 +146,8 @@ export interface Reads {
     policiesOf(
       labels: Labels,
     ): Promise<readonly { readonly policy: string | null; readonly keys: number }[]>
+    /** Not deleted ones that an incident means, by name; at most `limit`. */
+    chosen(choice: KeyChoice, limit: number): Promise<readonly Key[]>
     /** All keys that a policy could select, in batches by id: `after` is the id of the last one seen. */
     batch(
       filter: { readonly connection?: string; readonly type?: string },
@@ -261,6 +263,12 @@ export interface Reads {
         readonly incidentState: IncidentState
       })[]
     >
+    /** Those of the keys' versions that were tried and refused in some incident. */
+    refused(
+      keyIds: readonly string[],
+    ): Promise<readonly { readonly keyId: string; readonly version: number }[]>
+    /** An incident under way that works on keys of the connection. */
+    executingAt(connection: string): Promise<string | null>
     /** How many keys are in each state. */
     counts(id: string): Promise<Readonly<Partial<Record<IncidentKeyState, number>>>>
     /** How many keys got no replacement, or were not restored. */
@@ -317,11 +325,13 @@ export interface Reads {
     get(id: string): Promise<StoredEvent | null>
     /** What went through Rekey with a key since a moment: values read, operations done. */
     uses(key: Pick<Key, 'id' | 'name'>, since: Date): Promise<KeyUses>
-    /** Events of one rotation or incident in the order of their stream, after the one with this id; oldest first. */
+    /** Events of one rotation or incident in the order of their stream, after the one with this id; oldest first. Of these
+     *  actions only, where some are given. */
     after(
       correlationId: string,
       eventId: string | null,
       limit: number,
+      actions?: readonly AuditAction[],
     ): Promise<readonly StoredEvent[]>
   }
 }
@@ -382,6 +392,26 @@ export interface KeyFilter {
     readonly matchLabels?: Readonly<Record<string, string>>
     readonly connections?: readonly string[]
   } | null
+}
+/** All that is given must hold. */
+export interface KeyChoice {
+  readonly names?: readonly string[]
+  readonly labels?: Readonly<Record<string, string>>
+  readonly connections?: readonly string[]
+  readonly providers?: readonly string[]
+  readonly owner?: string
+  readonly environment?: string
+  readonly policy?: string
+  /** Those that name the consumer, those that it names, and those of policies that select it. */
+  readonly usedBy?: {
+    readonly consumer: string
+    readonly keys: readonly string[]
+    readonly policies: readonly string[]
+  }
+  /** With a version that was made in the span; its end is not in it. */
+  readonly madeFrom?: Date
+  readonly madeTo?: Date
+  readonly scope: KeyFilter['scope']
 }
 export interface RotationFilter {
   readonly keyId?: string

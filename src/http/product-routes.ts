@@ -12,6 +12,7 @@ import { complianceRoutes } from './routes/compliance.ts'
 import { consumerRoutes } from './routes/consumers.ts'
 import { floorRoutes } from './routes/floors.ts'
 import { freezeRoutes } from './routes/freeze.ts'
+import { type IncidentRoutesDeps, incidentRoutes } from './routes/incidents.ts'
 import { type InstallationRoutesDeps, installationRoutes } from './routes/installation.ts'
 import { type IssuerRoutesDeps, issuerRoutes } from './routes/issuers.ts'
 import { type KeyRoutesDeps, keyRoutes } from './routes/keys.ts'
@@ -31,6 +32,7 @@ export interface ProductRoutesDeps
   extends
     ApiKeyRoutesDeps,
     ConnectionRoutesDeps,
+    IncidentRoutesDeps,
     InstallationRoutesDeps,
     IssuerRoutesDeps,
     Omit<KeyRoutesDeps, 'tally'>,
@@ -55,6 +57,7 @@ export const productRoutes = (deps: ProductRoutesDeps): readonly Route[] => [
   ...policyRoutes(deps),
   ...planRoutes(deps),
   ...rotationRoutes(deps),
+  ...incidentRoutes(deps),
   ...consumerRoutes(deps),
   ...sinkRoutes(deps),
   ...sinkDeliveryRoutes(deps),

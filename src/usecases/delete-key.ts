@@ -74,6 +74,14 @@ const mustBeIdle = async (tx: Tx, keyId: string, name: string): Promise<void> =>
       hint: 'Let it end, cancel it or roll it back first.',
     })
   }
+  const [incident] = await tx.incidents.openOfKeys([keyId])
+  if (incident) {
+    throw new RekeyError('key.busy', {
+      detail: `The incident ${incident.incidentId} has the key, and is ${incident.incidentState}.`,
+      hint: 'Close the incident first.',
+      extra: { incident: incident.incidentId },
+    })
+  }
   const users = await tx.connections.withCredentialOf(name)
   if (users.length > 0) {
     throw new RekeyError('key.busy', {

@@ -19,7 +19,8 @@ export interface KeyStatus {
   readonly overdue: boolean
   /** Its id. */
   readonly openRotation: string | null
-  readonly incident: null
+  /** The id of one that works on it, or holds it. */
+  readonly incident: string | null
   /** Null: it is at its provider what it is here, as far as anybody has looked. */
   readonly drift: ShownDrift | null
   readonly why: string
@@ -36,6 +37,9 @@ export const statusesOf = async (
     schedules: byKey(await db.schedule.getMany(ids)),
     drifts: byKey(await db.drift.getMany(ids)),
     rotations: byKey(await db.rotations.openOfKeys(ids)),
+    incidents: byKey(
+      (await db.incidents.openOfKeys(ids)).filter(({ state }) => state !== 'restored'),
+    ),
     broken: new Set(await db.rotations.brokenTwice(ids)),
     book: policyBook(await db.policies.all()),
     freeze: await db.freeze.get(),
@@ -50,6 +54,7 @@ export const statusesOf = async (
       primary,
       schedule: facts.schedules.get(key.id) ?? null,
       rotation,
+      incident: facts.incidents.get(key.id) ?? null,
       // oxlint-disable-next-line no-await-in-loop -- few keys rotate at one time
       timer: rotation && (await db.timers.get(rotation.id)),
       // oxlint-disable-next-line no-await-in-loop -- few keys have no primary
@@ -75,11 +80,14 @@ const chosenOf = (book: PolicyBook, key: Key): Chosen => {
   return found ? { ...found, tied: [] } : choosePolicy(book, key)
 }
 
+type HeldBy = Awaited<ReturnType<Reads['incidents']['openOfKeys']>>[number]
+
 interface Known {
   readonly key: Key
   readonly primary: Version | null
   readonly schedule: KeySchedule | null
   readonly rotation: Rotation | null
+  readonly incident: HeldBy | null
   readonly timer: RotationTimer | null
   /** Of an object that is still being made. */
   readonly creation: Intent | null
@@ -97,7 +105,7 @@ const statusOf = (known: Known): KeyStatus => ({
   nextRotationAt: known.schedule?.occurrence ? known.schedule.dueAt : null,
   overdue: known.schedule?.overdueAt ? known.schedule.overdueAt <= known.now : false,
   openRotation: known.rotation?.id ?? null,
-  incident: null,
+  incident: known.incident?.incidentId ?? null,
   drift: known.drift,
   why: known.drift?.primary
     ? `${whyNot(known)} It is not what it was at its provider: ${known.drift.detail}`
@@ -110,6 +118,7 @@ const driftOf = (drift: Drift | undefined, key: Key): ShownDrift | null =>
 const whyNot = ({
   key,
   rotation,
+  incident,
   timer,
   creation,
   brokenTwice,
@@ -120,6 +129,8 @@ const whyNot = ({
   now,
 }: Known): string => {
   if (recovery !== null) return `Nothing rotates: ${recovery}.`
+  if (incident !== null && (incident.incidentState === 'executing' || incident.mode === 'disable'))
+    return `Incident ${incident.incidentId} has it (${incident.mode}): it is ${incident.state}.`
   if (rotation) {
     const wait = timer?.waitingFor
     return wait

@@ -101,6 +101,8 @@ export const connectionWrite = (
     if (sameJson(fieldsOf(before), fieldsOf(wanted)))
       return { before, resource: before, created: false, changed: false }
     if (!sameJson(dialled(before), dialled(wanted))) await mustOwnCredential(tx, actor, credential)
+    if (before.provider !== wanted.provider || !sameJson(before.settings, wanted.settings))
+      await mustNotBeInIncident(tx, name)
     const resource = { ...wanted, externalId: before.externalId }
     mustHold(await tx.writeConnection.update(resource, before.revision))
     if (before.credential.from === 'value' && !sameJson(before.credential, credential)) {
@@ -123,6 +125,17 @@ export const connectionPut = ({
   before: before && asJson(told(before)),
   after: asJson(told(resource)),
 })
+
+/** What an incident is about to switch off, and proves to be off, must be where it was when it was shown. */
+const mustNotBeInIncident = async (tx: Tx, name: string): Promise<void> => {
+  const incident = await tx.incidents.executingAt(name)
+  if (incident === null) return
+  throw new RekeyError('connection.inUse', {
+    detail: `The incident ${incident} is executing on keys of the connection: it is not pointed elsewhere meanwhile.`,
+    hint: 'Wait until it is at rest. A new credential may be given at any time.',
+    extra: { incident },
+  })
+}
 
 const noProvider = (id: string, known: readonly string[]): RekeyError =>
   new RekeyError('request.invalid', {

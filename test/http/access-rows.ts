@@ -19,6 +19,9 @@ export interface Side {
   readonly ended: string
   /** Made by an operator of the team. */
   readonly plan: { readonly id: string; readonly hash: string }
+  /** Previewed, and awaiting approval. */
+  readonly incident: { readonly id: string; readonly hash: string }
+  readonly closedIncident: string
 }
 
 interface Call {
@@ -80,6 +83,20 @@ const keyBody = (side: Side) => ({
   environment: 'test',
   labels: labelled(side),
   consumers: [side.consumer],
+})
+
+const incidentBody = { title: 'A test', severity: 'low', mode: 'disable', ...reason }
+
+/** With a body it is a write. */
+const incident = (path: string, who: readonly Role[], ok: number, body?: unknown): Row => ({
+  who,
+  ...(body === undefined ? {} : { method: 'POST' as const }),
+  call: ({ incident: { id } }) =>
+    body === undefined
+      ? { url: `/v1/incidents/${id}${path}` }
+      : about(`/v1/incidents/${id}${path}`, body),
+  ok,
+  outside: 404,
 })
 
 export const rows: Readonly<Record<string, Row>> = {
@@ -460,6 +477,44 @@ export const rows: Readonly<Record<string, Row>> = {
   followRotation: {
     who: readers,
     call: at(({ ended }) => `/v1/rotations/${ended}/events`),
+    ok: 200,
+    outside: 404,
+  },
+
+  listIncidents: { who: readers, call: at(() => '/v1/incidents'), ok: 200, list: true },
+  openIncident: {
+    who: ['responder'],
+    method: 'POST',
+    call: ({ key }) => about('/v1/incidents', { ...incidentBody, selector: { keys: [key] } }),
+    ok: 200,
+    // A key that is not seen does not exist.
+    outside: 422,
+  },
+  getIncident: incident('', readers, 200),
+  changeIncident: {
+    ...incident('', ['responder'], 200, { severity: 'low' }),
+    method: 'PATCH',
+  },
+  previewIncident: incident('/preview', ['responder'], 200, {}),
+  getIncidentPreview: incident('/preview', readers, 200),
+  approveIncident: {
+    who: ['approver', 'responder'],
+    method: 'POST',
+    call: ({ incident: { id, hash } }) =>
+      about(`/v1/incidents/${id}/approvals`, { previewHash: hash }),
+    ok: 200,
+    outside: 404,
+  },
+  noteIncident: incident('/notes', ['approver', 'responder'], 200, { kind: 'fact', text: 'x' }),
+  listIncidentKeys: incident('/keys', readers, 200),
+  getIncidentTimeline: incident('/timeline', readers, 200),
+  getIncidentReport: incident('/report', readers, 200),
+  closeIncident: incident('/closures', ['approver', 'responder'], 200, reason),
+  // It was not executed by breaking glass.
+  reviewIncident: incident('/reviews', ['approver', 'responder'], 409, { text: 'x' }),
+  followIncident: {
+    who: readers,
+    call: ({ closedIncident }) => ({ url: `/v1/incidents/${closedIncident}/events` }),
     ok: 200,
     outside: 404,
   },

@@ -75,8 +75,26 @@ const side = async (team: 'a' | 'b'): Promise<Side> => {
     token: await api.token(['operator'], { scope: { matchLabels: labels } }),
     body: { documents: [consumerDocument({ team, consumer }, 'planned')] },
   })
+  const open = async (name: string) => {
+    const { json } = await api.call('POST', '/v1/incidents', {
+      body: {
+        title: name,
+        severity: 'low',
+        mode: 'disable',
+        reason: 'a test',
+        selector: { matchLabels: labels },
+      },
+    })
+    return json.id
+  }
+  const incident = await open(`leak-${team}`)
+  const closedIncident = await open(`old-${team}`)
+  const { json: preview } = await api.call('POST', `/v1/incidents/${incident}/preview`)
+  await api.call('POST', `/v1/incidents/${closedIncident}/closures`, { body: { reason: 'a test' } })
   return {
     team,
+    incident: { id: incident, hash: preview.hash },
+    closedIncident,
     connection,
     key,
     cryptoKey,
@@ -119,7 +137,7 @@ const ask = (row: Row, about: Side, token: string | null): Promise<Answer> => {
     ...(body === undefined ? {} : { body }),
     headers: {
       'idempotency-key': 'one',
-      ...(row.method === 'PUT' || row.method === 'DELETE' ? { 'if-match': '*' } : {}),
+      ...(['PUT', 'PATCH', 'DELETE'].includes(row.method ?? '') ? { 'if-match': '*' } : {}),
     },
   })
 }

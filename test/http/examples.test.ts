@@ -19,6 +19,7 @@ import {
 } from '../support/examples.ts'
 import { makeFaultPlan } from '../support/faults.ts'
 import { goBack, recoveryOf } from '../support/recovery.ts'
+import { admin } from '../support/house.ts'
 import { openApi, productRoutes, type Answer, type Api } from '../support/http.ts'
 
 const faults = makeFaultPlan()
@@ -81,6 +82,44 @@ type Step = readonly [operationId: string, made?: () => Promise<Made>]
 
 let rotation = ''
 const ofRotation = async (): Promise<Made> => ({ params: { id: rotation } })
+
+const ofIncident = async () => {
+  const { json } = await api.call('GET', '/v1/incidents')
+  return { params: { id: String(json.items[0].id) } }
+}
+
+/** An incident that was executed by breaking glass, and is at rest. */
+const brokenGlass = async (): Promise<string> => {
+  const { ledger, clock } = api.house
+  const { json } = await api.call('POST', '/v1/incidents', {
+    body: {
+      title: 'A leak',
+      severity: 'low',
+      mode: 'disable',
+      reason: 'a test',
+      selector: { keys: ['orders-token'] },
+    },
+  })
+  const id: string = json.id
+  const glass = { id: 'brk', name: 'glass' }
+  for (const state of ['previewed', 'executing', 'partly'] as const)
+    await ledger.commit(admin, async (tx) => {
+      const found = await tx.incidents.get(id)
+      if (!found) throw new Error('there is no incident')
+      const execution = { hash: 'f'.repeat(64), at: clock.now(), by: glass }
+      const next = {
+        ...found,
+        state,
+        revision: found.revision + 1,
+        breakGlass: glass.id,
+        execution,
+      }
+      await tx.writeIncident.update(next, found)
+      const target = { id, name: found.title }
+      return { value: null, audit: [{ action: 'incident.changed', target, outcome: 'succeeded' }] }
+    })
+  return id
+}
 
 const story: readonly Step[] = [
   ['getLiveness'],
@@ -256,6 +295,34 @@ const story: readonly Step[] = [
       await until(rotation, 'minting')
       return { params: { id: rotation }, body: { operationId: `${rotation}:minting:1` } }
     },
+  ],
+  ['openIncident'],
+  ['listIncidents'],
+  ['getIncident', ofIncident],
+  ['changeIncident', ofIncident],
+  ['previewIncident', ofIncident],
+  ['getIncidentPreview', ofIncident],
+  [
+    'approveIncident',
+    async () => {
+      const { params } = await ofIncident()
+      const { json } = await api.call('GET', `/v1/incidents/${params.id}`)
+      return {
+        params,
+        body: { previewHash: json.preview.hash },
+        token: await api.token(['approver']),
+      }
+    },
+  ],
+  ['noteIncident', ofIncident],
+  ['getIncidentTimeline', ofIncident],
+  ['listIncidentKeys', ofIncident],
+  ['getIncidentReport', ofIncident],
+  ['closeIncident', ofIncident],
+  ['followIncident', ofIncident],
+  [
+    'reviewIncident',
+    async () => ({ params: { id: await brokenGlass() }, token: await api.token(['responder']) }),
   ],
   [
     'listAuditEvents',
@@ -464,7 +531,7 @@ describe('every reply', () => {
     for (const { id, responses } of operations) {
       for (const [status, { content }] of Object.entries(responses)) {
         for (const [type, media] of Object.entries<Json>(content)) {
-          if (['text/html', 'text/calendar', 'text/csv'].includes(type)) continue
+          if (/^text\/(?:html|calendar|csv|markdown|vnd\.graphviz)$/.test(type)) continue
           const shown = media.example ?? media.examples
           if (id !== 'getOpenapi' && id !== 'getSchema')
             expect(shown, `${id} ${status}`).toBeDefined()

@@ -79,7 +79,7 @@ const statusFields = {
   nextRotationAt: nullable(momentSchema),
   overdue: Type.Boolean(),
   openRotation: nullable(Type.String({ description: 'its id' })),
-  incident: Type.Null(),
+  incident: nullable(Type.String({ description: 'the id of one that is not closed' })),
   drift: nullable(driftSchema),
   why: Type.String({ description: 'why it is not rotating now' }),
 }

@@ -1,7 +1,6 @@
 // Rotations and what people say to them. The work itself is done by workers: a reply says what is wanted, not what happened.
 
 import { Type } from 'typebox'
-import type { AuditBody } from '#domain/audit.ts'
 import { freeTextSchema, nameSchema } from '#domain/names.ts'
 import type { Clock, Sessions, Timers } from '#domain/ports.ts'
 import { isOpen, type Phase, phases } from '#domain/rotation-machine.ts'
@@ -30,6 +29,7 @@ import {
   versionNumberSchema,
 } from '../schemas.ts'
 import { shownCheck, shownObject } from './resource.ts'
+import { toldEvent, toldEventSchema } from './told-event.ts'
 
 export interface RotationRoutesDeps extends Omit<StartDeps, 'ledger'> {
   readonly timers: Timers
@@ -464,14 +464,7 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
     summary: 'What happens to a rotation, as it happens',
     access: ['viewer', 'operator', 'approver', 'responder', 'auditor'],
     params: idParams,
-    event: strict({
-      at: momentSchema,
-      action: Type.String(),
-      outcome: Type.String(),
-      actor: Type.String(),
-      phase: nullable(Type.String()),
-      reason: nullable(Type.String()),
-    }),
+    event: toldEventSchema,
     errors: ['resource.notFound'],
     events: (ctx) => follow(deps, ctx),
   }),
@@ -534,27 +527,11 @@ async function* follow(
     // oxlint-disable-next-line no-await-in-loop -- a stream goes on in time
     const found = await ledger.read((db) => db.audit.after(params.id, cursor, pageSize))
     for (const { body } of found) {
-      yield { id: body.id, event: body.action, data: told(body) }
+      yield { id: body.id, event: body.action, data: toldEvent(body) }
       after = body.id
     }
     if (found.length === 0 && !isOpen(rotation.phase)) return
     // oxlint-disable-next-line no-await-in-loop -- a stream goes on in time
     if (found.length === 0) await deps.clock.pause(pollMs, signal)
-  }
-}
-
-const told = (body: AuditBody) => {
-  const after =
-    typeof body.after === 'object' && body.after !== null && !Array.isArray(body.after)
-      ? body.after
-      : {}
-  const phase = 'phase' in after ? after['phase'] : null
-  return {
-    at: body.at,
-    action: body.action,
-    outcome: body.outcome,
-    actor: body.actor.name,
-    phase: typeof phase === 'string' ? phase : null,
-    reason: body.reason,
   }
 }

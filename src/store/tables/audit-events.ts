@@ -24,12 +24,13 @@ export const auditReads = (db: Db): Reads['audit'] => ({
       ORDER BY id DESC LIMIT ${take(page)}`
     return paged(rows.map(toEvent), page, (event) => event.body.id)
   },
-  after: async (correlationId, eventId, limit) => {
+  after: async (correlationId, eventId, limit, actions) => {
     const seen =
       eventId !== null && isUuid(eventId) ? await sequenceOf(db, correlationId, eventId) : 0
     const rows = await db.$queryRaw<Row[]>`
       SELECT body, leaf_hash, writer_kid, writer_sig, recorded_at FROM audit.event
       WHERE (facets).correlation_id = ${correlationId} AND (body::jsonb #>> '{stream,seq}')::integer > ${seen}
+        ${actions === undefined ? Prisma.empty : Prisma.sql`AND (facets).action = ANY (${[...actions]}::text[])`}
       ORDER BY (body::jsonb #>> '{stream,seq}')::integer LIMIT ${limit}`
     return rows.map(toEvent)
   },

@@ -74,6 +74,19 @@ export const incidentReads = (db: Db): Reads['incidents'] => ({
       incidentState: word(incident.state),
     }))
   },
+  refused: (keyIds) =>
+    keyIds.length === 0
+      ? Promise.resolve([])
+      : db.$queryRaw<{ readonly keyId: string; readonly version: number }[]>`
+          SELECT DISTINCT key_id AS "keyId", version FROM app.incident_version
+          WHERE key_id = ANY (${[...keyIds]}::uuid[]) AND state = 'refused'`,
+  executingAt: async (connection) => {
+    const found = await db.incidentKey.findFirst({
+      where: { connection, incident: { state: 'executing' } },
+      select: { incidentId: true },
+    })
+    return found?.incidentId ?? null
+  },
   counts: async (incidentId) => {
     if (!isUuid(incidentId)) return {}
     const rows = await db.incidentKey.groupBy({

@@ -1,5 +1,5 @@
 import type { Key } from '#domain/key.ts'
-import type { KeyFilter, Reads, Tx } from '#domain/ports.ts'
+import type { KeyChoice, KeyFilter, Reads, Tx } from '#domain/ports.ts'
 import type { Db } from '../database.ts'
 import { Prisma, type Key as Row } from '../generated/client.ts'
 import { isShown } from './drift.ts'
@@ -37,6 +37,17 @@ export const keyReads = (db: Db): Reads['keys'] => ({
       WHERE deleted_at IS NULL AND labels @> ${JSON.stringify(labels)}::jsonb
       GROUP BY policy ORDER BY policy NULLS LAST`
     return rows.map(({ policy, keys }) => ({ policy, keys: Number(keys) }))
+  },
+  chosen: async (choice, limit) => {
+    const found = await db.$queryRaw<{ readonly id: string }[]>`
+      SELECT k.id FROM app.key k
+      WHERE k.deleted_at IS NULL ${choiceConditions(choice)}
+      ORDER BY k.name LIMIT ${limit}`
+    const rows = await rowsById(
+      db,
+      found.map((row) => row.id),
+    )
+    return rows.map(toKey).toSorted(byName)
   },
   batch: async (filter, page) => {
     const rows = await db.key.findMany({
@@ -89,6 +100,37 @@ export const keyConditions = (filter: KeyFilter): Prisma.Sql => {
     all.push(filter.drifted ? Prisma.sql`AND ${found}` : Prisma.sql`AND NOT ${found}`)
   }
   all.push(scopeConditions(filter.scope))
+  return join(all)
+}
+
+const choiceConditions = (choice: KeyChoice): Prisma.Sql => {
+  const all: Prisma.Sql[] = [scopeConditions(choice.scope)]
+  const { names, labels, connections, providers, owner, environment, policy, usedBy } = choice
+  if (names !== undefined) all.push(Prisma.sql`AND k.name = ANY (${[...names]}::text[])`)
+  if (labels !== undefined) all.push(labelled(labels))
+  if (connections !== undefined)
+    all.push(Prisma.sql`AND k.connection = ANY (${[...connections]}::text[])`)
+  if (providers !== undefined) {
+    all.push(
+      Prisma.sql`AND k.connection IN (SELECT c.name FROM app.connection c WHERE c.provider = ANY (${[...providers]}::text[]))`,
+    )
+  }
+  if (owner !== undefined) all.push(Prisma.sql`AND k.owner = ${owner}`)
+  if (environment !== undefined) all.push(Prisma.sql`AND k.environment = ${environment}`)
+  if (policy !== undefined) all.push(Prisma.sql`AND k.policy = ${policy}`)
+  if (usedBy !== undefined) {
+    all.push(
+      Prisma.sql`AND (${usedBy.consumer} = ANY (k.consumers) OR k.name = ANY (${[...usedBy.keys]}::text[]) OR k.policy = ANY (${[...usedBy.policies]}::text[]))`,
+    )
+  }
+  if (choice.madeFrom !== undefined || choice.madeTo !== undefined) {
+    const from = choice.madeFrom ?? new Date(0)
+    const to =
+      choice.madeTo === undefined ? Prisma.empty : Prisma.sql`AND v.created_at < ${choice.madeTo}`
+    all.push(
+      Prisma.sql`AND EXISTS (SELECT FROM app.version v WHERE v.key_id = k.id AND v.created_at >= ${from} ${to})`,
+    )
+  }
   return join(all)
 }
 

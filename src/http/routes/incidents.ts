@@ -1,0 +1,459 @@
+// Emergencies: opened, previewed, approved, executed, restored, told. What is done is done by workers: a reply says what is
+// wanted, not what happened. Their requests are counted in a bucket of their own: nothing else that goes on may stop them.
+
+import { Type } from 'typebox'
+import { incidentSelectorSchema, modeSchema, severitySchema } from '#domain/incident-schema.ts'
+import {
+  incidentKeyEdges,
+  type IncidentKeyState,
+  type IncidentState,
+  incidentStates,
+  noteKinds,
+} from '#domain/incident.ts'
+import { freeTextSchema, oneLinePattern } from '#domain/names.ts'
+import type { Clock, HashJson, Ids } from '#domain/ports.ts'
+import type { KeyType } from '#domain/provider.ts'
+import { approveIncident } from '#usecases/approve-incident.ts'
+import { changeIncident } from '#usecases/change-incident.ts'
+import { closeIncident, reviewIncident } from '#usecases/close-incident.ts'
+import { getTimeline } from '#usecases/incident-timeline.ts'
+import { keepPreview } from '#usecases/keep-preview.ts'
+import { noteIncident } from '#usecases/note-incident.ts'
+import { openIncident } from '#usecases/open-incident.ts'
+import { makeDrawPreview } from '#usecases/preview-incident.ts'
+import { reportIncident, withEvidence } from '#usecases/report-incident.ts'
+import { getIncident, listIncidents, seen, visibleIncident } from '#usecases/see-incident.ts'
+import { notFound } from '#usecases/rights.ts'
+import { mustBeEventId } from '../events.ts'
+import { eventRoute, type EventContext, type Route, route, type ServerEvent } from '../route.ts'
+import { idParams, idSchema, listOf, nullable, strict } from '../schemas.ts'
+import { markdownMediaType, markdownOf, wantsMarkdown } from './incident-markdown.ts'
+import {
+  differsSchema,
+  hashSchema,
+  incidentKeySchema,
+  incidentSchema,
+  momentOfSchema,
+  noteSchema,
+  presentIncident,
+  presentKey,
+  presentMoment,
+  presentNote,
+  presentPreview,
+  presentReport,
+  previewFields,
+  reportSchema,
+} from './incident-shapes.ts'
+import { toldEvent, toldEventSchema } from './told-event.ts'
+
+export interface IncidentRoutesDeps {
+  readonly types: ReadonlyMap<string, KeyType>
+  readonly hashJson: HashJson
+  readonly clock: Clock
+  readonly ids: Ids
+}
+
+const readers = ['viewer', 'operator', 'approver', 'responder', 'auditor'] as const
+const responders = ['responder'] as const
+const approvers = ['approver', 'responder'] as const
+const common = { tag: 'incidents', bucket: 'incidents' } as const
+const keyStates = Object.keys(incidentKeyEdges) as readonly IncidentKeyState[]
+
+const line = (maxLength: number) =>
+  Type.String({ minLength: 1, maxLength, pattern: oneLinePattern, description: 'one line of text' })
+const reasonSchema = Type.String({ ...freeTextSchema(500), minLength: 1 })
+const titleSchema = line(200)
+const commanderSchema = line(200)
+
+export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
+  const draw = makeDrawPreview(deps)
+  return [
+    route({
+      ...common,
+      method: 'GET',
+      path: '/v1/incidents',
+      operationId: 'listIncidents',
+      summary: 'List incidents, newest first',
+      access: [...readers],
+      list: true,
+      query: strict({
+        state: Type.Optional(
+          Type.Array(Type.Enum([...incidentStates]), { maxItems: incidentStates.length }),
+        ),
+      }),
+      replies: { 200: listOf(incidentSchema) },
+      handler: async ({ ledger, actor, query, page, pageReply }) => {
+        const states = (query.state ?? null) as readonly IncidentState[] | null
+        const found = await listIncidents({ ledger })(actor, states, page)
+        return { status: 200, body: pageReply(found, presentIncident) }
+      },
+    }),
+    route({
+      ...common,
+      method: 'POST',
+      path: '/v1/incidents',
+      operationId: 'openIncident',
+      summary: 'Open an incident: what is meant, and what is to be done',
+      description:
+        'Touches nothing. All that the selector says must hold; a list holds if one of it does. The scope of the token becomes a part of it. `digests` are SHA-256 of pasted secrets, made where they were pasted: they become the versions that have that value, and are not kept.',
+      access: [...responders],
+      body: strict({
+        title: titleSchema,
+        severity: severitySchema,
+        mode: modeSchema,
+        reason: reasonSchema,
+        commander: Type.Optional(commanderSchema),
+        selector: incidentSelectorSchema,
+      }),
+      replies: { 201: incidentSchema },
+      errors: ['incident.empty', 'request.impossible'],
+      examples: [
+        {
+          body: {
+            title: 'A laptop with the tokens of the shop was stolen',
+            severity: 'critical',
+            mode: 'revokeFirst',
+            reason: 'a laptop was lost',
+            selector: { matchLabels: { team: 'shop' } },
+          },
+        },
+      ],
+      handler: async ({ ledger, actor, body }) => {
+        const { value, receipts } = await openIncident({ ...deps, ledger })(actor, body)
+        return {
+          status: 201,
+          body: presentIncident({ incident: value, counts: {}, approvals: [] }),
+          location: `/v1/incidents/${value.id}`,
+          revision: value.revision,
+          receipts,
+        }
+      },
+    }),
+    route({
+      ...common,
+      method: 'GET',
+      path: '/v1/incidents/{id}',
+      operationId: 'getIncident',
+      summary: 'One incident, and how far it came',
+      access: [...readers],
+      params: idParams,
+      replies: { 200: incidentSchema },
+      errors: ['resource.notFound'],
+      handler: async ({ ledger, actor, params }) => {
+        const found = await getIncident({ ledger })(actor, params.id)
+        return { status: 200, body: presentIncident(found), revision: found.incident.revision }
+      },
+    }),
+    route({
+      ...common,
+      method: 'PATCH',
+      path: '/v1/incidents/{id}',
+      operationId: 'changeIncident',
+      summary: 'Change title, severity or commander',
+      description: 'What it means and what is done does not change: open another one.',
+      access: [...responders],
+      params: idParams,
+      body: Type.Object(
+        {
+          title: Type.Optional(titleSchema),
+          severity: Type.Optional(severitySchema),
+          commander: Type.Optional(nullable(commanderSchema)),
+        },
+        { additionalProperties: false, minProperties: 1 },
+      ),
+      replies: { 200: incidentSchema },
+      errors: ['resource.notFound', 'incident.wrongState'],
+      examples: [{ body: { severity: 'high', commander: 'ada' } }],
+      handler: async ({ ledger, actor, params, body, precondition }) => {
+        const { value, receipts } = await changeIncident({ ledger })(
+          actor,
+          params.id,
+          body,
+          precondition,
+        )
+        const shown = await ledger.read((db) => seen(db, value))
+        return { status: 200, body: presentIncident(shown), revision: value.revision, receipts }
+      },
+    }),
+    route({
+      ...common,
+      method: 'POST',
+      path: '/v1/incidents/{id}/preview',
+      operationId: 'previewIncident',
+      summary: 'Draw what would be done, exactly, under a hash',
+      description:
+        'Asks no provider and changes nothing but what the incident shows. The hash stands for the set and the actions: the same set again has the same hash, and keeps its approvals. It holds for an hour.',
+      access: [...responders],
+      params: idParams,
+      replies: {
+        200: strict(
+          { ...previewFields, differs: nullable(differsSchema) },
+          { $id: 'IncidentPreview' },
+        ),
+      },
+      errors: ['resource.notFound', 'incident.empty', 'incident.tooLarge', 'incident.wrongState'],
+      examples: [{}],
+      handler: async ({ ledger, actor, params }) => {
+        const { value, receipts } = await keepPreview({ ...deps, ledger, draw })(actor, params.id)
+        const { preview, differs } = value
+        return { status: 200, body: { ...presentPreview(preview), differs }, receipts }
+      },
+    }),
+    route({
+      ...common,
+      method: 'GET',
+      path: '/v1/incidents/{id}/preview',
+      operationId: 'getIncidentPreview',
+      summary: 'The last preview, as it was drawn',
+      description: 'What whoever approves must have seen.',
+      access: [...readers],
+      params: idParams,
+      replies: { 200: strict(previewFields) },
+      errors: ['resource.notFound'],
+      handler: async ({ ledger, actor, params }) => {
+        const preview = await ledger.read(async (db) => {
+          await visibleIncident(db, actor, params.id)
+          return db.incidents.preview(params.id)
+        })
+        if (preview === null) throw notFound('preview of incident', params.id)
+        return { status: 200, body: presentPreview(preview) }
+      },
+    }),
+    route({
+      ...common,
+      method: 'POST',
+      path: '/v1/incidents/{id}/approvals',
+      operationId: 'approveIncident',
+      summary: 'Approve exactly this preview, by its hash',
+      description:
+        'By somebody who neither opened the incident nor made the preview. How many are needed is the most that the policies and floors of its keys ask for (`emergency.approvals`, one where they do not say).',
+      access: [...approvers],
+      params: idParams,
+      body: strict({ previewHash: hashSchema }),
+      replies: {
+        201: strict({
+          incident: idSchema,
+          previewHash: hashSchema,
+          state: Type.Enum([...incidentStates], { examples: ['previewed'] }),
+        }),
+      },
+      errors: [
+        'resource.notFound',
+        'resource.exists',
+        'incident.previewStale',
+        'incident.previewExpired',
+        'incident.selfApproval',
+        'incident.wrongState',
+      ],
+      examples: [
+        {
+          body: { previewHash: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08' },
+        },
+      ],
+      handler: async ({ ledger, actor, params, body }) => {
+        const { value, receipts } = await approveIncident({ ledger })(
+          actor,
+          params.id,
+          body.previewHash,
+        )
+        return {
+          status: 201,
+          body: { incident: params.id, previewHash: body.previewHash, state: value.state },
+          location: `/v1/incidents/${params.id}`,
+          receipts,
+        }
+      },
+    }),
+    route({
+      ...common,
+      method: 'POST',
+      path: '/v1/incidents/{id}/notes',
+      operationId: 'noteIncident',
+      summary: 'Write down a fact, a hypothesis or a note',
+      description:
+        'A note is never changed: another one corrects it, with its own date. Put no secrets into it.',
+      access: [...approvers],
+      params: idParams,
+      body: strict({
+        kind: Type.Enum([...noteKinds]),
+        text: Type.String({ ...freeTextSchema(4_000), minLength: 1 }),
+        corrects: Type.Optional(idSchema),
+      }),
+      replies: { 201: noteSchema },
+      errors: ['resource.notFound', 'request.impossible'],
+      examples: [{ body: { kind: 'fact', text: 'The laptop was taken at 02:10.' } }],
+      handler: async ({ ledger, actor, params, body }) => {
+        const { value, receipts } = await noteIncident({ ...deps, ledger })(actor, params.id, body)
+        return {
+          status: 201,
+          body: presentNote({ ...value, correctedBy: null }),
+          location: `/v1/incidents/${params.id}/timeline`,
+          receipts,
+        }
+      },
+    }),
+    route({
+      ...common,
+      method: 'GET',
+      path: '/v1/incidents/{id}/keys',
+      operationId: 'listIncidentKeys',
+      summary: 'Each key of the execution, with the evidence of its versions',
+      access: [...readers],
+      params: idParams,
+      list: true,
+      query: strict({
+        state: Type.Optional(Type.Array(Type.Enum([...keyStates]), { maxItems: keyStates.length })),
+      }),
+      replies: { 200: listOf(incidentKeySchema) },
+      errors: ['resource.notFound'],
+      handler: async ({ ledger, actor, params, query, page, pageReply }) => {
+        const states = (query.state ?? null) as readonly IncidentKeyState[] | null
+        const found = await ledger.read(async (db) => {
+          await visibleIncident(db, actor, params.id)
+          const { items, next } = await db.incidents.keys(params.id, states, page)
+          return { items: await withEvidence(db, params.id, items), next }
+        })
+        return { status: 200, body: pageReply(found, presentKey) }
+      },
+    }),
+    route({
+      ...common,
+      method: 'GET',
+      path: '/v1/incidents/{id}/timeline',
+      operationId: 'getIncidentTimeline',
+      summary: 'What happened, in order',
+      description:
+        'Made from the audit log, with the texts of notes. `detail=all` adds what was done key by key.',
+      access: [...readers],
+      params: idParams,
+      list: true,
+      query: strict({ detail: Type.Optional(Type.Enum(['milestones', 'all'])) }),
+      replies: { 200: listOf(momentOfSchema) },
+      errors: ['resource.notFound'],
+      handler: async ({ ledger, actor, params, query, page, pageReply }) => {
+        const detail = query.detail ?? 'milestones'
+        const found = await getTimeline({ ledger })(actor, params.id, detail, page)
+        return { status: 200, body: pageReply(found, presentMoment) }
+      },
+    }),
+    route({
+      ...common,
+      method: 'GET',
+      path: '/v1/incidents/{id}/report',
+      operationId: 'getIncidentReport',
+      summary: 'The report to hand over, as it stands',
+      description: 'With `Accept: text/markdown` as Markdown.',
+      access: [...readers],
+      params: idParams,
+      replies: { 200: reportSchema },
+      mediaTypes: [markdownMediaType],
+      errors: ['resource.notFound'],
+      handler: async ({ ledger, actor, params, header }) => {
+        const report = await reportIncident({ ...deps, ledger })(actor, params.id)
+        if (!wantsMarkdown(header('accept'))) return { status: 200, body: presentReport(report) }
+        return {
+          status: 200,
+          // The declaration's `mediaTypes` let the body be text.
+          body: markdownOf(report) as never,
+          mediaType: `${markdownMediaType}; charset=utf-8`,
+        }
+      },
+    }),
+    ...endings.map(({ path, operationId, summary, description, field, errors, example, end }) =>
+      route({
+        ...common,
+        method: 'POST',
+        path: `/v1/incidents/{id}/${path}`,
+        operationId,
+        summary,
+        description,
+        access: [...approvers],
+        params: idParams,
+        body: strict({
+          [field]:
+            field === 'text'
+              ? Type.String({ ...freeTextSchema(4_000), minLength: 1 })
+              : reasonSchema,
+        }),
+        replies: { 201: incidentSchema },
+        errors: ['resource.notFound', 'incident.wrongState', ...errors],
+        examples: [{ body: { [field]: example } }],
+        handler: async ({ ledger, actor, params, body }) => {
+          const { value, receipts } = await end({ ledger })(actor, params.id, body[field] ?? '')
+          const shown = await ledger.read((db) => seen(db, value))
+          return {
+            status: 201,
+            body: presentIncident(shown),
+            location: `/v1/incidents/${params.id}`,
+            receipts,
+          }
+        },
+      }),
+    ),
+    eventRoute({
+      ...common,
+      method: 'GET',
+      path: '/v1/incidents/{id}/events',
+      operationId: 'followIncident',
+      summary: 'What happens in an incident, as it happens',
+      description: 'Ends when it is at rest (contained, partly, closed) and all was sent.',
+      access: [...readers],
+      params: idParams,
+      event: toldEventSchema,
+      errors: ['resource.notFound'],
+      events: (ctx) => follow(deps, ctx),
+    }),
+  ]
+}
+
+const endings = [
+  {
+    path: 'closures',
+    operationId: 'closeIncident',
+    summary: 'End it, with a reason',
+    description:
+      'Keys that failed stay as they are. One that was executed by breaking glass is reviewed first.',
+    field: 'reason',
+    errors: ['incident.reviewMissing'],
+    example: 'everything is replaced',
+    end: closeIncident,
+  },
+  {
+    path: 'reviews',
+    operationId: 'reviewIncident',
+    summary: 'Sign what was executed by breaking glass, as somebody else',
+    description: 'By somebody who did not open, preview or execute it. Without it there is no end.',
+    field: 'text',
+    errors: ['incident.selfApproval', 'resource.exists'],
+    example: 'I have read the report: it was right, and nothing else was touched.',
+    end: reviewIncident,
+  },
+] as const
+
+const pollMs = 500
+const pageSize = 200
+const atRest: readonly IncidentState[] = ['contained', 'partly', 'closed']
+
+async function* follow(
+  { clock }: Pick<IncidentRoutesDeps, 'clock'>,
+  { ledger, actor, params, lastEventId, signal }: EventContext<{ id: string }>,
+): AsyncIterable<ServerEvent> {
+  mustBeEventId(lastEventId)
+  let after = lastEventId
+  while (!signal.aborted) {
+    const cursor = after
+    // The incident before its events, so that the last event of one that is at rest is not missed.
+    // oxlint-disable-next-line no-await-in-loop -- a stream goes on in time
+    const { state, found } = await ledger.read(async (db) => ({
+      state: (await visibleIncident(db, actor, params.id)).state,
+      found: await db.audit.after(params.id, cursor, pageSize),
+    }))
+    for (const { body } of found) {
+      yield { id: body.id, event: body.action, data: toldEvent(body) }
+      after = body.id
+    }
+    if (found.length === 0 && atRest.includes(state)) return
+    // oxlint-disable-next-line no-await-in-loop -- a stream goes on in time
+    if (found.length === 0) await clock.pause(pollMs, signal)
+  }
+}

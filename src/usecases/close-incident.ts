@@ -1,0 +1,56 @@
+// The end of an incident, with a reason; and the look of somebody else at one that was executed by breaking glass, without which
+// there is no end.
+
+import type { Actor } from '#domain/actor.ts'
+import { RekeyError } from '#domain/errors.ts'
+import type { Incident } from '#domain/incident.ts'
+import type { Committed, Ledger } from '#domain/ports.ts'
+import { incidentEvent, lockIncident, mustBeIn, rewrite } from './incident-events.ts'
+import { visibleIncident } from './see-incident.ts'
+
+export const needsReview = ({ breakGlass, execution, review }: Incident): boolean =>
+  breakGlass !== null && execution !== null && review === null
+
+export const closeIncident =
+  ({ ledger }: { readonly ledger: Ledger }) =>
+  (actor: Actor, id: string, reason: string): Promise<Committed<Incident>> =>
+    ledger.commit(actor, async (tx) => {
+      await lockIncident(tx, id)
+      const before = await visibleIncident(tx, actor, id)
+      mustBeIn(before, ['draft', 'previewed', 'awaitingApproval', 'contained', 'partly'], 'closed')
+      if (needsReview(before))
+        throw new RekeyError('incident.reviewMissing', {
+          detail: 'It was executed by breaking glass, and nobody has reviewed it.',
+          hint: `Somebody else: rekey incident review incident/${id} --text "…"`,
+        })
+      const closed = { at: await tx.now(), by: actor.name, reason }
+      const after = await rewrite(tx, before, { state: 'closed', closed })
+      return {
+        value: after,
+        audit: [incidentEvent('incident.closed', after, { from: before.state }, reason)],
+      }
+    })
+
+export const reviewIncident =
+  ({ ledger }: { readonly ledger: Ledger }) =>
+  (actor: Actor, id: string, text: string): Promise<Committed<Incident>> =>
+    ledger.commit(actor, async (tx) => {
+      await lockIncident(tx, id)
+      const before = await visibleIncident(tx, actor, id)
+      if (before.breakGlass === null || before.execution === null)
+        throw new RekeyError('incident.wrongState', {
+          detail: 'Only what was executed by breaking glass is reviewed.',
+        })
+      if (before.review !== null)
+        throw new RekeyError('resource.exists', {
+          detail: `${before.review.by.name} has reviewed it already.`,
+        })
+      const own = [before.openedBy.id, before.execution.by.id, before.preview?.by.id]
+      if (actor.type === 'breakGlass' || own.includes(actor.id))
+        throw new RekeyError('incident.selfApproval', {
+          detail: 'A review is by somebody who did not open, preview or execute it.',
+        })
+      const review = { at: await tx.now(), by: { id: actor.id, name: actor.name }, text }
+      const after = await rewrite(tx, before, { review })
+      return { value: after, audit: [incidentEvent('incident.reviewed', after, {})] }
+    })

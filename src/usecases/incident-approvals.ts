@@ -1,0 +1,77 @@
+// Dual control: how many others agree to exactly this preview, counted anew whenever it matters, since a role may be lost and a
+// token be deleted between the word and the deed. A token to break glass with needs nobody's word, and gives none.
+
+import { hasRole, type Actor, type Role } from '#domain/actor.ts'
+import { RekeyError } from '#domain/errors.ts'
+import type { Incident, IncidentApproval } from '#domain/incident.ts'
+import type { Clock, Reads } from '#domain/ports.ts'
+import { scopeOf } from '#domain/incident-schema.ts'
+import { scopeWithin } from './create-api-key.ts'
+
+export const approvingRoles = ['approver', 'responder'] as const satisfies readonly Role[]
+
+type ApprovalReads = Pick<Reads, 'incidents' | 'apiKeys'>
+
+/** Who said it, and may say it still. */
+export const countedApprovals = async (
+  db: ApprovalReads,
+  incident: Incident,
+  now: Date,
+): Promise<readonly IncidentApproval[]> => {
+  const hash = incident.preview?.hash
+  const counted: IncidentApproval[] = []
+  for (const approval of await db.incidents.approvals(incident.id)) {
+    if (approval.previewHash !== hash || isOwn(incident, approval.principalId)) continue
+    // oxlint-disable-next-line no-await-in-loop -- a handful, on one connection
+    if (await mayStillApprove(db, incident, approval, now)) counted.push(approval)
+  }
+  return counted
+}
+
+/** Whoever opened it or made its preview. */
+export const isOwn = ({ openedBy, preview }: Incident, principalId: string): boolean =>
+  principalId === openedBy.id || principalId === preview?.by.id
+
+const mayStillApprove = async (
+  db: ApprovalReads,
+  { selector }: Incident,
+  { principalId, roles }: IncidentApproval,
+  now: Date,
+): Promise<boolean> => {
+  const key = await db.apiKeys.byId(principalId)
+  // A principal of an issuer has no row: what its token said then is what is known.
+  if (key === null) return hasRole({ roles }, ...approvingRoles)
+  return (
+    key.deletedAt === null &&
+    (key.expiresAt === null || key.expiresAt > now) &&
+    hasRole(key, ...approvingRoles) &&
+    scopeWithin(scopeOf(selector), key.scope)
+  )
+}
+
+/** Before an execution. Throws `incident.approvalMissing`, or `incident.previewStale` where the preview was drawn for another right. */
+export const mustBeApproved = async (
+  db: ApprovalReads,
+  actor: Actor,
+  incident: Incident,
+  { now }: Pick<Clock, 'now'>,
+): Promise<void> => {
+  const breaks = actor.type === 'breakGlass' ? actor.id : null
+  if (breaks !== incident.breakGlass) {
+    throw new RekeyError('incident.previewStale', {
+      detail:
+        breaks === null
+          ? 'It was previewed with a token to break glass with, which needs no approval.'
+          : 'It was previewed without this token, which may do less.',
+      hint: 'Preview it with the token that executes it.',
+    })
+  }
+  const needed = incident.preview?.approvalsNeeded ?? 0
+  const given = await countedApprovals(db, incident, now())
+  if (given.length >= needed) return
+  throw new RekeyError('incident.approvalMissing', {
+    detail: `${given.length} of ${needed} approvals are given.`,
+    hint: `Somebody who neither opened nor previewed it: rekey incident approve incident/${incident.id}`,
+    extra: { given: given.map(({ principalName }) => principalName), needed },
+  })
+}

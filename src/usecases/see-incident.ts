@@ -1,0 +1,61 @@
+// Who sees an incident: whoever opened it, and those whose scope holds all that it means.
+
+import type { Actor } from '#domain/actor.ts'
+import { scopeOf } from '#domain/incident-schema.ts'
+import type { Incident, IncidentKeyState, IncidentState } from '#domain/incident.ts'
+import type { Ledger, Page, Paged, Reads } from '#domain/ports.ts'
+import { scopeWithin } from './create-api-key.ts'
+import { notFound } from './rights.ts'
+
+type IncidentReads = Pick<Reads, 'incidents'>
+
+export const maySeeIncident = (actor: Actor, { openedBy, selector }: Incident): boolean =>
+  openedBy.id === actor.id || scopeWithin(scopeOf(selector), actor.scope)
+
+/** Throws `resource.notFound`. */
+export const visibleIncident = async (
+  db: IncidentReads,
+  actor: Actor,
+  id: string,
+): Promise<Incident> => {
+  const incident = await db.incidents.get(id)
+  if (!incident || !maySeeIncident(actor, incident)) throw notFound('incident', id)
+  return incident
+}
+
+export interface SeenIncident {
+  readonly incident: Incident
+  readonly counts: Readonly<Partial<Record<IncidentKeyState, number>>>
+  /** Of the present preview. */
+  readonly approvals: readonly { readonly principalName: string; readonly at: Date }[]
+}
+
+export const seen = async (db: IncidentReads, incident: Incident): Promise<SeenIncident> => ({
+  incident,
+  counts: incident.execution === null ? {} : await db.incidents.counts(incident.id),
+  approvals: (await db.incidents.approvals(incident.id)).filter(
+    ({ previewHash }) => previewHash === incident.preview?.hash,
+  ),
+})
+
+export const getIncident =
+  ({ ledger }: { readonly ledger: Pick<Ledger, 'read'> }) =>
+  (actor: Actor, id: string): Promise<SeenIncident> =>
+    ledger.read(async (db) => seen(db, await visibleIncident(db, actor, id)))
+
+/** As far as the scope sees them; a page of it may hold fewer than `limit`. */
+export const listIncidents =
+  ({ ledger }: { readonly ledger: Pick<Ledger, 'read'> }) =>
+  (
+    actor: Actor,
+    states: readonly IncidentState[] | null,
+    page: Page,
+  ): Promise<Paged<SeenIncident>> =>
+    ledger.read(async (db) => {
+      const found = await db.incidents.list(states, page)
+      const items: SeenIncident[] = []
+      for (const incident of found.items)
+        // oxlint-disable-next-line no-await-in-loop -- one connection
+        if (maySeeIncident(actor, incident)) items.push(await seen(db, incident))
+      return { items, next: found.next }
+    })
