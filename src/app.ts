@@ -53,6 +53,7 @@ import { createTraceparents } from '#store/traceparents.ts'
 import { createWhereabouts } from '#store/whereabouts.ts'
 import { enrolWriter } from '#store/writer-keys.ts'
 import { leaseMs, makeAdvanceRotation } from '#usecases/advance-rotation.ts'
+import { makeCheckBreakGlass } from '#usecases/check-break-glass.ts'
 import { makeCheckPublishing } from '#usecases/check-publishing.ts'
 import { makeCheckKeks } from '#usecases/check-keks.ts'
 import { makeDeliverToSinks } from '#usecases/deliver-to-sinks.ts'
@@ -388,6 +389,7 @@ export const startApp = async ({
           faults: () => selfCheck(database, keyring),
           depth: () => bell.depth(),
           publishing: makeCheckPublishing(ledger, keyTypes),
+          breakGlass: makeCheckBreakGlass({ ledger, clock }),
           keks: makeCheckKeks({ ledger, processes, rows: () => kekRows(database) }),
         },
       }),

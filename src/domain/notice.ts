@@ -9,7 +9,10 @@ import type { Sink } from './connection.ts'
 import type { Json, JsonObject } from './json.ts'
 import type { ResolvedPolicy } from './policy.ts'
 
-export type Notice = 'stalled' | 'overdue' | 'failed' | 'ackMissing' | 'drifted'
+type Routed = 'stalled' | 'overdue' | 'failed' | 'ackMissing' | 'drifted'
+
+/** `breakGlass` is told to every sink, whatever it chose and a policy routes. */
+export type Notice = Routed | 'breakGlass'
 
 /** Each action that may be news, and of which kind. */
 const news = {
@@ -25,23 +28,35 @@ const news = {
   'rotation.rolledBack': 'failed',
   'rotation.cancelled': 'failed',
   'rotation.ackMissing': 'ackMissing',
+  'apiKey.approved': 'breakGlass',
+  'breakGlass.used': 'breakGlass',
+  'breakGlass.bound': 'breakGlass',
 } as const satisfies Partial<Record<AuditAction, Notice>>
 
 export const newsActions = Object.keys(news) as readonly (keyof typeof news)[]
-export const notices = [...new Set(Object.values(news))] as readonly Notice[]
+/** Those that a sink, or a policy, can choose. */
+export const notices = [...new Set(Object.values(news))].filter(
+  (notice): notice is Routed => notice !== 'breakGlass',
+)
 
 /** Null for events that nobody is told of. A rotation that a person cancelled is no news: only one that Rekey ended, in its
  *  preflight or by a fault before it. */
 export const noticeOf = (event: AuditBody): Notice | null => {
+  if (event.actor.type === 'breakGlass' && !isLook(event.action)) return 'breakGlass'
   if (event.action === 'rotation.cancelled') return event.actor.type === 'worker' ? 'failed' : null
   return Object.hasOwn(news, event.action) ? news[event.action as keyof typeof news] : null
 }
+
+/** What a token to break glass with was refused, or read, is in the log alone: it could be made to flood its receivers. */
+const isLook = (action: AuditAction): boolean =>
+  action.startsWith('request.') || action === 'audit.read'
 
 export const isTold = (
   sink: Pick<Sink, 'name' | 'events'>,
   notice: Notice,
   notify: ResolvedPolicy['notify'],
 ): boolean => {
+  if (notice === 'breakGlass') return true
   if (sink.events !== null) return sink.events.includes(notice)
   if (notify.length === 0) return true
   return notify.some((route) => route.sink === sink.name && route.events.includes(notice))
@@ -73,6 +88,7 @@ const maxReason = 2_000
 
 /** The `data` of the message: names, a sentence, and the command that comes next. */
 export const noticeData = (event: AuditBody, owner: string | null): JsonObject => {
+  if (noticeOf(event) === 'breakGlass') return glassData(event)
   const { key, policy, rotation } = subjectOf(event)
   return {
     key,
@@ -84,6 +100,21 @@ export const noticeData = (event: AuditBody, owner: string | null): JsonObject =
     auditEvent: event.id,
   }
 }
+
+/** Members of the others that it has not are null: receivers read one form. */
+const glassData = (event: AuditBody): JsonObject => ({
+  key: null,
+  rotation: null,
+  policy: null,
+  owner: null,
+  token: event.target.kind === 'apiKey' ? event.target.name : event.actor.name,
+  by: event.actor.name,
+  action: event.action,
+  incident: event.correlationId,
+  reason: event.reason === null ? null : event.reason.slice(0, maxReason),
+  next: `rekey get audit-events --actor ${event.actor.id}`,
+  auditEvent: event.id,
+})
 
 const nextCommand = (event: AuditBody, key: string, rotation: string | null): string => {
   if (event.target.kind === 'installation') return 'rekey doctor'

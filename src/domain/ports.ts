@@ -19,6 +19,7 @@ import type {
 import type { Json, JsonObject } from './json.ts'
 import type { Floors } from './floor.ts'
 import type { Issuers } from './issuer.ts'
+import type { BreakGlass, FrozenSink } from './break-glass.ts'
 import type { Confirmation } from './by-hand.ts'
 import type { Key, Version } from './key.ts'
 import type { HouseProcess, Kek } from './kek.ts'
@@ -199,6 +200,12 @@ export interface Reads {
     list(page: Page): Promise<Paged<ApiKey>>
     /** When each was last used, as far as that was written down yet. */
     lastUses(ids: readonly string[]): Promise<ReadonlyMap<string, Date>>
+  }
+  readonly breakGlass: {
+    get(apiKey: string): Promise<BreakGlass | null>
+    getMany(apiKeys: readonly string[]): Promise<readonly BreakGlass[]>
+    /** Those whose first use was after that. */
+    usedSince(moment: Date): Promise<readonly BreakGlass[]>
   }
   readonly rotations: {
     get(id: string): Promise<Rotation | null>
@@ -551,6 +558,17 @@ export interface Tx extends Reads {
   readonly writeApiKey: {
     insert(row: ApiKey): Promise<void>
     delete(id: string, at: Date): Promise<boolean>
+  }
+  readonly writeBreakGlass: {
+    insert(apiKey: string, sinks: readonly FrozenSink[]): Promise<void>
+    /** False where it was done before; so with the others. */
+    approve(
+      apiKey: string,
+      approval: { readonly at: Date; readonly by: string; readonly byName: string },
+    ): Promise<boolean>
+    /** Its hour begins, and its frozen sinks are told of what this transaction and those after it say in the log. */
+    use(apiKey: string, use: { readonly at: Date; readonly from: string }): Promise<boolean>
+    bind(apiKey: string, incidentId: string): Promise<boolean>
   }
   readonly writeRotation: {
     insert(row: Rotation): Promise<void>

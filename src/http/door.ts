@@ -5,7 +5,7 @@ import { RekeyError } from '#domain/errors.ts'
 import type { Clock } from '#domain/ports.ts'
 import type { Credentials, Entry } from '#usecases/authenticate.ts'
 import type { DenialCounter } from '#usecases/record-refusal.ts'
-import { allowedBy, roleList } from './access.ts'
+import { allowedBy, mayBreakGlass, roleList } from './access.ts'
 import type { RateLimits } from './rate-limit.ts'
 import { headerOf } from './request-state.ts'
 import type { Route } from './route.ts'
@@ -78,6 +78,11 @@ const enterBy =
       throw new RekeyError('auth.denied', {
         detail: `This needs the role ${listed(roleList(allowed))}.`,
         hint: 'An admin makes a token with it: POST /v1/api-keys.',
+      })
+    }
+    if (entry.actor.type === 'breakGlass' && !mayBreakGlass(route)) {
+      throw new RekeyError('auth.denied', {
+        detail: 'A token to break glass with looks, works on one incident, and does nothing else.',
       })
     }
     if (route.unscoped && entry.actor.scope !== null) {

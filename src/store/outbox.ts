@@ -105,9 +105,12 @@ export const createOutbox = ({ client: db }: Database): Outbox => ({
 
   async tidy() {
     await db.$executeRaw`
-      DELETE FROM app.sink_cursor c WHERE NOT EXISTS (SELECT FROM app.sink s WHERE s.name = c.sink)`
+      DELETE FROM app.sink_cursor c WHERE NOT EXISTS (SELECT FROM app.sink s WHERE s.name = c.sink)
+        AND NOT EXISTS (SELECT FROM app.break_glass_sink b WHERE b.name = c.sink)`
     await db.$executeRaw`
-      DELETE FROM app.sink_delivery d WHERE NOT EXISTS (SELECT FROM app.sink s WHERE s.name = d.sink)
+      DELETE FROM app.sink_delivery d
+      WHERE (NOT EXISTS (SELECT FROM app.sink s WHERE s.name = d.sink)
+          AND NOT EXISTS (SELECT FROM app.break_glass_sink b WHERE b.name = d.sink))
         OR (state = 'delivered' AND updated_at < app.now() - interval '30 days')`
   },
 })

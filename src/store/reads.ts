@@ -15,6 +15,7 @@ import {
   confirmationWrites,
 } from './tables/approvals.ts'
 import { auditReads } from './tables/audit-events.ts'
+import { breakGlassReads, breakGlassWrites } from './tables/break-glass.ts'
 import { complianceReads } from './tables/compliance.ts'
 import { connectionReads, connectionWrites } from './tables/connections.ts'
 import { consumerReads, consumerWrites } from './tables/consumers.ts'
@@ -49,6 +50,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   floors: floorReads(db),
   issuers: issuerReads(db),
   apiKeys: apiKeyReads(db),
+  breakGlass: breakGlassReads(db),
   rotations: rotationReads(db),
   holds: holdReads(db),
   timers: timerReads(db),
@@ -108,6 +110,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => {
     writeFloors: floorWrites(db),
     writeIssuers: issuerWrites(db),
     writeApiKey: apiKeyWrites(db),
+    writeBreakGlass: breakGlassWrites(db),
     writeRotation: rotationWrites(db, trace),
     writeIntent: intentWrites(db),
     writeApproval: approvalWrites(db),

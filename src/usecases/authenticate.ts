@@ -5,14 +5,16 @@
 // is said what is wrong, since whoever made it knows all that is in it.
 
 import type { Actor } from '#domain/actor.ts'
+import { endOfUse } from '#domain/break-glass.ts'
 import type { ApiKey, ApiKeyType } from '#domain/connection.ts'
 import { actorOfToken } from '#domain/issuer.ts'
 import { type JwtFault, jwtFaults, type VerifyJwt } from '#domain/jwt.ts'
 import type { Clock, Ledger } from '#domain/ports.ts'
 import { tokenType } from '#domain/token.ts'
+import { beginUse } from './break-glass.ts'
 
 export interface AuthenticateDeps {
-  readonly ledger: Pick<Ledger, 'read'>
+  readonly ledger: Pick<Ledger, 'read' | 'commit'>
   readonly clock: Pick<Clock, 'now'>
   readonly sha256: Sha256
   readonly verifyJwt: VerifyJwt
@@ -37,6 +39,9 @@ type Why =
   | 'deleted'
   | 'expired'
   | 'address'
+  /** Of tokens to break glass with: no second admin has said yes, or the hour is over. */
+  | 'unapproved'
+  | 'spent'
   | 'issuerUnavailable'
   | `jwt.${JwtFault}`
 
@@ -62,17 +67,29 @@ export const authenticate =
     return /^[^.]+\.[^.]+\./.test(token) ? byJwt(deps, token) : invalid('malformed', null)
   }
 
-const byApiKey = async (
-  { ledger, clock, sha256, comesFrom }: AuthenticateDeps,
-  token: string,
-  source: string,
-): Promise<Entry> => {
+const byApiKey = async (deps: AuthenticateDeps, token: string, source: string): Promise<Entry> => {
+  const { ledger, clock, sha256, comesFrom } = deps
   const key = await ledger.read((db) => db.apiKeys.byHash(sha256(token)))
   if (key === null) return invalid('unknown', null)
   if (key.deletedAt !== null) return invalid('deleted', key.id)
   if (key.expiresAt !== null && key.expiresAt <= clock.now()) return invalid('expired', key.id)
   if (key.addresses !== null && !comesFrom(key.addresses, source)) return invalid('address', key.id)
-  return { actor: actorOf(key), apiKey: key.id }
+  return key.type === 'brk'
+    ? byBreakGlass(deps, key, source)
+    : { actor: actorOf(key), apiKey: key.id }
+}
+
+const byBreakGlass = async (
+  { ledger, clock }: AuthenticateDeps,
+  key: ApiKey,
+  source: string,
+): Promise<Entry> => {
+  const glass = await ledger.read((db) => db.breakGlass.get(key.id))
+  if (glass === null || glass.approvedAt === null) return invalid('unapproved', key.id)
+  const usedAt = glass.usedAt ?? (await beginUse({ ledger })(actorOf(key), source))
+  const expiresAt = endOfUse(usedAt)
+  if (expiresAt <= clock.now()) return invalid('spent', key.id)
+  return { actor: { ...actorOf(key), expiresAt }, apiKey: key.id }
 }
 
 const byJwt = async ({ ledger, verifyJwt }: AuthenticateDeps, jwt: string): Promise<Entry> => {

@@ -17,6 +17,8 @@ export interface CheckInstallationDeps {
   /** Throws where the queue cannot be reached. */
   readonly depth: () => Promise<{ readonly waiting: number; readonly active: number }>
   readonly keks: () => Promise<readonly InstallationCheck[]>
+  /** Tokens to break glass with that were used. */
+  readonly breakGlass: () => Promise<readonly InstallationCheck[]>
 }
 
 export interface InstallationFault {
@@ -111,10 +113,12 @@ const judge = async (deps: CheckInstallationDeps): Promise<readonly Judged[]> =>
     { name: 'database', state: 'ok', detail: 'it answers', hint: null },
     clock,
     ...aspects.flatMap((aspect) => checkAspect(aspect, faults)),
-    ...(faults.some(isSchema) ? [] : await deps.keks()).map((check) => ({
-      ...check,
-      inside: true as const,
-    })),
+    ...(faults.some(isSchema) ? [] : [...(await deps.keks()), ...(await deps.breakGlass())]).map(
+      (check) => ({
+        ...check,
+        inside: true as const,
+      }),
+    ),
     queue,
     ...checkPublishing(await deps.publishing()),
     ...Object.entries(lags).map(([name, lag]) => checkLag(name, lag, samples)),

@@ -3,6 +3,7 @@
 // must not leave one behind that lives for ever.
 
 import { type Actor, hasRole, inScope, type Role, type Scope } from '#domain/actor.ts'
+import { type BreakGlass, breakGlassRoles } from '#domain/break-glass.ts'
 import type { ApiKey, ApiKeyType } from '#domain/connection.ts'
 import { parseDuration } from '#domain/duration.ts'
 import { RekeyError } from '#domain/errors.ts'
@@ -11,6 +12,7 @@ import type { Committed, Ids, Ledger, Reads } from '#domain/ports.ts'
 import type { Secret } from '#domain/secret.ts'
 import { makeToken } from '#domain/token.ts'
 import type { Sha256 } from './authenticate.ts'
+import { freezeSinks } from './freeze-sinks.ts'
 import { asJson } from './written.ts'
 
 export interface CreateApiKeyDeps {
@@ -24,7 +26,8 @@ export interface CreateApiKeyDeps {
 export interface ApiKeyInput {
   readonly name: string
   readonly type: ApiKeyType
-  readonly roles: readonly Role[]
+  /** A token to break glass with has its own, and needs none. */
+  readonly roles?: readonly Role[]
   readonly scope?: Scope
   readonly consumer?: string
   readonly keys?: readonly string[]
@@ -33,14 +36,18 @@ export interface ApiKeyInput {
   readonly addresses?: readonly string[]
 }
 
+export interface MadeApiKey {
+  readonly apiKey: ApiKey
+  readonly token: Secret<string>
+  readonly breakGlass: BreakGlass | null
+}
+
 const defaultLife = '90d'
 
 export const createApiKey =
   ({ ledger, ids, sha256, addressesWithin }: CreateApiKeyDeps) =>
-  async (
-    actor: Actor,
-    input: ApiKeyInput,
-  ): Promise<Committed<{ readonly apiKey: ApiKey; readonly token: Secret<string> }>> => {
+  async (actor: Actor, wanted: ApiKeyInput): Promise<Committed<MadeApiKey>> => {
+    const input = withRoles(wanted)
     checkInput(input)
     checkRights(actor, input)
     const token = makeToken(input.type, ids.random)
@@ -60,14 +67,16 @@ export const createApiKey =
         keys: input.keys ?? null,
         addresses: addressesOf(input, maker, addressesWithin),
         hash: sha256(token.reveal()),
-        expiresAt: expiryOf(input, actor.expiresAt ?? null, now),
+        expiresAt: expiryOf(input, lastOf(actor, input), now),
         createdBy: actor.id,
         createdAt: now,
         deletedAt: null,
       }
       await tx.writeApiKey.insert(apiKey)
+      const sinks = input.type === 'brk' ? await freezeSinks(tx, id) : []
+      if (input.type === 'brk') await tx.writeBreakGlass.insert(id, sinks)
       return {
-        value: { apiKey, token },
+        value: { apiKey, token, breakGlass: await tx.breakGlass.get(id) },
         audit: [
           {
             action: 'apiKey.created',
@@ -79,6 +88,35 @@ export const createApiKey =
       }
     })
   }
+
+type Chosen = ApiKeyInput & { readonly roles: readonly Role[] }
+
+const withRoles = (input: ApiKeyInput): Chosen => {
+  const { roles } = input
+  if (input.type === 'brk') {
+    const all: readonly Role[] = breakGlassRoles
+    if (roles?.length === all.length && roles.every((role) => all.includes(role)))
+      return { ...input, roles: all }
+    if (roles === undefined) return { ...input, roles: all }
+    return refuse('/roles', `a token to break glass with has ${all.join(' and ')}, and no other`)
+  }
+  if (roles !== undefined) return { ...input, roles }
+  throw new RekeyError('request.invalid', {
+    detail: 'The body is not valid: /roles is required.',
+    errors: [{ pointer: '/roles', detail: 'is required' }],
+  })
+}
+
+/** One to break glass with lies in an envelope for longer than who made it: it opens nothing without a second admin. */
+const lastOf = (actor: Actor, { type }: ApiKeyInput): Date | null =>
+  type === 'brk' ? null : (actor.expiresAt ?? null)
+
+const refuse = (pointer: string, detail: string): never => {
+  throw new RekeyError('request.impossible', {
+    detail: `${pointer.slice(1)}: ${detail}.`,
+    errors: [{ pointer, detail }],
+  })
+}
 
 /** For the audit log: all but the hash. */
 export const toldOfApiKey = (key: ApiKey): Json =>
@@ -93,16 +131,7 @@ export const toldOfApiKey = (key: ApiKey): Json =>
     expiresAt: key.expiresAt,
   })
 
-const checkInput = (input: ApiKeyInput): void => {
-  const refuse = (pointer: string, detail: string, hint?: string): never => {
-    throw new RekeyError('request.impossible', {
-      detail: `${pointer.slice(1)}: ${detail}.`,
-      errors: [{ pointer, detail }],
-      ...(hint === undefined ? {} : { hint }),
-    })
-  }
-  if (input.type === 'brk')
-    refuse('/type', 'a break-glass key is made by two admins', 'Make a pat or svc key.')
+const checkInput = (input: Chosen): void => {
   const isConsumer = input.roles.includes('consumer')
   if (input.type === 'ack') {
     if (input.roles.length !== 1 || !isConsumer)
@@ -120,7 +149,7 @@ const checkInput = (input: ApiKeyInput): void => {
   }
 }
 
-const checkRights = (actor: Actor, input: ApiKeyInput): void => {
+const checkRights = (actor: Actor, input: Chosen): void => {
   const lacking = input.roles.filter((role) => !hasRole(actor, role))
   if (lacking.length > 0) {
     throw new RekeyError('auth.denied', {

@@ -21,6 +21,7 @@ export const deleteApiKey =
         value: {
           apiKey: { ...key, deletedAt: now },
           lastUsedAt: (await tx.apiKeys.lastUses([id])).get(id) ?? null,
+          breakGlass: await tx.breakGlass.get(id),
         },
         audit: [
           {

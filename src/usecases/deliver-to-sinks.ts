@@ -4,10 +4,15 @@
 // sink's due deliveries are sent, one after the other, all sinks side by side. A sink that hangs holds up nobody: the pass
 // goes on without it after a second, and the next ones leave it alone until it is done.
 //
+// The sinks that a token to break glass with froze are told by the same pass, of everything that it does, from its first use on
+// and for a week. Who is also in the present list is told twice, under one webhook-id.
+//
 // At least once. A delivery is leased, sent, then marked; a crash between sending and marking sends it again, under the same
 // webhook-id. Nothing in Rekey waits for a sink.
 
 import { systemActor } from '#domain/actor.ts'
+import { type AuditAction, auditActions } from '#domain/audit.ts'
+import type { FrozenSink } from '#domain/break-glass.ts'
 import type { Sink } from '#domain/connection.ts'
 import { isTold, newsActions, noticeData, noticeOf, subjectOf } from '#domain/notice.ts'
 import type {
@@ -28,8 +33,10 @@ export interface DeliverDeps {
   readonly outbox: Outbox
   readonly send: SendToSink
   readonly ids: Pick<Ids, 'fraction'>
-  readonly clock: Pick<Clock, 'pause'>
+  readonly clock: Pick<Clock, 'now' | 'pause'>
 }
+
+type Told = Sink | FrozenSink
 
 const actor = systemActor('worker', 'sinks')
 /** Longer than the longest try. */
@@ -38,6 +45,8 @@ const mostPerPass = 20
 const mostBatches = 10
 const patienceMs = 1_000
 const tidyEvery = 600
+/** Longer than a message is tried for. */
+const frozenMs = 7 * 24 * 3_600_000
 
 /** Returns a pass, and the pass how many deliveries succeeded in it. */
 export const makeDeliverToSinks = (deps: DeliverDeps): (() => Promise<number>) => {
@@ -45,11 +54,19 @@ export const makeDeliverToSinks = (deps: DeliverDeps): (() => Promise<number>) =
   let passes = 0
   return async () => {
     if (passes++ % tidyEvery === 0) await deps.outbox.tidy()
-    const sinks = await deps.ledger.read((db) => db.sinks.all())
-    for (const sink of sinks) await queueNews(deps, sink) // oxlint-disable-line no-await-in-loop -- one connection
+    const { sinks, glasses } = await deps.ledger.read(async (db) => {
+      const since = new Date(deps.clock.now().getTime() - frozenMs)
+      return { sinks: await db.sinks.all(), glasses: await db.breakGlass.usedSince(since) }
+    })
+    // oxlint-disable no-await-in-loop -- one connection
+    for (const sink of sinks) await queueNews(deps, sink)
+    for (const glass of glasses)
+      for (const sink of glass.sinks) await queueUse(deps, sink, glass.apiKeyId)
+    // oxlint-enable no-await-in-loop
     let done = 0
-    const lanes = sinks
-      .filter((sink) => sink.disabledReason === null && !busy.has(sink.name))
+    const frozen = glasses.flatMap((glass) => glass.sinks)
+    const lanes = [...sinks.filter(({ disabledReason }) => disabledReason === null), ...frozen]
+      .filter((sink) => !busy.has(sink.name))
       .map(async (sink) => {
         busy.add(sink.name)
         try {
@@ -86,8 +103,28 @@ const queueNews = async ({ ledger, outbox }: DeliverDeps, sink: Sink): Promise<v
   }
 }
 
+/** What the token did, and what was done with it. */
+const queueUse = async (
+  { outbox }: DeliverDeps,
+  sink: FrozenSink,
+  token: string,
+): Promise<void> => {
+  for (let batch = 0; batch < mostBatches; batch++) {
+    // oxlint-disable-next-line no-await-in-loop -- each batch begins where the one before ended
+    const passed = await outbox.advance(sink.name, actions, async (events) =>
+      events
+        .filter((event) => event.actor.id === token || event.target.id === token)
+        .filter((event) => noticeOf(event) === 'breakGlass')
+        .map((event) => event.id),
+    )
+    if (passed === 0) return
+  }
+}
+
+const actions = Object.keys(auditActions) as readonly AuditAction[]
+
 /** Stops at the first failure: a receiver that is down is asked once a pass, not once a message. */
-const deliverDue = async (deps: DeliverDeps, sink: Sink, onDone: () => void): Promise<void> => {
+const deliverDue = async (deps: DeliverDeps, sink: Told, onDone: () => void): Promise<void> => {
   for (let i = 0; i < mostPerPass; i++) {
     // oxlint-disable no-await-in-loop -- in order, and each try may be the last
     const delivery = await deps.outbox.claim(sink.name, leaseMs)
@@ -97,7 +134,7 @@ const deliverDue = async (deps: DeliverDeps, sink: Sink, onDone: () => void): Pr
   }
 }
 
-const deliver = async (deps: DeliverDeps, sink: Sink, delivery: Delivery): Promise<boolean> => {
+const deliver = async (deps: DeliverDeps, sink: Told, delivery: Delivery): Promise<boolean> => {
   const { outbox } = deps
   const prepared = await prepare(deps, sink, delivery)
   if (typeof prepared === 'string') {
@@ -120,14 +157,15 @@ const deliver = async (deps: DeliverDeps, sink: Sink, delivery: Delivery): Promi
       return false
     case 'gone':
       await outbox.failed(delivery, failure, null)
-      if (await disable(deps, sink)) await outbox.bury(sink.name, gone)
+      // A frozen one is tried with the next message again.
+      if ('revision' in sink && (await disable(deps, sink))) await outbox.bury(sink.name, gone)
       return false
   }
 }
 
 const prepare = (
   { ledger }: DeliverDeps,
-  sink: Sink,
+  sink: Told,
   delivery: Delivery,
 ): Promise<{ readonly message: SinkMessage; readonly secret: Secret<Uint8Array> } | string> =>
   ledger.read(async (db) => {

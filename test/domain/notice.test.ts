@@ -29,6 +29,7 @@ describe('what is news', () => {
     expect(noticeOf(event({ action: 'key.drifted' }))).toBe('drifted')
     expect(noticeOf(event({ action: 'rotation.ackMissing' }))).toBe('ackMissing')
     expect(noticeOf(event({ action: 'rotation.rolledBack' }))).toBe('failed')
+    expect(noticeOf(event({ action: 'breakGlass.used' }))).toBe('breakGlass')
     expect(noticeOf(event({ action: 'rotation.completed' }))).toBeNull()
     expect(notices.toSorted()).toEqual(['ackMissing', 'drifted', 'failed', 'overdue', 'stalled'])
   })

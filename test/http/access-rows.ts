@@ -125,6 +125,14 @@ export const rows: Readonly<Record<string, Row>> = {
     ok: 200,
     outside: 403,
   },
+  approveApiKey: {
+    who: [],
+    method: 'POST',
+    call: ({ apiKey }) => about(`/v1/api-keys/${apiKey}/approvals`),
+    // It is none to break glass with.
+    ok: 422,
+    outside: 404,
+  },
   deleteApiKey: {
     who: [],
     method: 'DELETE',

@@ -56,7 +56,8 @@ describe('a token', () => {
   })
 
   test.each([
-    [{ type: 'brk' }, 422, '/type'],
+    [{ type: 'brk' }, 422, '/roles'],
+    [{ roles: undefined }, 400, '/roles'],
     [{ type: 'ack', roles: ['consumer'] }, 422, '/consumer'],
     [{ type: 'ack', roles: ['consumer', 'viewer'], consumer: 'c' }, 422, '/roles'],
     [{ roles: ['consumer'] }, 422, '/consumer'],

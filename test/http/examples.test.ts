@@ -18,6 +18,7 @@ import {
   type Operation,
 } from '../support/examples.ts'
 import { makeFaultPlan } from '../support/faults.ts'
+import { actorOf } from '../support/house.ts'
 import { goBack, recoveryOf } from '../support/recovery.ts'
 import { admin } from '../support/house.ts'
 import { openApi, productRoutes, type Answer, type Api } from '../support/http.ts'
@@ -211,6 +212,16 @@ const story: readonly Step[] = [
   ['listDeadLetters'],
   ['replayDeadLetters'],
   ['createApiKey'],
+  [
+    'approveApiKey',
+    async () => {
+      const { json } = await api.call('GET', '/v1/api-keys?limit=200')
+      return {
+        params: { id: json.items.find((k: Json) => k.type === 'brk').id },
+        token: await api.token(['admin'], { by: actorOf('bob', ['admin']) }),
+      }
+    },
+  ],
   ['listApiKeys'],
   [
     'deleteApiKey',

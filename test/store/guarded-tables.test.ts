@@ -62,8 +62,9 @@ beforeAll(async () => {
       { until: at, reason: 'r', selector: null, setBy: 'a', revision: 1, updatedAt: at },
       null,
     )
+    const apiKey = ids.next()
     await tx.writeApiKey.insert({
-      id: ids.next(),
+      id: apiKey,
       name: 'n',
       type: 'pat',
       roles: ['viewer'],
@@ -77,6 +78,13 @@ beforeAll(async () => {
       createdAt: at,
       deletedAt: null,
     })
+    const frozen = {
+      name: 'brk:a:s',
+      type: 'webhook',
+      url: 'https://example.com',
+      sealedId,
+    } as const
+    await tx.writeBreakGlass.insert(apiKey, [frozen])
     await tx.writeRotation.insert(rotation)
     const intent = intentOf(rotation)
     await tx.writeIntent.insert(intent)
@@ -206,6 +214,8 @@ const guardedByDesign = [
   'app.acknowledgement',
   'app.api_key',
   'app.approval',
+  'app.break_glass',
+  'app.break_glass_sink',
   'app.confirmation',
   'app.connection',
   'app.consumer',

@@ -20,6 +20,7 @@ import { createProcesses } from '#store/processes.ts'
 import { selfCheck } from '#store/self-check.ts'
 import { makeSafeFetch } from '#runtime/safe-fetch.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
+import { makeCheckBreakGlass } from '#usecases/check-break-glass.ts'
 import { makeCheckPublishing } from '#usecases/check-publishing.ts'
 import { makeCheckKeks } from '#usecases/check-keks.ts'
 import { createApiKey } from '#usecases/create-api-key.ts'
@@ -70,6 +71,7 @@ export const productRoutes = (house: House): readonly Route[] => {
       (await selfCheck(database, keyring)).filter(({ check }) => check !== 'server.durable'),
     publishing: makeCheckPublishing(house.ledger, deps.types),
     depth: async () => ({ waiting: 0, active: 0 }),
+    breakGlass: makeCheckBreakGlass({ ledger: house.ledger, clock }),
     keks: makeCheckKeks({
       ledger: house.ledger,
       processes: createProcesses(database),

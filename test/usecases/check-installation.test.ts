@@ -36,6 +36,7 @@ const depsOf = (over: Partial<CheckInstallationDeps> = {}): CheckInstallationDep
     (await selfCheck(db.database, db.keyring)).filter(({ check }) => check !== 'server.durable'),
   publishing: async () => [],
   depth: async () => ({ waiting: 3, active: 1 }),
+  breakGlass: async () => [],
   keks: makeCheckKeks({
     ledger: db.ledger,
     processes: db.processes,

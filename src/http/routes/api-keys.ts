@@ -2,7 +2,8 @@
 
 import { Type } from 'typebox'
 import { roles } from '#domain/actor.ts'
-import { apiKeyTypes, type ApiKey } from '#domain/connection.ts'
+import { type BreakGlass, endOfUse, sinkOfFrozen } from '#domain/break-glass.ts'
+import { apiKeyTypes } from '#domain/connection.ts'
 import { durationSchema } from '#domain/duration.ts'
 import { RekeyError } from '#domain/errors.ts'
 import { freeTextSchema, nameSchema } from '#domain/names.ts'
@@ -10,8 +11,9 @@ import type { Ids } from '#domain/ports.ts'
 import { scopeSchema } from '#domain/scope-schema.ts'
 import type { Sha256 } from '#usecases/authenticate.ts'
 import { createApiKey } from '#usecases/create-api-key.ts'
+import { approveApiKey } from '#usecases/approve-api-key.ts'
 import { deleteApiKey } from '#usecases/delete-api-key.ts'
-import { listApiKeys } from '#usecases/list-api-keys.ts'
+import { listApiKeys, type SeenApiKey } from '#usecases/list-api-keys.ts'
 import { addressesWithin, isAddress } from '../addresses.ts'
 import { route, type Route } from '../route.ts'
 import { idParams, listOf, momentSchema, nullable, strict } from '../schemas.ts'
@@ -35,6 +37,9 @@ const addressesSchema = Type.Array(freeTextSchema(64), {
 
 const inputSchema = strict({
   ...fields,
+  roles: Type.Optional(
+    Type.With(fields.roles, { description: 'left out with the type brk, which has its own' }),
+  ),
   scope: Type.Optional(scopeSchema),
   consumer: Type.Optional(nameSchema),
   keys: Type.Optional(Type.Array(nameSchema, { minItems: 1, maxItems: 1000, uniqueItems: true })),
@@ -55,6 +60,23 @@ const shown = {
   lastUsedAt: nullable(
     Type.String({ format: 'date-time', description: 'to a few seconds; null: never' }),
   ),
+  breakGlass: nullable(
+    strict(
+      {
+        approvedBy: nullable(Type.String({ description: 'null: it opens nothing yet' })),
+        approvedAt: nullable(momentSchema),
+        usedAt: nullable(momentSchema),
+        usedFrom: nullable(Type.String()),
+        endsAt: nullable(momentSchema),
+        incident: nullable(Type.String({ description: 'the only one that it works on' })),
+        sinks: Type.Array(strict({ name: Type.String(), url: Type.String() }), {
+          description:
+            'those that there were when it was made: they are told of its use, whatever became of them',
+        }),
+      },
+      { description: 'of the type brk' },
+    ),
+  ),
 }
 const apiKeySchema = strict(shown, { $id: 'ApiKey' })
 const createdSchema = strict({
@@ -62,7 +84,7 @@ const createdSchema = strict({
   token: Type.String({ description: 'shown once; empty on a dry run' }),
 })
 
-const present = (key: ApiKey, lastUsedAt: Date | null) => ({
+const present = ({ apiKey: key, lastUsedAt, breakGlass }: SeenApiKey) => ({
   id: key.id,
   name: key.name,
   type: key.type,
@@ -75,6 +97,24 @@ const present = (key: ApiKey, lastUsedAt: Date | null) => ({
   createdBy: key.createdBy,
   createdAt: key.createdAt.toISOString(),
   lastUsedAt: lastUsedAt?.toISOString() ?? null,
+  breakGlass: breakGlass && presentGlass(breakGlass),
+})
+
+const presentGlass = ({
+  approvedByName,
+  approvedAt,
+  usedAt,
+  usedFrom,
+  incidentId,
+  sinks,
+}: BreakGlass) => ({
+  approvedBy: approvedByName,
+  approvedAt: approvedAt?.toISOString() ?? null,
+  usedAt: usedAt?.toISOString() ?? null,
+  usedFrom,
+  endsAt: usedAt && endOfUse(usedAt).toISOString(),
+  incident: incidentId,
+  sinks: sinks.map(({ name, url }) => ({ name: sinkOfFrozen(name), url })),
 })
 
 export const apiKeyRoutes = (deps: ApiKeyRoutesDeps): readonly Route[] => [
@@ -89,9 +129,7 @@ export const apiKeyRoutes = (deps: ApiKeyRoutesDeps): readonly Route[] => [
     replies: { 200: listOf(apiKeySchema) },
     handler: async ({ ledger, actor, page, pageReply }) => ({
       status: 200,
-      body: pageReply(await listApiKeys({ ledger })(actor, page), ({ apiKey, lastUsedAt }) =>
-        present(apiKey, lastUsedAt),
-      ),
+      body: pageReply(await listApiKeys({ ledger })(actor, page), present),
     }),
   }),
   route({
@@ -117,6 +155,10 @@ export const apiKeyRoutes = (deps: ApiKeyRoutesDeps): readonly Route[] => [
           expiresIn: '30d',
         },
       },
+      {
+        summary: 'to break glass with',
+        body: { name: 'envelope-1', type: 'brk', expiresIn: '365d' },
+      },
     ],
     handler: async ({ ledger, actor, body, dryRun }) => {
       checkAddresses(body.addresses ?? [])
@@ -124,14 +166,31 @@ export const apiKeyRoutes = (deps: ApiKeyRoutesDeps): readonly Route[] => [
         actor,
         body,
       )
-      const { apiKey, token } = value
+      const { token, ...made } = value
       return {
         status: 201,
         // A rehearsed token does not exist.
-        body: { ...present(apiKey, null), token: dryRun ? '' : token.reveal() },
-        location: `/v1/api-keys/${apiKey.id}`,
+        body: { ...present({ ...made, lastUsedAt: null }), token: dryRun ? '' : token.reveal() },
+        location: `/v1/api-keys/${made.apiKey.id}`,
         receipts,
       }
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/api-keys/{id}/approvals',
+    operationId: 'approveApiKey',
+    tag: 'tokens',
+    summary: 'Agree to a token to break glass with',
+    description:
+      'Until a second admin has, it opens nothing. Neither the maker nor a token that one of the two made for the other counts. The first use, of whatever kind, begins its hour and is told to every sink, the present ones and those of `breakGlass.sinks`.',
+    access: ['admin'],
+    params: idParams,
+    replies: { 201: apiKeySchema },
+    errors: ['request.impossible', 'rotation.selfApproval'],
+    handler: async ({ ledger, actor, params: { id } }) => {
+      const { value, receipts } = await approveApiKey({ ledger })(actor, id)
+      return { status: 201, body: present(value), location: `/v1/api-keys/${id}`, receipts }
     },
   }),
   route({
@@ -147,7 +206,7 @@ export const apiKeyRoutes = (deps: ApiKeyRoutesDeps): readonly Route[] => [
     replies: { 200: apiKeySchema },
     handler: async ({ ledger, actor, params }) => {
       const { value, receipts } = await deleteApiKey({ ledger })(actor, params.id)
-      return { status: 200, body: present(value.apiKey, value.lastUsedAt), receipts }
+      return { status: 200, body: present(value), receipts }
     },
   }),
 ]
