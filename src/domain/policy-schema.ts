@@ -147,7 +147,7 @@ export const policySpecSchema = strict({
     'how long both versions stay valid',
     strict({
       min: maybe('at least this long', durationSchema, '24h'),
-      unusedFor: maybe('and until the old one was not used for this long', durationSchema, '0s'),
+      unusedFor: maybe('and until the old one was seen unused for this long', durationSchema, '0s'),
     }),
   ),
   soak: maybe(

@@ -8,6 +8,7 @@
 // overlap to the switching off that follows, or one undo. Whoever says "go on although orders is silent" knows that nothing
 // has failed so far; once the rotation stalled or turned round, that is no longer what they decided on.
 
+import { formatDuration } from '#domain/duration.ts'
 import type { Version } from '#domain/key.ts'
 import {
   type ObjectAddress,
@@ -15,7 +16,7 @@ import {
   type Session,
   type TypeTraits,
 } from '#domain/provider.ts'
-import type { Approval, Gate, Rotation } from '#domain/rotation.ts'
+import type { Approval, Gate, Phase, Rotation } from '#domain/rotation.ts'
 import type { Run } from './rotation-engine.ts'
 
 export interface Closed {
@@ -103,6 +104,9 @@ export const acknowledgementGate = async (
       }
 }
 
+/** Where a passage begins. */
+const begins: ReadonlySet<Phase> = new Set(['overlapping', 'rollingBack'])
+
 interface Used {
   readonly session: Session
   readonly object: ObjectAddress
@@ -110,7 +114,8 @@ interface Used {
   readonly version: Version
 }
 
-/** Silence of a version: nobody used it for `unusedForMs` and the source's lag, counted without the time that nobody saw pass. */
+/** Silence of a version: nobody used it for `unusedForMs` and the source's lag, and so long it was watched. Silence from before the
+ *  overlap (or the undo) does not count: of that time only the clocks tell, and one of them may have jumped. */
 export const usageGate = async (
   run: Pick<Run, 'timers' | 'clock'>,
   rotation: Rotation,
@@ -134,15 +139,14 @@ export const usageGate = async (
   const now = await run.timers.now()
   const observed = await observedIn(run, rotation)
   const unseen = Math.max(0, now.getTime() - rotation.phaseEnteredAt.getTime() - observed)
-  const quiet = now.getTime() - last.getTime() - unseen
-  return quiet >= wanted
-    ? null
-    : {
-        gate: 'usage',
-        text: `version ${at.version.version} was last used at ${last.toISOString()}`,
-        missing,
-        inMs: wanted - quiet,
-      }
+  const silent = now.getTime() - last.getTime() - unseen
+  // Who switches it off was let through by the overlap: what is asked there is whether it was used since.
+  const watched = begins.has(rotation.phase) ? observed : Infinity
+  const quiet = Math.min(silent, watched)
+  if (quiet >= wanted) return null
+  const used = `version ${at.version.version} was last used at ${last.toISOString()}`
+  const text = silent < wanted ? used : `${used}, and is watched for ${formatDuration(wanted)}`
+  return { gate: 'usage', text, missing, inMs: wanted - quiet }
 }
 
 /** The latest use of any of the provider's versions that carry it; what is not known of one is not known of all. `never`:

@@ -90,6 +90,28 @@ test('a use while the switching off is held shuts the gate again', async () => {
   expect((await engine.until(id, 'end', 60 * minute, minute)).phase).toBe('completed')
 })
 
+test.each([
+  { when: 'before the overlap', use: 'planned' },
+  { when: 'in the overlap', use: 'overlapping' },
+] as const)('a clock that jumps $when is no silence', async ({ use }) => {
+  const key = await arrange(`jump-${use}`, { overlap: { min: '0s', unusedFor: '10m' } })
+  const jump = async () => {
+    await engine.vault.used(key.id, 1, await engine.timers.now())
+    await engine.clock.advance(60 * minute)
+  }
+  if (use === 'planned') await jump()
+  const id = await engine.rotate(key.name)
+  await engine.until(id, ['overlapping'])
+  if (use === 'overlapping') await jump()
+  await pass(9 * minute)
+  expect((await engine.rotation(id)).phase).toBe('overlapping')
+  expect(await engine.waitsFor(id)).toMatchObject({ gate: 'usage' })
+  expect((await engine.waitsFor(id))?.text).toMatch(
+    use === 'planned' ? /, and is watched for 10m$/ : /was last used at/,
+  )
+  expect((await engine.until(id, 'end', 60 * minute, minute)).phase).toBe('completed')
+})
+
 test('an override counts until the rotation stalls; after that the same two must say so again', async () => {
   await engine.consumer('silent', { uses: 'passage' })
   const key = await arrange('passage', asking('passage'))

@@ -103,11 +103,7 @@ export const tooEarly = (
   )
   if (consumers.acknowledgement && silent.length > 0 && !overridden('acknowledgement'))
     found.push(`switched off without the acknowledgement of ${silent.join(', ')}`)
-  // Of the time before the overlap the database's clock is believed, whatever it did.
-  const before = lastUsed && overlapSince ? Math.max(0, Number(overlapSince) - Number(lastUsed)) : 0
-  const quiet = lastUsed
-    ? before + livedBetween(model, latest(lastUsed, overlapSince), now)
-    : Infinity
+  const quiet = lastUsed ? livedBetween(model, latest(lastUsed, overlapSince), now) : Infinity
   if (plan.traits.usage && quiet < overlap.unusedForMs && !overridden('usage'))
     found.push(`switched off ${quiet} ms after its last use`)
   return found
