@@ -10,8 +10,10 @@ export default defineConfig({
     isolate: false,
     maxWorkers: 4,
     // Real databases and servers on a busy two-core machine: a test that hangs fails here, a slow one does not.
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 120_000,
+    hookTimeout: 300_000,
+    // What is waited for comes; vitest's own second says nothing about Rekey.
+    expect: { poll: { timeout: 60_000 } },
     reporters: ['default', './test/support/reporter.ts'],
   },
 })

@@ -17,8 +17,9 @@ export default defineConfig({
   test: {
     include: ['**/*.test.ts', '**/*.test.js'],
     pool: 'forks',
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 120_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
     reporters: ['default', join(root, 'test/support/reporter.ts')],
   },
 })

@@ -124,9 +124,9 @@ describe('a JSON body', () => {
       a: 'x'.repeat(500_000),
       list: Array.from({ length: 100_000 }, () => 1),
     })
-    const before = performance.now()
+    const before = process.cpuUsage()
     parseJsonText(text)
-    expect(performance.now() - before).toBeLessThan(1000)
+    expect(process.cpuUsage(before).user / 1_000).toBeLessThan(1_000)
   })
 })
 

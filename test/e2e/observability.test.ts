@@ -190,9 +190,7 @@ long.describe('what live processes tell', () => {
         ),
       )
     const [api, worker = 0] = await asked()
-    await expect
-      .poll(async () => (await asked())[1], { timeout: 20_000 })
-      .toBeGreaterThan(worker + 1)
+    await expect.poll(async () => (await asked())[1]).toBeGreaterThan(worker + 1)
     expect((await asked())[0]).toBe(api)
   })
 
@@ -210,7 +208,7 @@ long.describe('what live processes tell', () => {
         .map((text) => Number(/^rekey_spans_lost_total (\d+)$/m.exec(text)?.[1]))
         .reduce((sum, count) => sum + count, 0)
     }
-    await expect.poll(lost, { timeout: 20_000 }).toBeGreaterThan(0)
+    await expect.poll(lost).toBeGreaterThan(0)
     expect(roles.said()).toContain('the export of traces')
   })
 })

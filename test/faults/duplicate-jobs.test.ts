@@ -62,9 +62,7 @@ const ofOneRotation = (queueOn: 'Postgres' | 'Redis') => () => {
       expect((await untilEnded(roles, id)).phase).toBe('completed')
 
       // Not one is left over that could still ring.
-      await expect
-        .poll(() => queue.getJobCountByTypes('wait', 'active', 'delayed'), { timeout: 40_000 })
-        .toBe(0)
+      await expect.poll(() => queue.getJobCountByTypes('wait', 'active', 'delayed')).toBe(0)
       expect((await vault.api('GET', 'transit/keys/rung')).data['latest_version']).toBe(2)
       const { items } = await roles.ask('GET', `/v1/audit/events?rotation=${id}&limit=200`)
       const mints = (items as readonly { action: string; outcome: string }[])

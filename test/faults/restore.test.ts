@@ -153,14 +153,10 @@ peer('vault').describe('yesterday’s backup over today’s providers', () => {
         detail: expect.stringContaining('recovery mode since'),
       }),
     )
-    await expect
-      .poll(async () => (await rekey.ask('GET', '/v1/recovery')).keys.pending, { timeout: 60_000 })
-      .toBe(0)
+    await expect.poll(async () => (await rekey.ask('GET', '/v1/recovery')).keys.pending).toBe(0)
     // All keys have an answer a moment before that is written down.
     await expect
-      .poll(async () => (await rekey.ask('GET', '/v1/recovery')).recovery.reconciledAt, {
-        timeout: 30_000,
-      })
+      .poll(async () => (await rekey.ask('GET', '/v1/recovery')).recovery.reconciledAt)
       .not.toBeNull()
     const { recovery, keys } = await rekey.ask('GET', '/v1/recovery')
     expect(recovery).toMatchObject({ reason: 'regress', reconciledAt: expect.any(String) })
@@ -222,7 +218,7 @@ peer('vault').describe('yesterday’s backup over today’s providers', () => {
     await rekey.ask('POST', `/v1/rotations/${midway}/acknowledgements`, acknowledged)
     expect((await ended(rekey, midway, 60_000)).phase).toBe('completed')
     await expect
-      .poll(() => versionsOf(rekey, 'moved'), { timeout: 60_000 })
+      .poll(() => versionsOf(rekey, 'moved'))
       .toEqual(['1 deactivated', '2 active primary'])
     expect(await versionsOf(rekey, 'turned')).toEqual(['1 deactivated', '2 active primary'])
     for (const key of ['moved', 'still', 'turned', 'mine']) {

@@ -149,7 +149,7 @@ describe('over a socket', () => {
     const first = await open()
     expect(world.open).toBe(before + 1)
     first.hangUp()
-    await expect.poll(() => world.open, { timeout: 5_000 }).toBe(before)
+    await expect.poll(() => world.open).toBe(before)
     const second = await open()
     const closing = own.app.close()
     await second.ended

@@ -84,7 +84,6 @@ const claimed = (key: string): Promise<void> =>
     .poll(
       async () =>
         (await api.house.sql('SELECT 1 FROM app.idempotency WHERE key = $1', [key])).length,
-      { timeout: 10_000 },
     )
     .toBe(1)
 

@@ -60,13 +60,10 @@ test('dead letters are listed in pages and sent again on demand', async () => {
   // Transactions of other files hold up what may be told for a moment: they may come one by one.
   let buried = 0
   await expect
-    .poll(
-      async () => {
-        await outbox.advance('oncall', ['rotation.stalled'], everything)
-        return (buried += await outbox.bury('oncall', 'given up'))
-      },
-      { timeout: 20_000 },
-    )
+    .poll(async () => {
+      await outbox.advance('oncall', ['rotation.stalled'], everything)
+      return (buried += await outbox.bury('oncall', 'given up'))
+    })
     .toBe(3)
   const first = await api.call('GET', '/v1/sinks/oncall/deadLetters?limit=2')
   expect(first.json.items).toHaveLength(2)

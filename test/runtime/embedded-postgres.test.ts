@@ -182,15 +182,10 @@ test('roles and migrations on a server of its own: the strings that it returns w
 /** Until somebody sent the process a SIGINT: that is what `pg_ctl stop -m fast` does. */
 const waitsFor = (pid: number) =>
   expect
-    .poll(
-      async () => {
-        const pending = /^ShdPnd:\s*([0-9a-f]+)$/m.exec(
-          await readFile(`/proc/${pid}/status`, 'utf8'),
-        )
-        // The end of a child of its own may wait beside it.
-        return BigInt(`0x${pending?.[1] ?? '0'}`) & interrupt
-      },
-      { timeout: 30_000 },
-    )
+    .poll(async () => {
+      const pending = /^ShdPnd:\s*([0-9a-f]+)$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))
+      // The end of a child of its own may wait beside it.
+      return BigInt(`0x${pending?.[1] ?? '0'}`) & interrupt
+    })
     .toBe(interrupt)
 const interrupt = 2n

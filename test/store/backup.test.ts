@@ -197,13 +197,10 @@ describe('a restored database', () => {
     // A transaction of another database of this server may hold it back for a moment.
     const heard: string[] = []
     await expect
-      .poll(
-        async () => {
-          heard.push(...(await hear()))
-          return heard
-        },
-        { timeout: 20_000 },
-      )
+      .poll(async () => {
+        heard.push(...(await hear()))
+        return heard
+      })
       .toEqual(['key.overdue'])
     const [row] = await withClient(urls.superuser, async (db) => {
       const { rows } = await db.query<{ last: boolean; own: boolean }>(`

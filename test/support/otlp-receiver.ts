@@ -57,7 +57,7 @@ export const startOtlpReceiver = async (): Promise<OtlpReceiver> => {
     spans,
     text: () => bodies.map((body) => body.toString('latin1')).join('\n'),
     until: async (wished) => {
-      for (const end = Date.now() + 30_000; !wished(spans); await pause(50))
+      for (const end = Date.now() + 90_000; !wished(spans); await pause(50))
         if (Date.now() > end) throw new Error(`the spans are: ${JSON.stringify(spans, null, 1)}`)
       return spans
     },

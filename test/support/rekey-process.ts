@@ -59,7 +59,7 @@ export interface RekeyProcess {
 }
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-const startMs = 60_000
+const startMs = 180_000
 
 /** `more`: variables of the process beside its own. */
 export const openRekey = async (
@@ -189,7 +189,7 @@ export const openRekey = async (
     stop: async () => {
       up = false
       child?.kill('SIGTERM')
-      const ended = await Promise.race([gone.then(() => true), pause(30_000, false)])
+      const ended = await Promise.race([gone.then(() => true), pause(90_000, false)])
       if (!ended && child?.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
       const server = await pidIn(postmaster)
       if (server !== null) process.kill(server, 'SIGKILL')

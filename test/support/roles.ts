@@ -45,7 +45,7 @@ export interface Roles {
 }
 
 export interface StartedRole {
-  /** SIGTERM, as an orchestrator stops it. Resolves with its exit code; null: it had to be killed after half a minute. */
+  /** SIGTERM, as an orchestrator stops it. Resolves with its exit code; null: it had to be killed after a minute and a half. */
   readonly term: () => Promise<number | null>
   /** SIGKILL, as a crash ends it: nothing is asked, nothing is finished. */
   readonly kill: () => Promise<void>
@@ -106,7 +106,7 @@ export const openRoles = async ({
     child.stderr.on('data', keep)
     const gone = new Promise<void>((resolve) => child.on('close', () => resolve()))
     children.push({ child, gone })
-    for (const end = Date.now() + 60_000; !own.includes(until); await pause(50)) {
+    for (const end = Date.now() + 180_000; !own.includes(until); await pause(50)) {
       if (child.exitCode !== null || child.signalCode !== null || Date.now() > end) {
         child.kill('SIGKILL')
         throw new Error(`rekey ${role} did not start:\n${own}`)
@@ -117,7 +117,7 @@ export const openRoles = async ({
       said: () => own,
       term: async () => {
         child.kill('SIGTERM')
-        const ended = await Promise.race([gone.then(() => true), pause(30_000, false)])
+        const ended = await Promise.race([gone.then(() => true), pause(90_000, false)])
         if (!ended) child.kill('SIGKILL')
         await gone
         return child.exitCode
@@ -149,7 +149,7 @@ export const openRoles = async ({
     await dueNow?.stop()
     for (const { child } of children) child.kill('SIGTERM')
     const all = Promise.all(children.map(({ gone }) => gone))
-    if (!(await Promise.race([all.then(() => true), pause(30_000, false)]))) {
+    if (!(await Promise.race([all.then(() => true), pause(90_000, false)]))) {
       for (const { child } of children) child.kill('SIGKILL')
       await all
     }
@@ -217,7 +217,7 @@ const stopWithUs = (dir: string, pidFile: string): void => {
 }
 
 /** Resolves with the rotation once it has ended; throws with all that is known of it where it stalls or takes too long. */
-export const untilEnded = async (roles: Roles, id: string, atMostMs = 45_000) => {
+export const untilEnded = async (roles: Roles, id: string, atMostMs = 90_000) => {
   for (const end = Date.now() + atMostMs; ; await pause(200)) {
     const rotation = await roles.ask('GET', `/v1/rotations/${id}`)
     if (rotation.endedAt !== null) return rotation

@@ -58,7 +58,7 @@ export const openTmux = async ({ columns, rows, env, command }: TmuxOptions): Pr
       await tmux('resize-window', '-x', String(wide), '-y', String(high))
     },
     until: async (shown) => {
-      for (const end = Date.now() + 30_000; ; await pause(50)) {
+      for (const end = Date.now() + 90_000; ; await pause(50)) {
         const text = await screen()
         if (typeof shown === 'string' ? text.includes(shown) : shown.test(text)) return text
         if (Date.now() > end) throw new Error(`the screen does not show ${shown}:\n${text}`)
