@@ -103,15 +103,17 @@ const told = (mutant: Mutant): string => {
   const path = pathOf(mutant)
   const lines = sources.get(path) ?? readFileSync(join(root, path), 'utf8').split('\n')
   sources.set(path, lines)
+  // Both count from one.
   const { start, end } = mutant.location
+  const last = end.line - start.line
   const was = lines
-    .slice(start.line, end.line + 1)
+    .slice(start.line - 1, end.line)
     .map((line, i) =>
-      line.slice(i === 0 ? start.column : 0, i === end.line - start.line ? end.column : undefined),
+      line.slice(i === 0 ? start.column - 1 : 0, i === last ? end.column - 1 : undefined),
     )
     .join('\n')
   const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ').slice(0, 90)
-  return `${path}:${start.line + 1}:${start.column + 1} ${mutant.status} ${mutant.mutatorName}: ${oneLine(was)} => ${oneLine(mutant.replacement)}`
+  return `${path}:${start.line}:${start.column} ${mutant.status} ${mutant.mutatorName}: ${oneLine(was)} => ${oneLine(mutant.replacement)}`
 }
 
 const rowOf = (title: string, among: readonly Mutant[]): string =>

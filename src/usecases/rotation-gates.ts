@@ -16,7 +16,8 @@ import {
   type Session,
   type TypeTraits,
 } from '#domain/provider.ts'
-import type { Approval, Gate, Phase, Rotation } from '#domain/rotation.ts'
+import type { Approval, Gate, Rotation } from '#domain/rotation.ts'
+import type { Phase } from '#domain/rotation-machine.ts'
 import type { Run } from './rotation-engine.ts'
 
 export interface Closed {

@@ -19,6 +19,22 @@ test('any 2xx is delivered, and 410 wants nothing more', () => {
   expect(judgeAnswer(answered(410), 1, 0.5)).toEqual({ verdict: 'gone' })
 })
 
+test('what is neither is tried again', () => {
+  for (const status of [100, 199, 300, 409, 411]) {
+    expect(judgeAnswer(answered(status), 1, 0.5)).toMatchObject({ verdict: 'retry', hold: false })
+  }
+  expect(judgeAnswer(failed(false), 1, 0.5)).toEqual({
+    verdict: 'retry',
+    afterMs: 5_000,
+    hold: false,
+  })
+})
+
+test('the waits are spread by a tenth up and down', () => {
+  expect(judgeAnswer(answered(500), 2, 0)).toMatchObject({ afterMs: 270_000 })
+  expect(judgeAnswer(answered(500), 2, 1)).toMatchObject({ afterMs: 330_000 })
+})
+
 test('the waits are those of Standard Webhooks', () => {
   const waits = Array.from({ length: 9 }, (_, i) => {
     const verdict = judgeAnswer(answered(500), i + 1, 0.5)
@@ -88,6 +104,13 @@ test('every message ends: delivered, gone or dead after at most ten tries', () =
       },
     ),
   )
+})
+
+test('Retry-After is a number of seconds, or a date, whatever a date begins and ends with', () => {
+  const now = new Date('2026-11-23T00:00:00Z')
+  expect(parseRetryAfter('120', now)).toBe(120_000)
+  expect(parseRetryAfter(' 7 ', now)).toBe(7_000)
+  expect(parseRetryAfter('2026-11-23T00:01:00+00:00', now)).toBe(60_000)
 })
 
 test('a Retry-After that cannot be read is as none', () => {
