@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Actor } from '#domain/actor.ts'
 import type { Json } from '#domain/json.ts'
 import type { Clock, Ledger, StoredReply } from '#domain/ports.ts'
+import { holdToOneIncident } from '#usecases/break-glass.ts'
 import { type Door, mustStillEnter } from './door.ts'
 import { mustAcceptEvents, sendEvents, whileAllowed } from './events.ts'
 import { refuseInLine } from './body.ts'
@@ -146,7 +147,7 @@ const contextOf = (route: Route, deps: RegisterDeps, call: Call): Context<never,
   const list = { path: pathOf(request), query: isRecord(request.query) ? request.query : {} }
   return {
     actor,
-    ledger,
+    ledger: holdToOneIncident(ledger, actor),
     dryRun,
     // The schemas of this very declaration checked all three a moment ago.
     params: request.params as never,

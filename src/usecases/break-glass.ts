@@ -2,10 +2,10 @@
 // first write. What it may do at the door is in http/access.ts, and that it destroys nothing in domain/plan-containment.ts.
 
 import type { Actor } from '#domain/actor.ts'
-import type { AuditEvent } from '#domain/audit.ts'
+import { type AuditEvent, auditActions } from '#domain/audit.ts'
 import { endOfUse } from '#domain/break-glass.ts'
 import { RekeyError } from '#domain/errors.ts'
-import type { Ledger, Tx } from '#domain/ports.ts'
+import type { Ledger, LedgerEvent, Outcome, Tx } from '#domain/ports.ts'
 
 /** The hour of an approved token begins with whatever it is used for first. Returns when it began. */
 export const beginUse =
@@ -32,26 +32,47 @@ export const beginUse =
     return value
   }
 
-/** For every write to an incident, in its transaction: the first one binds such a token to that incident, and what it returns is
- *  told with it. Nothing for other actors. */
-export const useBreakGlass = async (
-  tx: Tx,
-  actor: Actor,
-  incidentId: string,
-): Promise<readonly AuditEvent[]> => {
-  if (actor.type !== 'breakGlass') return []
+/** What its holder commits is about one incident, or is not committed: the first one binds it, and is told with that. No use case
+ *  has to remember it. */
+export const holdToOneIncident = (ledger: Ledger, actor: Actor): Ledger => {
+  if (actor.type !== 'breakGlass') return ledger
+  const held =
+    <T>(work: (tx: Tx) => Promise<Outcome<T>>) =>
+    async (tx: Tx): Promise<Outcome<T>> => {
+      const outcome = await work(tx)
+      const [first, ...rest] = outcome.audit
+      const bound = await bind(tx, actor, incidentOf(outcome.audit))
+      return { ...outcome, audit: [first, ...rest, ...bound] }
+    }
+  return {
+    ...ledger,
+    commit: (by, work) => ledger.commit(by, held(work)),
+    rehearse: (by, work) => ledger.rehearse(by, held(work)),
+  }
+}
+
+const denied = (detail: string): RekeyError => new RekeyError('auth.denied', { detail })
+
+const incidentOf = (events: readonly AuditEvent[]): string => {
+  const ids = new Set(
+    events
+      .filter(({ action }) => auditActions[action] === 'incident')
+      .map(({ target }) => target.id),
+  )
+  const [id, ...others] = ids
+  if (id === undefined || others.length > 0)
+    throw denied('A token to break glass with writes to one incident, and to nothing else.')
+  return id
+}
+
+const bind = async (tx: Tx, actor: Actor, incidentId: string): Promise<readonly LedgerEvent[]> => {
   await tx.lock(`apiKey:${actor.id}`)
   const glass = await tx.breakGlass.get(actor.id)
   if (glass?.incidentId === incidentId) return []
-  if (
-    glass === null ||
-    glass.incidentId !== null ||
-    !(await tx.writeBreakGlass.bind(actor.id, incidentId))
-  ) {
-    throw new RekeyError('auth.denied', {
-      detail: `A token to break glass with works on one incident${glass?.incidentId ? `, and this one on ${glass.incidentId}` : ''}.`,
-    })
-  }
+  if (!(await tx.writeBreakGlass.bind(actor.id, incidentId)))
+    throw denied(
+      `A token to break glass with works on one incident${glass?.incidentId ? `, and this one on ${glass.incidentId}` : ''}.`,
+    )
   return [
     {
       action: 'breakGlass.bound',

@@ -7,8 +7,9 @@ import { mayBreakGlass } from '#http/access.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { makeSafeFetch } from '#runtime/safe-fetch.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
-import { useBreakGlass } from '#usecases/break-glass.ts'
+import { holdToOneIncident } from '#usecases/break-glass.ts'
 import { makeDeliverToSinks } from '#usecases/deliver-to-sinks.ts'
+import { putFloors } from '#usecases/floors.ts'
 import { openApi, productRoutes, type Api } from '../support/http.ts'
 import { actorOf } from '../support/house.ts'
 import { startWebhookReceiver, type WebhookReceiver } from '../support/webhook-receiver.ts'
@@ -20,6 +21,8 @@ beforeAll(async () => {
   api = await openApi({ allow: ['127.0.0.1'] })
   ada = await api.token(['admin'], { by: actorOf('one', ['admin']) })
   bob = await api.token(['admin'], { by: actorOf('two', ['admin']) })
+  await api.house.connection('vault')
+  await api.house.register('orders')
 })
 afterAll(() => api.close())
 
@@ -50,6 +53,18 @@ const admin = async (by: string) =>
       body: { name: 'more', type: 'pat', roles: ['admin'] },
     })
   ).json.token
+const incidentBody = {
+  title: 'a leak',
+  severity: 'high',
+  mode: 'disable',
+  reason: 'a laptop was lost',
+  selector: { keys: ['orders'] },
+}
+const openIncident = async (token: string): Promise<string> => {
+  const { status, json } = await api.call('POST', '/v1/incidents', { token, body: incidentBody })
+  expect([status, json.code]).toEqual([201, undefined])
+  return json.id
+}
 const minutes = (n: number) => n * 60_000
 
 describe('a token to break glass with', () => {
@@ -166,36 +181,46 @@ describe('a token to break glass with', () => {
       .filter((route) => route.method !== 'GET' && mayBreakGlass(route))
       .map(({ path }) => path)
     for (const path of open) expect(path).toMatch(/^\/v1\/incidents/)
-    for (const path of open) expect(path).not.toMatch(/approval|review/)
+    for (const path of open) expect(path).not.toMatch(/\/(?:approvals|reviews)$/)
     expect(mayBreakGlass({ method: 'POST', path: '/v1/incidents/{id}/executions' })).toBe(true)
     expect(mayBreakGlass({ method: 'POST', path: '/v1/incidents/{id}/approvals' })).toBe(false)
     expect(mayBreakGlass({ method: 'POST', path: '/v1/incidentsx' })).toBe(false)
   })
 
-  test('works on the first incident that it wrote to, and on no other', async () => {
+  test('works on the first incident that it wrote to, without another’s word, and on no other', async () => {
+    const { token, id } = await approved()
+    const before = await openIncident(ada)
+    const mine = await openIncident(token)
+    expect((await shown(id)).breakGlass.incident).toBe(mine)
+    const on = (incident: string, path: string, body: object) =>
+      api.call('POST', `/v1/incidents/${incident}/${path}`, { token, body })
+    const note = { kind: 'fact', text: 'it was in a log' }
+    expect((await on(mine, 'notes', note)).status).toBe(201)
+    const preview = await on(mine, 'preview', {})
+    expect([preview.status, preview.json.approvalsNeeded]).toEqual([200, 0])
+    for (const path of ['notes', 'preview'] as const) {
+      // oxlint-disable-next-line no-await-in-loop -- one server
+      const { json } = await on(before, path, path === 'notes' ? note : {})
+      expect(json).toMatchObject({ code: 'auth.denied', detail: expect.stringContaining(mine) })
+    }
+    const second = await api.call('POST', '/v1/incidents', { token, body: incidentBody })
+    expect(second.json.code).toBe('auth.denied')
+    const agreeing = await on(before, 'approvals', { previewHash: '0'.repeat(64) })
+    expect(agreeing.json.code).toBe('auth.denied')
+    const bound = await api.house.events({ action: 'breakGlass.bound', actor: id })
+    expect(bound).toHaveLength(1)
+    expect(bound[0]).toMatchObject({ correlationId: mine, after: { incident: mine } })
+    expect((await api.call('GET', `/v1/incidents/${before}`)).json.state).toBe('draft')
+  })
+
+  test('commits nothing but to an incident, were a door left open', async () => {
     const { token, id } = await approved()
     await me(token)
-    const holder: Actor = {
-      ...actorOf('envelope', ['viewer', 'responder']),
-      type: 'breakGlass',
-      id,
-    }
-    const [mine, other] = [api.house.ids.next(), api.house.ids.next()]
-    const workOn = (actor: Actor, incident: string) =>
-      api.house.ledger.commit(actor, async (tx) => ({
-        value: null,
-        audit: [
-          { action: 'freeze.put', target: { id: incident, name: 'x' }, outcome: 'succeeded' },
-          ...(await useBreakGlass(tx, actor, incident)),
-        ],
-      }))
-    expect((await workOn(holder, mine)).receipts).toHaveLength(2)
-    expect((await workOn(holder, mine)).receipts).toHaveLength(1)
-    await expect(workOn(holder, other)).rejects.toMatchObject({ code: 'auth.denied' })
-    expect((await workOn(actorOf('eve', ['responder']), other)).receipts).toHaveLength(1)
-    expect((await shown(id)).breakGlass.incident).toBe(mine)
-    const [bound] = await api.house.events({ action: 'breakGlass.bound', actor: id })
-    expect(bound).toMatchObject({ correlationId: mine, after: { incident: mine } })
+    const holder: Actor = { ...actorOf('envelope', ['admin']), type: 'breakGlass', id }
+    const ledger = holdToOneIncident(api.house.ledger, holder)
+    await expect(
+      putFloors({ ledger })(holder, { items: [], precondition: { match: 'any', absent: false } }),
+    ).rejects.toMatchObject({ code: 'auth.denied' })
   })
 
   test('shows in what auditors and admins are told of the installation', async () => {
@@ -305,12 +330,7 @@ describe('its use is told', () => {
       token: made.token,
       body: { until: '2099-01-01T00:00:00Z', reason: 'x' },
     })
-    const holder: Actor = { ...actorOf('busy', ['responder']), type: 'breakGlass', id: made.id }
-    await api.house.ledger.commit(holder, async (tx) => {
-      const [bound] = await useBreakGlass(tx, holder, api.house.ids.next())
-      if (bound === undefined) throw new Error('it was bound before')
-      return { value: null, audit: [bound] }
-    })
+    const incident = await openIncident(made.token)
     await told(receiver, 'busy', 'breakGlass.bound')
     await expect
       .poll(
@@ -328,8 +348,13 @@ describe('its use is told', () => {
         'breakGlass.bound',
         'breakGlass.used',
         'breakGlass.used',
+        'incident.opened',
       ])
+    const [opened] = ofToken(receiver, 'busy').filter(
+      ({ data }) => data['action'] === 'incident.opened',
+    )
+    expect(opened?.data).toMatchObject({ incident, by: 'busy' })
     const ids = new Set(ofToken(receiver, 'busy').map(({ id }) => id))
-    expect(ids.size).toBe(3)
+    expect(ids.size).toBe(4)
   })
 })
