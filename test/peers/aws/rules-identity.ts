@@ -133,7 +133,8 @@ export const makeIdentityRules = (principals: Principals, now: () => Date): Iden
       }
       if (asked.operation === 'GetSessionToken')
         return xml('sts', 'GetSessionToken', sessionOf(principal.arn, principal.arn))
-      return asked.operation === 'AssumeRole' ? assumed(asked.body) : null
+      if (asked.operation === 'AssumeRole') return assumed(asked.body)
+      return asked.operation === 'AssumeRoleWithWebIdentity' ? assumedByToken(asked.body) : null
     },
     after: async (_at, reply) => reply,
   }

@@ -3,6 +3,7 @@
 //
 //   key states            a disabled key is used for nothing (DisabledException), one that is pending deletion neither
 //                         (KMSInvalidStateException), nor changed, nor given an alias
+//   key metadata          the algorithms of the key's use, and no others
 //   key material          each answer that was made with material of a symmetric key says which; DescribeKey says the current
 //   RotateKeyOnDemand     symmetric keys only; one at a time (ConflictException); 25 in a key's life (LimitExceededException);
 //                         it goes on after its answer: GetKeyRotationStatus tells since when, until it is done
@@ -11,7 +12,7 @@
 //   ScheduleKeyDeletion   7 to 30 days
 //
 // `slow(n)`: a rotation that is asked for from now on is done after n looks at it. `stale(n)`: the next n answers of DescribeKey
-// are from before the last write. `rotateByItself(id)`: as the yearly rotation does.
+// are from before the last write, `staleAlias(n)`: those by an alias from before it was moved. `rotateByItself(id)`: as the yearly rotation does.
 // Not there: key policies, grants as rights, imported material, custom key stores, replicas.
 
 import { createHash, randomBytes } from 'node:crypto'
@@ -51,6 +52,7 @@ const changes = new Set([
   'CreateAlias',
   'UpdateAlias',
   'TagResource',
+  'ScheduleKeyDeletion',
 ])
 
 interface Material {
@@ -67,6 +69,8 @@ interface Held {
 
 export interface KmsRules extends Rules {
   readonly stale: (answers: number) => void
+  /** The same of where an alias leads. */
+  readonly staleAlias: (answers: number) => void
   readonly slow: (looks: number) => void
   readonly rotateByItself: (keyId: string) => void
 }
@@ -78,7 +82,9 @@ export const makeKmsRules = (): KmsRules => {
   const before = new Map<string, string>()
   /** Asked of moto once for a request. */
   const asking = new WeakMap<RuleAt['asked'], Promise<Body | null>>()
+  const aliasBefore = new Map<string, string>()
   let stale = 0
+  let staleAlias = 0
   let looks = 0
 
   const heldOf = (id: string): Held => {
@@ -96,7 +102,8 @@ export const makeKmsRules = (): KmsRules => {
   const readMetadata = async ({ moto }: RuleAt, key: string): Promise<Body | null> => {
     const reply = await moto.send(service, 'DescribeKey', JSON.stringify({ KeyId: key }))
     if (reply.status !== 200) return null
-    const { KeyMetadata: told } = JSON.parse(reply.text) as { readonly KeyMetadata: Body }
+    const { KeyMetadata: said } = JSON.parse(reply.text) as { readonly KeyMetadata: Body }
+    const told = putRight(said)
     return told['KeySpec'] === 'SYMMETRIC_DEFAULT'
       ? { ...told, CurrentKeyMaterialId: current(textIn(told, 'KeyId')) }
       : told
@@ -150,6 +157,9 @@ export const makeKmsRules = (): KmsRules => {
     stale: (answers) => {
       stale = answers
     },
+    staleAlias: (answers) => {
+      staleAlias = answers
+    },
     slow: (n) => {
       looks = n
     },
@@ -191,6 +201,9 @@ export const makeKmsRules = (): KmsRules => {
         if (days < 7 || days > 30)
           return refusal(service, 'ValidationException', 'PendingWindowInDays is from 7 to 30')
       }
+      const alias = textIn(body, 'AliasName')
+      if (operation === 'UpdateAlias')
+        aliasBefore.set(alias, JSON.stringify({ KeyMetadata: await readMetadata(at, alias) }))
       if (writes.has(operation)) before.set(id, JSON.stringify({ KeyMetadata: told }))
       switch (operation) {
         case 'RotateKeyOnDemand':
@@ -198,6 +211,11 @@ export const makeKmsRules = (): KmsRules => {
         case 'ListKeyRotations':
           return rotations(id, body)
         case 'DescribeKey': {
+          const led = aliasBefore.get(key)
+          if (staleAlias > 0 && led !== undefined) {
+            staleAlias -= 1
+            return json(JSON.parse(led))
+          }
           const old = before.get(id)
           if (stale > 0 && old !== undefined && !key.includes('alias/')) {
             stale -= 1
@@ -205,6 +223,9 @@ export const makeKmsRules = (): KmsRules => {
           }
           return json({ KeyMetadata: told })
         }
+        // moto knows it by its id alone.
+        case 'ScheduleKeyDeletion':
+          return { text: JSON.stringify({ ...body, KeyId: id }) }
         default:
           return null
       }
@@ -239,6 +260,26 @@ export const makeKmsRules = (): KmsRules => {
           // Encrypt does not say it.
           return operation === 'Encrypt' ? reply : json({ ...answer, KeyMaterialId: current(id) })
         }
+        case 'ScheduleKeyDeletion': {
+          const told = await metadataOf(at, textIn(body, 'KeyId'))
+          const days = Number(body['PendingWindowInDays'] ?? 30)
+          return json({
+            ...answer,
+            KeyId: textIn(told ?? {}, 'Arn'),
+            KeyState: 'PendingDeletion',
+            PendingWindowInDays: days,
+          })
+        }
+        case 'CreateKey':
+          return json({ KeyMetadata: putRight(answer['KeyMetadata'] as Body) })
+        // moto says its id alone, and algorithms of other uses.
+        case 'GetPublicKey':
+        case 'GenerateMac':
+        case 'VerifyMac': {
+          const told = await metadataOf(at, textIn(body, 'KeyId'))
+          const said = Object.entries(answer).filter(([, value]) => value !== null)
+          return json({ ...Object.fromEntries(said), KeyId: textIn(told ?? {}, 'Arn') })
+        }
         case 'Decrypt': {
           const material = madeWith.get(hash(body['CiphertextBlob']))
           return material === undefined ? reply : json({ ...answer, KeyMaterialId: material })
@@ -247,6 +288,19 @@ export const makeKmsRules = (): KmsRules => {
           return reply
       }
     },
+  }
+}
+
+/** moto names algorithms of other uses than the key's, and none of a MAC. */
+const putRight = (metadata: Body): Body => {
+  const { EncryptionAlgorithms: encryption, SigningAlgorithms: signing, ...rest } = metadata
+  const mac = /^HMAC_(\d+)$/.exec(textIn(metadata, 'KeySpec'))?.[1]
+  return {
+    ...rest,
+    MultiRegion: metadata['MultiRegion'] === true,
+    ...(metadata['KeyUsage'] === 'ENCRYPT_DECRYPT' ? { EncryptionAlgorithms: encryption } : {}),
+    ...(metadata['KeyUsage'] === 'SIGN_VERIFY' ? { SigningAlgorithms: signing } : {}),
+    ...(mac === undefined ? {} : { MacAlgorithms: [`HMAC_SHA_${mac}`] }),
   }
 }
 

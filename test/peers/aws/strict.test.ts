@@ -58,18 +58,45 @@ peer('moto').describe('the stand-in of AWS', () => {
   }
 
   test('answers the examples of the documentation as the documentation does', async () => {
-    let made = ''
+    aws.role('demo', '123ABC', [
+      {
+        Version: '2012-10-17',
+        Statement: [{ Effect: 'Allow', Action: 'iam:*', Resource: '*' }],
+      },
+    ])
+    aws.federate('arn:aws:iam::123456789012:role/FederatedWebIdentityRole', [
+      'Atza%7CIQEBLjAsAhRFiXuWpUXuRvQ9PZL3GMFcYevydwIUFAHZwXZXXXXXXXXJ',
+    ])
+    const told = new Map<string, string>()
     for (const { service, operation, request, answers } of examples) {
-      const asked = JSON.parse(JSON.stringify(request).replaceAll('{"made":true}', `"${made}"`))
+      const asked = JSON.parse(
+        JSON.stringify(request).replaceAll(/\{"told":"(\w+)"\}/g, (_all, name: string) =>
+          JSON.stringify(told.get(name)),
+        ),
+      )
       // oxlint-disable-next-line no-await-in-loop -- one follows from the other
       const { status, text } = await send(service, operation, asked)
-      if (operation === 'CreateKey') made = /[0-9a-f-]{36}/.exec(text)?.[0] ?? ''
+      for (const [, name = '', value = ''] of text.matchAll(
+        /["<](KeyId|CiphertextBlob|Mac|Signature|AccessKeyId)[">](?:: ?")?([^"<]+)["<]/g,
+      ))
+        told.set(name, value)
       expect({ operation, status, text }).toMatchObject({
         operation,
         status: 200,
         text: expect.stringMatching(answers),
       })
     }
+  })
+
+  test('has no route without an example', async () => {
+    expect(await send('kms', 'ReEncrypt', { KeyId: 'alias/x' })).toMatchObject({
+      status: 400,
+      text: expect.stringContaining('UnknownOperationException'),
+    })
+    expect(await send('iam', 'ListRoles', {})).toMatchObject({
+      status: 400,
+      text: expect.stringContaining('InvalidAction'),
+    })
   })
 
   test('knows a wrong secret, an unknown key and an old date from a signed request', async () => {

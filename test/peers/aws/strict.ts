@@ -5,6 +5,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Json } from '#domain/json.ts'
+import { examples } from './examples.ts'
 import { startMoto } from './moto.ts'
 import { isAllowed } from './policies.ts'
 import { isReply, makePrincipals, newKeyId, newSecret, type AccessKey } from './principals.ts'
@@ -13,7 +14,7 @@ import { makeKmsRules, type KmsRules } from './rules-kms.ts'
 import type { RuleAt, Rules } from './rules.ts'
 import { makeSecretRules } from './rules-secrets.ts'
 import { signerOf } from './sigv4.ts'
-import { readAsked, refusal, type Asked, type Reply, type ServiceName } from './wire.ts'
+import { isQuery, readAsked, refusal, type Asked, type Reply, type ServiceName } from './wire.ts'
 
 export const region = 'eu-west-1'
 export const account = '123456789012'
@@ -40,7 +41,7 @@ export interface StrictAws {
   /** The next n requests that a changed access key has signed are judged as before the change. Gives what was left. */
   readonly lag: (requests: number) => number
   /** What KMS does by itself, and how fast. */
-  readonly kms: Pick<KmsRules, 'slow' | 'rotateByItself'>
+  readonly kms: Pick<KmsRules, 'slow' | 'rotateByItself' | 'staleAlias'>
   /** Roles that may be assumed by whoever sends the external id. */
   readonly role: (name: string, externalId: string, documents: readonly Json[]) => string
   /** Only these tokens are good for the role from now on. */
@@ -53,6 +54,8 @@ export interface StrictAws {
   readonly skew: (ms: number) => void
   readonly stop: () => Promise<void>
 }
+
+const routes = new Set(examples.map(({ service, operation }) => `${service}:${operation}`))
 
 const everything: Json = {
   Version: '2012-10-17',
@@ -92,7 +95,11 @@ export const startStrictAws = async (): Promise<StrictAws> => {
         'Request is missing Authentication Token',
         403,
       )
-    const { service } = asked
+    const { service, operation } = asked
+    if (!routes.has(`${service}:${operation}`))
+      return isQuery(service)
+        ? refusal(service, 'InvalidAction', `Could not find operation ${operation}`)
+        : refusal(service, 'UnknownOperationException', '')
     const rule = rules[service]
     const principal = principals.authenticate(service, { headers, body: text })
     if (isReply(principal)) return principal
