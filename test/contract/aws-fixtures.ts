@@ -40,7 +40,7 @@ export const awsFixtures: readonly Fixture[] = [
   row('DecryptionFailure', 'precondition'),
   row('EncryptionFailure', 'precondition'),
   row('DisabledException', 'disabled'),
-  row('KMSInvalidStateException', 'precondition', { says: 'is pending deletion' }),
+  row('KMSInvalidStateException', 'disabled', { says: 'is pending deletion' }),
   row('LimitExceededException', 'quota'),
   row('UnsupportedOperationException', 'unsupported'),
   row('ValidationException', 'permanent'),

@@ -1,10 +1,9 @@
 // Switching access keys off and on. Set semantics. IAM's list may be from before the last change, and may miss a key that was
-// just made: what it says of a key's state keeps no request from being sent, which IAM takes twice.
+// just made: it is not even asked. IAM takes each of these requests twice.
 
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call } from '#domain/provider.ts'
 import type { Aws } from './session.ts'
-import { noUser, readKeys } from './user-read.ts'
 import type { UserRef } from './user-ref.ts'
 
 interface At {
@@ -18,14 +17,8 @@ export const switchKey = async (
   to: 'enabled' | 'disabled' | 'destroyed',
   call: Call,
 ): Promise<JsonObject> => {
-  const { aws, ref, id } = at
-  const told = await readKeys(aws, ref, call)
-  const key = told?.keys.find((one) => one.id === id)
+  const { aws, id } = at
   const facts = { accessKeyId: id, to }
-  if (key === undefined && to !== 'destroyed') {
-    if (told === null) throw noUser(ref)
-    throw new ProviderError('notFound', 'none', `the user has no access key ${id} (any more)`)
-  }
   // With it Rekey would lose its own access, and with that every way to repair anything.
   if (to !== 'enabled' && (await aws.signsWith(call)) === id)
     throw new ProviderError(
@@ -37,9 +30,7 @@ export const switchKey = async (
   await change(at, to, call)
   // A session that was begun with the key outlives it, by up to 36 hours.
   const sessions =
-    call.incident === true && to !== 'enabled'
-      ? { sessions: await endSessions(at, told?.at ?? null, call) }
-      : {}
+    call.incident === true && to !== 'enabled' ? { sessions: await endSessions(at, call) } : {}
   return { ...facts, ...sessions }
 }
 
@@ -49,32 +40,41 @@ const change = async (
   call: Call,
 ): Promise<void> => {
   const of = { UserName: ref.name, AccessKeyId: id }
-  if (to === 'destroyed') {
-    try {
-      await aws.write('iam', ref.arn, (iam, options) => iam.deleteAccessKey(of, options), call)
-    } catch (error) {
-      // It is gone already.
-      if (!(error instanceof ProviderError) || error.kind !== 'notFound') throw error
-    }
-    return
+  try {
+    await aws.write(
+      'iam',
+      ref.arn,
+      async (iam, options) => {
+        if (to === 'destroyed') await iam.deleteAccessKey(of, options)
+        else
+          await iam.updateAccessKey(
+            { ...of, Status: to === 'enabled' ? 'Active' : 'Inactive' },
+            options,
+          )
+      },
+      call,
+    )
+  } catch (error) {
+    if (!(error instanceof ProviderError) || error.kind !== 'notFound') throw error
+    // It is gone already.
+    if (to === 'destroyed') return
+    throw new ProviderError('notFound', 'none', `the user has no access key ${id} (any more)`, {
+      hint: `aws iam list-access-keys --user-name ${ref.name}`,
+    })
   }
-  const Status = to === 'enabled' ? 'Active' : 'Inactive'
-  await aws.write(
-    'iam',
-    ref.arn,
-    (iam, options) => iam.updateAccessKey({ ...of, Status }, options),
-    call,
-  )
 }
 
 const policyName = 'rekey-revoked-sessions'
 
-/** Denies everything to sessions of the user that were begun until now, by whichever of its keys. The key is off by then:
- *  that this may not be done, or cannot be at the moment, is told and takes nothing of it back. A crash in between: the
- *  incident's next try finds the key off, and comes here again. */
-const endSessions = async ({ aws, ref }: At, now: Date | null, call: Call): Promise<string> => {
-  if (now === null) return 'not ended: AWS told no time'
-  const before = now.toISOString()
+/** For so long a key that was switched off may still begin sessions somewhere. */
+const spreadMs = 15_000
+
+/** Denies everything to sessions of the user that were begun until now, by whichever of its keys: now is after the key was
+ *  switched off, and so is whoever has used it up to then. That this may not be done, or cannot be at the moment, is told and
+ *  takes nothing of it back. A crash in between: the incident's next try comes here again. */
+const endSessions = async ({ aws, ref }: At, call: Call): Promise<string> => {
+  const before = await spreadBy(aws, call)
+  if (before === null) return 'not ended: AWS told no time'
   const PolicyDocument = JSON.stringify({
     Version: '2012-10-17',
     Statement: [
@@ -98,5 +98,16 @@ const endSessions = async ({ aws, ref }: At, now: Date | null, call: Call): Prom
   } catch (error) {
     if (!(error instanceof ProviderError)) throw error
     return `not ended: ${error.hint ?? error.message}`
+  }
+}
+
+/** On AWS's clock. Null: it does not tell. */
+const spreadBy = async (aws: Aws, call: Call): Promise<string | null> => {
+  try {
+    const { date } = await aws.whoAmI(call)
+    return date === null ? null : new Date(date.getTime() + spreadMs).toISOString()
+  } catch (error) {
+    if (error instanceof ProviderError) return null
+    throw error
   }
 }

@@ -138,7 +138,7 @@ const rows: readonly Row[] = [
   },
   {
     codes: ['KMSInvalidStateException'],
-    kind: 'precondition',
+    kind: 'disabled',
     effect: 'none',
     detail: 'the state of the key does not allow it',
     hint: (a) => `look at KeyState: aws kms describe-key --key-id ${a.resource}`,

@@ -55,22 +55,21 @@ export const createLike = async (
   return made.KeyId
 }
 
-/** Set semantics: moved there already, nothing is sent. */
+/** Set semantics. Where it leads now is not asked: the answer may be from before the last move. */
 export const pointAlias = async (
   aws: Aws,
   ref: AliasRef,
   { alias, to }: { readonly alias: string; readonly to: string },
   call: Call,
 ): Promise<void> => {
-  const now = await targetOf(aws, ref, alias, call)
-  if (now?.id === to) return
   const of = { AliasName: alias, TargetKeyId: to }
-  await aws.write(
-    'kms',
-    arnOf(ref, alias),
-    (kms, options) => (now === null ? kms.createAlias(of, options) : kms.updateAlias(of, options)),
-    call,
-  )
+  const arn = arnOf(ref, alias)
+  try {
+    await aws.write('kms', arn, (kms, options) => kms.updateAlias(of, options), call)
+  } catch (error) {
+    if (!(error instanceof ProviderError) || error.kind !== 'notFound') throw error
+    await aws.write('kms', arn, (kms, options) => kms.createAlias(of, options), call)
+  }
 }
 
 export const dropAlias = async (

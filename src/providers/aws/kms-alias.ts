@@ -150,8 +150,9 @@ export const makeAlias = (aws: Aws, random: (bytes: number) => Uint8Array): Obje
       const now = await targetOf(aws, ref, ref.alias, call)
       if (now?.id !== from && now?.id !== to)
         throw new ProviderError('conflict', 'none', 'somebody else has moved the alias just now')
-      await pointAlias(aws, ref, { alias: ref.alias, to }, call)
     }
+    // Also where it is told to lead there: that may be from before the last move.
+    await pointAlias(aws, ref, { alias: ref.alias, to }, call)
     // A crash here leaves alias/x-next on a key that is handed out: the next rotation moves it.
     return { alias: ref.alias, key: to }
   }
@@ -179,25 +180,31 @@ export const makeAlias = (aws: Aws, random: (bytes: number) => Uint8Array): Obje
       if (to === 'destroyed') return { key: id, to, already: true }
       throw new ProviderError('notFound', 'none', `there is no key ${id} in KMS (any more)`)
     }
-    const state = stateIn(key)
-    if (state === to) return { key: id, to, already: true }
-    if (state === 'destroyed') {
-      if (to === 'disabled') return { key: id, to, already: true }
-      throw new ProviderError('precondition', 'none', `the key ${id} is scheduled for deletion`)
-    }
     if (to !== 'enabled' && call.incident !== true) await mustNotServe(ref, id, call)
     if (to === 'destroyed') await dropAlias(aws, ref, { alias: ref.next, from: id }, call)
-    await aws.write(
-      'kms',
-      key.arn,
-      async (kms, options) => {
-        if (to === 'enabled') await kms.enableKey({ KeyId: id }, options)
-        else if (to === 'disabled') await kms.disableKey({ KeyId: id }, options)
-        else await kms.scheduleKeyDeletion({ KeyId: id, PendingWindowInDays: pendingDays }, options)
-      },
-      call,
-    )
-    return { key: id, from: state, to, ...(to === 'destroyed' ? { pendingDays } : {}) }
+    const from = stateIn(key)
+    try {
+      // What was read may be from before the last change: KMS takes each of these twice, and so each is sent.
+      await aws.write(
+        'kms',
+        key.arn,
+        async (kms, options) => {
+          if (to === 'enabled') await kms.enableKey({ KeyId: id }, options)
+          else if (to === 'disabled') await kms.disableKey({ KeyId: id }, options)
+          else
+            await kms.scheduleKeyDeletion({ KeyId: id, PendingWindowInDays: pendingDays }, options)
+        },
+        call,
+      )
+    } catch (error) {
+      if (!(error instanceof ProviderError) || error.kind !== 'disabled') throw error
+      // KMS changes nothing any more of a key that it is about to delete.
+      if (to !== 'enabled') return { key: id, to, already: true }
+      throw new ProviderError('precondition', 'none', `the key ${id} is scheduled for deletion`, {
+        hint: `aws kms cancel-key-deletion --key-id ${id}`,
+      })
+    }
+    return { key: id, from, to, ...(to === 'destroyed' ? { pendingDays } : {}) }
   }
 
   const mustNotServe = async (ref: AliasRef, id: string, call: Call): Promise<void> => {

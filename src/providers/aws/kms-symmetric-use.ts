@@ -87,8 +87,8 @@ export const stillOpens = async (aws: Aws, at: At, proof: Proof, call: Call): Pr
     : { ok: false, detail: `KMS opened it with the material ${opened.material}`, facts }
 }
 
-/** What KMS says of a key that may not be used. */
-const refusals: ReadonlySet<string> = new Set(['disabled', 'precondition', 'notFound'])
+/** What KMS alone says, and of a key that may not be used: other failures may come of the way there. */
+const refusals: ReadonlySet<string> = new Set(['disabled', 'notFound'])
 
 /** The error by which KMS refused, or what it did instead. */
 export const refusalOf = async <T>(

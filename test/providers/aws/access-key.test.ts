@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Session } from '#domain/provider.ts'
 import { revealText, Secret } from '#domain/secret.ts'
 import { aws } from '#providers/aws/provider.ts'
-import { openAws, awsAddress, type AwsBench } from '#test/contract/aws-peer.ts'
+import { openAws, awsAddress, formOn, type AwsBench } from '#test/contract/aws-peer.ts'
 import { call, failure } from '#test/contract/bench.ts'
 import { plainPorts } from '#test/contract/peer.ts'
 import { refText } from '#test/contract/vault-peer.ts'
@@ -97,8 +97,10 @@ peer('moto').describe('an access key', () => {
     ).toMatchObject({ ok: false, detail: expect.stringContaining('another principal') })
   })
 
-  test('in an incident the sessions that were begun with it end too, and later ones do not', async () => {
-    const { UserName, object, credentials } = await arrange()
+  /** A user who may do everything, and a session that it begins. */
+  const arrangeSessions = async () => {
+    const arranged = await arrange()
+    const { UserName, credentials } = arranged
     await iam.putUserPolicy({
       UserName,
       PolicyName: 'all',
@@ -119,16 +121,46 @@ peer('moto').describe('an access key', () => {
         },
       })
     }
+    return { ...arranged, begin }
+  }
+
+  test('in an incident the sessions that were begun with it end too, and later ones do not', async () => {
+    const { UserName, object, credentials, begin } = await arrangeSessions()
     const early = await begin()
     expect((await early.getUser({ UserName })).User?.UserName).toBe(UserName)
-    // AWS tells the time in whole seconds.
-    await new Promise((resolve) => setTimeout(resolve, 1_100))
     const facts = await session.suspend(object, credentials.accessKeyId, call({ incident: true }))
     expect(facts).toMatchObject({ sessions: expect.stringContaining('ended, if begun before') })
     await expect(early.getUser({ UserName })).rejects.toMatchObject({ name: 'AccessDenied' })
     await session.reinstate(object, credentials.accessKeyId, call())
+    bench.strict.skew(60_000)
     const late = await begin()
     expect((await late.getUser({ UserName })).User?.UserName).toBe(UserName)
+    bench.strict.skew(0)
+  })
+
+  test('so does one that was begun while the key was being switched off', async () => {
+    const { UserName, object, credentials, begin } = await arrangeSessions()
+    const going = bench.faulty.inject(
+      formOn('UpdateAccessKey', new RegExp(credentials.accessKeyId)),
+      { kind: 'hold' },
+    )
+    const slow = aws.connect({
+      connection: 'x',
+      externalId: 'x',
+      settings: bench.faultySettings,
+      credential: bench.credential,
+      ports: plainPorts(),
+    })
+    const suspended = slow.suspend(object, credentials.accessKeyId, call({ incident: true }))
+    await going.hit()
+    // AWS tells the time in whole seconds.
+    bench.strict.skew(2_000)
+    const last = await begin()
+    await going.release()
+    await suspended
+    await expect(last.getUser({ UserName })).rejects.toMatchObject({ name: 'AccessDenied' })
+    bench.strict.skew(0)
+    bench.faulty.reset()
   })
 
   test('without the right to end sessions the key is off all the same, and the facts say what is left', async () => {
@@ -165,10 +197,23 @@ peer('moto').describe('an access key', () => {
     const { providerVersion } = await session.mint(order, call())
     bench.strict.stale(1, 'iam')
     await session.retire(object, providerVersion, 'destroy', call())
+    bench.strict.stale(0, 'iam')
     const { AccessKeyMetadata: keys = [] } = await iam.listAccessKeys({ UserName })
     expect(keys.map(({ AccessKeyId: id }) => id)).not.toContain(providerVersion)
     // Done is done.
     await session.retire(object, providerVersion, 'destroy', call())
+  })
+
+  test('a listing from before the mint does not keep the new key from being switched off', async () => {
+    const { object, UserName } = await arrange()
+    const { preImage } = await session.prepare(object, null, call())
+    const order = { object, operationId: randomUUID(), preImage, generate: {}, material: null }
+    const { providerVersion } = await session.mint(order, call())
+    bench.strict.stale(1, 'iam')
+    await session.suspend(object, providerVersion, call({ incident: true }))
+    bench.strict.stale(0, 'iam')
+    const { AccessKeyMetadata: keys = [] } = await iam.listAccessKeys({ UserName })
+    expect(keys.find(({ AccessKeyId: id }) => id === providerVersion)?.Status).toBe('Inactive')
   })
 
   test('a listing from before a key was switched off does not keep it from being switched on', async () => {
@@ -176,6 +221,7 @@ peer('moto').describe('an access key', () => {
     await session.suspend(object, credentials.accessKeyId, call())
     bench.strict.stale(1, 'iam')
     await session.reinstate(object, credentials.accessKeyId, call())
+    bench.strict.stale(0, 'iam')
     const { AccessKeyMetadata: keys = [] } = await iam.listAccessKeys({ UserName })
     expect(keys.map(({ Status }) => Status)).toEqual(['Active'])
   })
