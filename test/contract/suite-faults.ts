@@ -169,11 +169,11 @@ export const faultContract = (bench: Bench): void => {
       const through = faults()
       const { session, object, order, before } = await arrange(through)
       const rule = through.proxy.inject(through.mint(object), { kind: 'hold' })
-      const error = await failure(
-        session.mint(order, call({ signal: AbortSignal.timeout(300) })),
-        planted(order),
-      )
-      expect(error).toMatchObject({ kind: 'timeout', effect: 'unknown' })
+      const patience = new AbortController()
+      const lost = failure(session.mint(order, call({ signal: patience.signal })), planted(order))
+      await rule.hit()
+      patience.abort()
+      expect(await lost).toMatchObject({ kind: 'timeout', effect: 'unknown' })
       expect((await session.probeMint(order, call())).answer).toBe('absent')
       await rule.release()
       expect(['ours', 'goalMet']).toContain((await session.probeMint(order, call())).answer)
