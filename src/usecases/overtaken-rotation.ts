@@ -98,16 +98,14 @@ const withoutNew = async (
     const left = rotation.undo?.steps.slice(rotation.undo.at) ?? []
     return isUsable || !left.includes('swapBack') ? null : abandon(run, rotation, reason)
   }
-  const phase = rotation.phase === 'stalled' ? rotation.stalledIn : rotation.phase
+  const stood = rotation.phase === 'stalled' ? rotation.stalledIn : rotation.phase
+  // Its old version is off, and not gone: it is switched on again all the same.
+  const phase = stood === 'retiring' && from?.state === 'suspended' ? 'soaking' : stood
   const steps = phase && isUsable ? undoSteps(phase, rotation.plan.traits, true) : 'impossible'
-  if (!phase || typeof steps === 'string' || !mayGo(rotation.phase, 'rollingBack'))
-    return abandon(run, rotation, reason)
+  if (!phase || typeof steps === 'string') return abandon(run, rotation, reason)
   // Whoever moved to it is cut off already.
   const undo = { from: phase, steps: steps.filter((step) => step !== 'gateNew'), at: 0, reason }
-  return move(run, rotation, 'rollingBack', {
-    patch: { undo, stalledIn: null, stalledReason: null },
-    reason,
-  })
+  return through(run, rotation, 'rollingBack', reason, { undo })
 }
 
 const withoutOld = async (
@@ -150,17 +148,27 @@ const ends: Partial<Record<Rotation['phase'], OpenPhase>> = {
 }
 
 /** Everything stays as it is, and what serves is made by another rotation. */
-const abandon = async (run: Run, rotation: Rotation, reason: string): Promise<Step> => {
+const abandon = (run: Run, rotation: Rotation, reason: string): Promise<Step> =>
+  through(run, rotation, 'abandoned', reason)
+
+/** By way of `stalled`, where the machine has no shorter one, in one transaction. */
+const through = async (
+  run: Run,
+  rotation: Rotation,
+  phase: 'abandoned' | 'rollingBack',
+  reason: string,
+  patch: Partial<Rotation> = {},
+): Promise<Step> => {
   const { value } = await run.ledger.commit(run.actor, async (tx) => {
-    const stalled =
-      rotation.phase === 'stalled'
-        ? rotation
-        : await write(tx, rotation, {
-            phase: 'stalled',
-            patch: { stalledIn: rotation.phase, stalledReason: reason },
-          })
-    const ended = await write(tx, stalled, { phase: 'abandoned' })
-    return { value: ended, audit: [transitionEvent(rotation, ended, reason)] }
+    const between = mayGo(rotation.phase, phase)
+      ? rotation
+      : await write(tx, rotation, {
+          phase: 'stalled',
+          patch: { stalledIn: rotation.phase, stalledReason: reason },
+        })
+    const cleared = phase === 'rollingBack' ? resumed.patch : {}
+    const next = await write(tx, between, { phase, patch: { ...patch, ...cleared } })
+    return { value: next, audit: [transitionEvent(rotation, next, reason)] }
   })
   return { moved: value }
 }
