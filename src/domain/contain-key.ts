@@ -88,3 +88,19 @@ export const mayContain = (
   mode: IncidentMode,
   { replacement }: Pick<IncidentKey, 'replacement'>,
 ): boolean => mode !== 'rotateFast' || replacement === null || replacement === 'done'
+
+/** Whether no routine rotation of the key may begin: it is switched off for a while, or something is still to be done. */
+export const isHeldBy = ({
+  mode,
+  state,
+  replacement,
+  restoration,
+}: Pick<IncidentKey, 'state' | 'replacement' | 'restoration'> & {
+  readonly mode: IncidentMode
+}): boolean =>
+  mode === 'disable'
+    ? restoration !== 'done'
+    : state === 'pending' ||
+      state === 'revoking' ||
+      replacement === 'pending' ||
+      replacement === 'running'

@@ -4,6 +4,7 @@
 // Not here, since no record shows them afterwards: that an effect had its intent before it was sent (only a witness at the
 // provider sees the order; I9 here proves the records), that a plan wrote nothing (I14), that no secret was told (I18).
 
+import type { IncidentKey, IncidentMode, VersionEvidence } from './incident.ts'
 import type { Key, Version } from './key.ts'
 import type { StoredEvent } from './ports.ts'
 import type { Described, TypeTraits } from './provider.ts'
@@ -38,8 +39,17 @@ export interface KeyFacts {
   readonly provider: Witness | null
   /** Rotations that hold places beside those of this key, where it has one; `max` is the largest that any of them allows. */
   readonly group: { readonly running: number; readonly max: number } | null
+  /** Executions of incidents that are not closed. */
+  readonly incidents: readonly IncidentFacts[]
   /** The database's clock. */
   readonly now: Date
+}
+
+/** A key in an incident, as it was executed, and what was done by it. */
+export interface IncidentFacts {
+  readonly key: IncidentKey & { readonly mode: IncidentMode }
+  readonly versions: readonly VersionEvidence[]
+  readonly intents: readonly Intent[]
 }
 
 export interface Witness {
@@ -70,7 +80,7 @@ const served = (facts: KeyFacts): readonly string[] => {
   const primary = primaryOf(facts)
   const gap = traits.slot === 'single' && openOf(facts) !== undefined
   if (!primary)
-    return gap || versions.every(({ activatedAt }) => activatedAt === null)
+    return gap || contained(facts) || versions.every(({ activatedAt }) => activatedAt === null)
       ? []
       : ['it was active once, and no version is handed out']
   const carrier = primary.providerVersions.at(-1)
@@ -80,6 +90,15 @@ const served = (facts: KeyFacts): readonly string[] => {
   return at?.state === 'enabled'
     ? []
     : [`version ${primary.version} is handed out, and is ${at?.state ?? 'gone'} at the provider`]
+}
+
+/** By an incident, as it was previewed. */
+const contained = ({ versions, incidents }: KeyFacts): boolean => {
+  const last = versions
+    .filter(({ activatedAt }) => activatedAt !== null)
+    .toSorted((a, b) => Number(a.activatedAt) - Number(b.activatedAt))
+    .at(-1)
+  return last?.compromisedAt !== null || incidents.length > 0
 }
 
 const destroyedLast = (facts: KeyFacts): readonly string[] =>
@@ -307,11 +326,53 @@ const acknowledged = ({ rotations }: KeyFacts): readonly string[] =>
       : [`rotation ${rotation.id} switched off the old version without ${missing.join(', ')}`]
   })
 
-const compromisedForEver = ({ versions }: KeyFacts): readonly string[] =>
-  versions
+/** What was compromised stays so; and an incident has done what was previewed, to that and to nothing else. */
+const compromisedForEver = ({ versions, incidents }: KeyFacts): readonly string[] => [
+  ...versions
     .filter(({ compromisedAt }) => compromisedAt !== null)
     .filter(({ state, primary }) => primary || (state !== 'compromised' && state !== 'destroyed'))
-    .map(({ version, state }) => `version ${version} was compromised, and is ${state}`)
+    .map(({ version, state }) => `version ${version} was compromised, and is ${state}`),
+  ...incidents.flatMap((incident) => asPreviewed(incident, versions)),
+]
+
+const asPreviewed = (
+  { key, versions: evidence, intents }: IncidentFacts,
+  versions: readonly Version[],
+): readonly string[] => {
+  const of = `incident ${key.incidentId}`
+  const planned = key.plan.versions
+  const numbers = (all: readonly { readonly version: number }[]): string =>
+    all
+      .map(({ version }) => version)
+      .toSorted((a, b) => a - b)
+      .join(', ')
+  const targets = new Set(planned.flatMap(({ providerVersions }) => providerVersions))
+  const changes = evidence.flatMap(({ version, containment }) => {
+    const plan = planned.find((one) => one.version === version)
+    return plan && plan.containment !== containment
+      ? [`${of} contains version ${version} by ${containment}, and showed ${plan.containment}`]
+      : []
+  })
+  const strange = intents
+    .filter(({ target }) => !targets.has(target ?? ''))
+    .map(({ operationId, target }) => `${operationId} touches ${target}, which was not previewed`)
+  const alive = evidence.flatMap(({ version, state }) => {
+    const now = versions.find((one) => one.version === version)
+    const off = state === 'refused' || state === 'refusedAfter'
+    return off && key.mode !== 'disable' && now?.compromisedAt === null && now.state !== 'destroyed'
+      ? [`${of} says that version ${version} is refused, and it is ${now.state}`]
+      : []
+  })
+  const same = numbers(evidence) === numbers(planned)
+  return [
+    ...(same
+      ? []
+      : [`${of} works on versions ${numbers(evidence)}, and showed ${numbers(planned)}`]),
+    ...changes,
+    ...strange,
+    ...alive,
+  ]
+}
 
 const oncePerOccurrence = ({ rotations }: KeyFacts): readonly string[] => {
   const named = rotations.flatMap(({ rotation }) => rotation.occurrence ?? [])

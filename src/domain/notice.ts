@@ -27,6 +27,8 @@ const news = {
   'key.drifted': 'drifted',
   'rotation.rolledBack': 'failed',
   'rotation.cancelled': 'failed',
+  // What leaked may be accepted still.
+  'incident.partly': 'failed',
   'rotation.ackMissing': 'ackMissing',
   'apiKey.approved': 'breakGlass',
   'breakGlass.used': 'breakGlass',
@@ -73,7 +75,7 @@ export interface NoticeSubject {
 export const subjectOf = (event: AuditBody): NoticeSubject => {
   const { target } = event
   const isRotation = target.kind === 'rotation'
-  if (target.kind === 'installation')
+  if (target.kind === 'installation' || target.kind === 'incident')
     return { key: target.name, keyId: null, policy: null, rotation: null }
   return {
     key: target.name,
@@ -118,6 +120,7 @@ const glassData = (event: AuditBody): JsonObject => ({
 
 const nextCommand = (event: AuditBody, key: string, rotation: string | null): string => {
   if (event.target.kind === 'installation') return 'rekey doctor'
+  if (event.target.kind === 'incident') return `rekey incident report incident/${event.target.id}`
   if (rotation !== null) return `rekey describe rotation/${rotation}`
   return event.action === 'key.overdue'
     ? `rekey rotate key/${key} --reason overdue`

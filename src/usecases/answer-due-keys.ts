@@ -131,9 +131,13 @@ const take = async (
   plan: Plan,
   now: Date,
 ): Promise<Answer> => {
-  const { key, open } = held
-  if (open || hadRotation) {
-    const met = open ? `met the open rotation ${open.id}` : 'it had its rotation already'
+  const { key, open, incident } = held
+  if (open || hadRotation || incident !== null) {
+    const met = open
+      ? `met the open rotation ${open.id}`
+      : incident !== null
+        ? `it is held by incident ${incident}`
+        : 'it had its rotation already'
     return { row: next, events: [about(key, 'rotation.coalesced', occurrence, met)] }
   }
   if (held.brokenTwice) {

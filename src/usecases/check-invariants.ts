@@ -10,6 +10,7 @@ import { RekeyError } from '#domain/errors.ts'
 import {
   breachesOf,
   type Breach,
+  type IncidentFacts,
   type KeyFacts,
   type RotationFacts,
   type Witness,
@@ -134,8 +135,13 @@ type Records = Omit<KeyFacts, 'key' | 'traits' | 'provider'> & {
 }
 
 /** What two looks must agree on: time goes on, and leases are renewed, without anything having happened. */
-const still = ({ versions, rotations, connection }: Records): string =>
-  JSON.stringify([versions, connection, rotations.map(({ timer: _timer, ...rest }) => rest)])
+const still = ({ versions, rotations, incidents, connection }: Records): string =>
+  JSON.stringify([
+    versions,
+    connection,
+    incidents,
+    rotations.map(({ timer: _timer, ...rest }) => rest),
+  ])
 
 const recordsOf = async (deps: CheckInvariantsDeps, key: Key): Promise<Records> => {
   const now = await deps.timers.now()
@@ -158,8 +164,23 @@ const recordsOf = async (deps: CheckInvariantsDeps, key: Key): Promise<Records> 
       rotations,
       sealed: await sealedOf(db, deps.keyring, versions),
       group: await groupOf(db, items),
+      incidents: await incidentsOf(db, key.id),
     }
   })
+}
+
+const incidentsOf = async (db: Reads, keyId: string): Promise<KeyFacts['incidents']> => {
+  const found: IncidentFacts[] = []
+  for (const key of await db.incidents.openOfKeys([keyId])) {
+    found.push({
+      key,
+      // oxlint-disable-next-line no-await-in-loop -- one connection
+      versions: await db.incidents.versionsOf(key.incidentId, [keyId]),
+      // oxlint-disable-next-line no-await-in-loop -- see above
+      intents: await db.intents.ofIncident(key.incidentId, [keyId]),
+    })
+  }
+  return found
 }
 
 const factsOf = async (db: Reads, rotation: Rotation, most: number): Promise<RotationFacts> => ({

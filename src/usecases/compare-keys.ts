@@ -156,7 +156,12 @@ const knownOf = async (db: Reads, keys: readonly Key[]): Promise<readonly Known[
   for (const name of new Set(keys.map(({ connection }) => connection)))
     connections.set(name, await db.connections.get(name)) // oxlint-disable-line no-await-in-loop -- few, one connection
   const versions = Map.groupBy(await db.versions.ofKeys(ids), ({ keyId }) => keyId)
-  const rotating = new Set((await db.rotations.openOfKeys(ids)).map(({ keyId }) => keyId))
+  // What an incident works on is as it was left by it, or about to be.
+  const rotating = new Set(
+    [...(await db.rotations.openOfKeys(ids)), ...(await db.incidents.openOfKeys(ids))].map(
+      ({ keyId }) => keyId,
+    ),
+  )
   const schedules = new Map((await db.schedule.getMany(ids)).map((row) => [row.keyId, row]))
   const drifts = new Map((await db.drift.getMany(ids)).map((row) => [row.keyId, row]))
   return keys.map((key) => ({

@@ -1,6 +1,7 @@
 // Keys that the planner holds, with everything that it decides by, read at once for all of them.
 
 import type { Policy } from '#domain/connection.ts'
+import { isHeldBy } from '#domain/contain-key.ts'
 import type { Key, Version } from '#domain/key.ts'
 import { type ResolvedPolicy, resolveStored } from '#domain/policy.ts'
 import type { KeySchedule, Tx } from '#domain/ports.ts'
@@ -13,6 +14,8 @@ export interface HeldKey {
   readonly guard: { readonly policy: Policy; readonly resolved: ResolvedPolicy } | null
   readonly primary: Version | null
   readonly open: Rotation | null
+  /** The incident that it is in, and that has not come to rest or holds it. */
+  readonly incident: string | null
   /** Its last two rotations were undone. */
   readonly brokenTwice: boolean
 }
@@ -25,6 +28,10 @@ export const readHeld = async (tx: Tx, ids: readonly string[]): Promise<readonly
   const keys = byId(await tx.keys.byIds(ids), ({ id }) => id)
   const primaries = byId(await tx.versions.primaries(ids), ({ keyId }) => keyId)
   const open = byId(await tx.rotations.openOfKeys(ids), ({ keyId }) => keyId)
+  const incidents = byId(
+    (await tx.incidents.openOfKeys(ids)).filter(isHeldBy),
+    ({ keyId }) => keyId,
+  )
   const broken = new Set(await tx.rotations.brokenTwice(ids))
   const guards = byId(
     (await tx.policies.all()).map((policy) => ({ policy, resolved: resolveStored(policy) })),
@@ -40,6 +47,7 @@ export const readHeld = async (tx: Tx, ids: readonly string[]): Promise<readonly
         guard: guards.get(key.policy ?? '') ?? null,
         primary: primaries.get(key.id) ?? null,
         open: open.get(key.id) ?? null,
+        incident: incidents.get(key.id)?.incidentId ?? null,
         brokenTwice: broken.has(key.id),
       },
     ]

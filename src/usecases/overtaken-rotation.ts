@@ -168,7 +168,11 @@ const through = async (
         })
     const cleared = phase === 'rollingBack' ? resumed.patch : {}
     const next = await write(tx, between, { phase, patch: { ...patch, ...cleared } })
-    return { value: next, audit: [transitionEvent(rotation, next, reason)] }
+    const last = transitionEvent(between, next, reason)
+    return {
+      value: next,
+      audit: between === rotation ? [last] : [transitionEvent(rotation, between, reason), last],
+    }
   })
   return { moved: value }
 }

@@ -1,6 +1,7 @@
 // A person asks for a rotation now. Windows do not bind it; freezes, pauses and blackouts do.
 
 import type { Actor } from '#domain/actor.ts'
+import { isHeldBy } from '#domain/contain-key.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Committed, Ids, Ledger, Tx } from '#domain/ports.ts'
 import type { Rotation, Trigger } from '#domain/rotation.ts'
@@ -56,6 +57,8 @@ const begin = async (
 ): Promise<Rotation> => {
   const open = await tx.rotations.openOf(key.id)
   if (open) throw inProgress(open)
+  const incident = (await tx.incidents.openOfKeys([key.id])).find(isHeldBy)
+  if (incident) throw heldBy(incident.incidentId)
   await mustBeMade(tx, key)
   const policy = key.policy === null ? null : await tx.policies.get(key.policy)
   const from =
@@ -80,6 +83,13 @@ const begin = async (
     await tx.now(),
   )
 }
+
+const heldBy = (incident: string): RekeyError =>
+  new RekeyError('key.busy', {
+    detail: `it is held by incident ${incident}`,
+    hint: 'it rotates again once the incident has replaced or restored it, or is closed',
+    extra: { incident },
+  })
 
 const inProgress = (open: Rotation): RekeyError =>
   new RekeyError('rotation.inProgress', {

@@ -259,6 +259,7 @@ export const completed: KeyFacts = {
     ],
   },
   group: null,
+  incidents: [],
   now: at(400),
 }
 

@@ -2,8 +2,10 @@
 // the incident ends contained, what leaked is off and served to nobody, another version serves, and the rotation has ended.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Key } from '#domain/key.ts'
 import type { Phase } from '#domain/rotation-machine.ts'
 import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
+import { checkKey } from '#usecases/check-invariants.ts'
 import { type Engine, openEngine } from '#test/support/engine.ts'
 import { withIncidents } from '#test/support/incidents.ts'
 import { makeShelf } from '#test/support/shelf.ts'
@@ -89,6 +91,7 @@ describe.each(types)('$type', ({ type, connection, after }) => {
     ])
     expect(incidents.faults).toEqual([])
     expect(engine.faults).toEqual([])
+    expect(await breachesOf(key)).toEqual([])
     const rotation = await engine.rotation(id)
     expect(rotation.endedAt, `${rotation.phase}: ${rotation.stalledReason}`).not.toBeNull()
     const versions = await engine.versions(key.id)
@@ -113,6 +116,13 @@ describe.each(types)('$type', ({ type, connection, after }) => {
     }
   })
 })
+
+const breachesOf = async (key: Key) => {
+  const { ledger, timers, keyring, clock, deps } = engine
+  const { sessions, types: known } = deps.world
+  const check = { ledger, timers, keyring, types: known, clock, sessions }
+  return (await checkKey(check, key)).breaches
+}
 
 const fail = (): never => {
   throw new Error('there is no connection')
