@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileS
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { VerifyOrder } from '#domain/provider.ts'
 import { makeFaultPlan } from '#test/support/faults.ts'
 import { actorOf } from '#test/support/house.ts'
 import { findPlanted, tablesOf } from '#test/support/planted.ts'
@@ -12,9 +13,21 @@ import { openRunningApi, type RunningApi } from '#test/support/running-api.ts'
 let directory: string
 let api: RunningApi
 const plans = makeFaultPlan()
+/** Versions that do not work, whatever the file says. */
+let refused = (_order: VerifyOrder): boolean => false
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'rekey-publish-'))
-  api = await openRunningApi({ publishDir: directory, wrap: plans.wrap })
+  api = await openRunningApi({
+    publishDir: directory,
+    wrap: (session) =>
+      plans.wrap({
+        ...session,
+        verify: async (order, call) =>
+          refused(order)
+            ? { ok: false, detail: 'it does not log in', facts: {} }
+            : session.verify(order, call),
+      }),
+  })
   await api.house.connection('vault')
   await api.house.connection('files', {
     provider: 'file',
@@ -111,7 +124,45 @@ test('connections to files are made by admins, and what is written where is gran
   })
 })
 
+test('a file that is a key of its own: due, undone by writing the old value again, then replaced for good', async () => {
+  const path = 'apps-own'
+  const first = 'own-before-planted'
+  writeFileSync(join(directory, path), first, { mode: 0o600 })
+  const { value: key } = await api.house.register('own', {
+    connection: 'files',
+    type: 'file',
+    ref: { path },
+    labels: { key: 'own' },
+    create: false,
+  })
+  await api.policy('own', {
+    manual: undefined,
+    maxAge: '10d',
+    acceptGap: true,
+    retire: 'keep',
+    soak: '0s',
+  })
+  refused = ({ how }) => how === 'roundTrip' && read(path) !== first
+  await api.house.clock.advance(10 * 86_400_000)
+  await api.drain()
+  const { json } = await api.call('GET', '/v1/rotations?key=own')
+  expect(json.items).toMatchObject([{ trigger: 'maxAge' }])
+  expect((await api.reach(json.items[0].id, 'end')).phase).toBe('rolledBack')
+  expect(read(path)).toBe(first)
+
+  refused = () => false
+  expect((await api.reach(await api.rotate('own'), 'end')).phase).toBe('completed')
+  expect(read(path)).not.toBe(first)
+  const states = (await api.house.versions(key.id)).map(({ state, primary }) => [state, primary])
+  expect(states).toEqual([
+    ['deactivated', false],
+    ['destroyed', false],
+    ['active', true],
+  ])
+})
+
 test('what a file held stands nowhere in the database', async () => {
   const places = await tablesOf(api.house.urls.superuser)
-  expect(findPlanted(places, { held: 'before-planted' })).toEqual([])
+  const held = { held: 'before-planted', own: 'own-before-planted' }
+  expect(findPlanted(places, held)).toEqual([])
 })

@@ -354,13 +354,34 @@ peer('vault').describe('rotations at a real Vault', () => {
     expect(opened.data['plaintext']).toBe(plaintext)
   })
 
-  test('transit: rollback after the mint is refused, and changes nothing', async () => {
+  test.each(['kv2', 'transit'] as const)('%s: when it is due it rotates by itself', async (of) => {
+    const name = `due-${of}`
+    if (of === 'kv2') {
+      await stage.put(name, { password: 'old' })
+      await stage.kv(name, name)
+    } else await stage.transit(name)
+    await stage.policy(name, { manual: false, maxAge: '10d', retire: 'disable' })
+    await stage.house.clock.advance(10 * 86_400_000)
+    await stage.drain()
+    const { json } = await stage.call('GET', `/v1/rotations?key=${name}`)
+    expect(json.items).toMatchObject([{ trigger: 'maxAge' }])
+    expect((await stage.until(json.items[0].id, 'end')).phase).toBe('completed')
+    if (of === 'transit') expect(await stage.transitLatest(name)).toBe(2)
+    else expect(await stage.states(name)).toEqual(['disabled', 'enabled'])
+  })
+
+  test('transit: rollback is refused before and after the mint, and changes nothing', async () => {
     await stage.transit('one-way')
     await stage.policy('one-way')
     const id = await stage.rotate('one-way')
     const mint = stage.proxy.inject({ path: /\/rotate$/ }, { kind: 'hold' })
     const drained = stage.drain()
     await mint.hit()
+    const unsent = await stage.rotation(id)
+    const early = await stage.rollback(id)
+    expect([early.status, early.json.code]).toEqual([409, 'rotation.undoImpossible'])
+    expect(await stage.rotation(id)).toEqual(unsent)
+    expect(await stage.transitLatest('one-way')).toBe(1)
     const use = stage.proxy.inject({ path: /\/transit\/encrypt\// }, { kind: 'hold' })
     await mint.release()
     await use.hit()

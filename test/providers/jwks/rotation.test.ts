@@ -273,6 +273,26 @@ describe('undo', () => {
   })
 })
 
+test('when it is due it rotates by itself, and the old key is removed and destroyed', async () => {
+  await makeKey('due', { spec: { manual: undefined, maxAge: '10d' } })
+  const [before] = kidsOf(await fetchSet())
+  await api.house.clock.advance(10 * 24 * hour)
+  await api.drain()
+  const { json } = await api.call('GET', '/v1/rotations?key=due')
+  expect(json.items).toMatchObject([{ trigger: 'maxAge' }])
+  const old = await sign('due')
+  expect((await api.reach(json.items[0].id, 'end')).phase).toBe('completed')
+  const set = await fetchSet()
+  await expect(verify(set.json, await sign('due'))).resolves.toBeDefined()
+  await expect(verify(set.json, old)).rejects.toThrow()
+  expect(before).toBeDefined()
+  const versions = await api.call('GET', '/v1/keys/due/versions')
+  expect(versions.json.items.map(({ state }: { state: string }) => state).toSorted()).toEqual([
+    'active',
+    'destroyed',
+  ])
+})
+
 test('past its notAfter a key neither signs nor is published, with no worker running', async () => {
   await connect('short', { notAfter: '30d' })
   await makeKey('ends', { connection: 'short' })
