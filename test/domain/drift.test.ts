@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { compare } from '#domain/compare-key.ts'
-import { type Drift, shownDrift } from '#domain/drift.ts'
+import { type Drift, isTold, shownDrift } from '#domain/drift.ts'
 import type { Version } from '#domain/key.ts'
 import type { ProviderVersion } from '#domain/provider.ts'
 import { asRekeyError } from '#usecases/provider-failures.ts'
@@ -100,6 +100,39 @@ describe('a version that nobody knows', () => {
   })
 })
 
+test('of a key without a version nothing is handed out that could be elsewhere, or end', () => {
+  const none = { ...at, versions: [] }
+  for (const versions of [null, []])
+    expect(compare(none, { ...told, versions }).state).toBe('equal')
+  const old = { ...primary, primary: false, state: 'deactivated', providerVersions: ['2'] } as const
+  const off = there('2', { current: true, state: 'disabled' })
+  expect(compare({ ...at, versions: [old] }, { ...told, versions: [off] }).state).toBe('equal')
+})
+
+describe('versions that hold the value of ours', () => {
+  test('are named, and the one that serves is what is looked at', () => {
+    const beside = [there('4', { current: true }), there('5')]
+    expect(seen([there('3'), ...beside], { carriers: ['4', '5'] })).toMatchObject({
+      state: 'equal',
+      detail:
+        'Somebody wrote beside Rekey: 4, 5 holds the same value, and the next rotation takes it along.',
+      facts: { carrier: '4' },
+    })
+    expect(seen([served, there('5')]).detail).toBe('What is known here is so at the provider.')
+  })
+  test('do not stand before ours while that serves, or nothing says what does', () => {
+    for (const ours of [served, there('3')])
+      expect(seen([ours, there('5')], { carriers: ['5'] }).facts).toMatchObject({ carrier: '3' })
+  })
+})
+
+test('twenty strangers are named, and no more are counted', () => {
+  const some = Array.from({ length: 20 }, (_, n) => there(`s${n}`, { createdAt: minutesLater(60) }))
+  const { facts } = seen([...some, served])
+  expect(facts['unknown']).toHaveLength(20)
+  expect(facts).not.toHaveProperty('unknownMore')
+})
+
 test('thousands of strangers make no row and no event of thousands', () => {
   const many = Array.from({ length: 3000 }, (_, n) =>
     there(`s${n}`, { createdAt: minutesLater(60) }),
@@ -140,6 +173,13 @@ test('a provider that rotates by itself: said where Rekey should rotate, and rig
   expect(seen([there('3'), next], { native: true }).state).toBe('equal')
   // What serves is gone, whoever rotates it.
   expect(seen(null, { native: true }).state).toBe('lost')
+  // That an old one was switched off is no rotation.
+  const old = { ...primary, version: 2, primary: false, providerVersions: ['2'] }
+  for (const how of [{ auto: 3600 }, { native: true }] as const) {
+    const off = seen([served, there('2', { state: 'disabled' })], { ours: [old], ...how })
+    expect(off.state).toBe('adopt')
+    expect(off.facts).not.toHaveProperty('rotatesByItself')
+  }
 })
 
 test('a pointer on an old version of ours is seen: what is handed out is not what readers there get', () => {
@@ -173,6 +213,7 @@ test('a pointer on a version that is off leaves readers there with nothing, whoe
     expect(seen([off, there('3')], { ours: [old] })).toMatchObject({
       state: 'lost',
       detail: `Whoever reads it at the provider gets version ${id}, which is disabled; here it is 3.`,
+      facts: { currentState: 'disabled' },
     })
   }
 })
@@ -187,7 +228,17 @@ test('what a rotation made and left behind is an orphan of ours', () => {
   } as const
   expect(seen([served, there('4')], { ours: [left] })).toMatchObject({
     state: 'orphan',
+    detail:
+      'The provider has version 4, which a rotation made and was given up: nobody is handed it.',
     facts: { ours: ['4'] },
+  })
+  const two = { ...left, providerVersions: ['4', '5'] }
+  expect(seen([served, there('4'), there('5')], { ours: [two] }).detail).toContain('version 4, 5,')
+  // What readers get is worse.
+  const gone = there('3', { current: true, state: 'destroyed' })
+  expect(seen([gone, there('4')], { ours: [left] })).toMatchObject({
+    state: 'lost',
+    facts: { carrier: '3' },
   })
   expect(seen([served, there('4', { state: 'destroyed' })], { ours: [left] }).state).toBe('equal')
   expect(seen([served], { ours: [{ ...left, providerVersions: [] }] }).state).toBe('equal')
@@ -196,6 +247,9 @@ test('what a rotation made and left behind is an orphan of ours', () => {
     ours: [left],
   })
   expect(both.facts).toMatchObject({ ours: ['4'], unknown: [{ id: '9' }] })
+  expect(both.detail).toBe(
+    'The provider has version 9, not known here and not served. The provider has version 4, which a rotation made and was given up: nobody is handed it.',
+  )
 })
 
 describe('another tool that rotates it', () => {
@@ -211,6 +265,29 @@ describe('another tool that rotates it', () => {
     expect(orphan).toMatchObject({ state: 'orphan', facts: { everySeconds: 86_400 } })
     expect(orphan.detail).toContain('about every 1d: another tool rotates it too')
   })
+  test('is known in whatever order, beside ours and those whose age is not told', () => {
+    const made24 = made([24, 25, 23, 24])
+    const ours = there('3', { current: true, createdAt: minutesLater(13 * 60) })
+    const ageless = { id: 'a', state: 'enabled', current: false } as const
+    for (const versions of [made24.toReversed(), [ours, ...made24], [ageless, ...made24]]) {
+      const all = versions.some(({ id }) => id === '3') ? versions : [served, ...versions]
+      expect(seen(all).facts).toMatchObject({ everySeconds: 86_400 })
+    }
+  })
+  test('is known by the last ten, a fifth up or down, and every half hour at most', () => {
+    const every = (hours: readonly number[]) => seen([served, ...made(hours)]).facts['everySeconds']
+    expect(every([90, 1, ...Array.from({ length: 10 }, () => 24)])).toBe(86_400)
+    expect(every([10, 8, 10, 12, 10])).toBe(36_000)
+    expect(every([10, 7.9, 10, 10, 10])).toBeUndefined()
+    expect(every([10, 10, 10, 12.1, 10])).toBeUndefined()
+    expect(every([0.5, 0.5, 0.5, 0.5])).toBe(3_600)
+  })
+  test('does not matter where what serves is gone', () => {
+    const gone = there('3', { current: true, state: 'destroyed' })
+    const lost = seen([gone, ...made([24, 25, 23, 24])])
+    expect(lost.state).toBe('lost')
+    expect(lost.facts).not.toHaveProperty('everySeconds')
+  })
   test('is not suspected for versions without one', () => {
     for (const hours of [
       [24, 3, 90, 24],
@@ -223,6 +300,7 @@ describe('another tool that rotates it', () => {
     expect(seen([served], { auto: 3600 })).toMatchObject({
       state: 'automatic',
       detail: expect.stringContaining('every 3600 s'),
+      facts: { rotatesByItself: true },
     })
     expect(seen([served], { auto: 3600, native: true }).state).toBe('equal')
   })
@@ -240,6 +318,26 @@ describe('an end at the provider', () => {
     expect(seen([ending], { next: minutesLater(500) }).state).toBe('equal')
     expect(seen([ending], { native: true }).state).toBe('equal')
   })
+  test('at the very moment of the next rotation is before it', () => {
+    expect(seen([ending], { next: minutesLater(600) })).toMatchObject({
+      state: 'expiring',
+      facts: { endsAt: '2026-11-01T10:00:00.000Z', nextRotationAt: '2026-11-01T10:00:00.000Z' },
+    })
+    expect(seen([ending]).facts).toMatchObject({ nextRotationAt: null })
+  })
+  test('is that of what readers get: what the pointer names, or ours where there is none', () => {
+    const ends = { expiresAt: minutesLater(600) }
+    const beside = there('4', { current: true, ...ends })
+    expect(seen([there('3'), beside], { carriers: ['4'] })).toMatchObject({
+      state: 'expiring',
+      detail: expect.stringContaining('Version 4, which serves'),
+    })
+    expect(seen([there('1', { expiresAt: minutesLater(1) }), there('3', ends)])).toMatchObject({
+      state: 'expiring',
+      detail: expect.stringContaining('Version 3, which serves'),
+    })
+    expect(seen([there('1', ends), there('3')]).state).toBe('equal')
+  })
   test('of a version that nobody is handed is nobody’s business', () => {
     expect(seen([served, there('1', { expiresAt: minutesLater(1) })]).state).toBe('equal')
   })
@@ -251,6 +349,11 @@ test('rights that a rotation needs are missed before it, where one is to come', 
     state: 'denied',
     detail: 'The connection may no longer rotate it: needs update on secret/data/app/db.',
     facts: { missing },
+  })
+  const many = Array.from({ length: 21 }, (_, n) => `right ${n}`)
+  expect(seen([served], { missing: many })).toMatchObject({
+    detail: expect.stringMatching(/: right 0; right 1; .*; right 19\.$/),
+    facts: { missingMore: 1 },
   })
   expect(seen([served], { missing, policy: null }).state).toBe('equal')
   expect(seen([served], { missing, native: true }).state).toBe('equal')
@@ -270,10 +373,18 @@ describe('what is shown', () => {
     silent: null,
     ...more,
   })
-  const silent = { since: at, why: 'it was away.' }
+  const silent = { since: at, why: 'it was away, says v1.2.' }
   test('nothing, where all is well or nobody has looked', () => {
     expect(shownDrift(drift({}), 'k')).toBeNull()
     expect(shownDrift(drift({ state: 'pending', since: null, lookedAt: null }), 'k')).toBeNull()
+  })
+  test('a message goes out for what concerns one key, not for a right of a whole connection', () => {
+    const states = ['lost', 'adopt', 'orphan', 'automatic', 'expiring'] as const
+    expect(states.map((state) => isTold(state))).toEqual(states.map(() => true))
+    for (const state of ['denied', 'equal', 'pending'] as const) expect(isTold(state)).toBe(false)
+  })
+  test('nothing is shown of what no look has found yet', () => {
+    expect(shownDrift(drift({ state: 'lost', since: null }), 'k')).toBeNull()
   })
   test('what was found stands while the provider is silent', () => {
     expect(shownDrift(drift({ state: 'lost', silent }), 'k')).toMatchObject({
@@ -282,7 +393,7 @@ describe('what is shown', () => {
     })
     expect(shownDrift(drift({ silent }), 'k')).toMatchObject({
       state: 'unreachable',
-      detail: 'The provider could not be asked: it was away.',
+      detail: 'The provider could not be asked: it was away, says v1.2.',
       since: at,
       primary: false,
     })
