@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
-import { makeWriter } from '#audit/writer.ts'
+import { kidText, makeTurningWriter, makeWriter } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
 import type { Ledger, Timers } from '#domain/ports.ts'
 import type { Material, Provider } from '#domain/provider.ts'
@@ -32,7 +32,7 @@ import { makeSessions } from '#runtime/sessions.ts'
 import { sha256 } from '#runtime/sha256.ts'
 import { every } from '#runtime/ticker.ts'
 import { openJwts } from '#runtime/verify-jwt.ts'
-import { openWriterKey } from '#runtime/writer-key.ts'
+import { openWriterKey, readWriterKey } from '#runtime/writer-key.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import { createApiKeyUses } from '#store/api-key-uses.ts'
 import { ensureAuditPartitions } from '#store/audit-partitions.ts'
@@ -51,7 +51,7 @@ import { createTimers } from '#store/timers.ts'
 import { createVaultStore } from '#store/vault-store.ts'
 import { createTraceparents } from '#store/traceparents.ts'
 import { createWhereabouts } from '#store/whereabouts.ts'
-import { enrolWriter } from '#store/writer-keys.ts'
+import { enrolWriter, makeFollowWriterKey } from '#store/writer-keys.ts'
 import { leaseMs, makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { makeCheckBreakGlass } from '#usecases/check-break-glass.ts'
 import { makeCheckPublishing } from '#usecases/check-publishing.ts'
@@ -140,7 +140,7 @@ export const startApp = async ({
   const observability = await openObservability(config, { version, instance, roles, known: words })
   const { log, meter, tracer, onFault } = observability
   const keyring = await openKeyring(keyFiles(config))
-  const writer = makeWriter(await openWriterKey(config.writerKeyFile))
+  const writer = makeTurningWriter(makeWriter(await openWriterKey(config.writerKeyFile)))
   const database = openDatabase({ url: databaseUrl, poolSize })
   const closers: (() => Promise<unknown>)[] = [() => observability.close(), () => database.close()]
   // What takes work: told to take no more, all at once, and waited for before what they work with is closed.
@@ -173,7 +173,22 @@ export const startApp = async ({
     await beginKeks({ ledger: plainLedger, keyring })
     if (roles.api || roles.worker) {
       if (known.successorOf) await processes.leave(known.successorOf)
-      const self = { instance, host: hostname(), pid: process.pid, version }
+      const self = {
+        ...{ instance, host: hostname(), pid: process.pid, version },
+        get signs() {
+          return kidText(writer.kid)
+        },
+      }
+      const followWriter = makeFollowWriterKey(
+        { database, writer, ids, clock, trace: tracer },
+        systemActor('system', 'start'),
+        () => {
+          const seed = readWriterKey(config.writerKeyFile)
+          return seed && makeWriter(seed)
+        },
+      )
+      const signing = every(2_000, followWriter, onFault('keys'))
+      closers.push(() => signing.stop())
       const follow = makeFollowKeks({ ledger: plainLedger, keyring, processes }, self)
       // Before anything is sealed: who exchanges the key waits for this process from here on.
       await follow()

@@ -16,6 +16,7 @@ import { createLedger } from '#store/ledger.ts'
 import { createProcesses } from '#store/processes.ts'
 import { createRewrap } from '#store/rewrap.ts'
 import { selfCheck } from '#store/self-check.ts'
+import type { EventDeps } from '#store/write-events.ts'
 import { enrolWriter } from '#store/writer-keys.ts'
 import { beginKeks } from '#usecases/follow-keks.ts'
 import { type KekRetired, makeRetireKek } from '#usecases/retire-kek.ts'
@@ -97,6 +98,7 @@ export const listKeksRole = (config: Config) =>
     return { keks, processes: await createProcesses(database).living(livingMs) }
   })
 
+/** The database that this host knows. */
 const urlOf = async (config: Config): Promise<string> =>
   required(
     config.databaseUrl?.reveal() ?? (await runningDatabase(config)),
@@ -104,14 +106,19 @@ const urlOf = async (config: Config): Promise<string> =>
     'or start Rekey with `rekey up` first',
   )
 
-interface Ground {
+export interface Ground {
   readonly database: Database
+  /** Signs with the key in the file. */
+  readonly writing: EventDeps & { readonly database: Database }
   readonly keyring: OpenKeyring
   readonly ledger: ReturnType<typeof createLedger>
 }
 
 /** The database as every start asks for it, and the keys of this host. */
-const onGround = async <T>(config: Config, work: (ground: Ground) => Promise<T>): Promise<T> => {
+export const onGround = async <T>(
+  config: Config,
+  work: (ground: Ground) => Promise<T>,
+): Promise<T> => {
   const database = openDatabase({ url: await urlOf(config), poolSize: 4 })
   try {
     const keyring = await openKeyring(keyFiles(config))
@@ -130,7 +137,7 @@ const onGround = async <T>(config: Config, work: (ground: Ground) => Promise<T>)
     await enrolWriter(of, actor)
     const ledger = createLedger({ ...of, bell: { ring: async () => undefined } })
     await beginKeks({ ledger, keyring })
-    return await work({ database, keyring, ledger })
+    return await work({ database, writing: of, keyring, ledger })
   } finally {
     await database.close()
   }

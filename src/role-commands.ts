@@ -7,6 +7,7 @@ import type * as BackupRoles from './backup-roles.ts'
 import { addKekCommands } from './kek-commands.ts'
 import { told } from './role-failure.ts'
 import type * as Roles from './roles.ts'
+import { addWriterKeyCommands } from './writer-key-commands.ts'
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
@@ -53,6 +54,7 @@ export const addRoles = (program: Command): void => {
   )
   addBackups(program)
   addKekCommands(program)
+  addWriterKeyCommands(program)
 }
 
 const checkMigrations = async ({ pendingRole }: typeof Roles): Promise<void> => {

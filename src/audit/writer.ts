@@ -35,6 +35,30 @@ export const makeWriter = (seed: Secret<Uint8Array>): Writer => {
   }
 }
 
+export interface TurningWriter extends Writer {
+  /** Another key signs from now on. */
+  turn(next: Writer): void
+}
+
+/** Id and signature of one record are to be taken without a pause between them. */
+export const makeTurningWriter = (first: Writer): TurningWriter => {
+  let present = first
+  return {
+    get kid() {
+      return present.kid
+    },
+    get publicKey() {
+      return present.publicKey
+    },
+    sign: (body) => present.sign(body),
+    turn: (next) => {
+      present = next
+    },
+  }
+}
+
+export const kidText = (kid: Uint8Array): string => Buffer.from(kid).toString('hex')
+
 export const writerKid = (publicKey: Uint8Array): Uint8Array =>
   new Uint8Array(
     createHash('sha256')

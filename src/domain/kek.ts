@@ -32,6 +32,8 @@ export interface HouseProcess {
   readonly seals: string
   /** Those in its file. */
   readonly accepts: readonly string[]
+  /** The writer key that it signs with; null: a process of an earlier version. */
+  readonly signs: string | null
 }
 
 /** Replies to idempotent requests are kept for as long, and a page is asked for with what the one before it gave. */

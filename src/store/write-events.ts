@@ -35,6 +35,8 @@ export const writeEvents = async (
 ): Promise<readonly [Receipt, ...Receipt[]]> => {
   const heads = await lockHeads(db, events)
   const traceId = deps.trace.current()?.traceId ?? null
+  // The key may be exchanged while the records are written: they are of the one that signs now.
+  const { kid } = deps.writer
   const written = mapEvents(events, (event) => {
     const head = event.correlationId === undefined ? undefined : heads.get(event.correlationId)
     const stream =
@@ -49,7 +51,7 @@ export const writeEvents = async (
     return signed
   })
   const rows = written.map(
-    (e) => Prisma.sql`(${e.id}::uuid, ${e.text}, ${deps.writer.kid}::bytea, ${e.signature}::bytea)`,
+    (e) => Prisma.sql`(${e.id}::uuid, ${e.text}, ${kid}::bytea, ${e.signature}::bytea)`,
   )
   const insert = Prisma.sql`INSERT INTO audit.event (id, body, writer_kid, writer_sig) VALUES ${Prisma.join(rows)}`
   if (heads.size === 0) {
@@ -66,7 +68,7 @@ export const writeEvents = async (
   return mapEvents(written, (e) => ({
     eventId: e.id,
     leafHash: hex(e.leaf),
-    writerKid: hex(deps.writer.kid),
+    writerKid: hex(kid),
     writerSig: Buffer.from(e.signature).toString('base64'),
   }))
 }

@@ -1,6 +1,6 @@
 // Public keys of the processes that sign events. Enrolling one is an event, signed by it.
 
-import type { Writer } from '#audit/writer.ts'
+import { kidText, type TurningWriter, type Writer } from '#audit/writer.ts'
 import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { LedgerEvent } from '#domain/ports.ts'
@@ -29,14 +29,57 @@ export const enrolWriter = async (
 }
 
 /** What is told of it. */
-export const enrolment = (writer: Writer): LedgerEvent => {
-  const kid = Buffer.from(writer.kid).toString('hex')
+export const enrolment = (writer: Writer, replaces: Writer | null = null): LedgerEvent => {
+  const kid = kidText(writer.kid)
   return {
     action: 'audit.writerEnrolled',
     target: { id: kid, name: kid },
     outcome: 'succeeded',
-    after: { publicKey: Buffer.from(writer.publicKey).toString('base64') },
+    after: {
+      publicKey: Buffer.from(writer.publicKey).toString('base64'),
+      ...(replaces && { replaces: kidText(replaces.kid) }),
+    },
   }
+}
+
+/** Makes the key known that takes the place of this process's, by a record that the present one signs: whoever trusts that one may
+ *  trust the next. */
+export const enrolNext = async (
+  deps: EventDeps & { readonly database: Database },
+  actor: Actor,
+  next: Writer,
+): Promise<void> => {
+  await deps.database.client.$transaction(async (db) => {
+    const { count } = await db.writerKey.createMany({
+      data: [{ kid: bytes(next.kid), publicKey: bytes(next.publicKey) }],
+      skipDuplicates: true,
+    })
+    if (count === 0) return assertOurs(db, next)
+    await writeEvents(db, deps, actor, [enrolment(next, deps.writer)])
+  })
+}
+
+/** One look at the file: where another key is in it, that one is enrolled, and signs from then on. `read` gives null where there is
+ *  no file: the key that is known stays. */
+export const makeFollowWriterKey =
+  (
+    deps: EventDeps & { readonly database: Database; readonly writer: TurningWriter },
+    actor: Actor,
+    read: () => Writer | null,
+  ): (() => Promise<void>) =>
+  async () => {
+    const next = read()
+    if (next === null || kidText(next.kid) === kidText(deps.writer.kid)) return
+    await enrolNext(deps, actor, next)
+    deps.writer.turn(next)
+  }
+
+/** All that ever signed, the oldest first. */
+export const listWriterKeys = async ({
+  client: db,
+}: Database): Promise<readonly { readonly kid: string; readonly enrolledAt: Date }[]> => {
+  const rows = await db.writerKey.findMany({ orderBy: { enrolledAt: 'asc' } })
+  return rows.map(({ kid, enrolledAt }) => ({ kid: kidText(kid), enrolledAt }))
 }
 
 /** One event in a transaction of its own, where there is no ledger: of commands that work on the database itself. Returns its id. */

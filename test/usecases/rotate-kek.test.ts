@@ -40,7 +40,7 @@ const processOf = async (instance: string, of = files) => {
     trace: noTelemetry.tracer,
   })
   await beginKeks({ ledger, keyring })
-  const self = { instance, host: `host-of-${instance}`, pid: 7, version: '1' }
+  const self = { instance, host: `host-of-${instance}`, pid: 7, version: '1', signs: null }
   const follow = makeFollowKeks({ ledger, keyring, processes: db.processes }, self)
   await follow()
   const vault = createVaultStore({ database: db.database, keyring })
