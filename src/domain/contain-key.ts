@@ -47,15 +47,18 @@ export const lastIntent = (
 ): Intent | null =>
   intents.findLast((intent) => intent.phase === phase && intent.target === providerVersion) ?? null
 
-/** What is still to be sent, or to be found out. */
+/** What is still to be sent, or to be found out. What an execution before did is done anew. */
 export const uncontained = (
   intents: readonly Intent[],
   incidentId: string,
   version: ContainedVersion,
+  { requestedAt }: Pick<VersionEvidence, 'requestedAt'>,
 ): readonly string[] =>
-  version.providerVersions.filter(
-    (id) => lastIntent(intents, containing(incidentId), id)?.outcome !== 'succeeded',
-  )
+  version.providerVersions.filter((id) => {
+    const last = lastIntent(intents, containing(incidentId), id)
+    const counts = last !== null && requestedAt !== null && last.startedAt >= requestedAt
+    return !counts || last.outcome !== 'succeeded'
+  })
 
 const worstFirst: readonly ContainmentState[] = [
   'revoking',

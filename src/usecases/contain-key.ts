@@ -104,11 +104,11 @@ export const isToSend = (found: Case): boolean => wantedOf(found).length > 0
 const wantedOf = (found: Case) =>
   found.evidence
     .filter((evidence) => !isSettled(evidence) && mayContain(found.incident.mode, found.key))
-    .flatMap(({ version: number }) => {
-      const version = plannedOf(found, number)
+    .flatMap((evidence) => {
+      const version = plannedOf(found, evidence.version)
       const effect = effectOf(version)
       if (!effect) return []
-      return uncontained(found.intents, found.incident.id, version).map((target) => ({
+      return uncontained(found.intents, found.incident.id, version, evidence).map((target) => ({
         version,
         target,
         ...effect,
@@ -309,11 +309,11 @@ const end = async (
   return again.length > 0 ? null : next
 }
 
-const isOff = (found: Case, { version }: VersionEvidence): boolean => {
-  const planned = plannedOf(found, version)
+const isOff = (found: Case, evidence: VersionEvidence): boolean => {
+  const planned = plannedOf(found, evidence.version)
   return (
     effectOf(planned) !== null &&
-    uncontained(found.intents, found.incident.id, planned).length === 0
+    uncontained(found.intents, found.incident.id, planned, evidence).length === 0
   )
 }
 

@@ -235,7 +235,15 @@ const retry = async (tx: Tx, page: readonly IncidentKey[], now: Date): Promise<n
     ({ state }) => state === 'failed' || state === 'unproven',
   )
   await tx.writeIncident.putVersions(
-    evidence.map((version) => ({ ...version, state: 'pending', code: null, detail: null })),
+    // What was sent before did not do it, or nobody knows.
+    evidence.map((version) => ({
+      ...version,
+      state: 'pending',
+      requestedAt: null,
+      effectiveAt: null,
+      code: null,
+      detail: null,
+    })),
   )
   await tx.writeIncident.putKeys(
     bad.map((key) => ({

@@ -1,9 +1,10 @@
 // Emergencies on the built-in vault and on a shelf: what each mode leaves, what is proven, and who is held up by whom.
 
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openEngine, type Engine } from '#test/support/engine.ts'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { ProviderError } from '#domain/provider.ts'
+import { admin, openEngine, type Engine } from '#test/support/engine.ts'
 import { makeStandIns } from '#test/support/faults.ts'
-import { withIncidents } from '#test/support/incidents.ts'
+import { responder, withIncidents } from '#test/support/incidents.ts'
 
 let engine: Engine
 let incidents: ReturnType<typeof withIncidents>
@@ -14,6 +15,7 @@ beforeAll(async () => {
   incidents = withIncidents(engine)
 })
 afterAll(() => engine.close())
+afterEach(() => standIns.away())
 
 test('what is revoked first is refused before anything else is made, and then replaced', async () => {
   const key = await engine.key('first')
@@ -72,4 +74,201 @@ test('what was disabled is restored: it works, serves, and was suspended in betw
   expect(await incidents.keys(incident)).toMatchObject([{ state: 'restored', restoration: 'done' }])
   expect(await engine.versions(key.id)).toMatchObject([{ state: 'active', primary: true }])
   expect((await engine.vault.list(key.id)).map(({ state }) => state)).toEqual(['enabled'])
+})
+
+test('a key that hangs holds up no other', async () => {
+  const names = Array.from({ length: 6 }, (_, n) => `slow-${n}`)
+  for (const name of names) await engine.key(name)
+  let goOn = (): void => {}
+  const gate = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  standIns.put((session) => ({
+    suspend: async (object, version, call) => {
+      if (object.keyName === 'slow-0') await gate
+      return session.suspend(object, version, call)
+    },
+  }))
+  const incident = await incidents.begin('revokeOnly', names)
+  const pass = incidents.contain()
+  await expect
+    .poll(
+      async () => (await engine.ledger.read((db) => db.incidents.counts(incident.id))).refused,
+      {
+        timeout: 60_000,
+      },
+    )
+    .toBe(5)
+  expect(await incidents.keys(incident)).toMatchObject([
+    { key: 'slow-0', state: 'revoking' },
+    ...names.slice(1).map((key) => ({ key, state: 'refused' })),
+  ])
+  goOn()
+  await pass
+  expect((await incidents.settle(incident)).state).toBe('contained')
+})
+
+test('what is accepted still has failed, however its provider answered; executed again it is tried again', async () => {
+  const key = await engine.key('accepts')
+  let off = false
+  standIns.put((session) => ({
+    suspend: async (object, version, call) =>
+      off ? session.suspend(object, version, call) : { state: 'disabled' },
+    stateOf: async (object, version, call) =>
+      off ? session.stateOf(object, version, call) : 'disabled',
+  }))
+  const incident = await incidents.begin('revokeOnly', ['accepts'])
+  const partly = await incidents.settle(incident)
+  expect(partly.state).toBe('partly')
+  expect(await incidents.evidence(incident)).toMatchObject([
+    { state: 'failed', provenAt: null, detail: expect.stringContaining('accepted still') },
+  ])
+  expect(await engine.versions(key.id)).toMatchObject([{ state: 'compromised', primary: false }])
+  const events = await engine.ledger.read((db) => db.audit.after(incident.id, null, 100))
+  expect(events.map(({ body }) => body.action)).toContain('incident.partly')
+
+  off = true
+  await incidents.execute(partly)
+  expect((await incidents.settle(incident)).state).toBe('contained')
+  expect(await incidents.evidence(incident)).toMatchObject([{ state: 'refused' }])
+})
+
+test('what passes by itself is tried again, and what does not has failed with its reason', async () => {
+  await engine.key('passes')
+  await engine.key('denied')
+  const tries = new Map<string, number>()
+  standIns.put((session) => ({
+    suspend: async (object, version, call) => {
+      const count = (tries.get(object.keyName) ?? 0) + 1
+      tries.set(object.keyName, count)
+      if (object.keyName === 'denied')
+        throw new ProviderError('forbidden', 'none', 'it may not', { hint: 'grant suspend' })
+      if (count < 3) throw new ProviderError('transient', 'none', 'it is away')
+      return session.suspend(object, version, call)
+    },
+  }))
+  const incident = await incidents.settle(await incidents.begin('revokeOnly', ['passes', 'denied']))
+  expect(incident.state).toBe('partly')
+  expect(Object.fromEntries(tries)).toEqual({ passes: 3, denied: 1 })
+  expect(await incidents.keys(incident)).toMatchObject([
+    { key: 'passes', state: 'refused' },
+    { key: 'denied', state: 'failed' },
+  ])
+  const [, denied] = await incidents.keys(incident)
+  const evidence = await incidents.evidence(incident)
+  expect(evidence.find(({ keyId }) => keyId === denied?.keyId)).toMatchObject({
+    state: 'failed',
+    code: 'forbidden',
+    detail: 'it may not (grant suspend)',
+  })
+})
+
+test('a lost reply is asked about before anything is sent again', async () => {
+  await engine.key('lost')
+  const calls: string[] = []
+  standIns.put((session) => ({
+    suspend: async (object, version, call) => {
+      calls.push('suspend')
+      await session.suspend(object, version, call)
+      throw new ProviderError('timeout', 'unknown', 'no reply')
+    },
+    stateOf: (object, version, call) => {
+      calls.push('stateOf')
+      return session.stateOf(object, version, call)
+    },
+  }))
+  const incident = await incidents.settle(await incidents.begin('revokeOnly', ['lost']))
+  expect(incident.state).toBe('contained')
+  expect(calls).toEqual(['suspend', 'stateOf'])
+  expect(await incidents.intents(incident)).toMatchObject([
+    { attempt: 1, outcome: 'succeeded', detail: 'found by a probe' },
+  ])
+})
+
+test('while it is disabled nothing rotates it: an open rotation stalls and goes on once it is restored', async () => {
+  const key = await engine.key('held', { labels: { set: 'held' } })
+  await engine.policy('held', {
+    selector: { matchLabels: { set: 'held' } },
+    overlap: { min: '1h' },
+  })
+  const id = await engine.rotate('held')
+  await engine.until(id, ['overlapping'])
+  const incident = await incidents.settle(await incidents.begin('disable', ['held']))
+  await engine.drain()
+  expect(await engine.rotation(id)).toMatchObject({
+    phase: 'stalled',
+    stalledIn: 'overlapping',
+    stalledReason: `held by incident ${incident.id}`,
+  })
+  await engine.steer.abandon(admin, id, { reason: 'a test' })
+  await expect(engine.rotate('held')).rejects.toMatchObject({ code: 'key.busy' })
+  await incidents.restore(incident)
+  expect((await incidents.settle(incident)).state).toBe('contained')
+  expect((await engine.versions(key.id)).map(({ state, primary }) => [state, primary])).toEqual([
+    ['active', false],
+    ['active', true],
+  ])
+  await engine.rotate('held')
+})
+
+test('a rotation that was held goes on where it stood still', async () => {
+  await engine.key('goes-on', { labels: { set: 'goes-on' } })
+  await engine.policy('goes-on', {
+    selector: { matchLabels: { set: 'goes-on' } },
+    overlap: { min: '1h' },
+  })
+  const id = await engine.rotate('goes-on')
+  await engine.until(id, ['overlapping'])
+  const incident = await incidents.settle(await incidents.begin('disable', ['goes-on']))
+  await engine.until(id, ['stalled'])
+  await incidents.restore(incident)
+  await incidents.settle(incident)
+  expect((await engine.rotation(id)).phase).toBe('overlapping')
+  expect((await engine.until(id, 'end', 7_200_000, 60_000)).phase).toBe('completed')
+})
+
+test('nothing is executed where the world is another than was shown', async () => {
+  const key = await engine.key('moved', { labels: { set: 'moved' } })
+  await engine.policy('moved', { selector: { matchLabels: { set: 'moved' } } })
+  const incident = await incidents.preview('revokeOnly', ['moved'])
+  await engine.until(await engine.rotate('moved'), 'end')
+  await expect(incidents.execute(incident)).rejects.toMatchObject({
+    code: 'incident.previewStale',
+    extra: { added: [], removed: [], changed: ['moved'] },
+  })
+  const other = { previewHash: 'x', confirm: incident.id }
+  await expect(incidents.executeAs(responder, incident.id, other)).rejects.toMatchObject({
+    code: 'incident.previewStale',
+  })
+  const typed = { previewHash: incident.preview?.hash ?? '', confirm: 'yes' }
+  await expect(incidents.executeAs(responder, incident.id, typed)).rejects.toMatchObject({
+    code: 'incident.confirmationWrong',
+  })
+  expect(await incidents.keys(incident)).toEqual([])
+  expect((await engine.versions(key.id)).some(({ state }) => state === 'compromised')).toBe(false)
+})
+
+test('what cannot be tried is unproven, and never refused', async () => {
+  await engine.key('unknown')
+  standIns.put(() => ({
+    verify: async () => ({ ok: true, facts: { operation: 'list', tried: false } }),
+  }))
+  const incident = await incidents.settle(await incidents.begin('revokeOnly', ['unknown']))
+  expect(incident.state).toBe('partly')
+  expect(await incidents.evidence(incident)).toMatchObject([{ state: 'unproven', provenAt: null }])
+})
+
+test('without a replacement that comes to be, a fast rotation revokes nothing', async () => {
+  const key = await engine.key('stays')
+  standIns.put(() => ({
+    mint: async () => {
+      throw new ProviderError('permanent', 'none', 'it makes no more')
+    },
+  }))
+  const incident = await incidents.settle(await incidents.begin('rotateFast', ['stays']))
+  expect(incident.state).toBe('partly')
+  expect(await engine.versions(key.id)).toMatchObject([{ state: 'active', primary: true }])
+  expect(await incidents.keys(incident)).toMatchObject([
+    { state: 'failed', replacement: 'failed', detail: expect.stringContaining('rolledBack') },
+  ])
 })
