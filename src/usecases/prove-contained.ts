@@ -113,7 +113,8 @@ const tryVersion = async (
     return { is: 'accepted', detail: planned.why ?? 'nothing could be sent' }
   if (planned.expect === 'unproven' && planned.containment !== 'none')
     return { is: 'untried', why: planned.why ?? 'It cannot be tried.' }
-  if (!version?.materialKnown)
+  const needsValue = found.type.incident?.proof === 'material'
+  if (!version || (needsValue && !version.materialKnown))
     return { is: 'untried', why: planned.why ?? 'Its value is not known here: it cannot be tried.' }
   const { sealedId } = version
   try {

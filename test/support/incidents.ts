@@ -13,12 +13,17 @@ import { type ContainDeps, makeContainKeys } from '#usecases/contain-keys.ts'
 import { makeExecuteIncident } from '#usecases/execute-incident.ts'
 import { makeReplaceKey } from '#usecases/replace-contained.ts'
 import { makeRestoreIncident } from '#usecases/restore-incident.ts'
+import type { World } from '#usecases/rotation-engine.ts'
 import { restoreKey } from '#usecases/restore-contained.ts'
 import { type Engine, person } from './engine.ts'
 
 export const responder = person('rita', 'responder')
 
-export const withIncidents = (engine: Engine) => {
+interface Ground extends Pick<Engine, 'ledger' | 'ids' | 'clock' | 'database' | 'drain'> {
+  readonly deps: { readonly world: Pick<World, 'sessions' | 'types'> }
+}
+
+export const withIncidents = (engine: Ground) => {
   const { ledger, deps, ids, clock } = engine
   const { world } = deps
   const timers = createIncidentTimers(engine.database)

@@ -5,6 +5,7 @@ import { freePort, startProcess, untilReady } from '../start-process.ts'
 import { isQuery, type Body, type Reply, type ServiceName } from './wire.ts'
 
 export interface Moto {
+  readonly address: string
   /** One request, as somebody in the region. */
   readonly send: (service: ServiceName, operation: string, text: string) => Promise<Reply>
   /** The same of a JSON service, and its answer; throws on any status but 200. */
@@ -47,6 +48,7 @@ export const startMoto = async (region: string): Promise<Moto> => {
     }
   }
   return {
+    address,
     send,
     ask: async (service, operation, body) => {
       const reply = await send(service, operation, JSON.stringify(body))
