@@ -21,9 +21,11 @@ import { addExplain } from './commands/explain.ts'
 import { addFreeze } from './commands/freeze.ts'
 import { addGet } from './commands/get.ts'
 import { addImport } from './commands/import.ts'
+import { addIncident } from './commands/incident.ts'
 import { addLogs } from './commands/logs.ts'
 import { addOverride } from './commands/override.ts'
 import { addResume } from './commands/resume.ts'
+import { addRevoke } from './commands/revoke.ts'
 import { addRollback } from './commands/rollback.ts'
 import { addRotate } from './commands/rotate.ts'
 import { addSchedule } from './commands/schedule.ts'
@@ -55,6 +57,7 @@ const verbs = {
     addAdopt,
     addFreeze,
   ],
+  'Emergency:': [addRevoke, addIncident],
   'Shell:': [addCompletion],
 } as const
 

@@ -34,7 +34,10 @@ export const filters = {
     value: (text) => text.split(',').filter((phase) => phase !== ''),
   },
   trigger: { flags: '--trigger <trigger>', about: 'rotations that this started' },
-  state: { flags: '--state <state>', about: 'plans that are open, applying or applied' },
+  state: {
+    flags: '--state <state>',
+    about: 'plans that are open, applying or applied; incidents in this state',
+  },
   by: { flags: '--by <group>', about: 'group compliance by policy, owner, … or label:NAME' },
   rotation: { flags: '--rotation <id>', about: 'events of this rotation' },
   actor: { flags: '--actor <id>', about: 'events of this actor' },

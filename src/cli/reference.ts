@@ -12,6 +12,7 @@ export const kindNames = {
   consumers: 'consumer',
   sinks: 'sink',
   'api-keys': 'api-key',
+  incidents: 'incident',
   plans: 'plan',
   providers: 'provider',
   'audit-events': 'audit-event',
@@ -20,7 +21,13 @@ export const kindNames = {
 } as const
 
 /** Those whose things have an id and no name. */
-const byId: ReadonlySet<Plural> = new Set(['rotations', 'api-keys', 'plans', 'audit-events'])
+const byId: ReadonlySet<Plural> = new Set([
+  'rotations',
+  'incidents',
+  'api-keys',
+  'plans',
+  'audit-events',
+])
 
 export type Plural = keyof typeof kindNames
 export type Kind = (typeof kindNames)[Plural]
@@ -63,7 +70,7 @@ export const listing = (text: string): readonly string[] => {
 
 /** For verbs that act on one thing of one kind. */
 export const nameOf = (text: string, kind: Kind): string => {
-  const example = `${kind}/${kind === 'rotation' || kind === 'plan' ? 'ID' : 'NAME'}`
+  const example = `${kind}/${['rotation', 'incident', 'plan'].includes(kind) ? 'ID' : 'NAME'}`
   if (!text.includes('/')) {
     throw usage(`"${text}" names no kind`, { hint: `write ${kind}/${text}` })
   }

@@ -268,8 +268,8 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     example: { detail: 'Version 1 is deactivated.' },
   },
   'connection.inUse': {
-    why: 'Keys, publish targets or other connections use this connection. Without it their rotations could neither go on nor be undone.',
-    todo: 'Delete or move what uses it first; `detail` names some.',
+    why: 'Keys, publish targets or other connections use this connection. Without it their rotations could neither go on nor be undone. While an incident executes on its keys it is not pointed elsewhere either: what was shown must be what is switched off.',
+    todo: 'Delete or move what uses it first; `detail` names some. Of an incident: wait until it is at rest.',
     example: { detail: 'The connection is used by 3 keys, orders-db among them.' },
   },
   'connection.notGranted': {
@@ -360,7 +360,7 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
   },
   'incident.wrongState': {
     why: 'It is executed once, closed once, and approved between preview and execution. What was asked does not fit where it is.',
-    todo: 'Look where it stands: `rekey incident show incident/ID`.',
+    todo: 'Look where it stands: `rekey describe incident/ID`.',
     example: { detail: 'An incident that is closed is not previewed.' },
   },
   'incident.wrongMode': {

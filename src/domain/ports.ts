@@ -276,6 +276,11 @@ export interface Reads {
     ): Promise<readonly { readonly keyId: string; readonly version: number }[]>
     /** An incident under way that works on keys of the connection. */
     executingAt(connection: string): Promise<string | null>
+    /** Of the connections whose keys are not at rest, those with the most of them. */
+    waiting(
+      id: string,
+      limit: number,
+    ): Promise<readonly { readonly connection: string; readonly keys: number }[]>
     /** How many keys are in each state. */
     counts(id: string): Promise<Readonly<Partial<Record<IncidentKeyState, number>>>>
     /** How many keys got no replacement, or were not restored. */

@@ -14,12 +14,14 @@ import type {
   IncidentPreview,
   VersionEvidence,
 } from '#domain/incident.ts'
-import type { Committed, Ledger, Outcome, Reads, Tx } from '#domain/ports.ts'
+import type { Committed, HashJson, Ledger, Outcome, Reads, Tx } from '#domain/ports.ts'
 import { incidentEvent, lockIncident, mustBeIn, rewrite } from './incident-events.ts'
+import { differences, type Differences } from './preview-incident.ts'
 import { mustWriteProviders } from './recovery-mode.ts'
 
 export interface ExecuteDeps {
   readonly ledger: Ledger
+  readonly hashJson: HashJson
   /** The incident, as far as the actor may see it. */
   readonly visible: (db: Reads, actor: Actor, id: string) => Promise<Incident>
   readonly preview: (db: Reads, actor: Actor, incident: Incident) => Promise<IncidentPreview>
@@ -82,7 +84,7 @@ const first = async (
   }
   await deps.mustBeApproved(tx, actor, incident)
   const drawn = await deps.preview(tx, actor, incident)
-  if (drawn.hash !== hash) throw stale(shown.keys, drawn.keys)
+  if (drawn.hash !== hash) throw stale(differences(deps.hashJson, shown, drawn))
   const keys = drawn.keys.map((plan, position) => keyOf(incident, plan, position, now))
   const versions = keys.flatMap((key) =>
     key.plan.versions.map(({ version, containment }) => evidenceOf(key, version, containment)),
@@ -149,27 +151,12 @@ const evidenceOf = (
   auditEventId: null,
 })
 
-const mostNamed = 50
-
-/** The names of what differs, not all of a great many. */
-const stale = (shown: readonly ContainedKey[], now: readonly ContainedKey[]): RekeyError => {
-  const before = new Map(shown.map((key) => [key.keyId, lasting(key)]))
-  const after = new Map(now.map((key) => [key.keyId, lasting(key)]))
-  const names = (keys: readonly ContainedKey[]) => keys.slice(0, mostNamed).map(({ key }) => key)
-  return new RekeyError('incident.previewStale', {
+const stale = (differs: Differences): RekeyError =>
+  new RekeyError('incident.previewStale', {
     detail: 'What it means is not what was shown: something has changed since.',
     hint: 'Preview it again, look at what differs, and execute that.',
-    extra: {
-      added: names(now.filter(({ keyId }) => !before.has(keyId))),
-      removed: names(shown.filter(({ keyId }) => !after.has(keyId))),
-      changed: names(
-        now.filter(({ keyId }) => before.has(keyId) && before.get(keyId) !== after.get(keyId)),
-      ),
-    },
+    extra: { ...differs },
   })
-}
-
-const lasting = ({ warnings: _said, ...key }: ContainedKey): string => JSON.stringify(key)
 
 const pageSize = 1_000
 

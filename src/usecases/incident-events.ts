@@ -31,7 +31,7 @@ export const mustBeIn = (
   if (states.includes(state)) return
   throw new RekeyError('incident.wrongState', {
     detail: `An incident that is ${state} is not ${participle}.`,
-    hint: `rekey incident show incident/${id}`,
+    hint: `rekey describe incident/${id}`,
     extra: { state },
   })
 }

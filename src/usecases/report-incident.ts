@@ -13,7 +13,7 @@ import type {
 import type { Clock, Ledger, Reads } from '#domain/ports.ts'
 import { needsReview } from './close-incident.ts'
 import { type Moment, momentsOf, type ShownNote, shownNotes } from './incident-timeline.ts'
-import { seen, visibleIncident } from './see-incident.ts'
+import { seen, type SeenIncident, visibleIncident } from './see-incident.ts'
 
 export interface ReportedKey extends IncidentKey {
   readonly versions: readonly VersionEvidence[]
@@ -23,6 +23,7 @@ export interface IncidentReport {
   readonly at: Date
   readonly incident: Incident
   readonly counts: Readonly<Partial<Record<IncidentKeyState, number>>>
+  readonly waiting: SeenIncident['waiting']
   /** Of the preview that stands. */
   readonly approvals: readonly IncidentApproval[]
   /** Without its keys. */
@@ -47,7 +48,7 @@ export const reportIncident =
   (actor: Actor, id: string): Promise<IncidentReport> =>
     ledger.read(async (db) => {
       const incident = await visibleIncident(db, actor, id)
-      const { counts } = await seen(db, incident)
+      const { counts, waiting } = await seen(db, incident)
       const keys = await evidenceOf(db, incident)
       const preview = await db.incidents.preview(id)
       const approvals = await db.incidents.approvals(id)
@@ -56,6 +57,7 @@ export const reportIncident =
         at: clock.now(),
         incident,
         counts,
+        waiting,
         approvals: approvals.filter(({ previewHash }) => previewHash === incident.preview?.hash),
         preview: preview && withoutKeys(preview),
         keys,

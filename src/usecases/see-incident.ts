@@ -26,6 +26,8 @@ export const visibleIncident = async (
 export interface SeenIncident {
   readonly incident: Incident
   readonly counts: Readonly<Partial<Record<IncidentKeyState, number>>>
+  /** While it executes: where most keys are not at rest yet. */
+  readonly waiting: readonly { readonly connection: string; readonly keys: number }[]
   /** Of the present preview. */
   readonly approvals: readonly { readonly principalName: string; readonly at: Date }[]
 }
@@ -33,6 +35,7 @@ export interface SeenIncident {
 export const seen = async (db: IncidentReads, incident: Incident): Promise<SeenIncident> => ({
   incident,
   counts: incident.execution === null ? {} : await db.incidents.counts(incident.id),
+  waiting: incident.state === 'executing' ? await db.incidents.waiting(incident.id, 5) : [],
   approvals: (await db.incidents.approvals(incident.id)).filter(
     ({ previewHash }) => previewHash === incident.preview?.hash,
   ),

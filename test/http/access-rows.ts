@@ -513,6 +513,17 @@ export const rows: Readonly<Record<string, Row>> = {
     ok: 200,
     outside: 404,
   },
+  executeIncident: {
+    who: ['responder'],
+    method: 'POST',
+    call: ({ incident: { id, hash } }) =>
+      about(`/v1/incidents/${id}/executions`, { previewHash: hash, confirm: id }),
+    // Nobody has approved it.
+    ok: 409,
+    outside: 404,
+  },
+  // Nothing was executed.
+  restoreIncident: incident('/restorations', ['responder'], 409, reason),
   noteIncident: incident('/notes', ['approver', 'responder'], 200, { kind: 'fact', text: 'x' }),
   listIncidentKeys: incident('/keys', readers, 200),
   getIncidentTimeline: incident('/timeline', readers, 200),

@@ -6,6 +6,7 @@ import { exampleOf } from '#http/examples.ts'
 import { recordOf } from '#http/input.ts'
 import { withReceipt } from '#http/openapi-replies.ts'
 import { makeValidators } from '#http/validators.ts'
+import type { Incident } from '#domain/incident.ts'
 import { Secret } from '#domain/secret.ts'
 import { keyTypes } from '#providers/registry.ts'
 import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
@@ -89,36 +90,37 @@ const ofIncident = async () => {
   return { params: { id: String(json.items[0].id) } }
 }
 
-/** An incident that was executed by breaking glass, and is at rest. */
-const brokenGlass = async (): Promise<string> => {
-  const { ledger, clock } = api.house
+/** Executed, on a key of its own. */
+const incidentOn = async (key: string): Promise<string> => {
+  await api.house.connection(`at-${key}`)
+  await api.house.register(key, { connection: `at-${key}` })
+  const body = { title: 'A leak', severity: 'low', mode: 'disable', reason: 'a test' }
   const { json } = await api.call('POST', '/v1/incidents', {
-    body: {
-      title: 'A leak',
-      severity: 'low',
-      mode: 'disable',
-      reason: 'a test',
-      selector: { keys: ['orders-token'] },
-    },
+    body: { ...body, selector: { keys: [key] } },
   })
-  const id: string = json.id
-  const glass = { id: 'brk', name: 'glass' }
-  for (const state of ['previewed', 'executing', 'partly'] as const)
-    await ledger.commit(admin, async (tx) => {
-      const found = await tx.incidents.get(id)
-      if (!found) throw new Error('there is no incident')
-      const execution = { hash: 'f'.repeat(64), at: clock.now(), by: glass }
-      const next = {
-        ...found,
-        state,
-        revision: found.revision + 1,
-        breakGlass: glass.id,
-        execution,
-      }
-      await tx.writeIncident.update(next, found)
-      const target = { id, name: found.title }
-      return { value: null, audit: [{ action: 'incident.changed', target, outcome: 'succeeded' }] }
-    })
+  const path = `/v1/incidents/${json.id}`
+  const { hash } = (await api.call('POST', `${path}/preview`)).json
+  const token = await api.token(['approver'])
+  await api.call('POST', `${path}/approvals`, { token, body: { previewHash: hash } })
+  await api.call('POST', `${path}/executions`, {
+    body: { previewHash: hash, confirm: json.id },
+    headers: { 'idempotency-key': `execute-${json.id}` },
+  })
+  return json.id
+}
+
+/** As workers leave one of which every key failed. */
+const settled = async (id: string, more: Partial<Incident> = {}): Promise<string> => {
+  await api.house.ledger.commit(admin, async (tx) => {
+    const found = await tx.incidents.get(id)
+    if (!found) throw new Error('there is no incident')
+    const { items } = await tx.incidents.keys(id, null, { limit: 100, after: null })
+    await tx.writeIncident.putKeys(items.map((key) => ({ ...key, state: 'failed' })))
+    const next = { ...found, ...more, state: 'partly', revision: found.revision + 1 } as const
+    await tx.writeIncident.update(next, found)
+    const target = { id, name: found.title }
+    return { value: null, audit: [{ action: 'incident.partly', target, outcome: 'succeeded' }] }
+  })
   return id
 }
 
@@ -230,6 +232,57 @@ const story: readonly Step[] = [
       return { params: { id: json.items.find((k: Json) => k.name === 'ci').id } }
     },
   ],
+  ['openIncident'],
+  ['listIncidents'],
+  ['getIncident', ofIncident],
+  ['changeIncident', ofIncident],
+  ['previewIncident', ofIncident],
+  ['getIncidentPreview', ofIncident],
+  [
+    'approveIncident',
+    async () => {
+      const { params } = await ofIncident()
+      const { json } = await api.call('GET', `/v1/incidents/${params.id}`)
+      return {
+        params,
+        body: { previewHash: json.preview.hash },
+        token: await api.token(['approver']),
+      }
+    },
+  ],
+  [
+    'executeIncident',
+    async () => {
+      const { params } = await ofIncident()
+      const { json } = await api.call('GET', `/v1/incidents/${params.id}`)
+      return { params, body: { previewHash: json.preview.hash, confirm: params.id } }
+    },
+  ],
+  ['noteIncident', ofIncident],
+  ['getIncidentTimeline', ofIncident],
+  ['listIncidentKeys', ofIncident],
+  ['getIncidentReport', ofIncident],
+  [
+    'closeIncident',
+    async () => {
+      const { params } = await ofIncident()
+      await settled(params.id)
+      return { params }
+    },
+  ],
+  ['followIncident', ofIncident],
+  [
+    'restoreIncident',
+    async () => ({ params: { id: await settled(await incidentOn('to-restore')) } }),
+  ],
+  [
+    'reviewIncident',
+    async () => {
+      const id = await incidentOn('to-review')
+      await settled(id, { breakGlass: 'brk' })
+      return { params: { id }, token: await api.token(['responder']) }
+    },
+  ],
   ['startRotation'],
   ['listRotations'],
   [
@@ -306,34 +359,6 @@ const story: readonly Step[] = [
       await until(rotation, 'minting')
       return { params: { id: rotation }, body: { operationId: `${rotation}:minting:1` } }
     },
-  ],
-  ['openIncident'],
-  ['listIncidents'],
-  ['getIncident', ofIncident],
-  ['changeIncident', ofIncident],
-  ['previewIncident', ofIncident],
-  ['getIncidentPreview', ofIncident],
-  [
-    'approveIncident',
-    async () => {
-      const { params } = await ofIncident()
-      const { json } = await api.call('GET', `/v1/incidents/${params.id}`)
-      return {
-        params,
-        body: { previewHash: json.preview.hash },
-        token: await api.token(['approver']),
-      }
-    },
-  ],
-  ['noteIncident', ofIncident],
-  ['getIncidentTimeline', ofIncident],
-  ['listIncidentKeys', ofIncident],
-  ['getIncidentReport', ofIncident],
-  ['closeIncident', ofIncident],
-  ['followIncident', ofIncident],
-  [
-    'reviewIncident',
-    async () => ({ params: { id: await brokenGlass() }, token: await api.token(['responder']) }),
   ],
   [
     'listAuditEvents',

@@ -77,6 +77,7 @@ export const withIncidents = (engine: Ground) => {
   }
   const execute = makeExecuteIncident({
     ledger,
+    hashJson,
     visible,
     preview: (db, _actor, incident) => draw(db, incident),
     mustBeApproved: async () => {},

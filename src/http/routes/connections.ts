@@ -138,7 +138,7 @@ export const connectionRoutes = (deps: ConnectionRoutesDeps): readonly Route[] =
     params: nameParams,
     body: putBody(connectionFields),
     replies: { 200: connectionSchema, 201: connectionSchema },
-    errors: ['connection.unusable', 'request.impossible'],
+    errors: ['connection.inUse', 'connection.unusable', 'request.impossible'],
     examples: [
       {
         body: {

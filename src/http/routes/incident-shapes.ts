@@ -70,6 +70,13 @@ export const incidentSchema = strict(
       description: 'of an execution: how many keys are in each state',
       examples: [{ refused: 2, revoking: 1 }],
     }),
+    waiting: Type.Array(
+      strict({ connection: sentence('vault'), keys: Type.Integer({ examples: [1] }) }),
+      {
+        description:
+          'while it executes: the connections with the most keys that are not at rest yet',
+      },
+    ),
     settledAt: nullable(momentSchema),
     closed: nullable(
       strict({ at: momentSchema, by: sentence('ada'), reason: sentence('all is replaced') }),
@@ -82,13 +89,14 @@ export const incidentSchema = strict(
   { $id: 'Incident' },
 )
 
-export const presentIncident = ({ incident, counts, approvals }: SeenIncident) => ({
+export const presentIncident = ({ incident, counts, waiting, approvals }: SeenIncident) => ({
   ...fieldsOf(incident),
   approvals: approvals.map(({ principalName, at }) => ({
     principal: principalName,
     at: at.toISOString(),
   })),
   counts,
+  waiting,
 })
 
 const fieldsOf = ({ breakGlass, preview, ...incident }: Incident) => ({

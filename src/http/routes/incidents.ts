@@ -2,7 +2,12 @@
 // wanted, not what happened. Their requests are counted in a bucket of their own: nothing else that goes on may stop them.
 
 import { Type } from 'typebox'
-import { incidentSelectorSchema, modeSchema, severitySchema } from '#domain/incident-schema.ts'
+import {
+  incidentSelectorSchema,
+  modeSchema,
+  mostKeys,
+  severitySchema,
+} from '#domain/incident-schema.ts'
 import {
   incidentKeyEdges,
   type IncidentKeyState,
@@ -10,17 +15,20 @@ import {
   incidentStates,
   noteKinds,
 } from '#domain/incident.ts'
-import { freeTextSchema, oneLinePattern } from '#domain/names.ts'
+import { freeTextSchema, nameSchema, oneLinePattern } from '#domain/names.ts'
 import type { Clock, HashJson, Ids } from '#domain/ports.ts'
 import type { KeyType } from '#domain/provider.ts'
 import { approveIncident } from '#usecases/approve-incident.ts'
 import { changeIncident } from '#usecases/change-incident.ts'
 import { closeIncident, reviewIncident } from '#usecases/close-incident.ts'
+import { makeExecuteIncident } from '#usecases/execute-incident.ts'
+import { mustBeApproved } from '#usecases/incident-approvals.ts'
 import { getTimeline } from '#usecases/incident-timeline.ts'
 import { keepPreview } from '#usecases/keep-preview.ts'
 import { noteIncident } from '#usecases/note-incident.ts'
 import { openIncident } from '#usecases/open-incident.ts'
 import { makeDrawPreview } from '#usecases/preview-incident.ts'
+import { makeRestoreIncident } from '#usecases/restore-incident.ts'
 import { reportIncident, withEvidence } from '#usecases/report-incident.ts'
 import { getIncident, listIncidents, seen, visibleIncident } from '#usecases/see-incident.ts'
 import { notFound } from '#usecases/rights.ts'
@@ -122,7 +130,7 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
         const { value, receipts } = await openIncident({ ...deps, ledger })(actor, body)
         return {
           status: 201,
-          body: presentIncident({ incident: value, counts: {}, approvals: [] }),
+          body: presentIncident({ incident: value, counts: {}, waiting: [], approvals: [] }),
           location: `/v1/incidents/${value.id}`,
           revision: value.revision,
           receipts,
@@ -259,6 +267,90 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
         return {
           status: 201,
           body: { incident: params.id, previewHash: body.previewHash, state: value.state },
+          location: `/v1/incidents/${params.id}`,
+          receipts,
+        }
+      },
+    }),
+    route({
+      ...common,
+      method: 'POST',
+      path: '/v1/incidents/{id}/executions',
+      operationId: 'executeIncident',
+      summary: 'Do exactly what the preview showed, or nothing',
+      description:
+        'The preview is drawn once more in the same transaction: where it says anything else, nothing is done, and `added`, `removed` and `changed` name the keys that differ. `confirm` is the id of the incident, typed. Sent again with the same hash when it is at rest, what failed or could not be proven is tried once more.',
+      access: [...responders],
+      idempotency: 'required',
+      params: idParams,
+      body: strict({
+        previewHash: hashSchema,
+        confirm: Type.String({ maxLength: 100, description: 'the id of the incident' }),
+      }),
+      replies: { 202: incidentSchema },
+      errors: [
+        'resource.notFound',
+        'recovery.active',
+        'incident.confirmationWrong',
+        'incident.previewStale',
+        'incident.previewExpired',
+        'incident.approvalMissing',
+        'incident.empty',
+        'incident.tooLarge',
+        'incident.wrongState',
+      ],
+      examples: [
+        {
+          body: {
+            previewHash: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+            confirm: '01a214c2-32c0-7051-b212-1106795cc6da',
+          },
+        },
+      ],
+      handler: async ({ ledger, actor, params, body }) => {
+        const execute = makeExecuteIncident({
+          ...deps,
+          ledger,
+          visible: visibleIncident,
+          preview: draw,
+          mustBeApproved: (db, by, incident) => mustBeApproved(db, by, incident, deps.clock),
+        })
+        const { value, receipts } = await execute(actor, params.id, body)
+        const shown = await ledger.read((db) => seen(db, value))
+        return {
+          status: 202,
+          body: presentIncident(shown),
+          location: `/v1/incidents/${params.id}`,
+          receipts,
+        }
+      },
+    }),
+    route({
+      ...common,
+      method: 'POST',
+      path: '/v1/incidents/{id}/restorations',
+      operationId: 'restoreIncident',
+      summary: 'Switch on again what the mode disable switched off, or some keys of it',
+      access: [...responders],
+      idempotency: 'required',
+      params: idParams,
+      body: strict({
+        keys: Type.Optional(
+          Type.Array(nameSchema, { minItems: 1, maxItems: mostKeys, uniqueItems: true }),
+        ),
+        reason: reasonSchema,
+      }),
+      replies: { 202: incidentSchema },
+      errors: ['resource.notFound', 'recovery.active', 'incident.wrongMode', 'incident.wrongState'],
+      examples: [{ body: { reason: 'the laptop was found, and was never opened' } }],
+      handler: async ({ ledger, actor, params, body }) => {
+        const { keys = null, reason } = body
+        const restore = makeRestoreIncident({ ledger, visible: visibleIncident })
+        const { value, receipts } = await restore(actor, params.id, { keys, reason })
+        const shown = await ledger.read((db) => seen(db, value))
+        return {
+          status: 202,
+          body: presentIncident(shown),
           location: `/v1/incidents/${params.id}`,
           receipts,
         }

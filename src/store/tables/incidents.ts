@@ -87,6 +87,17 @@ export const incidentReads = (db: Db): Reads['incidents'] => ({
     })
     return found?.incidentId ?? null
   },
+  waiting: async (incidentId, limit) => {
+    if (!isUuid(incidentId)) return []
+    const rows = await db.incidentKey.groupBy({
+      by: ['connection'],
+      where: { incidentId, state: { in: ['pending', 'revoking', 'replacing'] } },
+      _count: { keyId: true },
+      orderBy: { _count: { keyId: 'desc' } },
+      take: limit,
+    })
+    return rows.map(({ connection, _count }) => ({ connection, keys: _count.keyId }))
+  },
   counts: async (incidentId) => {
     if (!isUuid(incidentId)) return {}
     const rows = await db.incidentKey.groupBy({

@@ -1,0 +1,89 @@
+// Incidents and their previews in words.
+
+import type { JsonObject } from '#domain/json.ts'
+import { moment, plain } from './human.ts'
+import { at, isObject, numberAt, objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
+import { section } from './sheet.ts'
+import { table, type Column } from './table.ts'
+
+export const incidentLine = (incident: JsonObject): string =>
+  [
+    `incident/${textAt(incident, 'id')}`,
+    textAt(incident, 'severity'),
+    textAt(incident, 'mode'),
+    textAt(incident, 'state'),
+    plain(textAt(incident, 'title')),
+  ].join('  ')
+
+/** `2 refused, 1 failed` */
+export const countsText = (incident: JsonObject): string => {
+  const counts = at(incident, 'counts')
+  const told = Object.entries(isObject(counts) ? counts : {}).map(
+    ([state, count]) => `${textAt(count)} ${state}`,
+  )
+  return told.join(', ')
+}
+
+export const modeText: Readonly<Record<string, string>> = {
+  disable: 'switched off; one call brings it back',
+  rotateFast: 'a new version first, then the old one is revoked for good',
+  revokeFirst: 'revoked for good and proven refused, then a new version: an outage',
+  revokeOnly: 'revoked for good and proven refused, and nothing takes its place',
+}
+
+const columns: readonly Column<JsonObject>[] = [
+  { title: 'KEY', text: (row) => textAt(row, 'key') },
+  { title: 'VERSION', text: (row) => `v${textAt(row, 'version', 'version')}` },
+  { title: 'WHAT', text: (row) => textAt(row, 'version', 'containment') },
+  {
+    title: 'COMES-BACK',
+    text: (row) => (textAt(row, 'version', 'reversible') === 'true' ? 'yes' : 'no'),
+  },
+  { title: 'PROOF', text: (row) => textAt(row, 'version', 'expect') },
+  { title: 'AFTERWARDS', text: (row) => afterwards(row) },
+]
+
+const afterwards = (row: JsonObject): string => {
+  const version = textAt(row, 'replacementVersion')
+  return `${textAt(row, 'replacement')}${version === '' ? '' : ` v${version}`}`
+}
+
+/** The first so many keys whole; of the rest only how many. */
+const mostShown = 40
+
+export const previewText = (preview: JsonObject, mode: string, now: Date): string => {
+  const keys = objectsAt(preview, 'keys')
+  const rows = keys
+    .slice(0, mostShown)
+    .flatMap((key) =>
+      objectsAt(key, 'versions').map((version) => ({ ...key, version: objectAt(version) })),
+    )
+  const rest = keys.length - mostShown
+  const needed = numberAt(preview, 'approvalsNeeded') ?? 0
+  const warnings = [
+    ...textsAt(preview, 'warnings'),
+    ...(keys.length > 3
+      ? []
+      : keys.flatMap((key) =>
+          textsAt(key, 'warnings').map((text) => `${textAt(key, 'key')}: ${text}`),
+        )),
+  ]
+  return [
+    `${keys.length} key${keys.length === 1 ? '' : 's'}, ${mode}: ${modeText[mode] ?? ''}\n`,
+    table(columns, rows, now),
+    rest > 0 ? `… and ${rest} keys more: see them all with -o json\n` : '',
+    section('what that means', [...new Set(warnings)].map((text) => plain(text)).join('\n')),
+    section('used by', textsAt(preview, 'consumers').map(plain).join(', ')),
+    section('differs from the preview before', differsText(preview)),
+    `hash       ${textAt(preview, 'hash')}\n`,
+    `holds      until ${moment(textAt(preview, 'expiresAt'), now)}\n`,
+    `approvals  ${needed === 0 ? 'none needed' : `${needed} needed, by somebody who neither opened nor previewed it`}\n`,
+  ].join('')
+}
+
+const differsText = (preview: JsonObject): string =>
+  (['added', 'removed', 'changed'] as const)
+    .map((word) => [word, textsAt(preview, 'differs', word)] as const)
+    .filter(([, names]) => names.length > 0)
+    .map(([word, names]) => `${word}: ${names.map(plain).join(', ')}`)
+    .join('\n')

@@ -1,0 +1,324 @@
+// Executed = previewed: between the two another client changes the world, and nothing is executed; in the same world, exactly the
+// set is. What workers do with it is told in test/usecases.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Json } from '../support/examples.ts'
+import { openApi, type Answer, type Api } from '../support/http.ts'
+
+let api: Api
+let rosa: string
+let anna: string
+let operator: string
+beforeAll(async () => {
+  api = await openApi()
+  rosa = await api.token(['responder'])
+  anna = await api.token(['approver'])
+  operator = await api.token(['operator'])
+})
+afterAll(() => api.close())
+
+const of = (id: string, path = '') => `/v1/incidents/${id}${path}`
+
+/** Two keys with a label of their own, at a connection of their own, under a policy of their own. */
+const stage = async (team: string): Promise<void> => {
+  await api.house.connection(team, {
+    provider: 'jwks',
+    settings: { issuer: `https://${team}.example.com` },
+    grants: [{ matchLabels: { team }, refs: ['*'] }],
+  })
+  for (const name of ['one', 'two'])
+    await api.house.register(`${team}-${name}`, {
+      connection: team,
+      type: 'jwks.signing',
+      ref: { audiences: ['https://shop.example.com'] },
+      labels: { team },
+    })
+  await api.house.policy(team, { selector: { matchLabels: { team } }, manual: true })
+}
+
+const approved = async (team: string, mode = 'revokeOnly') => {
+  const body = { title: 'A leak', severity: 'high', mode, reason: 'a test' }
+  const opened = await api.call('POST', '/v1/incidents', {
+    token: rosa,
+    body: { ...body, selector: { matchLabels: { team } } },
+  })
+  const { id } = opened.json
+  const preview = await api.call('POST', of(id, '/preview'), { token: rosa })
+  expect(preview.status, preview.text).toBe(200)
+  const { hash, keys } = preview.json
+  const answer = await api.call('POST', of(id, '/approvals'), {
+    token: anna,
+    body: { previewHash: hash },
+  })
+  expect(answer.status, answer.text).toBe(201)
+  return { id: String(id), hash: String(hash), keys }
+}
+
+let tries = 0
+const execute = (
+  id: string,
+  body: Json,
+  { token = rosa, key = `k${(tries += 1)}` }: { token?: string; key?: string | null } = {},
+): Promise<Answer> =>
+  api.call('POST', of(id, '/executions'), {
+    token,
+    body,
+    headers: key === null ? {} : { 'idempotency-key': key },
+  })
+
+const executed = async (id: string): Promise<readonly Json[]> =>
+  (await api.call('GET', of(id, '/keys?limit=200'))).json.items
+
+const refusal = ({ status, json }: Answer) => [status, json.code]
+const ifMatch = { headers: { 'if-match': '*' } }
+
+test('in the same world exactly the set is executed, each key due, and no other', async () => {
+  await stage('same')
+  await stage('other')
+  const { id, hash, keys } = await approved('same')
+  const answer = await execute(id, { previewHash: hash, confirm: id })
+  expect([answer.status, answer.json.state, answer.json.execution.hash]).toEqual([
+    202,
+    'executing',
+    hash,
+  ])
+  expect(answer.json.counts).toEqual({ pending: 2 })
+  const items = await executed(id)
+  expect(
+    items.map(({ key, versions }) => [key, versions.map(({ version }: Json) => version)]),
+  ).toEqual(
+    keys.map(({ key, versions }: Json) => [key, versions.map(({ version }: Json) => version)]),
+  )
+  const due = await api.house.sql(
+    `SELECT key_id FROM app.incident_key_timer WHERE due_at IS NOT NULL`,
+  )
+  expect(due).toHaveLength(2)
+  const status = (await api.call('GET', '/v1/keys/same-one')).json.status
+  expect(status.incident).toBe(id)
+  expect(status.why).toContain(`Incident ${id} has it`)
+  const refused = await api.call('DELETE', '/v1/keys/same-one', ifMatch)
+  expect(refusal(refused)).toEqual([409, 'key.busy'])
+  const moved = await api.call('PUT', '/v1/connections/same', {
+    body: { provider: 'jwks', settings: { issuer: 'https://elsewhere.example.com' } },
+    ...ifMatch,
+  })
+  expect([...refusal(moved), moved.json.incident]).toEqual([409, 'connection.inUse', id])
+})
+
+/** What the second client does, and what the refusal says of it. */
+const changes: readonly (readonly [string, (team: string) => Promise<Answer | void>, Json])[] = [
+  [
+    'a key is added',
+    async (team) =>
+      api.call('POST', '/v1/keys', {
+        token: operator,
+        body: {
+          name: `${team}-three`,
+          connection: team,
+          type: 'jwks.signing',
+          ref: { audiences: ['https://shop.example.com'] },
+          purpose: 'x',
+          owner: 'x',
+          environment: 'x',
+          labels: { team },
+          create: true,
+        },
+      }),
+    (team: string) => ({ added: [`${team}-three`], removed: [], changed: [] }),
+  ],
+  [
+    'a rotation of one is started',
+    async (team) =>
+      api.call('POST', '/v1/rotations', {
+        token: operator,
+        body: { key: `${team}-one`, reason: 'a test' },
+        headers: { 'idempotency-key': `rotate-${team}` },
+      }),
+    (team: string) => ({ added: [], removed: [], changed: [`${team}-one`] }),
+  ],
+  [
+    'a label moves',
+    async (team) => {
+      const { json, headers } = await api.call('GET', `/v1/keys/${team}-one`)
+      return api.call('PUT', `/v1/keys/${team}-one`, {
+        body: { ...json, labels: { team: 'moved' } },
+        headers: { 'if-match': headers['etag'] ?? '' },
+      })
+    },
+    (team: string) => ({ added: [], removed: [`${team}-one`], changed: [] }),
+  ],
+  [
+    'a key is deleted',
+    async (team) => api.call('DELETE', `/v1/keys/${team}-two`, ifMatch),
+    (team: string) => ({ added: [], removed: [`${team}-two`], changed: [] }),
+  ],
+  [
+    'a policy is changed',
+    async (team) =>
+      api.call('PUT', `/v1/policies/${team}`, {
+        body: { selector: { matchLabels: { team } }, manual: true, soak: '2h' },
+        ...ifMatch,
+      }),
+    (team: string) => ({ added: [], removed: [], changed: [`${team}-one`, `${team}-two`] }),
+  ],
+  [
+    'a connection is pointed elsewhere',
+    async (team) =>
+      api.call('PUT', `/v1/connections/${team}`, {
+        body: { provider: 'jwks', settings: { issuer: `https://${team}2.example.com` } },
+        ...ifMatch,
+      }),
+    (team: string) => ({ added: [], removed: [], changed: [`${team}-one`, `${team}-two`] }),
+  ],
+  [
+    'a connection logs in with one from now on',
+    async (team) => {
+      const { json, headers } = await api.call('GET', `/v1/keys/${team}-one`)
+      return api.call('PUT', `/v1/keys/${team}-one`, {
+        body: { ...json, usableBy: ['pays'] },
+        headers: { 'if-match': headers['etag'] ?? '' },
+      })
+    },
+    (team: string) => ({ added: [], removed: [], changed: [`${team}-one`] }),
+  ],
+  [
+    'a floor is raised',
+    async (team) =>
+      api.call('PUT', '/v1/floors', {
+        body: { items: [{ matchLabels: { team }, spec: { emergency: { approvals: 2 } } }] },
+        ...ifMatch,
+      }),
+    (team: string) => ({ added: [], removed: [], changed: [`${team}-one`, `${team}-two`] }),
+  ],
+]
+
+describe('when between preview and execution', () => {
+  test.each(
+    changes.map(([what, change, differs], i) => [what, `world-${i}`, change, differs] as const),
+  )('%s, nothing is executed, and what differs is named', async (_what, team, change, differs) => {
+    await stage(team)
+    const { id, hash } = await approved(team)
+    const done = await change(team)
+    if (done) expect(done.status, done.text).toBeLessThan(300)
+    const answer = await execute(id, { previewHash: hash, confirm: id })
+    expect(refusal(answer), answer.text).toEqual([409, 'incident.previewStale'])
+    expect((({ added, removed, changed }) => ({ added, removed, changed }))(answer.json)).toEqual(
+      differs(team),
+    )
+    expect(await executed(id)).toEqual([])
+    expect((await api.call('GET', of(id))).json.execution).toBeNull()
+    // Looked at again, it is another preview, which nobody has approved.
+    await api.call('POST', of(id, '/preview'), { token: rosa })
+    const again = await execute(id, { previewHash: hash, confirm: id })
+    expect(refusal(again)).toEqual([409, 'incident.previewStale'])
+  })
+})
+
+describe('nothing is executed', () => {
+  const refusedAs = async (
+    more: Json,
+    how: Parameters<typeof execute>[2] = {},
+    before: (id: string) => Promise<unknown> = async () => undefined,
+  ) => {
+    const { id, hash } = await approved('same-world')
+    await before(id)
+    const answer = await execute(id, { previewHash: hash, confirm: id, ...more }, how)
+    expect(await executed(id)).toEqual([])
+    return refusal(answer)
+  }
+  beforeAll(() => stage('same-world'))
+
+  test('by a wrong confirmation', async () => {
+    expect(await refusedAs({ confirm: 'yes' })).toEqual([422, 'incident.confirmationWrong'])
+  })
+  test('by a foreign or malformed hash', async () => {
+    const stale = [409, 'incident.previewStale']
+    expect(await refusedAs({ previewHash: 'f'.repeat(64) })).toEqual(stale)
+    expect(await refusedAs({ previewHash: 'x' })).toEqual([400, 'request.invalid'])
+  })
+  test('without an Idempotency-Key', async () => {
+    expect(await refusedAs({}, { key: null })).toEqual([428, 'idempotency.missing'])
+  })
+  test('by whoever may not', async () => {
+    expect(await refusedAs({}, { token: anna })).toEqual([403, 'auth.denied'])
+    expect(await refusedAs({}, { token: operator })).toEqual([403, 'auth.denied'])
+    const tina = await api.token(['responder'], { scope: { matchLabels: { team: 'x' } } })
+    expect(await refusedAs({}, { token: tina })).toEqual([404, 'resource.notFound'])
+  })
+  test('after an hour', async () => {
+    const later = () => api.house.clock.advance(3_600_001)
+    expect(await refusedAs({}, {}, later)).toEqual([409, 'incident.previewExpired'])
+  })
+  test('once it is closed', async () => {
+    const close = (id: string) =>
+      api.call('POST', of(id, '/closures'), { token: anna, body: { reason: 'x' } })
+    expect(await refusedAs({}, {}, close)).toEqual([409, 'incident.wrongState'])
+  })
+  test('without an approval, or with that of somebody who has lost the right since', async () => {
+    const made = await api.call('POST', '/v1/api-keys', {
+      body: { name: 'short', type: 'pat', roles: ['approver'] },
+    })
+    const opened = await api.call('POST', '/v1/incidents', {
+      token: rosa,
+      body: {
+        title: 'x',
+        severity: 'low',
+        mode: 'disable',
+        reason: 'x',
+        selector: { keys: ['same-world-one'] },
+      },
+    })
+    const { id } = opened.json
+    const { hash } = (await api.call('POST', of(id, '/preview'), { token: rosa })).json
+    const order = { previewHash: hash, confirm: id }
+    expect(refusal(await execute(id, order))).toEqual([409, 'incident.approvalMissing'])
+    await api.call('POST', of(id, '/approvals'), {
+      token: made.json.token,
+      body: { previewHash: hash },
+    })
+    await api.call('DELETE', `/v1/api-keys/${made.json.id}`)
+    const answer = await execute(id, order)
+    expect([...refusal(answer), answer.json.needed]).toEqual([409, 'incident.approvalMissing', 1])
+    expect(await executed(id)).toEqual([])
+  })
+  test('by a dry run, which says what would be', async () => {
+    const { id, hash } = await approved('same-world')
+    const dry = await api.call('POST', `${of(id, '/executions')}?dryRun=all`, {
+      token: rosa,
+      body: { previewHash: hash, confirm: id },
+      headers: { 'idempotency-key': 'dry' },
+    })
+    expect([dry.status, dry.json.dryRun]).toEqual([200, true])
+    expect((await api.call('GET', of(id))).json.state).toBe('previewed')
+  })
+})
+
+test('an execution whose reply was lost is asked for again with its key, and done once', async () => {
+  await stage('twice')
+  const { id, hash } = await approved('twice')
+  const order = { previewHash: hash, confirm: id }
+  const first = await execute(id, order, { key: 'once' })
+  const replay = await execute(id, order, { key: 'once' })
+  expect([first.status, replay.status, replay.headers['idempotency-replayed']]).toEqual([
+    202,
+    202,
+    'true',
+  ])
+  expect(await api.house.events({ action: 'incident.executed', correlationId: id })).toHaveLength(1)
+  const other = await execute(id, { ...order, confirm: 'x' }, { key: 'once' })
+  expect(refusal(other)).toEqual([422, 'idempotency.mismatch'])
+  const anew = await execute(id, order)
+  expect(refusal(anew)).toEqual([409, 'incident.wrongState'])
+})
+
+test('what is revoked for good is not restored', async () => {
+  await stage('for-good')
+  const { id, hash } = await approved('for-good')
+  await execute(id, { previewHash: hash, confirm: id })
+  const answer = await api.call('POST', of(id, '/restorations'), {
+    token: rosa,
+    body: { reason: 'x' },
+    headers: { 'idempotency-key': 'restore' },
+  })
+  expect(refusal(answer)).toEqual([409, 'incident.wrongMode'])
+})
