@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Floor, tighten, undercuts } from '#domain/floor.ts'
+import { type Floor, floorsFor, sayFloor, tighten, undercuts } from '#domain/floor.ts'
 import { resolvePolicy, type PolicySpec } from '#domain/policy.ts'
 import { weakenings } from '#domain/policy-strength.ts'
 import { basePolicy, duration, policy } from './policies.ts'
@@ -64,6 +64,26 @@ describe('a floor', () => {
     expect(undercuts(resolve({ soak: '0s' }), least)).toMatchObject([
       { pointer: '/approval/required', from: '2', to: '0' },
       { pointer: '/overlap/min', from: '2d', to: '1d' },
+    ])
+  })
+  test('is for what has its labels, and is told by them', () => {
+    const both = { ...least, matchLabels: { team: 'a', tier: '1' } }
+    expect(floorsFor([least, both], { team: 'a' })).toEqual([least])
+    expect(floorsFor([least, both], { team: 'a', tier: '1', more: 'x' })).toEqual([least, both])
+    expect(floorsFor([least, both], { tier: '1' })).toEqual([])
+    expect(sayFloor(both)).toBe('the floor for team=a, tier=1')
+  })
+  test('without a word on roles leaves them to the policy', () => {
+    const silent = { ...least, spec: { approval: { required: 1 } } }
+    const mine = resolve({ approval: { required: 1, roles: ['operator'] } })
+    expect(undercuts(mine, silent)).toEqual([])
+    expect(tighten(mine, [silent])).toBe(mine)
+  })
+  test('names all who may approve', () => {
+    const two: Floor = { ...least, spec: { approval: { roles: ['approver', 'responder'] } } }
+    const mine = resolve({ approval: { required: 1, roles: ['operator'] } })
+    expect(undercuts(mine, two)).toMatchObject([
+      { pointer: '/approval/roles', from: 'approver, responder', to: 'operator' },
     ])
   })
   test('says who may approve', () => {

@@ -142,6 +142,12 @@ describe('a weakening', () => {
       { publish: [{ ...target, name: 'other' }] },
     ],
     ['a target less', { publish: [target] }, {}],
+    [
+      'a reference in another order',
+      { publish: [{ ...target, ref: { mount: 'm', path: 'a' } }] },
+      { publish: [{ ...target, ref: { path: 'a', mount: 'm' } }] },
+    ],
+    ['roles of an approval that is new', {}, { approval: { required: 1, roles: ['operator'] } }],
     ['labels of consumers, where nobody is asked', { consumers: { matchLabels: { a: 'b' } } }, {}],
     [
       'more consumers',
@@ -161,6 +167,43 @@ describe('a weakening', () => {
     ])
   })
 
+  test.each<[Partial<PolicySpec>, Partial<PolicySpec>, object]>([
+    [{}, { enabled: false }, { from: 'rotates by itself', to: 'disabled' }],
+    [{}, { acceptGap: true }, { from: 'false', to: 'true' }],
+    [{ consumers: ack('any') }, {}, { from: 'any', to: 'none' }],
+    [{ maxAge: '30d' }, {}, { from: '30d', to: 'none' }],
+    [
+      { verify: [{ type: 'roundTrip' }, { type: 'webhook', url: 'https://a.example' }] },
+      { verify: [{ type: 'webhook', url: 'https://a.example' }] },
+      { from: 'verified', to: 'without roundTrip' },
+    ],
+    [
+      { verify: [{ type: 'roundTrip' }, { type: 'webhook', url: 'https://a.example' }] },
+      { verify: [{ type: 'roundTrip' }] },
+      { from: 'verified', to: 'without webhook https://a.example' },
+    ],
+    [
+      { approval: { required: 1, roles: ['approver'] } },
+      { approval: { required: 0, roles: ['operator'] } },
+      { pointer: '/approval/required', from: '1', to: '0' },
+    ],
+    [
+      { consumers: { ...ack('all'), matchLabels: { uses: 'x' } } },
+      { consumers: { matchLabels: { uses: 'x', tier: '1' } } },
+      { pointer: '/consumers/acknowledgement/required', from: 'all', to: 'none' },
+    ],
+  ])('of %o by %o is told in words, once', (before, after, words) => {
+    expect(weakenings(resolve(before), resolve(after))).toMatchObject([words])
+  })
+
+  test('is told of a maximum age that was all that rotated', () => {
+    const before = resolvePolicy({ selector: {}, maxAge: '9d' })
+    expect(weakenings(before, resolvePolicy({ selector: {}, manual: true }))).toMatchObject([
+      { pointer: '/enabled', from: 'rotates by itself', to: 'only by hand' },
+      { pointer: '/maxAge', from: '9d', to: 'none' },
+    ])
+  })
+
   test('takes away the approvals that the policy asked for, its emergency ones where those are touched', () => {
     const before = resolve({ approval: { required: 1 }, emergency: { approvals: 2 } })
     const removed = (after: Partial<PolicySpec>) =>
@@ -174,6 +217,7 @@ describe('a weakening', () => {
     expect(removed({})).toBe(0)
     expect(removed({ soak: '0s' })).toBe(1)
     expect(removed({ emergency: { approvals: 1 } })).toBe(2)
+    expect(removed({ soak: '0s', emergency: { approvals: 1 } })).toBe(2)
   })
 })
 
