@@ -49,7 +49,17 @@ export const azureFixtures: readonly Fixture[] = [
   row(408, 'RequestTimeout', 'timeout', { effect: 'unknown' }),
   row(500, 'InternalServerError', 'transient', { effect: 'unknown' }),
   row(503, 'ServiceUnavailable', 'transient', { effect: 'unknown' }),
-  { name: 'empty 403', status: 403, body: '', kind: 'forbidden', effect: 'none' },
+  { name: 'empty 403', status: 403, body: '', kind: 'transient', effect: 'unknown' },
+  { name: 'empty 404', status: 404, body: '', kind: 'transient', effect: 'unknown' },
+  {
+    name: 'a gateway’s 404 in JSON',
+    status: 404,
+    headers: { 'content-type': 'application/json' },
+    body: '{"message":"no such route"}',
+    kind: 'transient',
+    effect: 'unknown',
+  },
+  { name: 'empty success', status: 200, body: '', kind: 'transient', effect: 'unknown' },
   {
     name: 'redirect',
     status: 307,

@@ -73,7 +73,7 @@ long.describe('rotations at Azure', () => {
       expect((await stage.until(await stage.rotate('counted'), 'end')).phase).toBe('completed')
       expect(stage.effects('/secrets/counted')).toEqual(['PUT', 'PATCH'])
       // What the connection may do was asked as the key was registered.
-      expect(requests(before)).toEqual({ GET: 23, PUT: 1, PATCH: 1 })
+      expect(requests(before)).toEqual({ GET: 24, PUT: 1, PATCH: 1 })
       const [, made] = versions('counted')
       expect(made).toMatchObject({ contentType: 'text/plain', tags: { team: 'payments' } })
     })

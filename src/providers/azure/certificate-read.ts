@@ -2,18 +2,20 @@ import type { CertificatePolicy } from '@azure/keyvault-certificates'
 import { ProviderError, type Call } from '#domain/provider.ts'
 import type { Azure } from './clients.ts'
 import { rides, type Pending } from './transport.ts'
-import { rowOf, type VersionRow } from './versions.ts'
+import { allVersions, oneVersion, rowOf, type Looks, type VersionRow } from './versions.ts'
 
 /** As it is told: without what is not. */
 export type Policy = Partial<CertificatePolicy>
 
-/** Empty: there is no such certificate, or none of it was issued yet. Key Vault lists in no order. */
-export const readCertificateVersions = async (
-  azure: Azure,
-  name: string,
-  call: Call,
-): Promise<readonly VersionRow[]> =>
-  (await orNull(
+const looks = (azure: Azure, name: string, call: Call): Looks<VersionRow> => ({
+  one: async (version) =>
+    rowOf(
+      (version === null
+        ? await getNewest(azure, name, call)
+        : await getVersion(azure, name, version, call)
+      ).properties,
+    ),
+  list: () =>
     azure.read(
       {
         client: 'certificates',
@@ -28,7 +30,44 @@ export const readCertificateVersions = async (
       },
       call,
     ),
-  )) ?? []
+})
+
+const getVersion = (azure: Azure, name: string, version: string, call: Call) =>
+  azure.read(
+    {
+      client: 'certificates',
+      action: 'certificates/read',
+      scope: `/certificates/${name}`,
+      send: (certificates, options) => certificates.getCertificateVersion(name, version, options),
+    },
+    call,
+  )
+
+const getNewest = (azure: Azure, name: string, call: Call) =>
+  azure.read(
+    {
+      client: 'certificates',
+      action: 'certificates/read',
+      scope: `/certificates/${name}`,
+      send: (certificates, options) => certificates.getCertificate(name, options),
+    },
+    call,
+  )
+
+/** Empty: there is no such certificate, or none of it was issued yet. Key Vault lists in no order. */
+export const readCertificateVersions = async (
+  azure: Azure,
+  name: string,
+  call: Call,
+): Promise<readonly VersionRow[]> => (await orNull(allVersions(looks(azure, name, call)))) ?? []
+
+/** Null: there is no such version. */
+export const readCertificateVersion = (
+  azure: Azure,
+  name: string,
+  version: string,
+  call: Call,
+): Promise<VersionRow | null> => oneVersion(looks(azure, name, call), version)
 
 export interface HeldCertificate {
   readonly id: string
@@ -46,17 +85,7 @@ export const readCertificate = async (
   version: string,
   call: Call,
 ): Promise<HeldCertificate | null> => {
-  const found = await orNull(
-    azure.read(
-      {
-        client: 'certificates',
-        action: 'certificates/read',
-        scope: `/certificates/${name}`,
-        send: (certificates, options) => certificates.getCertificateVersion(name, version, options),
-      },
-      call,
-    ),
-  )
+  const found = await orNull(getVersion(azure, name, version, call))
   return found === null ? null : heldOf(found)
 }
 
@@ -66,17 +95,7 @@ export const readNewest = async (
   name: string,
   call: Call,
 ): Promise<{ readonly held: HeldCertificate; readonly policy: Policy } | null> => {
-  const found = await orNull(
-    azure.read(
-      {
-        client: 'certificates',
-        action: 'certificates/read',
-        scope: `/certificates/${name}`,
-        send: (certificates, options) => certificates.getCertificate(name, options),
-      },
-      call,
-    ),
-  )
+  const found = await orNull(getNewest(azure, name, call))
   return found === null ? null : { held: heldOf(found), policy: found.policy ?? {} }
 }
 

@@ -3,9 +3,9 @@
 
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call } from '#domain/provider.ts'
-import { readCertificateVersions, readNewest } from './certificate-read.ts'
+import { readCertificateVersion, readNewest } from './certificate-read.ts'
 import type { Azure } from './clients.ts'
-import { destroyed, isAlready, mustComeBack, stateOfRow, tag, versionIn } from './versions.ts'
+import { destroyed, isAlready, mustComeBack, noVersion, stateOfRow, tag } from './versions.ts'
 
 interface At {
   readonly azure: Azure
@@ -18,7 +18,8 @@ export const switchCertificate = async (
   to: 'enabled' | 'disabled' | 'destroyed',
   call: Call,
 ): Promise<JsonObject> => {
-  const row = versionIn(await readCertificateVersions(azure, name, call), 'certificate', version)
+  const row = await readCertificateVersion(azure, name, version, call)
+  if (row === null) throw noVersion('certificate', version)
   const state = stateOfRow(row)
   const facts = { version, from: state, to }
   if (isAlready(state, to)) return { ...facts, already: true }

@@ -23,6 +23,7 @@ import {
 } from '#domain/provider.ts'
 import {
   readCertificate,
+  readCertificateVersion,
   readCertificateVersions,
   readNewest,
   pendingOf,
@@ -230,7 +231,7 @@ export const makeCertificate = (
       throw unsupported(`verifying a certificate by ${how}`)
     },
     ...switching(
-      (name, call) => readCertificateVersions(azure, name, call),
+      (name, version, call) => readCertificateVersion(azure, name, version, call),
       (at, to, call) => switchCertificate({ azure, ...at }, to, call),
     ),
     lastUsed: async () => null,

@@ -18,7 +18,7 @@ export interface Answered {
   readonly status: number
   readonly code: string
   readonly inner: string
-  /** The body is Key Vault's JSON (or empty), not a page of something on the way. */
+  /** It is Key Vault's word, and not that of something on the way. */
   readonly fromAzure: boolean
   readonly retryAfterMs: number | null
   readonly requestId: string | null

@@ -1,22 +1,23 @@
-import type { JsonWebKey, KeyVaultKey } from '@azure/keyvault-keys'
+import type { JsonWebKey, KeyOperation, KeyProperties, KeyVaultKey } from '@azure/keyvault-keys'
 import { ProviderError, type Call } from '#domain/provider.ts'
 import type { Azure } from './clients.ts'
-import { rowOf, type VersionRow } from './versions.ts'
+import { allVersions, oneVersion, rowOf, type Looks, type VersionRow } from './versions.ts'
 
 export interface KeyRow extends VersionRow {
   /** It belongs to a certificate, and is made by nobody else. */
   readonly managed: boolean
   readonly exportable: boolean
+  /** Lists do not tell them. */
+  readonly operations: readonly KeyOperation[]
 }
 
-/** Empty: there is no such key. Key Vault lists in no order. */
-export const readKeyVersions = async (
-  azure: Azure,
-  name: string,
-  call: Call,
-): Promise<readonly KeyRow[]> => {
-  try {
-    return await azure.read(
+const looks = (azure: Azure, name: string, call: Call): Looks<KeyRow> => ({
+  one: async (version) => {
+    const { properties, keyOperations = [] } = await getKey(azure, name, version, call)
+    return keyRow(properties, keyOperations)
+  },
+  list: () =>
+    azure.read(
       {
         client: 'keys',
         action: 'keys/read',
@@ -24,27 +25,67 @@ export const readKeyVersions = async (
         send: async (keys, options) => {
           const rows: KeyRow[] = []
           for await (const properties of keys.listPropertiesOfKeyVersions(name, options))
-            rows.push({
-              ...rowOf(properties),
-              managed: properties.managed === true,
-              exportable: properties.exportable === true,
-            })
+            rows.push(keyRow(properties, []))
           return rows
         },
       },
       call,
-    )
+    ),
+})
+
+const keyRow = (properties: KeyProperties, operations: readonly KeyOperation[]): KeyRow => ({
+  ...rowOf(properties),
+  managed: properties.managed === true,
+  exportable: properties.exportable === true,
+  operations,
+})
+
+const getKey = (
+  azure: Azure,
+  name: string,
+  version: string | null,
+  call: Call,
+): Promise<KeyVaultKey> =>
+  azure.read(
+    {
+      client: 'keys',
+      action: 'keys/read',
+      scope: `/keys/${name}`,
+      send: (keys, options) =>
+        keys.getKey(name, version === null ? options : { ...options, version }),
+    },
+    call,
+  )
+
+/** Empty: there is no such key. Key Vault lists in no order. */
+export const readKeyVersions = async (
+  azure: Azure,
+  name: string,
+  call: Call,
+  seen?: KeyRow,
+): Promise<readonly KeyRow[]> => {
+  try {
+    return await allVersions(looks(azure, name, call), seen)
   } catch (error) {
     if (error instanceof ProviderError && error.kind === 'notFound') return []
     throw error
   }
 }
 
+/** Null: there is no such version. */
+export const readKeyVersion = (
+  azure: Azure,
+  name: string,
+  version: string,
+  call: Call,
+): Promise<KeyRow | null> => oneVersion(looks(azure, name, call), version)
+
 export interface HeldKey {
   readonly id: string
   readonly kty: string
   readonly jwk: JsonWebKey
   readonly operations: readonly string[]
+  readonly row: KeyRow
 }
 
 /** Null where it is disabled, or is not there. Without a version: what versionless callers get. */
@@ -55,16 +96,7 @@ export const readKey = async (
   call: Call,
 ): Promise<HeldKey | null> => {
   try {
-    const key = await azure.read(
-      {
-        client: 'keys',
-        action: 'keys/read',
-        scope: `/keys/${name}`,
-        send: (keys, options) =>
-          keys.getKey(name, version === null ? options : { ...options, version }),
-      },
-      call,
-    )
+    const key = await getKey(azure, name, version, call)
     return key.properties.enabled === false ? null : heldOf(key)
   } catch (error) {
     if (error instanceof ProviderError && ['disabled', 'notFound'].includes(error.kind)) return null
@@ -72,11 +104,17 @@ export const readKey = async (
   }
 }
 
-const heldOf = ({ key: jwk = {}, keyType, keyOperations, properties }: KeyVaultKey): HeldKey => ({
+const heldOf = ({
+  key: jwk = {},
+  keyType,
+  keyOperations: operations = [],
+  properties,
+}: KeyVaultKey): HeldKey => ({
   id: properties.version ?? '',
   kty: keyType ?? jwk.kty ?? '',
   jwk,
-  operations: keyOperations ?? [],
+  operations,
+  row: keyRow(properties, operations),
 })
 
 /** How often Key Vault rotates the key by itself, in seconds: 0 for never, null where it is not told. */

@@ -6,15 +6,15 @@ import type { KeyOperation } from '@azure/keyvault-keys'
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call } from '#domain/provider.ts'
 import type { Azure } from './clients.ts'
-import { readKey, readKeyVersions, type KeyRow } from './key-read.ts'
+import { readKey, readKeyVersion, type KeyRow } from './key-read.ts'
 import {
   destroyed,
   isAlready,
   mustComeBack,
+  noVersion,
   stateOfRow,
   suspendedTag,
   tag,
-  versionIn,
 } from './versions.ts'
 
 interface At {
@@ -37,7 +37,8 @@ export const switchKey = async (
   call: Call,
 ): Promise<JsonObject> => {
   const { azure, name, version } = at
-  const row = versionIn(await readKeyVersions(azure, name, call), 'key', version)
+  const row = await readKeyVersion(azure, name, version, call)
+  if (row === null) throw noVersion('key', version)
   const state = stateOfRow(row)
   const facts = { version, from: state, to }
   // Narrowed is not enough in an incident.
@@ -47,7 +48,7 @@ export const switchKey = async (
   }
   mustComeBack(state, version)
   if (to !== 'enabled' && call.incident !== true) await mustNotServe(at, call)
-  const change = await changeTo(at, row, to, call)
+  const change = changeTo(row, to, call)
   await azure.write(
     {
       client: 'keys',
@@ -60,12 +61,8 @@ export const switchKey = async (
   return { ...facts, by: change.keyOps === undefined ? 'enabled' : 'operations' }
 }
 
-const changeTo = async (
-  { azure, name, version }: At,
-  row: KeyRow,
-  to: 'enabled' | 'disabled' | 'destroyed',
-  call: Call,
-): Promise<Change> => {
+/** Tags and operations are of one look: what a version's operations were must not be lost. */
+const changeTo = (row: KeyRow, to: 'enabled' | 'disabled' | 'destroyed', call: Call): Change => {
   const { [tag.state]: marked = '', ...tags } = row.tags
   if (to === 'destroyed') return { enabled: false, tags: { ...tags, [tag.state]: destroyed } }
   if (to === 'enabled') {
@@ -73,13 +70,12 @@ const changeTo = async (
     return { enabled: true, keyOps: marked.slice(suspendedTag.length).split(','), tags }
   }
   if (call.incident === true) return { enabled: false }
-  const key = await readKey(azure, name, version, call)
-  const left = (key?.operations ?? []).filter((operation) => readsOnly.includes(operation))
-  if (key === null || left.length === 0) return { enabled: false }
+  const left = row.operations.filter((operation) => readsOnly.includes(operation))
+  if (left.length === 0) return { enabled: false }
   return {
     enabled: true,
     keyOps: left,
-    tags: { ...tags, [tag.state]: `${suspendedTag}${key.operations.join(',')}` },
+    tags: { ...tags, [tag.state]: `${suspendedTag}${row.operations.join(',')}` },
   }
 }
 

@@ -23,6 +23,7 @@ import type { Azure } from './clients.ts'
 import {
   readAutoRotation,
   readKey,
+  readKeyVersion,
   readKeyVersions,
   type HeldKey,
   type KeyRow,
@@ -55,7 +56,7 @@ export const makeKey = (
     const name = nameIn(object.ref)
     // In this order: what callers get is among the versions that are listed after it.
     const served = await readKey(azure, name, null, call)
-    const rows = mustExist(name, await readKeyVersions(azure, name, call))
+    const rows = mustExist(name, await readKeyVersions(azure, name, call, served?.row))
     const autoRotateSeconds = await readAutoRotation(azure, name, call)
     return {
       versions: rows.map((row) => toVersion(row, served?.id ?? null)),
@@ -70,7 +71,7 @@ export const makeKey = (
   ): Promise<Prepared> => {
     const name = nameIn(object.ref)
     const served = await readKey(azure, name, null, call)
-    const rows = await readKeyVersions(azure, name, call)
+    const rows = await readKeyVersions(azure, name, call, served?.row)
     if (current !== null) mustExist(name, rows)
     await requireRights(
       azure,
@@ -205,7 +206,7 @@ export const makeKey = (
     },
     verify,
     ...switching(
-      (name, call) => readKeyVersions(azure, name, call),
+      (name, version, call) => readKeyVersion(azure, name, version, call),
       (at, to, call) => switchKey({ azure, ...at }, to, call),
     ),
     lastUsed: async () => null,

@@ -1,6 +1,7 @@
+import type { SecretProperties } from '@azure/keyvault-secrets'
 import { ProviderError, type Call } from '#domain/provider.ts'
 import type { Azure } from './clients.ts'
-import { rowOf, type VersionRow } from './versions.ts'
+import { allVersions, oneVersion, rowOf, type Looks, type VersionRow } from './versions.ts'
 
 export interface SecretRow extends VersionRow {
   readonly contentType: string | null
@@ -8,14 +9,10 @@ export interface SecretRow extends VersionRow {
   readonly managed: boolean
 }
 
-/** Empty: there is no such secret. Key Vault lists in no order. */
-export const readVersions = (
-  azure: Azure,
-  name: string,
-  call: Call,
-): Promise<readonly SecretRow[]> =>
-  azure
-    .read(
+const looks = (azure: Azure, name: string, call: Call): Looks<SecretRow> => ({
+  one: async (version) => (await getSecret(azure, name, version, call)).row,
+  list: () =>
+    azure.read(
       {
         client: 'secrets',
         action: 'secrets/readMetadata/action',
@@ -23,26 +20,60 @@ export const readVersions = (
         send: async (secrets, options) => {
           const rows: SecretRow[] = []
           for await (const properties of secrets.listPropertiesOfSecretVersions(name, options))
-            rows.push({
-              ...rowOf(properties),
-              contentType: properties.contentType ?? null,
-              managed: properties.managed === true || properties.certificateKeyId !== undefined,
-            })
+            rows.push(secretRow(properties))
           return rows
         },
       },
       call,
-    )
-    .catch(noneWhereNotFound)
+    ),
+})
+
+const secretRow = (properties: SecretProperties): SecretRow => ({
+  ...rowOf(properties),
+  contentType: properties.contentType ?? null,
+  managed: properties.managed === true || properties.certificateKeyId !== undefined,
+})
+
+const getSecret = async (azure: Azure, name: string, version: string | null, call: Call) => {
+  const { value = '', properties } = await azure.read(
+    {
+      client: 'secrets',
+      action: 'secrets/getSecret/action',
+      scope: `/secrets/${name}`,
+      send: (secrets, options) =>
+        secrets.getSecret(name, version === null ? options : { ...options, version }),
+    },
+    call,
+  )
+  return { row: secretRow(properties), value }
+}
+
+/** Empty: there is no such secret. Key Vault lists in no order. */
+export const readVersions = (
+  azure: Azure,
+  name: string,
+  call: Call,
+  seen?: SecretRow,
+): Promise<readonly SecretRow[]> =>
+  allVersions(looks(azure, name, call), seen).catch(noneWhereNotFound)
 
 const noneWhereNotFound = (error: unknown): readonly SecretRow[] => {
   if (error instanceof ProviderError && error.kind === 'notFound') return []
   throw error
 }
 
+/** Null: there is no such version. */
+export const readVersion = (
+  azure: Azure,
+  name: string,
+  version: string,
+  call: Call,
+): Promise<SecretRow | null> => oneVersion(looks(azure, name, call), version)
+
 export interface Held {
   readonly id: string
   readonly value: string
+  readonly row: SecretRow
 }
 
 /** Null where the version is not handed out: it is disabled, or is not there. Without a version: what readers get. */
@@ -53,17 +84,8 @@ export const readValue = async (
   call: Call,
 ): Promise<Held | null> => {
   try {
-    const { value, properties } = await azure.read(
-      {
-        client: 'secrets',
-        action: 'secrets/getSecret/action',
-        scope: `/secrets/${name}`,
-        send: (secrets, options) =>
-          secrets.getSecret(name, version === null ? options : { ...options, version }),
-      },
-      call,
-    )
-    return { id: properties.version ?? '', value: value ?? '' }
+    const { row, value } = await getSecret(azure, name, version, call)
+    return { id: row.id, value, row }
   } catch (error) {
     const isOff = error instanceof ProviderError && ['disabled', 'notFound'].includes(error.kind)
     if (isOff) return null

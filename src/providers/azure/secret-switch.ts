@@ -4,8 +4,8 @@
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call } from '#domain/provider.ts'
 import type { Azure } from './clients.ts'
-import { readValue, readVersions } from './secret-read.ts'
-import { destroyed, isAlready, mustComeBack, stateOfRow, tag, versionIn } from './versions.ts'
+import { readValue, readVersion } from './secret-read.ts'
+import { destroyed, isAlready, mustComeBack, noVersion, stateOfRow, tag } from './versions.ts'
 
 export const switchSecret = async (
   {
@@ -16,7 +16,8 @@ export const switchSecret = async (
   to: 'enabled' | 'disabled' | 'destroyed',
   call: Call,
 ): Promise<JsonObject> => {
-  const row = versionIn(await readVersions(azure, name, call), 'secret', version)
+  const row = await readVersion(azure, name, version, call)
+  if (row === null) throw noVersion('secret', version)
   const state = stateOfRow(row)
   const facts = { version, from: state, to }
   if (isAlready(state, to)) return { ...facts, already: true }

@@ -26,7 +26,7 @@ import { Secret } from '#domain/secret.ts'
 import type { Azure } from './clients.ts'
 import { nameIn } from './refs.ts'
 import { requireRights } from './rights.ts'
-import { readValue, readVersions, type SecretRow } from './secret-read.ts'
+import { readValue, readVersion, readVersions, type SecretRow } from './secret-read.ts'
 import { secretRights } from './secret-rights.ts'
 import { switchSecret } from './secret-switch.ts'
 import { isRefused, readsBack } from './secret-verify.ts'
@@ -53,7 +53,7 @@ export const makeSecret = (azure: Azure, now: () => Date): ObjectSession => {
     const name = nameIn(object.ref)
     // In this order: what readers get is among the versions that are listed after it.
     const served = await readValue(azure, name, null, call)
-    const rows = mustExist(name, await readVersions(azure, name, call))
+    const rows = mustExist(name, await readVersions(azure, name, call, served?.row))
     return {
       versions: rows.map((row) => toVersion(row, served?.id ?? null)),
       facts: factsOf(rows, served?.id ?? null),
@@ -67,7 +67,7 @@ export const makeSecret = (azure: Azure, now: () => Date): ObjectSession => {
   ): Promise<Prepared> => {
     const name = nameIn(object.ref)
     const served = await readValue(azure, name, null, call)
-    const rows = await readVersions(azure, name, call)
+    const rows = await readVersions(azure, name, call, served?.row)
     if (current !== null) mustExist(name, rows)
     if (rows.some(({ managed }) => managed))
       throw new ProviderError('precondition', 'none', 'the secret belongs to a certificate', {
@@ -162,7 +162,7 @@ export const makeSecret = (azure: Azure, now: () => Date): ObjectSession => {
   const create = async (order: MintOrder, call: Call): Promise<Minted> => {
     const name = nameIn(order.object.ref)
     const served = await readValue(azure, name, null, call)
-    const rows = await readVersions(azure, name, call)
+    const rows = await readVersions(azure, name, call, served?.row)
     const ours = madeBy(rows, order.operationId)
     if (ours !== undefined) return { providerVersion: ours.id, facts: {} }
     if (served !== null)
@@ -208,7 +208,7 @@ export const makeSecret = (azure: Azure, now: () => Date): ObjectSession => {
       throw unsupported(`verifying a stored secret by ${how}`)
     },
     ...switching(
-      (name, call) => readVersions(azure, name, call),
+      (name, version, call) => readVersion(azure, name, version, call),
       (at, to, call) => switchSecret({ azure, ...at }, to, call),
     ),
     lastUsed: async () => null,

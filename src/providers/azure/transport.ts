@@ -5,7 +5,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { HttpClient, PipelineRequest, PipelineResponse } from '@azure/core-rest-pipeline'
 import { ProviderError, type Call, type ProviderPorts } from '#domain/provider.ts'
 import { retryAfterMs } from '../network-failure.ts'
-import { failureWithoutAnswer, type Answered, type Asked } from './failures.ts'
+import { failureOf, failureWithoutAnswer, type Answered, type Asked } from './failures.ts'
 
 export interface Pending {
   readonly requestId: string
@@ -49,6 +49,8 @@ export const vaultClient = (ports: ProviderPorts): HttpClient => ({
       })
     })
     ride.answered = answeredOf(answer, ports.now())
+    // The SDK takes an empty answer for one whose fields are missing: of many a change that is what success is.
+    if (answer.status < 300 && !ride.answered.fromAzure) throw failureOf(ride.answered, ride.asked)
     const body = parsed(answer.bodyAsText) ?? {}
     ride.nextLink = nameIn(body, 'nextLink') || null
     const requestId = nameIn(body, 'request_id')
@@ -105,25 +107,17 @@ const textOf = (body: unknown): string => {
 }
 
 const answeredOf = ({ status, headers, bodyAsText }: Exchanged, now: Date): Answered => {
-  const told = errorIn(bodyAsText)
+  const body = parsed(bodyAsText)
+  const error = body === null ? {} : fieldIn(body, 'error')
+  const code = nameIn(error, 'code')
   return {
     status,
-    code: told?.code ?? '',
-    inner: told?.inner ?? '',
-    fromAzure: told !== null,
+    code,
+    inner: nameIn(fieldIn(error, 'innererror'), 'code'),
+    // Key Vault never refuses without a code, and never answers without a body.
+    fromAzure: status < 300 ? body !== null : code !== '',
     retryAfterMs: retryAfterMs(headers.get('retry-after') ?? null, now),
     requestId: headers.get('x-ms-request-id') ?? null,
-  }
-}
-
-/** Null: not JSON. */
-const errorIn = (text: string): { readonly code: string; readonly inner: string } | null => {
-  if (text.trim() === '') return { code: '', inner: '' }
-  const error = fieldIn(parsed(text), 'error')
-  if (error === null) return null
-  return {
-    code: nameIn(error, 'code'),
-    inner: nameIn(fieldIn(error, 'innererror') ?? {}, 'code'),
   }
 }
 
@@ -137,8 +131,7 @@ export const parsed = (text: string): object | null => {
   }
 }
 
-const fieldIn = (of: object | null, name: string): object | null => {
-  if (of === null) return null
+const fieldIn = (of: object, name: string): object => {
   const value = (of as Readonly<Record<string, unknown>>)[name]
   return typeof value === 'object' && value !== null ? value : {}
 }

@@ -76,16 +76,52 @@ export const stateOfRow = ({ enabled, tags }: VersionRow): 'enabled' | 'disabled
 
 type State = ReturnType<typeof stateOfRow>
 
-/** Throws `notFound`. */
-export const versionIn = <Row extends VersionRow>(
-  rows: readonly Row[],
-  what: 'secret' | 'key' | 'certificate',
-  version: string,
-): Row => {
-  const row = rows.find(({ id }) => id === version)
-  if (row !== undefined) return row
-  throw new ProviderError('notFound', 'none', `the ${what} has no version ${version}`)
+/** How one kind of object is looked at. Both throw ProviderError. */
+export interface Looks<Row> {
+  /** Null: the newest one. */
+  readonly one: (version: string | null) => Promise<Row>
+  readonly list: () => Promise<readonly Row[]>
 }
+
+/** Null where it is not there; `off` where Key Vault tells nothing of a version that is off. */
+const lookAt = async <Row>(look: Promise<Row>): Promise<Row | 'off' | null> => {
+  try {
+    return await look
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error
+    if (error.kind === 'disabled') return 'off'
+    if (error.kind === 'notFound') return null
+    throw error
+  }
+}
+
+/** All versions. A list may be from before the last write, which the newest version, asked for by itself, is not; `seen`: it was
+ *  asked for just before. */
+export const allVersions = async <Row extends VersionRow>(
+  { one, list }: Looks<Row>,
+  seen?: Row,
+): Promise<readonly Row[]> => {
+  // In this order: what is newest is among those that are listed after it, or the list is behind.
+  const newest = seen ?? (await lookAt(one(null)))
+  const rows = await list()
+  if (newest === null || newest === 'off') return rows
+  return [newest, ...rows.filter(({ id }) => id !== newest.id)]
+}
+
+/** One version as it is, and not as a list has it. Null: there is no such version. */
+export const oneVersion = async <Row extends VersionRow>(
+  { one, list }: Looks<Row>,
+  version: string,
+): Promise<Row | null> => {
+  const row = await lookAt(one(version))
+  if (row !== 'off') return row
+  // That it is off is sure; its tags are told by the list alone.
+  const listed = (await list()).find(({ id }) => id === version)
+  return listed === undefined ? null : { ...listed, enabled: false }
+}
+
+export const noVersion = (what: 'secret' | 'key' | 'certificate', version: string): ProviderError =>
+  new ProviderError('notFound', 'none', `the ${what} has no version ${version}`)
 
 /** Set semantics: what is so already is done, and what is destroyed is off. */
 export const isAlready = (state: State, to: State): boolean =>
@@ -101,7 +137,7 @@ export const mustComeBack = (state: State, version: string): void => {
 
 /** Switching versions off and on, of whatever has versions. */
 export const switching = (
-  read: (name: string, call: Call) => Promise<readonly VersionRow[]>,
+  read: (name: string, version: string, call: Call) => Promise<VersionRow | null>,
   set: (at: { name: string; version: string }, to: State, call: Call) => Promise<JsonObject>,
 ): Pick<Session, 'suspend' | 'reinstate' | 'retire' | 'stateOf'> => ({
   suspend: ({ ref }, version, call) => set({ name: nameIn(ref), version }, 'disabled', call),
@@ -109,8 +145,8 @@ export const switching = (
   retire: ({ ref }, version, how, call) =>
     set({ name: nameIn(ref), version }, how === 'disable' ? 'disabled' : 'destroyed', call),
   stateOf: async ({ ref }, version, call) => {
-    const row = (await read(nameIn(ref), call)).find(({ id }) => id === version)
-    return row === undefined ? 'absent' : stateOfRow(row)
+    const row = await read(nameIn(ref), version, call)
+    return row === null ? 'absent' : stateOfRow(row)
   },
 })
 

@@ -3,6 +3,8 @@
 // pays: another api-version, a field that the API does not know and a body of another type are refused. `examples.ts` has the
 // requests and answers of the specification that it replays.
 //
+// Lists may be from before the last write (`stale`); what is asked for by itself never is.
+//
 // In front of every route: the challenge (401 with WWW-Authenticate), api-version, the vault's network, roles or access
 // policies, throttling.
 
@@ -40,6 +42,8 @@ export interface StrictAzure {
   readonly throttle: (times: number, retryAfter: string | null) => void
   /** The clock that its answers show is off by so much. */
   readonly skew: (ms: number) => void
+  /** The next n lists of versions are from before the last change of their object, where there was one. */
+  readonly stale: (answers: number) => void
   readonly windows: { ms: number }
   readonly revokeTokens: () => void
   /** A token of the admin, for what a test arranges by hand. */
@@ -73,6 +77,9 @@ export const startStrictAzure = async ({ hsm = false } = {}): Promise<StrictAzur
     retryAfter: null,
   }
   let skewMs = 0
+  /** Versions of an object, as they were listed before its last change. */
+  const lists = new Map<string, Reply>()
+  let stale = 0
 
   const challenge = (message: string): Refused =>
     new Refused(401, 'Unauthorized', message, {
@@ -153,7 +160,29 @@ export const startStrictAzure = async ({ hsm = false } = {}): Promise<StrictAzur
     }
     seen.route = route
     certificates.settle()
-    return route.run(asked)
+    const [kind = '', name = ''] = parts
+    const of = `${kind}/${name.toLowerCase()}`
+    if (route.changes === true) keepList(of, asked)
+    const old = path === `${kind}/${name}/versions` ? lists.get(of) : undefined
+    if (stale === 0 || old === undefined) return route.run(asked)
+    stale -= 1
+    return old
+  }
+  const keepList = (of: string, asked: Asked): void => {
+    const path = `${of}/versions`
+    const list = routes.find((one) => one.method === 'GET' && one.path.test(path))
+    const { pathname } = new URL(path, 'http://stand-in')
+    if (list !== undefined)
+      lists.set(
+        of,
+        list.run({
+          ...asked,
+          method: 'GET',
+          path: pathname.slice(1).split('/'),
+          query: new URLSearchParams(),
+          body: {},
+        }),
+      )
   }
 
   const server = createServer((request, response) => {
@@ -194,6 +223,9 @@ export const startStrictAzure = async ({ hsm = false } = {}): Promise<StrictAzur
     },
     skew: (ms) => {
       skewMs = ms
+    },
+    stale: (answers) => {
+      stale = answers
     },
     windows,
     revokeTokens: principals.revokeTokens,

@@ -1,10 +1,13 @@
 // The identity of this host, where the connection says `default`: what platforms put into its environment, by the real
 // @azure/identity. Nothing of it is used where the connection does not say so.
 
+import { execFile } from 'node:child_process'
 import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { azure } from '#providers/azure/provider.ts'
 import { azureAddress, azureSettings } from '#test/contract/azure-peer.ts'
@@ -118,4 +121,52 @@ test('without `default` nothing of the host is used', async () => {
   const error = await failure(connect(false).describe(known, call()))
   expect(error).toMatchObject({ kind: 'auth', message: 'the connection has no credential' })
   expect(asked).toEqual([])
+})
+
+test('on a virtual machine the metadata service is asked by the identity of the host alone, and never by the connection', async () => {
+  // 169.254.169.254, as the SDK lets it be somewhere else.
+  const asks: { readonly url: string; readonly metadata: string | undefined }[] = []
+  const metadata = createServer((request, response) => {
+    asks.push({ url: request.url ?? '', metadata: request.headers['metadata'] as string })
+    // The SDK's first look comes without the header, and is to be refused.
+    const ok = request.headers['metadata'] === 'true'
+    response.writeHead(ok ? 200 : 400, { 'content-type': 'application/json' })
+    response.end(
+      JSON.stringify(
+        ok
+          ? {
+              access_token: strict.adminToken(),
+              expires_on: String(Math.floor(Date.now() / 1000) + 3_600),
+              resource: 'https://vault.azure.net',
+              token_type: 'Bearer',
+            }
+          : { error: 'invalid_request' },
+      ),
+    )
+  })
+  await new Promise<void>((resolve) => metadata.listen(0, '127.0.0.1', resolve))
+  const { port } = metadata.address() as AddressInfo
+  const { clientId: _unsaid, ...settings } = azureSettings(strict, strict.address, strict.admin)
+  try {
+    const script = join(import.meta.dirname, '../../support/azure-on-a-vm.ts')
+    const { stdout } = await promisify(execFile)(process.execPath, [script], {
+      env: {
+        PATH: process.env['PATH'],
+        VAULT_SETTINGS: JSON.stringify(settings),
+        AZURE_POD_IDENTITY_AUTHORITY_HOST: `http://127.0.0.1:${port}`,
+      },
+    })
+    const told = JSON.parse(stdout) as { readonly versions?: number; readonly asked: string[] }
+    expect(told).toMatchObject({ versions: 1 })
+    expect(
+      asks.some(
+        ({ url, metadata: header }) =>
+          header === 'true' && url.includes('resource=https%3A%2F%2Fvault.azure.net'),
+      ),
+    ).toBe(true)
+    // By what a connection can name, nobody gets there.
+    expect(told.asked.filter((url) => !url.startsWith(strict.address))).toEqual([])
+  } finally {
+    metadata.close()
+  }
 })

@@ -8,12 +8,15 @@ import type { JsonObject } from '#domain/json.ts'
 import type { Session } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { azure } from '#providers/azure/provider.ts'
+import { makeEgress } from '#runtime/egress.ts'
+import { makeSafeFetch } from '#runtime/safe-fetch.ts'
 import { azureAddress, azureSettings, requestUrl } from '#test/contract/azure-peer.ts'
 import { call, expectNoLeak } from '#test/contract/bench.ts'
 import { plainPorts } from '#test/contract/peer.ts'
 import { selfSigned } from '#test/peers/azure/der.ts'
 import { startStrictAzure, type StrictAzure } from '#test/peers/azure/strict.ts'
 import { newAttributes } from '#test/peers/azure/wire.ts'
+import { startUntrusted } from '#test/support/untrusted.ts'
 
 let strict: StrictAzure
 beforeAll(async () => {
@@ -185,24 +188,44 @@ describe('checks tell before anything rotates:', () => {
     )
   })
 
-  test('a page of a proxy, an untrusted certificate, nobody there', async () => {
+  test('a page of a proxy, nobody there', async () => {
     const page: typeof fetch = async () =>
       new Response('<html>login</html>', { status: 200, headers: { 'content-type': 'text/html' } })
     expect((await rows(connect({ fetch: page })))[0]?.hint).toContain(
       'a proxy or firewall answered',
     )
-    const untrusted: typeof fetch = async () => {
-      throw new TypeError('fetch failed', {
-        cause: Object.assign(new Error('x'), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' }),
-      })
-    }
-    expect((await rows(connect({ fetch: untrusted })))[0]?.hint).toContain('NODE_EXTRA_CA_CERTS')
     const [row] = await rows(connect({ settings: { vaultUrl: 'http://127.0.0.1:2' } }))
     expect(row).toMatchObject({
       outcome: 'missing',
       detail: expect.stringContaining('ECONNREFUSED'),
     })
   })
+
+  test.each(['vaultUrl', 'authorityHost'])(
+    'a certificate that nobody vouches for, and nothing is sent to who shows it (%s)',
+    async (setting) => {
+      const impostor = await startUntrusted()
+      const egress = makeEgress({ allow: [] })
+      for (const own of [null, makeSafeFetch({ egress, kind: 'provider', insecure: false })]) {
+        const [row, ...more] = await rows(
+          connect({
+            settings: { [setting]: impostor.address },
+            ...(own === null ? {} : { fetch: own.fetch }),
+          }),
+        )
+        expect(row).toMatchObject({
+          name: 'login',
+          outcome: 'missing',
+          detail: expect.stringContaining('DEPTH_ZERO_SELF_SIGNED_CERT'),
+          hint: expect.stringContaining('NODE_EXTRA_CA_CERTS'),
+        })
+        expect(more).toEqual([])
+        await own?.close()
+      }
+      expect(impostor.requests()).toBe(0)
+      await impostor.stop()
+    },
+  )
 
   test('a wrong address that asks for a token of something else gets none', async () => {
     const sent: string[] = []
