@@ -213,6 +213,38 @@ describe('a token to break glass with', () => {
     expect((await api.call('GET', `/v1/incidents/${before}`)).json.state).toBe('draft')
   })
 
+  test('executes where others would need a second word, and leaves a review that somebody else signs', async () => {
+    const { house } = api
+    await house.register('guarded', { labels: { team: 'g' } })
+    const items = [{ matchLabels: { team: 'g' }, spec: { emergency: { approvals: 1 } } }] as const
+    await putFloors(house.deps)(actorOf('ada', ['admin']), {
+      items,
+      precondition: { match: 'any', absent: false },
+    })
+    const executed = async (token: string) => {
+      const body = { ...incidentBody, selector: { keys: ['guarded'] } }
+      const { id } = (await api.call('POST', '/v1/incidents', { token, body })).json
+      const { hash } = (await api.call('POST', `/v1/incidents/${id}/preview`, { token, body: {} }))
+        .json
+      const { status, json } = await api.call('POST', `/v1/incidents/${id}/executions`, {
+        token,
+        body: { previewHash: hash, confirm: id },
+        headers: { 'idempotency-key': `execute-${id}` },
+      })
+      return { id, status, code: json.code }
+    }
+    const rosa = await api.token(['responder'])
+    expect(await executed(rosa)).toMatchObject({ status: 409, code: 'incident.approvalMissing' })
+    const { token } = await approved()
+    const { id, ...done } = await executed(token)
+    expect(done).toEqual({ status: 202, code: undefined })
+    expect((await api.call('GET', `/v1/incidents/${id}`)).json).toMatchObject({ breakGlass: true })
+    const review = (as: string) =>
+      api.call('POST', `/v1/incidents/${id}/reviews`, { token: as, body: { text: 'I looked' } })
+    expect((await review(token)).json.code).toBe('auth.denied')
+    expect((await review(rosa)).status).toBe(201)
+  })
+
   test('commits nothing but to an incident, were a door left open', async () => {
     const { token, id } = await approved()
     await me(token)
