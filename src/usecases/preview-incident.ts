@@ -45,7 +45,8 @@ export const makeDrawPreview =
     const sorted = planned.toSorted(byDanger).map(({ plan }) => plan)
     const at = clock.now()
     return {
-      hash: hashJson({ mode: incident.mode, keys: sorted.map(lasting) }),
+      // As text: every object here is made by this file, with its members in one order, and to sort them anew takes a second.
+      hash: hashJson(JSON.stringify({ mode: incident.mode, keys: sorted.map(lasting) })),
       at,
       expiresAt: new Date(at.getTime() + previewLifeMs),
       keys: sorted,
@@ -289,6 +290,7 @@ export const differences = (
   before: IncidentPreview,
   now: IncidentPreview,
 ): Differences => {
+  if (before.hash === now.hash) return { added: [], removed: [], changed: [] }
   const hashes = ({ keys }: IncidentPreview) =>
     new Map(keys.map((key) => [key.key, hashJson(lasting(key) as unknown as Json)]))
   const [old, fresh] = [hashes(before), hashes(now)]

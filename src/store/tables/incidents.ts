@@ -151,14 +151,11 @@ export const incidentWrites = (db: Db): Tx['writeIncident'] => ({
     })
     return count === 1
   },
-  putPreview: async (incidentId, { hash, ...preview }) => {
-    const row = { hash, body: json({ hash, ...preview }) }
-    await db.incidentPreview.upsert({
-      where: { incidentId },
-      create: { incidentId, ...row },
-      update: row,
-      select: { incidentId: true },
-    })
+  putPreview: async (incidentId, preview) => {
+    await db.$executeRaw`
+      INSERT INTO app.incident_preview (incident_id, hash, body)
+      VALUES (${incidentId}::uuid, ${preview.hash}, ${JSON.stringify(preview)}::jsonb)
+      ON CONFLICT (incident_id) DO UPDATE SET hash = EXCLUDED.hash, body = EXCLUDED.body`
   },
   insertKeys: async (keys, versions) => {
     await db.$executeRaw`

@@ -39,15 +39,15 @@ export const keyReads = (db: Db): Reads['keys'] => ({
     return rows.map(({ policy, keys }) => ({ policy, keys: Number(keys) }))
   },
   chosen: async (choice, limit) => {
-    const found = await db.$queryRaw<{ readonly id: string }[]>`
-      SELECT k.id FROM app.key k
+    // In one statement: there may be ten thousand, and somebody waits for them.
+    const rows = await db.$queryRaw<Row[]>`
+      SELECT k.id, k.name, k.connection, k.type, k.ref, k.object_id AS "objectId", k.purpose, k.owner, k.environment, k.labels,
+        k.consumers, k.usable_by AS "usableBy", k.observe, k.generate, k.policy, k.policy_selected_at AS "policySelectedAt",
+        k.managed_by AS "managedBy", k.revision, k.created_at AS "createdAt", k.updated_at AS "updatedAt", k.deleted_at AS "deletedAt"
+      FROM app.key k
       WHERE k.deleted_at IS NULL ${choiceConditions(choice)}
       ORDER BY k.name LIMIT ${limit}`
-    const rows = await rowsById(
-      db,
-      found.map((row) => row.id),
-    )
-    return rows.map(toKey).toSorted(byName)
+    return rows.map(toKey)
   },
   batch: async (filter, page) => {
     const rows = await db.key.findMany({
