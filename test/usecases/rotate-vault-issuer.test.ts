@@ -154,6 +154,96 @@ peer('vault').describe('issuers of a real Vault', () => {
     })
   })
 
+  /** A mount with an intermediate, signed by the root of another one. */
+  const arrangeIntermediate = async (name: string): Promise<{ old: string; root: string }> => {
+    const { api } = stage.peer
+    const root = await addPki(stage.peer, `pki/${name}-root`, fresh())
+    const mount = `pki/${name}`
+    await api('POST', `sys/mounts/${mount}`, { type: 'pki', config: { max_lease_ttl: '2h' } })
+    const asked = await api('POST', `${mount}/issuers/generate/intermediate/internal`, {
+      common_name: 'Example Issuing',
+      organization: ['Example'],
+      key_type: 'ec',
+      key_bits: 256,
+    })
+    const signed = await api('POST', `${root}/root/sign-intermediate`, {
+      csr: asked.data['csr'],
+      common_name: 'Example Issuing',
+      organization: ['Example'],
+      max_path_length: 0,
+      ttl: '1000h',
+    })
+    const chain = [signed.data['certificate'], signed.data['issuing_ca']]
+    const { data } = await api('POST', `${mount}/issuers/import/cert`, {
+      pem_bundle: chain.join('\n'),
+    })
+    const [old = ''] = Object.entries(Object(data['mapping'])).find(([, key]) => key !== '') ?? []
+    await api('POST', `${mount}/config/issuers`, { default: old })
+    await api('POST', `${mount}/roles/rekey-check`, {
+      allowed_domains: 'rekey-check.invalid',
+      allow_bare_domains: true,
+      no_store: true,
+      max_ttl: '60s',
+      key_type: 'ec',
+    })
+    await stage.policy(name, { soak: name === 'cut' ? '0s' : '30s' })
+    await stage.house.register(name, {
+      connection: 'kv',
+      type: 'vault.pki.issuer',
+      ref: { mount, parent: { mount: root } },
+      labels: { key: name },
+      create: false,
+    })
+    return { old, root }
+  }
+
+  test('an intermediate is followed by one that its parent signs, with the chain that leads there', async () => {
+    const { old, root } = await arrangeIntermediate('between')
+    const id = await stage.rotate('between')
+    await stage.until(id, ['soaking'])
+    const serving = await defaultOf('between')
+    expect(serving?.id).not.toBe(old)
+    const before = (await issuers('between')).find((one) => one.id === old)
+    expect(before?.issues).toBe(false)
+    const authority = (await issuersOf(stage.peer, root))[0]?.id ?? ''
+    const { data: parent } = await stage.peer.api('GET', `${root}/issuer/${authority}`)
+    const { data: made } = await stage.peer.api('GET', `pki/between/issuer/${serving?.id}`)
+    expect(made['ca_chain']).toEqual([made['certificate'], parent['certificate']])
+    expect(made['issuer_name']).toMatch(/^rekey-/)
+    const top = new X509Certificate(String(parent['certificate']))
+    expect(serving?.certificate.verify(top.publicKey)).toBe(true)
+    expect(serving?.certificate.subject).toBe(before?.certificate.subject)
+    expect(
+      serving?.certificate.publicKey.equals(before?.certificate.publicKey ?? top.publicKey),
+    ).toBe(false)
+    // Basic constraints of an authority that signs leaves only.
+    expect(serving?.certificate.raw.toString('hex')).toContain('30060101ff020100')
+    expect(
+      await issue('between').then((leaf) => leaf.verify((serving?.certificate ?? top).publicKey)),
+    ).toBe(true)
+
+    expect((await stage.rollback(id)).status).toBe(202)
+    expect((await stage.until(id, 'end')).phase).toBe('rolledBack')
+    expect((await defaultOf('between'))?.id).toBe(old)
+    expect(await keysOf('between')).toBe(1)
+  })
+
+  test('cut after any one request that makes an intermediate: one comes of it, and nothing beside it', async () => {
+    await arrangeIntermediate('cut')
+    const path = /intermediate\/(?:internal|existing)|sign-intermediate|issuers\/import\/cert/
+    for (let after = 0; after < 3; after++) {
+      const rule = stage.proxy.inject({ path, after }, { kind: 'cutAfter' })
+      const id = await stage.rotate('cut')
+      expect([after, (await stage.until(id, 'end')).phase]).toEqual([after, 'completed'])
+      expect(rule.hits()).toBe(1)
+      const used = (await issuersOf(stage.peer, 'pki/cut')).filter(({ name }) => name !== '')
+      expect(used.length).toBeLessThanOrEqual(after + 1)
+      const serving = await defaultOf('cut')
+      expect(serving?.issues).toBe(true)
+      expect((await issuers('cut')).filter(({ issues }) => issues)).toHaveLength(2)
+    }
+  }, 240_000)
+
   test('where its own certificate is over, nothing is made', async () => {
     // Rekey's clock is ahead of Vault's by now.
     const ahead = (stage.house.clock.now().getTime() - Date.now()) / 3_600_000
@@ -192,7 +282,7 @@ peer('vault').describe('issuers of a real Vault', () => {
   test.each([
     [
       'an intermediate',
-      'intermediate, which another authority must sign',
+      'it is an intermediate: say in ref.parent which authority of this Vault signs it',
       async (mount: string) => {
         const { data: csr } = await stage.peer.api(
           'POST',
@@ -216,6 +306,17 @@ peer('vault').describe('issuers of a real Vault', () => {
       'it has name constraints',
       async () => undefined,
       fresh({ permitted_dns_domains: ['example.com', 'rekey-check.invalid'] }),
+    ],
+    [
+      'a root with settings of its own',
+      'it has settings of its own (crl_distribution_points)',
+      async (mount: string) => {
+        const [one] = await issuersOf(stage.peer, mount)
+        await stage.peer.api('POST', `${mount}/issuer/${one?.id}`, {
+          crl_distribution_points: 'http://crl.example.com/root',
+        })
+      },
+      fresh(),
     ],
     [
       'a mount whose default follows the newest',

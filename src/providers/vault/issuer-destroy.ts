@@ -3,10 +3,9 @@
 
 import type { JsonObject } from '#domain/json.ts'
 import type { Call } from '#domain/provider.ts'
-import { listIssuers, readIssuer } from './issuer-read.ts'
+import { listIssuers, listKeys, readIssuer } from './issuer-read.ts'
 import { issuerPrefix, type IssuerRef } from './refs.ts'
 import type { Ask } from './session.ts'
-import { fieldsOf, textOf } from '../untyped-json.ts'
 
 export const destroyIssuer = async (
   ask: Ask,
@@ -41,9 +40,9 @@ const remove = async (ask: Ask, path: string, call: Call): Promise<void> => {
 
 /** Named by an operation of Rekey's, and of no issuer. */
 const unusedKeys = async (ask: Ask, ref: IssuerRef, call: Call): Promise<readonly string[]> => {
-  const listed = await ask({ verb: 'list', path: ref.keysPath, accept: [404] }, call)
+  const keys = await listKeys(ask, ref, call)
   const used = new Set((await listIssuers(ask, ref, call)).map(({ keyId }) => keyId))
-  return Object.entries(fieldsOf(listed.data['key_info'])).flatMap(([key, info]) =>
-    textOf(fieldsOf(info)['key_name']).startsWith(issuerPrefix) && !used.has(key) ? [key] : [],
+  return keys.flatMap(({ id, name }) =>
+    name.startsWith(issuerPrefix) && !used.has(id) ? [id] : [],
   )
 }

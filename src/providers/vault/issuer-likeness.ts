@@ -1,9 +1,10 @@
-// What a new root issuer is asked for, so that it is like the one that it follows: subject, kind of key, life, path length. What
+// What a new issuer is asked for, so that it is like the one that it follows: subject, kind of key, life, path length. What
 // cannot be carried over is refused rather than left out: a certificate without its name constraints may sign for everybody.
 
 import type { X509Certificate } from 'node:crypto'
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError } from '#domain/provider.ts'
+import type { Issuer } from './issuer-read.ts'
 
 /** Names of X.509 as Node writes them, and as Vault calls them. */
 const subjectFields: Readonly<Record<string, string>> = {
@@ -17,18 +18,31 @@ const subjectFields: Readonly<Record<string, string>> = {
   postalCode: 'postal_code',
 }
 
-export const likenessOf = (certificate: X509Certificate): JsonObject => {
-  if (!certificate.checkIssued(certificate) || !certificate.verify(certificate.publicKey))
-    throw unlike('it is an intermediate, which another authority must sign')
+/** `parent`: the certificate of whoever signs it; null: a root, which signs itself. */
+export const likenessOf = (
+  { certificate, own }: Pick<Issuer, 'certificate' | 'own'>,
+  parent: X509Certificate | null,
+  now: Date,
+): JsonObject => {
+  const signedItself =
+    certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey)
+  if (parent === null && !signedItself)
+    throw unlike('it is an intermediate: say in ref.parent which authority of this Vault signs it')
+  if (parent !== null && signedItself)
+    throw unlike('it is a root, which ref.parent does not sign: leave that out')
+  if (own.length > 0) throw unlike(`it has settings of its own (${own.join(', ')}): unset them`)
   const hex = certificate.raw.toString('hex')
   // 2.5.29.30, name constraints.
   if (hex.includes('0603551d1e')) throw unlike('it has name constraints')
+  const leftMs = parent === null ? Infinity : new Date(parent.validTo).getTime() - now.getTime()
+  if (leftMs <= 0) throw unlike('the certificate of ref.parent is over: renew that first')
   const life = new Date(certificate.validTo).getTime() - new Date(certificate.validFrom).getTime()
   return {
     ...subjectOf(certificate),
     ...keyOf(certificate),
     ...pathLengthIn(hex),
-    ttl: `${Math.floor(life / 1000)}s`,
+    // Nobody outlives whoever vouches for them.
+    ttl: `${Math.floor(Math.min(life, leftMs) / 1000)}s`,
     exclude_cn_from_sans: true,
   }
 }
@@ -73,5 +87,5 @@ const pathLengthIn = (hex: string): JsonObject => {
 
 const unlike = (why: string): ProviderError =>
   new ProviderError('unsupported', 'none', 'Rekey cannot make an issuer like the present one', {
-    hint: `${why}: make the next one by hand`,
+    hint: `${why}; or make the next one by hand`,
   })

@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto'
 import { ProviderError, type Call, type ProviderVersion } from '#domain/provider.ts'
 import type { IssuerRef } from './refs.ts'
 import type { Ask } from './session.ts'
-import { fieldsOf, numberOf, textOf } from '../untyped-json.ts'
+import { fieldsOf, numberOf, textOf, textsOf, type Fields } from '../untyped-json.ts'
 
 export interface Listed {
   readonly id: string
@@ -33,11 +33,25 @@ export const listIssuers = async (
     .filter(({ keyId }) => keyId !== '')
 }
 
+export const listKeys = async (
+  ask: Ask,
+  ref: Pick<IssuerRef, 'keysPath'>,
+  call: Call,
+): Promise<readonly { readonly id: string; readonly name: string }[]> => {
+  const { data } = await ask({ verb: 'list', path: ref.keysPath, accept: [404] }, call)
+  return Object.entries(fieldsOf(data['key_info'])).map(([id, info]) => ({
+    id,
+    name: textOf(fieldsOf(info)['key_name']),
+  }))
+}
+
 export interface Issuer {
   readonly id: string
   readonly keyId: string
   readonly usage: readonly string[]
   readonly revoked: boolean
+  /** What is set for it beside what a new one has: by the names that Vault has for it. */
+  readonly own: readonly string[]
   readonly certificate: X509Certificate
 }
 
@@ -47,7 +61,7 @@ export const issuing = 'issuing-certificates'
 /** Null: there is none of that id (any more). */
 export const readIssuer = async (
   ask: Ask,
-  ref: IssuerRef,
+  ref: Pick<IssuerRef, 'issuerPath'>,
   id: string,
   call: Call,
 ): Promise<Issuer | null> => {
@@ -66,9 +80,19 @@ export const readIssuer = async (
     keyId: textOf(reply.data['key_id']),
     usage: textOf(reply.data['usage']).split(',').filter(Boolean),
     revoked: reply.data['revoked'] === true,
+    own: ownSettings(reply.data),
     certificate: certificateFrom(textOf(reply.data['certificate'])),
   }
 }
+
+const ownSettings = (data: Fields): readonly string[] => [
+  ...(['err', ''].includes(textOf(data['leaf_not_after_behavior']))
+    ? []
+    : ['leaf_not_after_behavior']),
+  ...['issuing_certificates', 'crl_distribution_points', 'ocsp_servers', 'manual_chain'].filter(
+    (name) => textsOf(data[name]).length > 0,
+  ),
+]
 
 export const certificateFrom = (pem: string): X509Certificate => {
   try {

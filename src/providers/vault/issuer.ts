@@ -1,4 +1,4 @@
-// `vault.pki.issuer`: the root authority of a PKI mount. A mount has any number of issuers, and one of them is the default:
+// `vault.pki.issuer`: the authority of a PKI mount, a root or an intermediate that another mount signs. A mount has any number of issuers, and one of them is the default:
 // whoever asks for a certificate without naming an issuer gets it from that. So a new issuer is made, proven by issuing from
 // it, and only then made the default; moving the default back undoes it.
 //
@@ -22,6 +22,7 @@ import {
 } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { destroyIssuer } from './issuer-destroy.ts'
+import { findByKey, makeIntermediate } from './issuer-intermediate.ts'
 import { likenessOf } from './issuer-likeness.ts'
 import {
   issuing,
@@ -35,7 +36,7 @@ import {
 } from './issuer-read.ts'
 import { issuerRights } from './issuer-rights.ts'
 import { makeIssuerUse } from './issuer-use.ts'
-import { issuerName, readIssuerRef, type IssuerRef } from './refs.ts'
+import { issuerName, readIssuerRef, type IssuerRef, type ParentRef } from './refs.ts'
 import { requireRights } from './rights.ts'
 import type { Ask, ObjectType } from './session.ts'
 import { fieldsOf, textOf, textsOf } from '../untyped-json.ts'
@@ -48,6 +49,17 @@ export const makeIssuer = (ask: Ask, now: () => Date): ObjectType => {
     if (issuer !== null) return issuer
     throw new ProviderError('notFound', 'none', 'the mount has no such issuer (any more)', {
       hint: `nothing is at ${ref.issuerPath(id)}`,
+    })
+  }
+
+  const parentOf = async (
+    { issuerPath }: ParentRef,
+    call: Call,
+  ): Promise<Issuer['certificate']> => {
+    const issuer = await readIssuer(ask, { issuerPath: () => issuerPath }, 'parent', call)
+    if (issuer !== null) return issuer.certificate
+    throw new ProviderError('precondition', 'none', 'there is no such parent to sign with', {
+      hint: `nothing is at ${issuerPath}`,
     })
   }
 
@@ -98,16 +110,20 @@ export const makeIssuer = (ask: Ask, now: () => Date): ObjectType => {
       issuerRights(ref).filter(({ name }) => name === 'rotate' || name === 'verify'),
       call,
     )
+    const parent = ref.parent === null ? null : await parentOf(ref.parent, call)
     const leaf = await longestLeafMs(ask, ref, call)
     const left = new Date(template.certificate.validTo).getTime() - now().getTime()
     return {
       preImage: {
         issuers: listed.map(({ id }) => id),
-        likeness: likenessOf(template.certificate),
+        likeness: likenessOf(template, parent, now()),
         destroyOldAfterMs: Math.max(0, Math.min(leaf, left)),
       },
       risks: [
         'Whoever trusts the present issuer must get the certificate of the new one before it is the default: publish it, and ask for acknowledgements.',
+        ...(parent === null || issuedBy(template.certificate, parent)
+          ? []
+          : ['The present intermediate was signed by another authority than ref.parent.']),
         'Roles and callers that name an issuer stay with it: the default moves, and nothing else.',
       ],
     }
@@ -118,7 +134,10 @@ export const makeIssuer = (ask: Ask, now: () => Date): ObjectType => {
     const ref = readIssuerRef(order.object.ref)
     const before = new Set(textsOf(order.preImage['issuers']))
     const listed = await listIssuers(ask, ref, call)
-    const ours = listed.find(({ name }) => name === issuerName(order.operationId))
+    const name = issuerName(order.operationId)
+    const ours =
+      listed.find((one) => one.name === name) ??
+      (ref.parent === null ? undefined : ((await findByKey(ask, ref, name, call)) ?? undefined))
     return { ours, foreign: listed.find(({ id }) => id !== ours?.id && !before.has(id)) }
   }
 
@@ -129,11 +148,16 @@ export const makeIssuer = (ask: Ask, now: () => Date): ObjectType => {
     if (before.foreign !== undefined)
       throw new ProviderError('conflict', 'none', `somebody else made issuer ${before.foreign.id}`)
     const name = issuerName(order.operationId)
+    const likeness = jsonIn(order.preImage['likeness'])
+    if (ref.parent !== null)
+      return minted(
+        await makeIntermediate(ask, { ...ref, parent: ref.parent }, { name, likeness }, call),
+      )
     const reply = await ask(
       {
         verb: 'write',
         path: ref.generatePath,
-        body: { ...jsonIn(order.preImage['likeness']), issuer_name: name, key_name: name },
+        body: { ...likeness, issuer_name: name, key_name: name },
         changes: true,
         // Of an earlier request for the same order that arrived late.
         acceptSaying: /(issuer|key) name already in use/,
@@ -242,6 +266,9 @@ export const makeIssuer = (ask: Ask, now: () => Date): ObjectType => {
     },
   }
 }
+
+const issuedBy = (certificate: Issuer['certificate'], parent: Issuer['certificate']): boolean =>
+  certificate.checkIssued(parent) && certificate.verify(parent.publicKey)
 
 const jsonIn = (value: unknown): JsonObject => fieldsOf(value) as JsonObject
 

@@ -2,6 +2,7 @@ import { Type, type TString } from 'typebox'
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError } from '#domain/provider.ts'
 import { vaultPath } from './paths.ts'
+import { fieldsOf } from '../untyped-json.ts'
 
 const mount = Type.String({
   description: 'Where the engine is mounted, for instance secret.',
@@ -57,6 +58,18 @@ export const issuerRefSchema = Type.Object(
   {
     mount,
     role: Type.Optional(name('The role by which issuers are tried; rekey-check unless told.')),
+    parent: Type.Optional(
+      Type.Object(
+        {
+          mount,
+          issuer: Type.Optional(name('The issuer there that signs; its default unless told.')),
+        },
+        {
+          additionalProperties: false,
+          description: 'For an intermediate: the authority in this Vault that signs the next one.',
+        },
+      ),
+    ),
   },
   { additionalProperties: false },
 )
@@ -177,15 +190,28 @@ export interface IssuerRef {
   readonly configPath: string
   readonly generatePath: string
   readonly keysPath: string
+  /** Null: a root, which signs itself. */
+  readonly parent: ParentRef | null
   readonly rolePath: string
   readonly issuerPath: (id: string) => string
   readonly issuePath: (id: string) => string
   readonly keyPath: (id: string) => string
 }
 
+/** Where an intermediate is asked for, signed, and brought back. */
+export interface ParentRef {
+  readonly requestPath: string
+  /** For a key that is there already. */
+  readonly requestAgainPath: string
+  readonly issuerPath: string
+  readonly signPath: string
+  readonly importPath: string
+}
+
 export const readIssuerRef = (ref: JsonObject): IssuerRef => {
   const at = vaultPath(textIn(ref, 'mount'))
   const role = ref['role'] === undefined ? 'rekey-check' : nameIn(ref, 'role')
+  const parent = ref['parent'] === undefined ? null : fieldsOf(ref['parent'])
   return {
     mount: at,
     mountInfoPath: `sys/internal/ui/mounts/${at}`,
@@ -194,6 +220,7 @@ export const readIssuerRef = (ref: JsonObject): IssuerRef => {
     // `internal`: the key never leaves Vault.
     generatePath: `${at}/issuers/generate/root/internal`,
     keysPath: `${at}/keys`,
+    parent: parent === null ? null : parentOf(at, parent as JsonObject),
     rolePath: `${at}/roles/${role}`,
     issuerPath: (id) => `${at}/issuer/${id}`,
     issuePath: (id) => `${at}/issuer/${id}/issue/${role}`,
@@ -201,7 +228,19 @@ export const readIssuerRef = (ref: JsonObject): IssuerRef => {
   }
 }
 
-const nameIn = (ref: JsonObject, field: 'name' | 'role'): string => {
+const parentOf = (at: string, parent: JsonObject): ParentRef => {
+  const issuer = parent['issuer'] === undefined ? 'default' : nameIn(parent, 'issuer')
+  const issuerPath = `${vaultPath(textIn(parent, 'mount'))}/issuer/${issuer}`
+  return {
+    requestPath: `${at}/issuers/generate/intermediate/internal`,
+    requestAgainPath: `${at}/issuers/generate/intermediate/existing`,
+    issuerPath,
+    signPath: `${issuerPath}/sign-intermediate`,
+    importPath: `${at}/issuers/import/cert`,
+  }
+}
+
+const nameIn = (ref: JsonObject, field: 'name' | 'role' | 'issuer'): string => {
   const value = textIn(ref, field)
   if (new RegExp(namePattern).test(value)) return value
   throw new ProviderError('permanent', 'none', `ref.${field} cannot be a name in Vault`)
