@@ -68,5 +68,20 @@ export const dopplerFixtures: readonly Fixture[] = [
     kind: 'transient',
     effect: 'unknown',
   },
+  ...[400, 401, 403, 404, 409].map((status): Fixture => ({
+    name: `a bare ${status}`,
+    status,
+    body: '',
+    kind: 'transient',
+    effect: 'unknown',
+  })),
+  {
+    name: 'a gateway’s 404 in JSON',
+    status: 404,
+    body: '{"error":"no route"}',
+    kind: 'transient',
+    effect: 'unknown',
+  },
+  { name: 'an empty success', status: 200, body: '', kind: 'transient', effect: 'unknown' },
   { name: 'a redirect', status: 301, body: '', kind: 'precondition', effect: 'none' },
 ]

@@ -45,18 +45,19 @@ export const makeClient = (
       writes: request.method !== 'GET',
     }
     const { status, text, headers } = await send(request, asked, call)
+    const isSuccess = status >= 200 && status < 300
     const body = parse(text)
     const answered: Answered = {
       status,
       messages: textsOf(body?.['messages']),
-      fromDoppler: body !== null,
+      fromDoppler: isSuccess ? body !== null || status === 204 : isRefusal(body),
       retryAfterMs: retryAfterMs(headers.get('retry-after'), ports.now()),
       requestId: headers.get('x-request-id'),
     }
-    const isAnswer = (status >= 200 && status < 300) || request.accept?.includes(status) === true
-    if (!isAnswer || body === null) throw failureOf(answered, asked)
+    const isAnswer = isSuccess || request.accept?.includes(status) === true
+    if (!isAnswer || !answered.fromDoppler) throw failureOf(answered, asked)
     const date = new Date(headers.get('date') ?? '')
-    return { status, body, date: Number.isNaN(date.getTime()) ? null : date }
+    return { status, body: body ?? {}, date: Number.isNaN(date.getTime()) ? null : date }
   }
 
   const send = async (
@@ -109,9 +110,12 @@ export const makeClient = (
   }
 }
 
-/** Null: not JSON. An empty body is Doppler's too (204). */
+/** Doppler refuses with `{"messages": […], "success": false}`; whatever else is somebody's on the way. */
+const isRefusal = (body: Fields | null): boolean =>
+  body !== null && (body['success'] === false || textsOf(body['messages']).length > 0)
+
+/** Null: not JSON. */
 const parse = (text: string): Fields | null => {
-  if (text.trim() === '') return {}
   try {
     const value: unknown = JSON.parse(text)
     return typeof value === 'object' && value !== null ? fieldsOf(value) : null

@@ -18,7 +18,7 @@ export interface Answered {
   readonly status: number
   /** `messages` of the body. */
   readonly messages: readonly string[]
-  /** The body is Doppler's JSON (or empty), not a page of something on the way. */
+  /** It is Doppler's word, and not that of something on the way. */
   readonly fromDoppler: boolean
   readonly retryAfterMs: number | null
   readonly requestId: string | null

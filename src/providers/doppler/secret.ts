@@ -103,7 +103,7 @@ const change = async (
   call: Call,
 ): Promise<void> => {
   const value = 'value' in to ? to.value : null
-  await ask(
+  const { body } = await ask(
     {
       method: 'POST',
       path: '/v3/configs/config/secrets',
@@ -124,4 +124,6 @@ const change = async (
     },
     call,
   )
+  if (typeof body['secrets'] !== 'object' || body['secrets'] === null)
+    throw new ProviderError('outcomeUnknown', 'unknown', 'Doppler’s answer cannot be read')
 }

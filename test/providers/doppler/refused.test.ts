@@ -106,4 +106,56 @@ peer('doppler').describe('refused by Doppler', () => {
       facts: { status: 401 },
     })
   })
+  test.each(['', '{"error":"no route"}', '<html>sign in</html>'])(
+    'an answer without Doppler’s words (%j) is nobody’s verdict',
+    async (body) => {
+      const config = doppler.workplace.config('refused', `c-${randomUUID()}`)
+      const row = doppler.workplace.token(config, 'app', 'read', null)
+      const place = { project: 'refused', config: config.name }
+      const token = address('doppler.serviceToken', { ...place, access: 'read' })
+      const secret = address('doppler.secret', { ...place, name: 'PASSWORD' })
+      const session = connect(doppler.admin)
+      const unknown = (effect: 'none' | 'unknown') => ({ kind: 'transient', effect })
+
+      proxy.inject({ path: /^\/v3\/me$/ }, { kind: 'status', status: 401, body })
+      await expect(session.verify(refused(token, row.slug, row.key), call())).rejects.toMatchObject(
+        unknown('none'),
+      )
+
+      proxy.inject({ method: 'DELETE', path: /tokens/ }, { kind: 'status', status: 404, body })
+      await expect(session.retire(token, row.slug, 'destroy', call())).rejects.toMatchObject(
+        unknown('unknown'),
+      )
+      expect(await session.stateOf(token, row.slug, call())).toBe('enabled')
+
+      config.secrets.set('PASSWORD', { raw: 'served still', visibility: 'masked' })
+      proxy.inject({ path: /config\/secret\?/ }, { kind: 'status', status: 404, body })
+      await expect(session.stateOf(secret, 'any', call())).rejects.toMatchObject(unknown('none'))
+      proxy.reset()
+    },
+  )
+
+  test('a gateway that says yes has written nothing', async () => {
+    const config = doppler.workplace.config('refused', `c-${randomUUID()}`)
+    config.secrets.set('PASSWORD', { raw: 'old', visibility: 'masked' })
+    const object = address('doppler.secret', {
+      project: 'refused',
+      config: config.name,
+      name: 'PASSWORD',
+    })
+    const session = connect(doppler.admin)
+    const { versions } = await session.describe(object, call())
+    const { preImage } = await session.prepare(object, versions[0]?.id ?? '', call())
+    const order = {
+      object,
+      operationId: 'o:minting:1',
+      preImage,
+      generate: {},
+      material: new Secret('new'),
+    }
+    proxy.inject({ method: 'POST', path: /secrets/ }, { kind: 'status', status: 200, body: '{}' })
+    await expect(session.mint(order, call())).rejects.toMatchObject({ effect: 'unknown' })
+    expect(await session.probeMint(order, call())).toEqual({ answer: 'absent' })
+    proxy.reset()
+  })
 })
