@@ -43,12 +43,12 @@ export interface ContainKeys {
 
 export const containLeaseMs = 30_000
 /** Keys that one process has at once, in all and of one connection. */
-const mostAtOnce = 1_024
-const mostOfOne = 256
+const mostAtOnce = 2_048
+const mostOfOne = 1_024
 /** Requests that are under way at one connection. */
-const mostRequests = 32
+const mostRequests = 48
 /** Taken by one claim. */
-const claimed = 256
+const claimed = 512
 const afterFaultMs = 2_000
 const mostFaults = 6
 /** A rotation that ends rings for its key; this is for a ring that was lost. */

@@ -51,7 +51,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
-const mostAtOnce = 200
+const mostAtOnce = 500
 
 export const makeRecorder = (ledger: Ledger, actor: Actor): Recorder => {
   let waiting: Waiting[] = []

@@ -2,6 +2,7 @@
 
 import { cpus } from 'node:os'
 import { auditedCommit } from './audited-commit.ts'
+import { emergency } from './emergency.ts'
 import { fleetMinute } from './fleet-minute.ts'
 import { idleMemory } from './idle-memory.ts'
 import { type Line, table } from './measure.ts'
@@ -20,6 +21,7 @@ const all = [
   postgresUser,
   recovery,
   sweep,
+  emergency,
 ]
 const asked = process.argv.slice(2)
 const wanted = asked.filter((word) => !word.startsWith('--'))
