@@ -47,8 +47,8 @@ const mostAtOnce = 2_048
 const mostOfOne = 1_024
 /** Requests that are under way at one connection. */
 const mostRequests = 48
-/** Taken by one claim. */
-const claimed = 512
+/** Taken by one claim: few, so that the most dangerous ones are refused before the last ones are begun. */
+const claimed = 128
 const afterFaultMs = 2_000
 const mostFaults = 6
 /** A rotation that ends rings for its key; this is for a ring that was lost. */
@@ -83,7 +83,7 @@ export const makeContainKeys = (deps: ContainDeps, worker: ContainWorker): Conta
     const limit = Math.min(claimed, mostAtOnce - inFlight)
     const leases = await timers.claim(owner, {
       limit,
-      perLane: mostOfOne / 2,
+      perLane: claimed,
       without,
       ttlMs: containLeaseMs,
     })

@@ -110,6 +110,7 @@ const contain = async (db: BenchDatabase, session: Session) => {
   const incident = await open(db, preview)
   const execute = makeExecuteIncident({
     ledger,
+    hashJson,
     visible: async (reads, _actor, id) => (await reads.incidents.get(id)) ?? incident,
     preview: async () => preview,
     mustBeApproved: async () => {},
