@@ -8,7 +8,6 @@
 import { systemActor } from '#domain/actor.ts'
 import type { ContainedKey, Incident, IncidentPreview } from '#domain/incident.ts'
 import type { Connection } from '#domain/connection.ts'
-import type { Json } from '#domain/json.ts'
 import type { Sessions } from '#domain/ports.ts'
 import type { Session } from '#domain/provider.ts'
 import { keyTypes, providers } from '#providers/registry.ts'
@@ -96,7 +95,7 @@ const actor = systemActor('system', 'bench')
 const contain = async (db: BenchDatabase, session: Session) => {
   const { ledger, ids } = db
   const plans = await plansOf(db)
-  const hash = hashJson(plans.map(({ keyId }) => keyId) as unknown as Json)
+  const hash = hashJson(plans.map(({ keyId }) => keyId))
   const at = systemClock.now()
   const preview: IncidentPreview = {
     hash,
