@@ -3,6 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Json } from '../support/examples.ts'
+import { actorOf, admin } from '../support/house.ts'
 import { openApi, type Answer, type Api } from '../support/http.ts'
 
 let api: Api
@@ -321,4 +322,68 @@ test('what is revoked for good is not restored', async () => {
     headers: { 'idempotency-key': 'restore' },
   })
   expect(refusal(answer)).toEqual([409, 'incident.wrongMode'])
+})
+
+describe('with a token to break glass with', () => {
+  let glass: string
+  let id: string
+  const by = (token: string) => (path: string, body: Json, key?: string) =>
+    api.call('POST', path, {
+      token,
+      body,
+      ...(key === undefined ? {} : { headers: { 'idempotency-key': key } }),
+    })
+  beforeAll(async () => {
+    await stage('glass')
+    // Whoever agrees was made by somebody else than whoever asks.
+    const eve = actorOf('eve', ['admin'])
+    const admins = [await api.token(['admin']), await api.token(['admin'], { by: eve })]
+    const made = await by(admins[0] ?? '')('/v1/api-keys', { name: 'envelope', type: 'brk' })
+    const agreed = await by(admins[1] ?? '')(`/v1/api-keys/${made.json.id}/approvals`, {})
+    expect(agreed.status, agreed.text).toBe(201)
+    glass = made.json.token
+  })
+
+  test('nobody else is needed: opened, previewed and executed alone', async () => {
+    const act = by(glass)
+    const opened = await act('/v1/incidents', {
+      title: 'Nobody is awake',
+      severity: 'critical',
+      mode: 'revokeOnly',
+      reason: 'a leak',
+      selector: { matchLabels: { team: 'glass' } },
+    })
+    expect(opened.status, opened.text).toBe(201)
+    ;({ id } = opened.json)
+    const { json } = await act(of(id, '/preview'), {})
+    expect([json.approvalsNeeded, json.keys.length]).toEqual([0, 2])
+    const done = await act(of(id, '/executions'), { previewHash: json.hash, confirm: id }, 'glass')
+    expect([done.status, done.json.state, done.json.breakGlass]).toEqual([202, 'executing', true])
+  })
+
+  test('another incident is not for it', async () => {
+    const body = { title: 'x', severity: 'low', mode: 'disable', reason: 'x' }
+    const other = await by(glass)('/v1/incidents', { ...body, selector: { keys: ['glass-one'] } })
+    expect(refusal(other)).toEqual([403, 'auth.denied'])
+  })
+
+  test('it is not closed before somebody else has signed it, and not by itself', async () => {
+    await api.house.ledger.commit(admin, async (tx) => {
+      const found = await tx.incidents.get(id)
+      if (!found) throw new Error('there is no incident')
+      const next = { ...found, state: 'partly', revision: found.revision + 1 } as const
+      await tx.writeIncident.update(next, found)
+      const target = { id, name: found.title }
+      return { value: null, audit: [{ action: 'incident.partly', target, outcome: 'succeeded' }] }
+    })
+    const close = () => by(anna)(of(id, '/closures'), { reason: 'x' })
+    expect(refusal(await close())).toEqual([409, 'incident.reviewMissing'])
+    const own = await by(glass)(of(id, '/reviews'), { text: 'I was right.' })
+    expect(own.status).toBe(403)
+    const report = (await api.call('GET', of(id, '/report'))).json
+    expect(report.open.join(' ')).toContain('Somebody else reviews it')
+    const signed = await by(anna)(of(id, '/reviews'), { text: 'It was right.' })
+    expect([signed.status, signed.json.review.text]).toEqual([201, 'It was right.'])
+    expect((await close()).json.state).toBe('closed')
+  })
 })
