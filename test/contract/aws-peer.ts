@@ -176,16 +176,25 @@ export const startAccessKeys = async (): Promise<ContractPeer> => {
   const admin = new IAM(bench.client)
   const address = (userName: string): ObjectAddress => awsAddress('aws.iam.accessKey', { userName })
   const nameOf = (object: ObjectAddress): string => refText(object, 'userName')
+  const put = async (object: ObjectAddress): Promise<void> => {
+    const UserName = nameOf(object)
+    await admin.createUser({ UserName })
+    await admin.createAccessKey({ UserName })
+  }
   return {
     settings: bench.settings,
     credential: bench.credential,
     ports: plainPorts(),
     beyondOnePage: 60,
     newObject: async () => {
-      const UserName = `contract-${randomUUID()}`
-      await admin.createUser({ UserName })
-      await admin.createAccessKey({ UserName })
-      return address(UserName)
+      const object = address(`contract-${randomUUID()}`)
+      await put(object)
+      return object
+    },
+    names: {
+      good: ['UPPER', 'a+b=c,d.e@f_g-h', '1', 'x'.repeat(64)].map(address),
+      bad: ['ключ', 'a b', 'a/b', '../a', 'a*', 'a\u0000b', 'x'.repeat(65)].map(address),
+      put,
     },
     unborn: () => address(`unborn-${randomUUID()}`),
     versions: async (object) => {
@@ -287,6 +296,9 @@ export const startAliases = async (): Promise<ContractPeer> => {
   const admin = new KMS(bench.client)
   const address = (alias: string): ObjectAddress => awsAddress('aws.kms.alias', { alias })
   const nameOf = (object: ObjectAddress): string => refText(object, 'alias')
+  const put = async (object: ObjectAddress): Promise<void> => {
+    await admin.createAlias({ AliasName: nameOf(object), TargetKeyId: await newKey() })
+  }
   const newKey = async (): Promise<string> => {
     const spec = { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' } as const
     return (await admin.createKey(spec)).KeyMetadata?.KeyId ?? ''
@@ -305,9 +317,23 @@ export const startAliases = async (): Promise<ContractPeer> => {
     ports: plainPorts(),
     beyondOnePage: 60,
     newObject: async () => {
-      const alias = `alias/contract/${randomUUID()}`
-      await admin.createAlias({ AliasName: alias, TargetKeyId: await newKey() })
-      return address(alias)
+      const object = address(`alias/contract/${randomUUID()}`)
+      await put(object)
+      return object
+    },
+    names: {
+      good: ['alias/a/b_c-d', 'alias/UPPER', 'alias/1', `alias/${'x'.repeat(235)}`].map(address),
+      bad: [
+        'orders',
+        'alias/',
+        'alias/ключ',
+        'alias/a b',
+        'alias/a*',
+        'alias/aws/s3',
+        'alias/a-next',
+        'alias/a-previous',
+      ].map(address),
+      put,
     },
     unborn: () => address(`alias/unborn-${randomUUID()}`),
     versions: async (object) => 1 + made(object),

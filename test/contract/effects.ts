@@ -31,6 +31,7 @@ export const countEffects = (peer: ContractPeer): CountedPeer => {
   const counted = (object: ObjectAddress): Promise<number> =>
     peer.writes?.(object) ?? peer.versions(object)
   const { foreign, names } = peer
+  const put = names?.put
   return {
     peer: {
       ...peer,
@@ -62,6 +63,14 @@ export const countEffects = (peer: ContractPeer): CountedPeer => {
                 for (const object of names.good) before.set(object, before.get(object) ?? 0)
                 return names.good
               },
+              ...(put === undefined
+                ? {}
+                : {
+                    put: async (object: ObjectAddress) => {
+                      await put(object)
+                      before.set(object, await counted(object))
+                    },
+                  }),
             },
           }),
     },

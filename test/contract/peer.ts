@@ -38,6 +38,8 @@ export interface ContractPeer {
   readonly names?: {
     /** Refs that must work; nothing is there yet (they are created). */
     readonly good: readonly ObjectAddress[]
+    /** Makes what is there, where the adapter creates nothing. */
+    readonly put?: (object: ObjectAddress) => Promise<void>
     /** Refs that mean another place than they say: refused before anything is sent. */
     readonly bad: readonly ObjectAddress[]
   }

@@ -237,9 +237,13 @@ export const mintingContract = (bench: Bench): void => {
     async () => {
       const { peer, session } = bench
       const ids = new Set<string>()
-      for (const object of (peer.names ?? missing('names')).good) {
-        const order = await makeOrder(bench, object, { current: null })
-        await session.create(order, call())
+      const { good, put } = peer.names ?? missing('names')
+      for (const object of good) {
+        if (put !== undefined) await put(object)
+        else {
+          const order = await makeOrder(bench, object, { current: null })
+          await session.create(order, call())
+        }
         const { to, order: second } = await rotate(bench, object)
         const verdict = await session.verify(
           {
