@@ -152,7 +152,11 @@ const oneLine = new RegExp(oneLinePattern)
 /** What an issuer lets people write into a claim must not hide or reorder what the log says. */
 const nameOf = (rule: Rule, { claims, subject }: VerifiedToken): string => {
   const [told] = textsOf(claimOf(claims, rule.name ?? 'sub'))
-  return told !== undefined && told !== '' && told.length <= longestName && oneLine.test(told)
+  return told !== undefined &&
+    told !== '' &&
+    told.length <= longestName &&
+    told.isWellFormed() &&
+    oneLine.test(told)
     ? told
     : subject
 }

@@ -7,12 +7,14 @@ import type { JsonObject } from '#domain/json.ts'
 import { parseJsonText } from '#domain/json-text.ts'
 import type { Issuer } from '#domain/issuer.ts'
 import type { JwtFault, JwtVerdict, VerifyJwt } from '#domain/jwt.ts'
+import { oneLinePattern } from '#domain/names.ts'
 import type { Clock } from '#domain/ports.ts'
 import type { Egress } from './egress.ts'
 import { IssuerAway, type IssuerKeys, makeIssuerKeys } from './issuer-keys.ts'
 import { makeSafeFetch } from './safe-fetch.ts'
 
 const longest = 8_192
+/** Bytes: it is a part of keys of indexes. */
 const longestSubject = 255
 const longestKid = 300
 const skewSeconds = 30
@@ -128,7 +130,7 @@ const verified = async (
 
 const holding = (issuer: Issuer, payload: JWTPayload): JwtVerdict => {
   const { sub, exp } = payload
-  if (typeof sub !== 'string' || sub === '' || sub.length > longestSubject) return fault('unnamed')
+  if (typeof sub !== 'string' || !isName(sub)) return fault('unnamed')
   const expiresAt = new Date(Number(exp) * 1000)
   // A moment beyond what a date can hold.
   if (Number.isNaN(expiresAt.getTime())) return fault('unnamed')
@@ -139,6 +141,12 @@ const holding = (issuer: Issuer, payload: JWTPayload): JwtVerdict => {
     token: { subject: sub, claims: payload as JsonObject, expiresAt },
   }
 }
+
+/** It stands in the log and in rows, as a part of an id: two that read alike must not be two, nor one be none. */
+const isName = (sub: string): boolean =>
+  sub !== '' && Buffer.byteLength(sub) <= longestSubject && sub.isWellFormed() && oneLine.test(sub)
+
+const oneLine = new RegExp(oneLinePattern)
 
 const faultOf = (error: unknown): Fault | null => {
   if (error instanceof errors.JWTExpired) return 'expired'

@@ -127,6 +127,11 @@ describe('a JWT of an issuer that is believed', () => {
       expiresAt: endOf(token),
     })
     const [event] = await api.house.events({ actor: `${issuer.url}#repo:acme/shop` })
+    const found = await api.call(
+      'GET',
+      `/v1/audit/events?actor=${encodeURIComponent(made.json.createdBy)}`,
+    )
+    expect(found.json.items[0].id).toBe(event?.id)
     expect(event).toMatchObject({ action: 'apiKey.created', actor: { name: 'repo:acme/shop' } })
   })
 
@@ -158,7 +163,7 @@ describe('a JWT of an issuer that is believed', () => {
 
   test('hides nothing in the name that it gives itself', async () => {
     await believe([shop([{ match: { sub: 'repo:acme/*' }, roles: ['viewer'], name: 'email' }])])
-    for (const email of ['a\nb', '\u202Eadmin', 'x'.repeat(201), { first: 'a' }, '']) {
+    for (const email of ['a\nb', 'a\u0000', '\u202Eadmin', 'x'.repeat(201), { first: 'a' }, '']) {
       // oxlint-disable-next-line no-await-in-loop -- one server
       expect((await me(await issuer.sign({ email }))).json.name).toBe('repo:acme/shop')
     }
@@ -254,6 +259,27 @@ describe('a JWT is refused, and nothing executed,', () => {
     'with an end beyond all dates': ['jwt.unnamed', () => issuer.sign({ exp: 1e300 })],
     'without a beginning': ['jwt.unnamed', () => issuer.sign({ iat: undefined })],
     'without a subject': ['jwt.unnamed', () => issuer.sign({ sub: undefined })],
+    'with a subject that no log could hold': [
+      'jwt.unnamed',
+      () => issuer.sign({ sub: 'repo:acme/\u0000' }),
+    ],
+    'with a subject that reads like another': [
+      'jwt.unnamed',
+      () => issuer.sign({ sub: 'repo:acme/sho\u200Bp' }),
+    ],
+    'with half a character in its subject': [
+      'jwt.unnamed',
+      () =>
+        signedText(
+          JSON.stringify({
+            iss: issuer.url,
+            aud: audience,
+            iat: issuer.seconds(),
+            exp: issuer.seconds() + 60,
+            sub: 'repo:acme/X',
+          }).replace('X', '\\ud800'),
+        ),
+    ],
     'with an empty subject': ['jwt.unnamed', () => issuer.sign({ sub: '' })],
     'with a subject beyond measure': ['jwt.unnamed', () => issuer.sign({ sub: 'x'.repeat(300) })],
     'whose claims give no role': ['jwt.unmapped', () => issuer.sign({ sub: 'repo:evil/shop' })],

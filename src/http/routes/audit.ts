@@ -3,7 +3,7 @@
 import { Type } from 'typebox'
 import { type AuditAction, auditActions, auditOutcomes } from '#domain/audit.ts'
 import { RekeyError } from '#domain/errors.ts'
-import { nameSchema } from '#domain/names.ts'
+import { nameSchema, oneLinePattern } from '#domain/names.ts'
 import type { StoredEvent } from '#domain/ports.ts'
 import { parseTimestamp, timestampSchema } from '#domain/timestamp.ts'
 import { readAudit } from '#usecases/read-audit.ts'
@@ -59,6 +59,9 @@ const id = Type.String({
   pattern: '^[^\\s\\u0000-\\u001f\\u007f-\\u009f]+$',
 })
 
+/** Also of those who came by JWT: issuer, # and subject. */
+const actorIdSchema = Type.String({ minLength: 1, maxLength: 800, pattern: oneLinePattern })
+
 export const auditRoutes = (deps: AuditRoutesDeps): readonly Route[] => [
   route({
     method: 'GET',
@@ -73,7 +76,7 @@ export const auditRoutes = (deps: AuditRoutesDeps): readonly Route[] => [
       key: Type.Optional(nameSchema),
       rotation: Type.Optional(id),
       incident: Type.Optional(id),
-      actor: Type.Optional(id),
+      actor: Type.Optional(actorIdSchema),
       action: Type.Optional(Type.Enum(Object.keys(auditActions) as AuditAction[])),
       outcome: Type.Optional(Type.Enum([...auditOutcomes])),
       from: Type.Optional(timestampSchema),
