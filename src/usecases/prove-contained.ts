@@ -111,6 +111,8 @@ const tryVersion = async (
     return { is: 'untried', why: 'A person must switch it off: Rekey has no way to.' }
   if (planned.containment === 'none' && planned.state !== 'destroyed' && planned.primary)
     return { is: 'accepted', detail: planned.why ?? 'nothing could be sent' }
+  if (planned.providerVersions.length === 0)
+    return { is: 'untried', why: planned.why ?? 'Its provider never had it.' }
   if (planned.expect === 'unproven' && planned.containment !== 'none')
     return { is: 'untried', why: planned.why ?? 'It cannot be tried.' }
   const needsValue = found.type.incident?.proof === 'material'

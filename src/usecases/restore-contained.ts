@@ -2,6 +2,9 @@
 // the versions are what they were. A crash leaves an open intent: whoever has the lease next asks the provider, and goes on.
 //
 // A request to switch off that was given up may still land for a while; nothing is switched on before that time is over.
+//
+// What was off before the incident stays off: a version in its soak, or one that was retired by switching it off. So does what
+// has leaked since: compromised is for ever (I11).
 
 import { containing, lastIntent, restoring, stages } from '#domain/contain-key.ts'
 import type { IncidentKey, VersionEvidence } from '#domain/incident.ts'
@@ -54,16 +57,28 @@ export const restoreKey: RestoreKey = async (engine, found, place) => {
 
 const phaseOf = ({ incident }: Case): string => restoring(incident.id)
 
+/** Whether it was on before the incident, and may be on again. */
+const comesBack = (found: Case, number: number): boolean => {
+  const version = found.versions.find((one) => one.version === number)
+  const before = plannedOf(found, number).state
+  if (!version || version.state === 'compromised' || version.state === 'destroyed') return false
+  if (before === 'suspended') return false
+  // By `retire: keep` it was left on, by `retire: disable` it was suspended first.
+  return before !== 'deactivated' || version.suspendedAt === null
+}
+
 /** The provider versions that this incident has switched off, or may have. */
 const switchedOff = (found: Case): readonly (readonly [VersionEvidence, string])[] =>
-  found.evidence.flatMap((one) =>
-    plannedOf(found, one.version)
-      .providerVersions.filter((id) => {
-        const last = lastIntent(found.intents, containing(found.incident.id), id)
-        return last !== null && last.outcome !== 'failed'
-      })
-      .map((id) => [one, id] as const),
-  )
+  found.evidence
+    .filter(({ version }) => comesBack(found, version))
+    .flatMap((one) =>
+      plannedOf(found, one.version)
+        .providerVersions.filter((id) => {
+          const last = lastIntent(found.intents, containing(found.incident.id), id)
+          return last !== null && last.outcome !== 'failed'
+        })
+        .map((id) => [one, id] as const),
+    )
 
 const openOf = (found: Case): readonly Intent[] =>
   switchedOff(found).flatMap(([, id]) => {
@@ -120,9 +135,12 @@ const switchOn = async (
   const id = target ?? ''
   const call = { signal: clock.deadline(requestMs), operationId, incident: true }
   try {
+    // As it is now: another incident may have compromised it since this key was claimed.
+    const versions = await ledger.read((db) => db.versions.of(found.key.keyId))
+    const version = versions.find((one) => one.version === preImage['version'])
+    if (version?.state === 'compromised') return compromisedSince
     if ((await session.stateOf(found.object, id, call)) !== 'enabled')
       await session.reinstate(found.object, id, call)
-    const version = found.versions.find((one) => one.version === preImage['version'])
     if (version?.state !== 'suspended') return null
     const { sealedId } = version
     const material = sealedId === null ? null : await ledger.read((db) => db.sealed.open(sealedId))
@@ -138,6 +156,8 @@ const switchOn = async (
     return asFailure(error, call.signal.aborted)
   }
 }
+
+const compromisedSince = new ProviderError('permanent', 'none', 'it is compromised by now')
 
 const again = async (
   engine: Containing,
@@ -186,12 +206,15 @@ const end = async (engine: Containing, found: Case, intents: readonly Intent[]):
       closed: true,
       endedAt: at,
     }))
-    const evidence = found.evidence.map((one): VersionEvidence => ({
+    const back = found.evidence.filter(({ version }) => comesBack(found, version))
+    const off = found.evidence.filter(({ version }) => !comesBack(found, version))
+    const evidence = back.map((one): VersionEvidence => ({
       ...one,
       state: 'restored',
       auditEventId: receipt,
     }))
-    const change: Partial<IncidentKey> = { restoration: 'done', detail: null }
+    const detail = off.length === 0 ? null : staysOff(off)
+    const change: Partial<IncidentKey> = { restoration: 'done', detail }
     const key = { ...keyWith(found, evidence, at, change), state: 'restored' as const }
     const told: readonly LedgerEvent[] = ended.map((intent) =>
       effectEvent(found, intent, 'succeeded', {}),
@@ -206,6 +229,9 @@ const end = async (engine: Containing, found: Case, intents: readonly Intent[]):
     }
   })
 }
+
+const staysOff = (off: readonly VersionEvidence[]): string =>
+  `${off.map(({ version }) => `version ${version}`).join(', ')} stays off: it was off before, or is compromised`
 
 const restoredOf = (
   found: Case,

@@ -50,6 +50,7 @@ export const makeRestoreIncident =
             : { errors: [{ pointer: '/keys', detail: 'not to be restored' }] }),
         })
       }
+      await mustBeOurs(tx, id, found)
       const now = await tx.now()
       await tx.writeIncident.putKeys(
         found.map((key) => ({ ...key, restoration: 'asked', detail: null, updatedAt: now })),
@@ -62,6 +63,22 @@ export const makeRestoreIncident =
       const told = { keys: found.length, names: keys ?? null }
       return { value: next, audit: [incidentEvent('incident.restoring', next, told, reason)] }
     })
+
+/** What another incident has contained too is off for its sake: nobody switches it on behind its back. */
+const mustBeOurs = async (tx: Tx, id: string, found: readonly IncidentKey[]): Promise<void> => {
+  const keyIds = found.map(({ keyId }) => keyId)
+  // Whoever executes one of them waits, or was before us and is seen.
+  await tx.holdKeys(keyIds)
+  const other = (await tx.incidents.openOfKeys(keyIds)).find(
+    ({ incidentId, restoration }) => incidentId !== id && restoration !== 'done',
+  )
+  if (!other) return
+  throw new RekeyError('incident.wrongState', {
+    detail: `${other.key} is contained by the incident ${other.incidentId} as well.`,
+    hint: 'Close that one first, or name the keys that are to be restored.',
+    extra: { key: other.key, incident: other.incidentId },
+  })
+}
 
 const atRest: ReadonlySet<string> = new Set(['refused', 'refusedAfter', 'unproven', 'failed'])
 

@@ -1,10 +1,12 @@
 // Emergencies on the built-in vault and on a shelf: what each mode leaves, what is proven, and who is held up by whom.
 
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import type { Version } from '#domain/key.ts'
 import { ProviderError } from '#domain/provider.ts'
 import { admin, openEngine, type Engine } from '#test/support/engine.ts'
 import { makeStandIns } from '#test/support/faults.ts'
 import { responder, withIncidents } from '#test/support/incidents.ts'
+import { closeIncident } from '#usecases/close-incident.ts'
 
 let engine: Engine
 let incidents: ReturnType<typeof withIncidents>
@@ -270,5 +272,48 @@ test('without a replacement that comes to be, a fast rotation revokes nothing', 
   expect(await engine.versions(key.id)).toMatchObject([{ state: 'active', primary: true }])
   expect(await incidents.keys(incident)).toMatchObject([
     { state: 'failed', replacement: 'failed', detail: expect.stringContaining('rolledBack') },
+  ])
+})
+
+const written = (keyId: string, change: Partial<Version>) =>
+  engine.ledger.commit(responder, async (tx) => {
+    const [version] = await tx.versions.of(keyId)
+    if (version) await tx.writeVersion.update({ ...version, ...change }, version.state)
+    const target = { id: keyId, name: 'a test' }
+    return { value: null, audit: [{ action: 'key.put', target, outcome: 'succeeded' }] }
+  })
+
+test('what was off before it was disabled stays off when it is restored', async () => {
+  const key = await engine.key('soaks')
+  await written(key.id, { state: 'suspended', primary: false })
+  const incident = await incidents.settle(await incidents.begin('disable', ['soaks']))
+  await incidents.restore(incident)
+  expect((await incidents.settle(incident)).state).toBe('contained')
+  expect((await engine.vault.list(key.id)).map(({ state }) => state)).toEqual(['disabled'])
+  expect(await engine.versions(key.id)).toMatchObject([{ state: 'suspended', primary: false }])
+})
+
+test('what was found leaked while it was disabled is switched on by no restoration', async () => {
+  const key = await engine.key('leaked')
+  const disabled = await incidents.settle(await incidents.begin('disable', ['leaked']))
+  const leak = await incidents.settle(await incidents.begin('revokeOnly', ['leaked']))
+  await expect(incidents.restore(disabled)).rejects.toMatchObject({
+    code: 'incident.wrongState',
+    extra: { key: 'leaked', incident: leak.id },
+  })
+  await closeIncident(engine)(responder, leak.id, 'it is revoked')
+  await incidents.restore(disabled)
+  await incidents.settle(disabled)
+  expect((await engine.vault.list(key.id)).map(({ state }) => state)).toEqual(['disabled'])
+  expect(await engine.versions(key.id)).toMatchObject([{ state: 'compromised', primary: false }])
+})
+
+test('a version that its provider never had is not called refused', async () => {
+  const key = await engine.key('never-had')
+  await written(key.id, { providerVersions: [], primary: false })
+  const incident = await incidents.settle(await incidents.begin('revokeOnly', ['never-had']))
+  expect(incident.state).toBe('partly')
+  expect(await incidents.evidence(incident)).toMatchObject([
+    { version: 1, state: 'unproven', provenAt: null, operation: null },
   ])
 })
