@@ -29,6 +29,7 @@ const makers = [
   'putSink',
   'createApiKey',
   'makePlan',
+  'openIncident',
   'startRotation',
 ] as const
 
@@ -160,11 +161,16 @@ describe('?dryRun=all', () => {
     acceptRecovery: 'recovery.notActive',
     acknowledgeRotation: 'request.impossible',
     adoptVersion: 'request.impossible',
+    approveApiKey: 'rotation.selfApproval',
+    approveIncident: 'incident.wrongState',
     approvePlan: 'rotation.selfApproval',
     approveRotation: 'rotation.wrongPhase',
     confirmStep: 'rotation.wrongPhase',
+    executeIncident: 'incident.confirmationWrong',
     overrideRotation: 'rotation.wrongPhase',
+    restoreIncident: 'incident.wrongMode',
     resumeRotation: 'rotation.wrongPhase',
+    reviewIncident: 'incident.wrongState',
     rollBackRotation: 'rotation.wrongPhase',
   }
 
