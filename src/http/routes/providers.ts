@@ -75,12 +75,15 @@ const present = ({ id, title, settingsSchema, credentialSchema, types }: Provide
 const schemaJson = (schema: unknown): JsonObject => withoutIds(schema) as JsonObject
 
 /** The document is drawn for one ref; where there is none yet, each of its parts stands there by its own name: `MOUNT`. */
-const exampleRef = ({ refSchema }: KeyType): JsonObject =>
+const exampleRef = ({ refSchema }: KeyType): JsonObject => exampleOf(refSchema)
+
+const exampleOf = (of: unknown): JsonObject =>
   Object.fromEntries(
-    Object.entries(propertiesOf(refSchema)).map(([name, schema]): [string, Json] => {
+    Object.entries(propertiesOf(of)).map(([name, schema]): [string, Json] => {
       if (schema['default'] !== undefined) return [name, schema['default'] as Json]
       if (Array.isArray(schema['enum'])) return [name, schema['enum'][0] as Json]
       const placeholder = name.toUpperCase()
+      if (schema['type'] === 'object') return [name, exampleOf(schema)]
       if (schema['type'] === 'integer') return [name, 1]
       if (schema['type'] !== 'array') return [name, placeholder]
       const least = typeof schema['minItems'] === 'number' ? schema['minItems'] : 1
