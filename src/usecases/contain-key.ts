@@ -17,7 +17,7 @@ import {
 import type { ContainedVersion, VersionEvidence } from '#domain/incident.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Clock, Ids, IncidentTimerPatch, Ledger } from '#domain/ports.ts'
-import { ProviderError, type Session } from '#domain/provider.ts'
+import { lateEffectOf, ProviderError, type Session } from '#domain/provider.ts'
 import type { Intent } from '#domain/rotation.ts'
 import { afterStep, type Case, keyWith, plannedOf } from './contained-cases.ts'
 import { effectEvent, keyEvent } from './containment-events.ts'
@@ -148,7 +148,9 @@ const begin = async (engine: Containing, found: Case): Promise<Case | null> => {
           state: version.state,
         },
         sealedId: null,
-        sentNotAfter: new Date(at.getTime() + intentMs),
+        sentNotAfter: new Date(
+          at.getTime() + intentMs + lateEffectOf(found.type, found.connection),
+        ),
         outcome: null,
         closed: false,
         result: null,

@@ -73,7 +73,10 @@ const first = async (
       errors: [{ pointer: '/previewHash', detail: 'of another preview' }],
     })
   }
-  // Whoever rotates, deletes or changes one of them waits, or was before us and is seen.
+  // Whoever points a connection elsewhere, or rotates, deletes or changes one of the keys, waits, or was before us and is seen.
+  for (const name of connectionsOf(shown.keys)) {
+    await tx.lock(`connection:${name}`) // oxlint-disable-line no-await-in-loop -- in one order, or two would wait for each other
+  }
   await tx.holdKeys(shown.keys.map(({ keyId }) => keyId))
   const now = await tx.now()
   if (new Date(mark.expiresAt) <= now) {
@@ -106,6 +109,9 @@ const first = async (
     ],
   }
 }
+
+const connectionsOf = (keys: readonly ContainedKey[]): readonly string[] =>
+  [...new Set(keys.map(({ connection }) => connection))].toSorted()
 
 const keyOf = (
   { id, mode }: Incident,

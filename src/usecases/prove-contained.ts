@@ -53,7 +53,8 @@ export const proveKey = async (
       return trial ? judged(found, one, trial, at, receipt) : one
     })
     const key = keyWith(found, evidence, at)
-    const waits = evidence.some((one) => !isSettled(one))
+    // What is not answered for is asked again, later and later, whatever it counts as meanwhile.
+    const waits = evidence.some((one) => !isSettled(one) || isToTry(found, one, at))
     const errors = [...trials.values()].flatMap((trial) =>
       trial.is === 'failed' ? [trial.error] : [],
     )
