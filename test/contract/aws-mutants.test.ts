@@ -138,8 +138,8 @@ peer('moto').describe('an adapter of AWS that is wrong fails:', () => {
   test('that leaves sessions alone in an incident', async () => {
     const wrong = await mutantOf('aws', {
       file: 'access-key-switch.ts',
-      from: "call.incident === true && to !== 'enabled'\n",
-      to: 'false\n',
+      from: "call.incident === true && to !== 'enabled'",
+      to: 'false',
     })
     const iam = new IAM(bench.client)
     /** Whether a session that was begun with a key outlives that key's end. */

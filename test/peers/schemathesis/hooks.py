@@ -14,8 +14,16 @@ BEYOND_SCHEMAS = (
     "with its quotes",  # Schemathesis takes the quotes off the ETag that it sends as If-Match
 )
 
-# Rules between the fields of one body; of a key, what its type and its connection take.
-READ_BY_RULES = ("/v1/policies", "/v1/plans", "/v1/freeze", "/v1/floors", "/v1/issuers", "/v1/keys")
+# Rules between the fields of one body; of a key, what its type and its connection take; of a token, what its type takes.
+READ_BY_RULES = (
+    "/v1/policies",
+    "/v1/plans",
+    "/v1/freeze",
+    "/v1/floors",
+    "/v1/issuers",
+    "/v1/keys",
+    "/v1/api-keys",
+)
 
 
 @schemathesis.check

@@ -59,8 +59,13 @@ const create = (path: string, session = connected(), value = 'new') =>
 const read = (path: string): string => readFileSync(join(directory, path), 'utf8')
 
 test('a file is made with the value and nothing else, for its owner alone', async () => {
-  process.umask(0o000)
-  await create('password')
+  // Other files of tests share the process.
+  const before = process.umask(0o000)
+  try {
+    await create('password')
+  } finally {
+    process.umask(before)
+  }
   expect(read('password')).toBe('new')
   expect(lstatSync(join(directory, 'password')).mode & 0o777).toBe(0o600)
   expect(readdirSync(directory)).toEqual(['password'])
