@@ -58,19 +58,12 @@ const getKey = (
   )
 
 /** Empty: there is no such key. Key Vault lists in no order. */
-export const readKeyVersions = async (
+export const readKeyVersions = (
   azure: Azure,
   name: string,
   call: Call,
   seen?: KeyRow,
-): Promise<readonly KeyRow[]> => {
-  try {
-    return await allVersions(looks(azure, name, call), seen)
-  } catch (error) {
-    if (error instanceof ProviderError && error.kind === 'notFound') return []
-    throw error
-  }
-}
+): Promise<readonly KeyRow[]> => allVersions(looks(azure, name, call), seen)
 
 /** Null: there is no such version. */
 export const readKeyVersion = (

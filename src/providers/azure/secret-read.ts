@@ -54,13 +54,7 @@ export const readVersions = (
   name: string,
   call: Call,
   seen?: SecretRow,
-): Promise<readonly SecretRow[]> =>
-  allVersions(looks(azure, name, call), seen).catch(noneWhereNotFound)
-
-const noneWhereNotFound = (error: unknown): readonly SecretRow[] => {
-  if (error instanceof ProviderError && error.kind === 'notFound') return []
-  throw error
-}
+): Promise<readonly SecretRow[]> => allVersions(looks(azure, name, call), seen)
 
 /** Null: there is no such version. */
 export const readVersion = (

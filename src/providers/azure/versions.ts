@@ -95,17 +95,22 @@ const lookAt = async <Row>(look: Promise<Row>): Promise<Row | 'off' | null> => {
   }
 }
 
-/** All versions. A list may be from before the last write, which the newest version, asked for by itself, is not; `seen`: it was
+/** All versions; empty where there is no such object. A list may be from before the last write, which the newest version, asked for by itself, is not; `seen`: it was
  *  asked for just before. */
 export const allVersions = async <Row extends VersionRow>(
   { one, list }: Looks<Row>,
   seen?: Row,
 ): Promise<readonly Row[]> => {
-  // In this order: what is newest is among those that are listed after it, or the list is behind.
-  const newest = seen ?? (await lookAt(one(null)))
-  const rows = await list()
-  if (newest === null || newest === 'off') return rows
-  return [newest, ...rows.filter(({ id }) => id !== newest.id)]
+  try {
+    // In this order: what is newest is among those that are listed after it, or the list is behind.
+    const newest = seen ?? (await lookAt(one(null)))
+    const rows = await list()
+    if (newest === null || newest === 'off') return rows
+    return [newest, ...rows.filter(({ id }) => id !== newest.id)]
+  } catch (error) {
+    if (error instanceof ProviderError && error.kind === 'notFound') return []
+    throw error
+  }
 }
 
 /** One version as it is, and not as a list has it. Null: there is no such version. */
