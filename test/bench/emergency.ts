@@ -16,6 +16,7 @@ import { hashJson } from '#runtime/hash.ts'
 import { createIncidentTimers } from '#store/incident-timers.ts'
 import { createVaultStore } from '#store/vault-store.ts'
 import { plainPorts } from '#test/contract/peer.ts'
+import { containedKey, previewedIncident } from '#test/store/records.ts'
 import { makeContainKeys } from '#usecases/contain-keys.ts'
 import { makeExecuteIncident } from '#usecases/execute-incident.ts'
 import { restoreKey } from '#usecases/restore-contained.ts'
@@ -159,65 +160,23 @@ const plansOf = async (db: BenchDatabase): Promise<readonly ContainedKey[]> => {
   const { rows } = await db.sql.query<{ id: string; name: string; object_id: string }>(
     'SELECT id, name, object_id FROM app.key ORDER BY id',
   )
-  return rows.map(({ id, name, object_id: objectId }) => ({
-    keyId: id,
-    key: name,
-    type: 'local.secret',
-    connection: 'vault',
-    objectId,
-    versions: [
-      {
-        version: 1,
-        state: 'active',
-        primary: true,
-        providerVersions: ['1'],
-        containment: 'suspend',
-        reversible: true,
-        expect: 'refused',
-        why: null,
-      },
-    ],
-    replacement: 'none',
-    replacementVersion: null,
-    openRotation: null,
-    losesAccess: [],
-    approvals: 0,
-    basis: { key: 1, connection: 1, policy: null },
-    warnings: [],
-  }))
+  return rows.map(({ id, name, object_id: objectId }) =>
+    containedKey({ id, name, type: 'local.secret', connection: 'vault', objectId }, 1, {
+      approvals: 0,
+    }),
+  )
 }
 
 const open = async (db: BenchDatabase, preview: IncidentPreview): Promise<Incident> => {
   const { value } = await db.ledger.commit(actor, async (tx) => {
     const now = await tx.now()
     const by = { id: actor.id, name: actor.name }
-    const row: Incident = {
-      id: db.ids.next(),
-      title: 'bench',
-      severity: 'high',
-      mode: 'revokeFirst',
-      reason: 'bench',
-      selector: { connections: ['vault'] },
-      state: 'previewed',
-      revision: 1,
-      openedBy: by,
-      commander: null,
-      breakGlass: null,
-      preview: {
-        hash: preview.hash,
-        at: preview.at.toISOString(),
-        expiresAt: preview.expiresAt.toISOString(),
-        by,
-        approvalsNeeded: 0,
-        keys: preview.keys.length,
-      },
-      execution: null,
-      settledAt: null,
-      closed: null,
-      review: null,
-      createdAt: now,
-      updatedAt: now,
-    }
+    const selector = { connections: ['vault'] }
+    const row = previewedIncident(
+      db.ids.next(),
+      { mode: 'revokeFirst', selector, by, now },
+      preview,
+    )
     await tx.writeIncident.insert(row)
     await tx.writeIncident.putPreview(row.id, preview)
     const target = { id: row.id, name: row.title }

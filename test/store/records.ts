@@ -2,7 +2,13 @@
 
 import { systemActor } from '#domain/actor.ts'
 import type { Connection } from '#domain/connection.ts'
-import type { ContainedKey, Incident, IncidentKey, VersionEvidence } from '#domain/incident.ts'
+import type {
+  ContainedKey,
+  Incident,
+  IncidentKey,
+  IncidentPreview,
+  VersionEvidence,
+} from '#domain/incident.ts'
 import type { Key, Version } from '#domain/key.ts'
 import type { Plan } from '#domain/plan.ts'
 import type { LedgerEvent, Outcome, Tx } from '#domain/ports.ts'
@@ -183,6 +189,37 @@ export const incidentOf = (id: string, more: Partial<Incident> = {}): Incident =
   updatedAt: at,
   ...more,
 })
+
+/** By one person, who needs nobody's word. */
+export const previewedIncident = (
+  id: string,
+  {
+    mode,
+    selector,
+    by,
+    now,
+  }: Pick<Incident, 'mode' | 'selector'> & {
+    readonly by: Incident['openedBy']
+    readonly now: Date
+  },
+  { hash, at: drawnAt, expiresAt, keys }: IncidentPreview,
+): Incident =>
+  incidentOf(id, {
+    mode,
+    selector,
+    state: 'previewed',
+    openedBy: by,
+    preview: {
+      hash,
+      at: drawnAt.toISOString(),
+      expiresAt: expiresAt.toISOString(),
+      by,
+      approvalsNeeded: 0,
+      keys: keys.length,
+    },
+    createdAt: now,
+    updatedAt: now,
+  })
 
 export const containedKey = (
   key: Pick<Key, 'id' | 'name' | 'type' | 'connection' | 'objectId'>,

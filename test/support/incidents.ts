@@ -15,6 +15,7 @@ import { makeReplaceKey } from '#usecases/replace-contained.ts'
 import { makeRestoreIncident } from '#usecases/restore-incident.ts'
 import type { World } from '#usecases/rotation-engine.ts'
 import { restoreKey } from '#usecases/restore-contained.ts'
+import { previewedIncident } from '#test/store/records.ts'
 import { type Engine, person } from './engine.ts'
 
 export const responder = person('rita', 'responder')
@@ -112,33 +113,7 @@ export const withIncidents = (engine: Ground) => {
         const now = await tx.now()
         const preview = await draw(tx, { mode, selector })
         const principal = { id: responder.id, name: responder.name }
-        const row: Incident = {
-          id,
-          title: 'a leak',
-          severity: 'high',
-          mode,
-          reason: 'a test',
-          selector,
-          state: 'previewed',
-          revision: 1,
-          openedBy: principal,
-          commander: null,
-          breakGlass: null,
-          preview: {
-            hash: preview.hash,
-            at: preview.at.toISOString(),
-            expiresAt: preview.expiresAt.toISOString(),
-            by: principal,
-            approvalsNeeded: 0,
-            keys: preview.keys.length,
-          },
-          execution: null,
-          settledAt: null,
-          closed: null,
-          review: null,
-          createdAt: now,
-          updatedAt: now,
-        }
+        const row = previewedIncident(id, { mode, selector, by: principal, now }, preview)
         await tx.writeIncident.insert(row)
         await tx.writeIncident.putPreview(id, preview)
         const target = { id, name: row.title }
