@@ -17,10 +17,11 @@ import {
 import type { ContainedVersion, VersionEvidence } from '#domain/incident.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Clock, Ids, IncidentTimerPatch, Ledger } from '#domain/ports.ts'
-import { lateEffectOf, ProviderError, type Session } from '#domain/provider.ts'
+import { ProviderError, type Session } from '#domain/provider.ts'
 import type { Intent } from '#domain/rotation.ts'
 import { afterStep, type Case, keyWith, plannedOf } from './contained-cases.ts'
 import { effectEvent, keyEvent } from './containment-events.ts'
+import { beginIntent, endIntent } from './incident-intents.ts'
 import type { MakeStep, Recorder } from './record-containment.ts'
 
 export interface Containing {
@@ -40,8 +41,6 @@ export interface Place {
 
 /** One request. */
 export const requestMs = 12_000
-/** From its intent on: it may have to wait for its turn, but not too long. */
-const intentMs = 60_000
 const longestTurnMs = 40_000
 /** Tries of one thing before it has failed. */
 export const mostTries = 6
@@ -127,38 +126,16 @@ const openOf = (found: Case, before: ReadonlySet<string>): readonly Sending[] =>
 const begin = async (engine: Containing, found: Case): Promise<Case | null> => {
   const fresh = wantedOf(found).filter(({ last }) => last?.closed !== false)
   if (fresh.length === 0) return found
-  const { incident, key } = found
-  const phase = containing(incident.id)
+  const phase = containing(found.incident.id)
   const named = fresh.map((one) => ({ ...one, eventId: engine.ids.next() }))
   return record(engine, found, (at) => {
-    const begun = named.map(({ version, target, effect, how, last, eventId }): Intent => {
-      const attempt = (last?.attempt ?? 0) + 1
-      return {
-        operationId: `${incident.id}:${key.keyId}:contain:${target}:${attempt}`,
-        rotationId: null,
-        incidentId: incident.id,
-        keyId: key.keyId,
-        phase,
-        target,
-        attempt,
-        effect,
-        preImage: {
-          wanted: how === 'destroy' ? 'destroyed' : 'disabled',
-          version: version.version,
-          state: version.state,
-        },
-        sealedId: null,
-        sentNotAfter: new Date(
-          at.getTime() + intentMs + lateEffectOf(found.type, found.connection),
-        ),
-        outcome: null,
-        closed: false,
-        result: null,
-        detail: null,
-        eventId,
-        startedAt: at,
-        endedAt: null,
-      }
+    const begun = named.map(({ version: { version, state }, how, ...of }) => {
+      const wanted = how === 'destroy' ? 'destroyed' : 'disabled'
+      return beginIntent(
+        found,
+        { ...of, verb: 'contain', phase, preImage: { wanted, version, state } },
+        at,
+      )
     })
     const evidence = found.evidence.flatMap((one): readonly VersionEvidence[] => {
       const n = named.findIndex(({ version }) => version.version === one.version)
@@ -261,16 +238,11 @@ const end = async (
   const again = failures.filter(({ version }) => !over.has(version.version))
   const waitMs = Math.max(0, ...again.map(({ error }) => backoffMs(engine.ids, found, error)))
   const next = await record(engine, found, (at) => {
-    const ended = sent.flatMap(({ intent, outcome }): readonly Intent[] => {
-      if (outcome.ok) {
-        const { result, detail } = outcome
-        return [{ ...intent, outcome: 'succeeded', closed: true, result, detail, endedAt: at }]
-      }
-      const { message: detail, effect } = outcome.error
-      return effect === 'none'
-        ? [{ ...intent, outcome: 'failed', closed: true, detail, endedAt: at }]
-        : [{ ...intent, outcome: 'unknown', closed: false, detail }]
-    })
+    const ended = sent.map(({ intent, outcome }) =>
+      outcome.ok
+        ? endIntent({ ...intent, result: outcome.result, detail: outcome.detail }, null, at)
+        : endIntent(intent, outcome.error, at),
+    )
     const now = afterStep(found, { key: found.key, ended })
     const evidence = now.evidence.flatMap((one): readonly VersionEvidence[] => {
       const failure = failures.find(({ version }) => version.version === one.version)

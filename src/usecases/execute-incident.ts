@@ -15,6 +15,7 @@ import type {
   VersionEvidence,
 } from '#domain/incident.ts'
 import type { Committed, HashJson, Ledger, Outcome, Reads, Tx } from '#domain/ports.ts'
+import { mustBeThis } from './approve-incident.ts'
 import { incidentEvent, lockIncident, mustBeIn, rewrite } from './incident-events.ts'
 import { differences, type Differences } from './preview-incident.ts'
 import { mustWriteProviders } from './recovery-mode.ts'
@@ -64,27 +65,17 @@ const first = async (
   hash: string,
 ): Promise<Outcome<Incident>> => {
   mustBeIn(incident, ['previewed', 'awaitingApproval'], 'executed')
-  const mark = incident.preview
+  mustBeThis(incident, hash, await tx.now())
   const shown = await tx.incidents.preview(incident.id)
-  if (!mark || !shown || mark.hash !== hash || shown.hash !== hash) {
-    throw new RekeyError('incident.previewStale', {
-      detail: 'The hash is not that of the last preview.',
-      hint: 'Look at the preview, and send its hash.',
-      errors: [{ pointer: '/previewHash', detail: 'of another preview' }],
-    })
-  }
+  if (shown === null) throw new RangeError('the preview was marked and not kept')
   // Whoever points a connection elsewhere, or rotates, deletes or changes one of the keys, waits, or was before us and is seen.
   for (const name of connectionsOf(shown.keys)) {
     await tx.lock(`connection:${name}`) // oxlint-disable-line no-await-in-loop -- in one order, or two would wait for each other
   }
   await tx.holdKeys(shown.keys.map(({ keyId }) => keyId))
+  // It may have waited for them for too long.
   const now = await tx.now()
-  if (new Date(mark.expiresAt) <= now) {
-    throw new RekeyError('incident.previewExpired', {
-      detail: `It was drawn at ${mark.at} and ended at ${mark.expiresAt}.`,
-      hint: 'Preview it again: an identical one keeps its approvals.',
-    })
-  }
+  mustBeThis(incident, hash, now)
   await deps.mustBeApproved(tx, actor, incident)
   const drawn = await deps.preview(tx, actor, incident)
   if (drawn.hash !== hash) throw stale(differences(deps.hashJson, shown, drawn))

@@ -1,11 +1,10 @@
 // An incident begins: what it means and what is to be done. Nothing is touched. A pasted secret is known by its digest alone, which
 // becomes the versions that have that value, here, and is then forgotten.
 
-import type { Actor } from '#domain/actor.ts'
+import { type Actor, inScope } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import { type AskedSelector, withinScope } from '#domain/incident-schema.ts'
 import type { Incident, IncidentMode, IncidentSelector, Severity } from '#domain/incident.ts'
-import { inScope } from '#domain/actor.ts'
 import type { Committed, Ids, Ledger, Tx } from '#domain/ports.ts'
 import { parseTimestamp } from '#domain/timestamp.ts'
 import { incidentEvent } from './incident-events.ts'

@@ -24,6 +24,7 @@ import {
 } from './contain-key.ts'
 import { type Case, keyWith, plannedOf } from './contained-cases.ts'
 import { effectEvent, keyEvent } from './containment-events.ts'
+import { beginIntent, endIntent } from './incident-intents.ts'
 
 export type RestoreKey = (engine: Containing, found: Case, place: Place) => Promise<void>
 
@@ -94,29 +95,21 @@ const begin = async (engine: Containing, found: Case): Promise<Case | null> => {
   if (fresh.length === 0) return found
   const ids = fresh.map(() => engine.ids.next())
   return record(engine, found, (at) => {
-    const begun = fresh.map(({ one, target, last }, n): Intent => {
-      const attempt = (last?.attempt ?? 0) + 1
-      return {
-        operationId: `${found.incident.id}:${found.key.keyId}:restore:${target}:${attempt}`,
-        rotationId: null,
-        incidentId: found.incident.id,
-        keyId: found.key.keyId,
-        phase: phaseOf(found),
-        target,
-        attempt,
-        effect: 'reinstate',
-        preImage: { wanted: 'enabled', version: one.version },
-        sealedId: null,
-        sentNotAfter: new Date(at.getTime() + 60_000),
-        outcome: null,
-        closed: false,
-        result: null,
-        detail: null,
-        eventId: ids[n] ?? '',
-        startedAt: at,
-        endedAt: null,
-      }
-    })
+    const begun = fresh.map(({ one: { version }, target, last }, n) =>
+      beginIntent(
+        found,
+        {
+          verb: 'restore',
+          phase: phaseOf(found),
+          target,
+          last,
+          effect: 'reinstate',
+          preImage: { wanted: 'enabled', version },
+          eventId: ids[n] ?? '',
+        },
+        at,
+      ),
+    )
     const [first, ...more] = begun.map((intent) =>
       effectEvent(found, intent, 'intent', { id: intent.eventId }),
     )
@@ -167,13 +160,7 @@ const again = async (
 ): Promise<void> => {
   const more = failure.retryable && found.lease.tries + 1 < mostTries
   await record(engine, found, (at) => {
-    const ended = sent.flatMap(([intent, error]): readonly Intent[] =>
-      error === null
-        ? [{ ...intent, outcome: 'succeeded', closed: true, endedAt: at }]
-        : error.effect === 'none'
-          ? [{ ...intent, outcome: 'failed', closed: true, detail: error.message, endedAt: at }]
-          : [{ ...intent, outcome: 'unknown', closed: false, detail: error.message }],
-    )
+    const ended = sent.map(([intent, error]) => endIntent(intent, error, at))
     const told = ended.map((intent) =>
       effectEvent(found, intent, intent.outcome ?? 'unknown', { detail: intent.detail }),
     )
@@ -200,12 +187,7 @@ const again = async (
 const end = async (engine: Containing, found: Case, intents: readonly Intent[]): Promise<void> => {
   const receipt = engine.ids.next()
   await record(engine, found, (at) => {
-    const ended = intents.map((intent): Intent => ({
-      ...intent,
-      outcome: 'succeeded',
-      closed: true,
-      endedAt: at,
-    }))
+    const ended = intents.map((intent) => endIntent(intent, null, at))
     const back = found.evidence.filter(({ version }) => comesBack(found, version))
     const off = found.evidence.filter(({ version }) => !comesBack(found, version))
     const evidence = back.map((one): VersionEvidence => ({

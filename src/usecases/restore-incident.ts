@@ -7,6 +7,7 @@ import type { Incident, IncidentKey } from '#domain/incident.ts'
 import type { Committed, Ledger, Reads, Tx } from '#domain/ports.ts'
 import { incidentEvent, lockIncident, mustBeIn, rewrite } from './incident-events.ts'
 import { mustWriteProviders } from './recovery-mode.ts'
+import { everything } from './rights.ts'
 
 export interface RestoreDeps {
   readonly ledger: Ledger
@@ -87,18 +88,9 @@ const restorable = async (
   id: string,
   names: ReadonlySet<string> | null,
 ): Promise<readonly IncidentKey[]> => {
-  const found: IncidentKey[] = []
-  let after: string | null = null
-  do {
-    // oxlint-disable-next-line no-await-in-loop -- page after page
-    const page = await tx.incidents.keys(id, null, { limit: pageSize, after })
-    found.push(
-      ...page.items.filter(
-        ({ key, state, restoration }) =>
-          atRest.has(state) && restoration !== 'asked' && (names === null || names.has(key)),
-      ),
-    )
-    after = page.next
-  } while (after !== null)
-  return found
+  const all = await everything((after) => tx.incidents.keys(id, null, { limit: pageSize, after }))
+  return all.filter(
+    ({ key, state, restoration }) =>
+      atRest.has(state) && restoration !== 'asked' && (names === null || names.has(key)),
+  )
 }

@@ -4,6 +4,7 @@
 import type { Actor } from '#domain/actor.ts'
 import type { Incident, IncidentKeyState } from '#domain/incident.ts'
 import type { Ledger, LedgerEvent, Reads } from '#domain/ports.ts'
+import { lockIncident } from './incident-events.ts'
 
 export const settleIncidents = async (ledger: Ledger, actor: Actor): Promise<void> => {
   for (const { id } of await ledger.read((db) => db.incidents.atRest())) {
@@ -17,7 +18,7 @@ class NotAtRest extends Error {}
 const settle = async (ledger: Ledger, actor: Actor, id: string): Promise<void> => {
   try {
     await ledger.commit(actor, async (tx) => {
-      await tx.lock(`incident:${id}`)
+      await lockIncident(tx, id)
       const incident = (await tx.incidents.atRest()).find((one) => one.id === id)
       if (!incident) throw new NotAtRest()
       const { counts, bad } = await told(tx, id)

@@ -9,6 +9,7 @@ import {
   severitySchema,
 } from '#domain/incident-schema.ts'
 import {
+  type Incident,
   incidentKeyEdges,
   type IncidentKeyState,
   type IncidentState,
@@ -16,13 +17,13 @@ import {
   noteKinds,
 } from '#domain/incident.ts'
 import { freeTextSchema, nameSchema, oneLinePattern } from '#domain/names.ts'
-import type { Clock, HashJson, Ids } from '#domain/ports.ts'
+import type { Clock, Committed, HashJson, Ids, Ledger } from '#domain/ports.ts'
 import type { KeyType } from '#domain/provider.ts'
 import { approveIncident } from '#usecases/approve-incident.ts'
 import { changeIncident } from '#usecases/change-incident.ts'
 import { closeIncident, reviewIncident } from '#usecases/close-incident.ts'
 import { makeExecuteIncident } from '#usecases/execute-incident.ts'
-import { mustBeApproved } from '#usecases/incident-approvals.ts'
+import { approvingRoles, mustBeApproved } from '#usecases/incident-approvals.ts'
 import { getTimeline } from '#usecases/incident-timeline.ts'
 import { keepPreview } from '#usecases/keep-preview.ts'
 import { noteIncident } from '#usecases/note-incident.ts'
@@ -32,8 +33,7 @@ import { makeRestoreIncident } from '#usecases/restore-incident.ts'
 import { reportIncident, withEvidence } from '#usecases/report-incident.ts'
 import { getIncident, listIncidents, seen, visibleIncident } from '#usecases/see-incident.ts'
 import { notFound } from '#usecases/rights.ts'
-import { mustBeEventId } from '../events.ts'
-import { eventRoute, type EventContext, type Route, route, type ServerEvent } from '../route.ts'
+import { eventRoute, type Route, route } from '../route.ts'
 import { idParams, idSchema, listOf, nullable, strict } from '../schemas.ts'
 import { markdownMediaType, markdownOf, wantsMarkdown } from './incident-markdown.ts'
 import {
@@ -52,7 +52,7 @@ import {
   previewFields,
   reportSchema,
 } from './incident-shapes.ts'
-import { toldEvent, toldEventSchema } from './told-event.ts'
+import { followStream, toldEventSchema } from './told-event.ts'
 
 export interface IncidentRoutesDeps {
   readonly types: ReadonlyMap<string, KeyType>
@@ -63,7 +63,6 @@ export interface IncidentRoutesDeps {
 
 const readers = ['viewer', 'operator', 'approver', 'responder', 'auditor'] as const
 const responders = ['responder'] as const
-const approvers = ['approver', 'responder'] as const
 const common = { tag: 'incidents', bucket: 'incidents' } as const
 const keyStates = Object.keys(incidentKeyEdges) as readonly IncidentKeyState[]
 
@@ -235,7 +234,7 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
       summary: 'Approve exactly this preview, by its hash',
       description:
         'By somebody who neither opened the incident nor made the preview. How many are needed is the most that the policies and floors of its keys ask for (`emergency.approvals`, one where they do not say).',
-      access: [...approvers],
+      access: [...approvingRoles],
       params: idParams,
       body: strict({ previewHash: hashSchema }),
       replies: {
@@ -315,14 +314,7 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
           preview: draw,
           mustBeApproved: (db, by, incident) => mustBeApproved(db, by, incident, deps.clock),
         })
-        const { value, receipts } = await execute(actor, params.id, body)
-        const shown = await ledger.read((db) => seen(db, value))
-        return {
-          status: 202,
-          body: presentIncident(shown),
-          location: `/v1/incidents/${params.id}`,
-          receipts,
-        }
+        return asItIs(ledger, 202, await execute(actor, params.id, body))
       },
     }),
     route({
@@ -346,14 +338,7 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
       handler: async ({ ledger, actor, params, body }) => {
         const { keys = null, reason } = body
         const restore = makeRestoreIncident({ ledger, visible: visibleIncident })
-        const { value, receipts } = await restore(actor, params.id, { keys, reason })
-        const shown = await ledger.read((db) => seen(db, value))
-        return {
-          status: 202,
-          body: presentIncident(shown),
-          location: `/v1/incidents/${params.id}`,
-          receipts,
-        }
+        return asItIs(ledger, 202, await restore(actor, params.id, { keys, reason }))
       },
     }),
     route({
@@ -364,7 +349,7 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
       summary: 'Write down a fact, a hypothesis or a note',
       description:
         'A note is never changed: another one corrects it, with its own date. Put no secrets into it.',
-      access: [...approvers],
+      access: [...approvingRoles],
       params: idParams,
       body: strict({
         kind: Type.Enum([...noteKinds]),
@@ -459,7 +444,7 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
         operationId,
         summary,
         description,
-        access: [...approvers],
+        access: [...approvingRoles],
         params: idParams,
         body: strict({
           [field]:
@@ -470,16 +455,8 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
         replies: { 201: incidentSchema },
         errors: ['resource.notFound', 'incident.wrongState', ...errors],
         examples: [{ body: { [field]: example } }],
-        handler: async ({ ledger, actor, params, body }) => {
-          const { value, receipts } = await end({ ledger })(actor, params.id, body[field] ?? '')
-          const shown = await ledger.read((db) => seen(db, value))
-          return {
-            status: 201,
-            body: presentIncident(shown),
-            location: `/v1/incidents/${params.id}`,
-            receipts,
-          }
-        },
+        handler: async ({ ledger, actor, params, body }) =>
+          asItIs(ledger, 201, await end({ ledger })(actor, params.id, body[field] ?? '')),
       }),
     ),
     eventRoute({
@@ -493,7 +470,13 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
       params: idParams,
       event: toldEventSchema,
       errors: ['resource.notFound'],
-      events: (ctx) => follow(deps, ctx),
+      events: (ctx) =>
+        followStream(deps, ctx, async () => {
+          const incident = await ctx.ledger.read((db) =>
+            visibleIncident(db, ctx.actor, ctx.params.id),
+          )
+          return atRest.includes(incident.state)
+        }),
     }),
   ]
 }
@@ -522,30 +505,16 @@ const endings = [
   },
 ] as const
 
-const pollMs = 500
-const pageSize = 200
 const atRest: readonly IncidentState[] = ['contained', 'partly', 'closed']
 
-async function* follow(
-  { clock }: Pick<IncidentRoutesDeps, 'clock'>,
-  { ledger, actor, params, lastEventId, signal }: EventContext<{ id: string }>,
-): AsyncIterable<ServerEvent> {
-  mustBeEventId(lastEventId)
-  let after = lastEventId
-  while (!signal.aborted) {
-    const cursor = after
-    // The incident before its events, so that the last event of one that is at rest is not missed.
-    // oxlint-disable-next-line no-await-in-loop -- a stream goes on in time
-    const { state, found } = await ledger.read(async (db) => ({
-      state: (await visibleIncident(db, actor, params.id)).state,
-      found: await db.audit.after(params.id, cursor, pageSize),
-    }))
-    for (const { body } of found) {
-      yield { id: body.id, event: body.action, data: toldEvent(body) }
-      after = body.id
-    }
-    if (found.length === 0 && atRest.includes(state)) return
-    // oxlint-disable-next-line no-await-in-loop -- a stream goes on in time
-    if (found.length === 0) await clock.pause(pollMs, signal)
-  }
-}
+/** The reply to whoever changed it. */
+const asItIs = async <Status extends 201 | 202>(
+  ledger: Pick<Ledger, 'read'>,
+  status: Status,
+  { value, receipts }: Committed<Incident>,
+) => ({
+  status,
+  body: presentIncident(await ledger.read((db) => seen(db, value))),
+  location: `/v1/incidents/${value.id}`,
+  receipts,
+})

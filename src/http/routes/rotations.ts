@@ -18,8 +18,7 @@ import {
   makeResume,
   makeRollback,
 } from '#usecases/steer-rotation.ts'
-import { mustBeEventId } from '../events.ts'
-import { eventRoute, type EventContext, type Route, route, type ServerEvent } from '../route.ts'
+import { eventRoute, type Route, route } from '../route.ts'
 import {
   idParams,
   listOf,
@@ -29,7 +28,7 @@ import {
   versionNumberSchema,
 } from '../schemas.ts'
 import { shownCheck, shownObject } from './resource.ts'
-import { toldEvent, toldEventSchema } from './told-event.ts'
+import { followStream, toldEventSchema } from './told-event.ts'
 
 export interface RotationRoutesDeps extends Omit<StartDeps, 'ledger'> {
   readonly timers: Timers
@@ -466,7 +465,11 @@ export const rotationRoutes = (deps: RotationRoutesDeps): readonly Route[] => [
     params: idParams,
     event: toldEventSchema,
     errors: ['resource.notFound'],
-    events: (ctx) => follow(deps, ctx),
+    events: (ctx) =>
+      followStream(deps, ctx, async () => {
+        const { rotation } = await makeGetRotation(ctx.ledger)(ctx.actor, ctx.params.id)
+        return !isOpen(rotation.phase)
+      }),
   }),
 ]
 
@@ -507,31 +510,3 @@ const verbs = [
     errors: ['resource.exists'],
   },
 ] as const
-
-const pollMs = 500
-const pageSize = 100
-
-/** The rotation's audit events in order; ends when the rotation has and all was sent. Ids are those of the events. */
-async function* follow(
-  deps: RotationRoutesDeps,
-  { ledger, actor, params, lastEventId, signal }: EventContext<{ id: string }>,
-): AsyncIterable<ServerEvent> {
-  mustBeEventId(lastEventId)
-  await makeGetRotation(ledger)(actor, params.id)
-  let after = lastEventId
-  while (!signal.aborted) {
-    // Read before the events, so that the last event of an ended rotation is not missed.
-    // oxlint-disable-next-line no-await-in-loop -- a stream goes on in time
-    const { rotation } = await makeGetRotation(ledger)(actor, params.id)
-    const cursor = after
-    // oxlint-disable-next-line no-await-in-loop -- a stream goes on in time
-    const found = await ledger.read((db) => db.audit.after(params.id, cursor, pageSize))
-    for (const { body } of found) {
-      yield { id: body.id, event: body.action, data: toldEvent(body) }
-      after = body.id
-    }
-    if (found.length === 0 && !isOpen(rotation.phase)) return
-    // oxlint-disable-next-line no-await-in-loop -- a stream goes on in time
-    if (found.length === 0) await deps.clock.pause(pollMs, signal)
-  }
-}

@@ -159,13 +159,13 @@ export const incidentWrites = (db: Db): Tx['writeIncident'] => ({
   },
   insertKeys: async (keys, versions) => {
     await db.$executeRaw`
-      INSERT INTO app.incident_key SELECT * FROM jsonb_populate_recordset(NULL::app.incident_key, ${text(keys.map(keyColumns))}::jsonb)`
+      WITH made AS (
+        INSERT INTO app.incident_key SELECT * FROM jsonb_populate_recordset(NULL::app.incident_key, ${text(keys.map(keyColumns))}::jsonb)
+        RETURNING incident_id, key_id, connection, position)
+      INSERT INTO app.incident_key_timer (incident_id, key_id, lane, position, due_at)
+      SELECT incident_id, key_id, connection, position, app.now() FROM made`
     await db.$executeRaw`
       INSERT INTO app.incident_version SELECT * FROM jsonb_populate_recordset(NULL::app.incident_version, ${text(versions.map(versionColumns))}::jsonb)`
-    await db.$executeRaw`
-      INSERT INTO app.incident_key_timer (incident_id, key_id, lane, position, due_at)
-      SELECT incident_id, key_id, connection, position, app.now()
-      FROM jsonb_populate_recordset(NULL::app.incident_key, ${text(keys.map(keyColumns))}::jsonb)`
   },
   putKeys: async (keys) => {
     await db.$executeRaw`
