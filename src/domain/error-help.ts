@@ -305,8 +305,8 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     example: { detail: 'The old version is already being retired.' },
   },
   'rotation.selfApproval': {
-    why: 'Approvals are by other people than who asked. Of a scheduled rotation that is the last author of its policy.',
-    todo: 'Ask another approver.',
+    why: 'Approvals and overrides are by other people than who asked, or said so before. Of a scheduled rotation that is the last author of its policy. Two tokens are one person where one made the other, or where somebody made both, but for the first admin key; who signs in is a person by issuer and subject, and the tokens that they made are theirs. `kinship` says which it is: `same`, `made` (your token made theirs), `madeBy` (theirs made yours), `siblings`.',
+    todo: 'Ask another approver, whose token comes from another hand. Who is another person: docs/how-to/tokens-and-floors.md.',
     example: { detail: 'You requested this rotation.' },
   },
   'rotation.planChanged': {
@@ -349,12 +349,12 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     },
   },
   'incident.selfApproval': {
-    why: 'An approval is by somebody else than who opened the incident or made its preview. A token to break glass with approves nothing.',
-    todo: 'Ask another approver or responder: `rekey incident approve incident/ID`.',
+    why: 'An approval is by somebody else than who opened the incident or made its preview, and counts once for each person; a review is by somebody who did not execute it either. Two tokens are one person where one made the other, or where somebody made both, but for the first admin key; who signs in is a person by issuer and subject, and the tokens that they made are theirs. `kinship` says which it is: `same`, `made` (your token made theirs), `madeBy` (theirs made yours), `siblings`. A token to break glass with approves nothing.',
+    todo: 'Ask another approver or responder, whose token comes from another hand: `rekey incident approve incident/ID`.',
     example: { detail: 'You opened this incident.' },
   },
   'incident.approvalMissing': {
-    why: 'The policies and floors of its keys ask for approvals of this very preview, and some are missing. An approval by somebody who has lost the role since, or whose token was deleted, does not count.',
+    why: 'The policies and floors of its keys ask for approvals of this very preview, and some are missing. An approval by somebody who has lost the role since, or whose token was deleted, does not count; two of one person count once.',
     todo: '`rekey incident approve incident/ID`, by somebody who neither opened nor previewed it. When nobody is awake: a token to break glass with, which needs none and leaves a review.',
     example: { detail: '0 of 1 approvals are given.' },
   },

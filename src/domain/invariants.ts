@@ -9,6 +9,7 @@ import type { Key, Version } from './key.ts'
 import type { StoredEvent } from './ports.ts'
 import type { Described, TypeTraits } from './provider.ts'
 import { effects, type Acknowledgement, type Approval, type Intent } from './rotation.ts'
+import { differentPeople, type Makers } from './person.ts'
 import type { Rotation, RotationTimer } from './rotation.ts'
 import { isOpen, mayGo, type Phase, phases } from './rotation-machine.ts'
 
@@ -19,6 +20,8 @@ export interface RotationFacts {
   /** In the order in which they began. */
   readonly intents: readonly Intent[]
   readonly approvals: readonly Approval[]
+  /** Of the tokens of those who said so. */
+  readonly makers: Makers
   /** Of the new version. */
   readonly acknowledgements: readonly Acknowledgement[]
   /** Oldest first. */
@@ -299,7 +302,7 @@ const pathOf = (rotation: Rotation, events: readonly StoredEvent[]): readonly st
 
 /** An old version was taken away only after those who were asked had acknowledged the new one, or two people said so. */
 const acknowledged = ({ rotations }: KeyFacts): readonly string[] =>
-  rotations.flatMap(({ rotation, intents, approvals, acknowledgements }) => {
+  rotations.flatMap(({ rotation, intents, approvals, makers, acknowledgements }) => {
     const { plan } = rotation
     const asked = plan.policy.consumers.acknowledgement
     const off = intents.find(
@@ -313,15 +316,14 @@ const acknowledged = ({ rotations }: KeyFacts): readonly string[] =>
     const missing = plan.consumers.filter((consumer) => !said.has(consumer))
     const enough =
       missing.length === 0 || (asked.required === 'any' && missing.length < plan.consumers.length)
-    const people = new Set(
-      approvals
-        .filter(
-          ({ kind, gate, at }) =>
-            kind === 'override' && gate === 'acknowledgement' && at <= off.startedAt,
-        )
-        .map(({ principalId }) => principalId),
+    const people = differentPeople(
+      makers,
+      approvals.filter(
+        ({ kind, gate, at }) =>
+          kind === 'override' && gate === 'acknowledgement' && at <= off.startedAt,
+      ),
     )
-    return enough || people.size >= 2
+    return enough || people.length >= 2
       ? []
       : [`rotation ${rotation.id} switched off the old version without ${missing.join(', ')}`]
   })

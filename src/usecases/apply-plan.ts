@@ -157,7 +157,7 @@ const contentOf = ({ diff, effects }: Plan['items'][number]) => ({
 })
 
 const mustBeApproved = async (tx: Tx, plan: Plan, done: CarriedOut): Promise<void> => {
-  const open = openNeeds(plan, approvalsOf(done.demands), await tx.plans.approvals(plan.id))
+  const open = await openNeeds(tx, plan, approvalsOf(done.demands))
   const [first] = open
   if (!first) return
   throw new RekeyError('policy.weakening', {

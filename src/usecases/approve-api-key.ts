@@ -3,7 +3,8 @@
 import type { Actor } from '#domain/actor.ts'
 import type { ApiKey } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
-import type { Committed, Ledger, Reads, Tx } from '#domain/ports.ts'
+import type { Committed, Ledger, Tx } from '#domain/ports.ts'
+import { mustBeAnother } from './another-person.ts'
 import { scopeWithin } from './create-api-key.ts'
 import type { SeenApiKey } from './list-api-keys.ts'
 import { notFound } from './rights.ts'
@@ -18,7 +19,10 @@ export const approveApiKey =
         throw notFound('API key', id)
       const at = await tx.now()
       await mustBeApprovable(tx, key, at)
-      await mustBeAnother(tx, key, actor)
+      await mustBeAnother(tx, actor, {
+        asking: [{ id: key.createdBy, did: 'made this token' }],
+        code: 'rotation.selfApproval',
+      })
       await tx.writeBreakGlass.approve(id, { at, by: actor.id, byName: actor.name })
       const breakGlass = await tx.breakGlass.get(id)
       return {
@@ -46,43 +50,4 @@ const mustBeApprovable = async (tx: Tx, key: ApiKey, now: Date): Promise<void> =
   if (glass === null) return refuse('Only tokens to break glass with are approved.')
   if (glass.approvedAt !== null) refuse('It is approved already.')
   if (key.expiresAt !== null && key.expiresAt <= now) refuse('It has expired.')
-}
-
-/** Two people: not the maker, nor a token that the maker made for itself, or both of a third one. All but the first admin key,
- *  from which every token comes. */
-const mustBeAnother = async (tx: Tx, key: ApiKey, actor: Actor): Promise<void> => {
-  const refuse = (detail: string): never => {
-    throw new RekeyError('rotation.selfApproval', {
-      detail,
-      hint: 'Ask an admin whose token comes from elsewhere.',
-    })
-  }
-  const makers = await lineOf(tx, key.createdBy)
-  const approvers = await lineOf(tx, actor.id)
-  if (actor.id === key.createdBy) refuse('You made this token.')
-  if (approvers.some(({ id }) => id === key.createdBy))
-    refuse('The admin who made this token made yours, too.')
-  if (makers.some(({ id }) => id === actor.id)) refuse('You made the token that made this one.')
-  const common = approvers.find(({ id, first }) => !first && makers.some((one) => one.id === id))
-  if (common !== undefined) refuse('Your token and the maker’s were made by one and the same.')
-}
-
-interface Ancestor {
-  readonly id: string
-  /** A key that Rekey itself made. */
-  readonly first: boolean
-}
-
-const longestLine = 100
-
-/** The principal and who made its token, and theirs, up to somebody who has none of Rekey's. */
-const lineOf = async (db: Reads, principal: string): Promise<readonly Ancestor[]> => {
-  const line: Ancestor[] = []
-  for (let id: string | null = principal; id !== null && line.length < longestLine;) {
-    const key: ApiKey | null = await db.apiKeys.byId(id) // oxlint-disable-line no-await-in-loop -- one after the other
-    const first: boolean = key !== null && key.createdBy.startsWith('system:')
-    line.push({ id, first })
-    id = first ? null : (key?.createdBy ?? null)
-  }
-  return line
 }

@@ -4,7 +4,8 @@ import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Incident } from '#domain/incident.ts'
 import type { Committed, Ledger } from '#domain/ports.ts'
-import { countedApprovals, isOwn } from './incident-approvals.ts'
+import { mustBeAnother } from './another-person.ts'
+import { askedBy, countedApprovals } from './incident-approvals.ts'
 import { incidentEvent, lockIncident, mustBeIn, rewrite } from './incident-events.ts'
 import { visibleIncident } from './see-incident.ts'
 
@@ -17,7 +18,12 @@ export const approveIncident =
       mustBeIn(incident, ['previewed', 'awaitingApproval'], 'approved')
       const at = await tx.now()
       mustBeThis(incident, previewHash, at)
-      mustBeAnother(actor, incident)
+      mustNotBreakGlass(actor)
+      await mustBeAnother(tx, actor, {
+        asking: askedBy(incident),
+        said: await countedApprovals(tx, incident, at),
+        code: 'incident.selfApproval',
+      })
       const { id: principalId, name: principalName, roles } = actor
       const fresh = await tx.writeIncident.approve({
         incidentId: id,
@@ -66,14 +72,10 @@ export const mustBeThis = ({ id, preview }: Incident, hash: string, now: Date): 
     })
 }
 
-const mustBeAnother = (actor: Actor, incident: Incident): void => {
+const mustNotBreakGlass = (actor: Actor): void => {
   if (actor.type === 'breakGlass')
     throw new RekeyError('incident.selfApproval', {
       detail: 'A token to break glass with approves nothing.',
-    })
-  if (isOwn(incident, actor.id))
-    throw new RekeyError('incident.selfApproval', {
-      detail: `You ${actor.id === incident.openedBy.id ? 'opened this incident' : 'made this preview'}.`,
       hint: 'Ask another approver or responder.',
     })
 }

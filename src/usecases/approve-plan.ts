@@ -4,6 +4,7 @@
 import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Committed, Ledger } from '#domain/ports.ts'
+import { mustBeAnother } from './another-person.ts'
 import { mustSeePlan, pendingOf, type SeenPlan } from './see-plan.ts'
 
 export interface NamedPlan {
@@ -21,11 +22,10 @@ export const approvePlan =
       if (plan.appliedAt) {
         throw new RekeyError('plan.stale', { detail: 'The plan was applied already.' })
       }
-      if (actor.id === plan.author.id) {
-        throw new RekeyError('rotation.selfApproval', {
-          detail: 'Nobody approves the plan that they made.',
-        })
-      }
+      await mustBeAnother(tx, actor, {
+        asking: [{ id: plan.author.id, did: 'made this plan' }],
+        code: 'rotation.selfApproval',
+      })
       const at = await tx.now()
       const { id: principalId, name: principalName, roles } = actor
       const fresh = await tx.writePlan.approve({

@@ -13,6 +13,7 @@
 import type { GroupPlaces } from '#domain/ports.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
+import { byDifferentPeople } from './another-person.ts'
 import { move, type Run, type Step } from './rotation-engine.ts'
 import { longestWaitMs, lookAgainMs, waitFor } from './rotation-wait.ts'
 
@@ -23,8 +24,10 @@ export const planned = async (run: Run, rotation: Rotation): Promise<Step> => {
 
 export const awaitingApproval = async (run: Run, rotation: Rotation): Promise<Step> => {
   const { required, roles } = rotation.plan.policy.approval
-  const approvals = await run.ledger.read((db) => db.approvals.of(rotation.id))
-  const given = approvals.filter((approval) => approval.kind === 'approval').length
+  const given = await run.ledger.read(async (db) => {
+    const said = (await db.approvals.of(rotation.id)).filter(({ kind }) => kind === 'approval')
+    return (await byDifferentPeople(db, said, [rotation.plan.requester])).length
+  })
   if (given >= required) return takePlace(run, rotation)
   const text = `${required - given} of ${required} approvals are missing`
   return waitFor(run, rotation, 'approval', text, { afterMs: null, missing: roles })

@@ -187,13 +187,22 @@ const factsOf = async (db: Reads, rotation: Rotation, most: number): Promise<Rot
   rotation,
   timer: await db.timers.get(rotation.id),
   intents: await db.intents.of(rotation.id),
-  approvals: await db.approvals.of(rotation.id),
+  ...(await saidOf(db, rotation.id)),
   acknowledgements:
     rotation.toVersion === null
       ? []
       : await db.acknowledgements.of(rotation.keyId, rotation.toVersion),
   ...(await eventsOf(db, rotation.id, most)),
 })
+
+const saidOf = async (
+  db: Reads,
+  rotationId: string,
+): Promise<Pick<RotationFacts, 'approvals' | 'makers'>> => {
+  const approvals = await db.approvals.of(rotationId)
+  const makers = await db.apiKeys.makers(approvals.map(({ principalId }) => principalId))
+  return { approvals, makers }
+}
 
 const eventsOf = async (
   db: Reads,

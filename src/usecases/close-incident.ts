@@ -5,6 +5,8 @@ import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Incident } from '#domain/incident.ts'
 import type { Committed, Ledger } from '#domain/ports.ts'
+import { mustBeAnother } from './another-person.ts'
+import { askedBy } from './incident-approvals.ts'
 import { incidentEvent, lockIncident, mustBeIn, rewrite } from './incident-events.ts'
 import { visibleIncident } from './see-incident.ts'
 
@@ -45,11 +47,15 @@ export const reviewIncident =
         throw new RekeyError('resource.exists', {
           detail: `${before.review.by.name} has reviewed it already.`,
         })
-      const own = [before.openedBy.id, before.execution.by.id, before.preview?.by.id]
-      if (actor.type === 'breakGlass' || own.includes(actor.id))
+      if (actor.type === 'breakGlass')
         throw new RekeyError('incident.selfApproval', {
-          detail: 'A review is by somebody who did not open, preview or execute it.',
+          detail: 'A token to break glass with reviews nothing.',
+          hint: 'Ask somebody who did not open, preview or execute it.',
         })
+      await mustBeAnother(tx, actor, {
+        asking: [...askedBy(before), { id: before.execution.by.id, did: 'executed it' }],
+        code: 'incident.selfApproval',
+      })
       const review = { at: await tx.now(), by: { id: actor.id, name: actor.name }, text }
       const after = await rewrite(tx, before, { review })
       return { value: after, audit: [incidentEvent('incident.reviewed', after, {})] }

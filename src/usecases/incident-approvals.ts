@@ -6,31 +6,34 @@ import { RekeyError } from '#domain/errors.ts'
 import type { Incident, IncidentApproval } from '#domain/incident.ts'
 import type { Clock, Reads } from '#domain/ports.ts'
 import { scopeOf } from '#domain/incident-schema.ts'
+import { type Asking, byDifferentPeople } from './another-person.ts'
 import { scopeWithin } from './create-api-key.ts'
 
 export const approvingRoles = ['approver', 'responder'] as const satisfies readonly Role[]
 
 type ApprovalReads = Pick<Reads, 'incidents' | 'apiKeys'>
 
-/** Who said it, and may say it still. */
+/** Who said it, and may say it still; once for each person, and none of those who asked. */
 export const countedApprovals = async (
   db: ApprovalReads,
   incident: Incident,
   now: Date,
 ): Promise<readonly IncidentApproval[]> => {
   const hash = incident.preview?.hash
-  const counted: IncidentApproval[] = []
+  const standing: IncidentApproval[] = []
   for (const approval of await db.incidents.approvals(incident.id)) {
-    if (approval.previewHash !== hash || isOwn(incident, approval.principalId)) continue
+    if (approval.previewHash !== hash) continue
     // oxlint-disable-next-line no-await-in-loop -- a handful, on one connection
-    if (await mayStillApprove(db, incident, approval, now)) counted.push(approval)
+    if (await mayStillApprove(db, incident, approval, now)) standing.push(approval)
   }
-  return counted
+  return byDifferentPeople(db, standing, askedBy(incident))
 }
 
 /** Whoever opened it or made its preview. */
-export const isOwn = ({ openedBy, preview }: Incident, principalId: string): boolean =>
-  principalId === openedBy.id || principalId === preview?.by.id
+export const askedBy = ({ openedBy, preview }: Incident): readonly Asking[] => [
+  { id: openedBy.id, did: 'opened this incident' },
+  ...(preview === null ? [] : [{ id: preview.by.id, did: 'made this preview' }]),
+]
 
 const mayStillApprove = async (
   db: ApprovalReads,
@@ -71,7 +74,7 @@ export const mustBeApproved = async (
   if (given.length >= needed) return
   throw new RekeyError('incident.approvalMissing', {
     detail: `${given.length} of ${needed} approvals are given.`,
-    hint: `Somebody who neither opened nor previewed it: rekey incident approve incident/${incident.id}`,
+    hint: `Another person than whoever opened and previewed it: rekey incident approve incident/${incident.id}`,
     extra: { given: given.map(({ principalName }) => principalName), needed },
   })
 }

@@ -18,6 +18,7 @@ import {
 } from '#domain/provider.ts'
 import type { Approval, Gate, Rotation } from '#domain/rotation.ts'
 import type { Phase } from '#domain/rotation-machine.ts'
+import { byDifferentPeople } from './another-person.ts'
 import type { Run } from './rotation-engine.ts'
 
 export interface Closed {
@@ -37,26 +38,31 @@ export const overriddenGates = async (
   run: Pick<Run, 'ledger'>,
   rotation: Rotation,
 ): Promise<ReadonlySet<Gate>> => {
-  const approvals = await run.ledger.read((db) => db.approvals.of(rotation.id))
-  return new Set(
-    (['overlap', 'acknowledgement', 'usage'] as const).filter((gate) =>
-      isOverridden(approvals, rotation, gate),
-    ),
-  )
+  return run.ledger.read(async (db) => {
+    const approvals = await db.approvals.of(rotation.id)
+    const passed = new Set<Gate>()
+    for (const gate of ['overlap', 'acknowledgement', 'usage'] as const) {
+      const said = overridesOf(approvals, rotation, gate)
+      if (!said.some(({ approver }) => approver)) continue
+      const people = await byDifferentPeople(db, said) // oxlint-disable-line no-await-in-loop -- one connection
+      if (people.length >= 2) passed.add(gate)
+    }
+    return passed
+  })
 }
 
-const isOverridden = (approvals: readonly Approval[], rotation: Rotation, gate: Gate): boolean => {
-  const said = approvals.filter(
+/** What was said of this gate in this passage. */
+export const overridesOf = (
+  approvals: readonly Approval[],
+  { passageAt }: Rotation,
+  gate: Gate,
+): readonly Approval[] =>
+  approvals.filter(
     (approval) =>
       approval.kind === 'override' &&
       approval.gate === gate &&
-      approval.passageAt.getTime() === rotation.passageAt.getTime(),
+      approval.passageAt.getTime() === passageAt.getTime(),
   )
-  return (
-    new Set(said.map((approval) => approval.principalId)).size >= 2 &&
-    said.some((approval) => approval.approver)
-  )
-}
 
 const timeTexts = {
   propagation: 'caches may not know the version that is to be handed out',

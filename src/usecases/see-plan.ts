@@ -12,6 +12,7 @@ import type {
   PlanState,
 } from '#domain/plan.ts'
 import type { Ledger, Page, Paged, Reads } from '#domain/ports.ts'
+import { byDifferentPeople } from './another-person.ts'
 import { scopeWithin } from './create-api-key.ts'
 import { notFound } from './rights.ts'
 import { sameJson } from './written.ts'
@@ -103,17 +104,20 @@ export const isRegistered = async (db: Reads, wanted: Registration): Promise<boo
   )
 }
 
-/** The needs that are not met: each counts the people who have one of its roles, and did not make the plan. */
-export const openNeeds = (
-  plan: Plan,
+/** The needs that are not met: each counts the people who have one of its roles, and are others than whoever made the plan. */
+export const openNeeds = async (
+  db: Pick<Reads, 'apiKeys' | 'plans'>,
+  { id, author }: Plan,
   needs: readonly ApprovalNeed[],
-  given: readonly PlanApproval[],
-): readonly ApprovalNeed[] =>
-  needs.filter(({ required, roles }) => {
-    const counted = given.filter(
-      (approval) =>
-        approval.principalId !== plan.author.id &&
-        approval.roles.some((role) => role === 'admin' || roles.includes(role)),
+): Promise<readonly ApprovalNeed[]> => {
+  const given = await db.plans.approvals(id)
+  const open: ApprovalNeed[] = []
+  for (const need of needs) {
+    const allowed = given.filter(({ roles }) =>
+      roles.some((role) => role === 'admin' || need.roles.includes(role)),
     )
-    return counted.length < required
-  })
+    const people = await byDifferentPeople(db, allowed, [author]) // oxlint-disable-line no-await-in-loop -- few
+    if (people.length < need.required) open.push(need)
+  }
+  return open
+}

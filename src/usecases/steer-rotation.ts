@@ -14,6 +14,8 @@ import {
   resumeInto,
   undoSteps,
 } from '#domain/rotation-machine.ts'
+import { mustBeAnother } from './another-person.ts'
+import { overridesOf } from './rotation-gates.ts'
 import { Fenced, transitionEvent, write } from './rotation-engine.ts'
 import { mustWriteProviders } from './recovery-mode.ts'
 import { recordAcknowledgement } from './record-acknowledgement.ts'
@@ -56,9 +58,11 @@ export const makeApprove =
           hint: `the plan's hash is ${rotation.planHash}`,
         })
       }
-      if (actor.id === rotation.plan.requester.id) {
-        throw new RekeyError('rotation.selfApproval', { hint: 'another approver must do it' })
-      }
+      await mustBeAnother(tx, actor, {
+        asking: [{ id: rotation.plan.requester.id, did: requested(rotation) }],
+        said: (await tx.approvals.of(id)).filter(({ kind }) => kind === 'approval'),
+        code: 'rotation.selfApproval',
+      })
       const approval = await say(tx, actor, rotation, { kind: 'approval', gate: null, reason })
       return {
         value: approval,
@@ -66,6 +70,11 @@ export const makeApprove =
         wake: [id],
       }
     })
+
+const requested = ({ trigger }: Rotation): string =>
+  trigger === 'manual'
+    ? 'requested this rotation'
+    : 'wrote the policy last that planned this rotation'
 
 const requireRole = (actor: Actor, rotation: Rotation): void => {
   const { roles } = rotation.plan.policy.approval
@@ -155,6 +164,11 @@ export const makeOverride =
             : 'it waits for nothing that can be overridden',
         })
       }
+      await mustBeAnother(tx, actor, {
+        asking: [],
+        said: overridesOf(await tx.approvals.of(id), rotation, gate),
+        code: 'rotation.selfApproval',
+      })
       const approval = await say(tx, actor, rotation, { kind: 'override', gate, reason })
       return {
         value: approval,

@@ -712,6 +712,19 @@ const breaks: readonly Wrong[] = [
     withRotation(completed, {}, { acknowledgements: [], approvals }),
   ]),
   [
+    'one person said it with two tokens, and nobody had acknowledged',
+    ['I10'],
+    withRotation(
+      completed,
+      {},
+      {
+        acknowledgements: [],
+        approvals: [override('a'), override('b')],
+        makers: new Map([['b', 'a']]),
+      },
+    ),
+  ],
+  [
     'it was retired at once, and nobody had acknowledged',
     ['I10'],
     withRotation(

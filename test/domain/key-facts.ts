@@ -218,6 +218,7 @@ const facts: RotationFacts = {
   timer: null,
   intents: [mint, suspend, retire],
   approvals: [],
+  makers: new Map(),
   acknowledgements: ['app', 'batch'].map((consumer) => ({
     keyId: key.id,
     consumer,

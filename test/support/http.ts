@@ -125,6 +125,7 @@ export const openApi = async (options: ApiOptions = {}) => {
     },
   }
   const app = await buildServer(options.deps?.(built) ?? built)
+  let makers = 0
   const token = async (
     roles: readonly Role[],
     more: {
@@ -137,7 +138,8 @@ export const openApi = async (options: ApiOptions = {}) => {
       readonly by?: Actor
     } = {},
   ): Promise<string> => {
-    const { by = admin, ...input } = more
+    // Each token is another person's: no two come from one hand.
+    const { by = { ...admin, id: `user:maker-${(makers += 1)}` }, ...input } = more
     const made = await createApiKey({ ledger, ids, sha256, addressesWithin })(by, {
       name: `t-${roles.join('-')}`,
       type: 'pat',
@@ -146,7 +148,8 @@ export const openApi = async (options: ApiOptions = {}) => {
     })
     return made.value.token.reveal()
   }
-  const adminToken = await token(['admin'])
+  // As the first admin key, what it makes is in other hands.
+  const adminToken = await token(['admin'], { by: { ...admin, id: 'system:test' } })
   const call = async (method: string, url: string, more: CallOptions = {}): Promise<Answer> => {
     const sent = more.token === undefined ? adminToken : more.token
     const payload = more.raw ?? (more.body === undefined ? undefined : JSON.stringify(more.body))

@@ -75,12 +75,15 @@ export const serveHouse = async (options: HouseOptions = {}) => {
     more: { scope?: Scope; consumer?: string; keys?: readonly string[] } = {},
   ) => {
     made += 1
-    const { value } = await createApiKey({ ledger, ids, sha256, addressesWithin })(admin, {
-      name: `t${made}`,
-      type: 'svc',
-      roles,
-      ...more,
-    })
+    const { value } = await createApiKey({ ledger, ids, sha256, addressesWithin })(
+      { ...admin, id: `user:maker-${made}` },
+      {
+        name: `t${made}`,
+        type: 'svc',
+        roles,
+        ...more,
+      },
+    )
     return value.token.reveal()
   }
   const send = async (
