@@ -39,13 +39,14 @@ export const incidentStates = Object.keys(incidentEdges) as readonly IncidentSta
 /**
  * Of one version. `refused`: tried with the old credential and refused. `refusedAfter`: caches may know it until then, and it
  * is tried again at that time. `unproven`: nothing can be tried. `failed`: it could not be sent, or is accepted still.
- * What failed or is unproven becomes pending again by another execution.
+ * What failed or is unproven becomes pending again by another execution; what was refused, where something that was under way
+ * has switched it on since.
  */
 export const containmentEdges = {
   pending: ['revoking', 'refused', 'refusedAfter', 'unproven', 'failed'],
   revoking: ['refused', 'refusedAfter', 'unproven', 'failed'],
-  refused: ['restored'],
-  refusedAfter: ['refused', 'unproven', 'failed', 'restored'],
+  refused: ['pending', 'unproven', 'restored'],
+  refusedAfter: ['pending', 'refused', 'unproven', 'failed', 'restored'],
   unproven: ['pending', 'restored'],
   failed: ['pending', 'restored'],
   restored: [],
@@ -57,7 +58,7 @@ export const incidentKeyEdges = {
   pending: ['revoking', 'replacing', 'refused', 'refusedAfter', 'unproven', 'failed', 'replaced'],
   revoking: ['replacing', 'refused', 'refusedAfter', 'unproven', 'failed', 'replaced'],
   replacing: ['pending', 'revoking', 'refused', 'refusedAfter', 'unproven', 'failed', 'replaced'],
-  refused: ['pending', 'replacing', 'replaced', 'restored'],
+  refused: ['pending', 'unproven', 'replacing', 'replaced', 'restored'],
   refusedAfter: ['pending', 'refused', 'unproven', 'failed', 'replacing', 'replaced', 'restored'],
   unproven: ['pending', 'revoking', 'replacing', 'replaced', 'restored'],
   failed: ['pending', 'revoking', 'replacing', 'replaced', 'restored'],
@@ -203,6 +204,9 @@ export interface IncidentKey {
   readonly replacement: 'pending' | 'running' | 'done' | 'failed' | null
   readonly rotationId: string | null
   readonly restoration: 'asked' | 'done' | 'failed' | null
+  /** What was under way when it was contained, and may switch a version of it on again, has landed by then or never does: the
+   *  key is looked at once more. Null: nothing was, or that was done. */
+  readonly lateUntil: Date | null
   /** A sentence. */
   readonly detail: string | null
   readonly updatedAt: Date

@@ -348,7 +348,12 @@ const asPreviewed = (
       .map(({ version }) => version)
       .toSorted((a, b) => a - b)
       .join(', ')
-  const targets = new Set(planned.flatMap(({ providerVersions }) => providerVersions))
+  // What carries the value of such a version is part of it, also where it was written once more since.
+  const carriers = versions
+    .filter(({ version }) => planned.some((one) => one.version === version))
+    .flatMap(({ providerVersions }) => providerVersions)
+  const shown = planned.flatMap(({ providerVersions }) => providerVersions)
+  const targets = new Set([...shown, ...carriers])
   const changes = evidence.flatMap(({ version, containment }) => {
     const plan = planned.find((one) => one.version === version)
     return plan && plan.containment !== containment

@@ -235,6 +235,10 @@ export interface Reads {
     /** Of a key's creation (no rotation yet). */
     ofCreation(keyId: string): Promise<readonly Intent[]>
     ofIncident(incidentId: string, keyIds: readonly string[]): Promise<readonly Intent[]>
+    /** What may switch a version of these keys on and is not known to be over: of rotations, and of restorations. */
+    switchingOn(
+      keyIds: readonly string[],
+    ): Promise<readonly Pick<Intent, 'keyId' | 'sentNotAfter'>[]>
   }
   readonly approvals: { of(rotationId: string): Promise<readonly Approval[]> }
   readonly confirmations: {
@@ -623,7 +627,7 @@ export interface Tx extends Reads {
     release(leases: readonly (IncidentLease & IncidentTimerPatch)[]): Promise<void>
     /** Due at once, whoever is at it: that one writes nothing more. */
     seize(id: string, keyIds: readonly string[]): Promise<void>
-    /** Those of the key in executions that wait for a rotation are due at once. */
+    /** Those of the key in executions that wait for a rotation, or for what one had under way, are due at once. */
     wake(keyId: string): Promise<void>
     /** False when this principal said so already. */
     approve(row: IncidentApproval): Promise<boolean>
@@ -839,6 +843,7 @@ export interface ClaimedKey extends IncidentLease {
   readonly connection: string
   readonly stage: number
   readonly tries: number
+  readonly claimedAt: Date
 }
 
 /** What is asked of the database without a transaction: where it is, and how far its log goes. Not guarded: no audit. */

@@ -17,6 +17,7 @@ export const createIncidentTimers = ({ client: db }: Database): IncidentTimers =
           readonly connection: string
           readonly stage: number
           readonly tries: number
+          readonly claimedAt: Date
         }[]
       >`
         WITH RECURSIVE lanes (lane) AS (
@@ -48,7 +49,7 @@ export const createIncidentTimers = ({ client: db }: Database): IncidentTimers =
           lease_until = app.now() + ${ttlMs}::double precision * interval '1 millisecond'
         FROM taken WHERE t.incident_id = taken.incident_id AND t.key_id = taken.key_id
         RETURNING t.incident_id AS "incidentId", t.key_id AS "keyId", t.lane AS connection, t.stage,
-          coalesce((t.progress ->> 'tries')::int, 0) AS tries`
+          coalesce((t.progress ->> 'tries')::int, 0) AS tries, app.now() AS "claimedAt"`
       return rows.map((row) => ({ ...row, owner }))
     }),
   // An expired lease stays expired: somebody may be taking it over at this moment.

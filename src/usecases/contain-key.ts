@@ -196,7 +196,7 @@ const send = async (
   }
 }
 
-const isMet = (
+export const isMet = (
   { preImage }: Intent,
   state: 'enabled' | 'disabled' | 'destroyed' | 'absent',
 ): boolean =>
@@ -204,7 +204,7 @@ const isMet = (
   state === 'absent' ||
   (state === 'disabled' && preImage['wanted'] === 'disabled')
 
-const notDone = new ProviderError(
+export const notDone = new ProviderError(
   'outcomeUnknown',
   'none',
   'whoever sent it is gone, and the provider has not done it',

@@ -10,8 +10,9 @@ import { isSettled, stages } from '#domain/contain-key.ts'
 import type { ClaimedKey, IncidentTimerPatch, IncidentTimers } from '#domain/ports.ts'
 import { ProviderError } from '#domain/provider.ts'
 import { containKey, type Containing, isToSend, type Place, record } from './contain-key.ts'
-import { afterStep, type Case, keyWith, loadCases } from './contained-cases.ts'
+import { afterStep, type Case, keyWith, loadCases, timeAt } from './contained-cases.ts'
 import { keyEvent } from './containment-events.ts'
+import { isToLook, lateMsOf, lookAgain } from './look-again.ts'
 import { isToProve, proveKey } from './prove-contained.ts'
 import { makeRecorder } from './record-containment.ts'
 import { recoveryHold } from './recovery-mode.ts'
@@ -105,7 +106,7 @@ export const makeContainKeys = (deps: ContainDeps, worker: ContainWorker): Conta
     inFlight += leases.length
     let cases: readonly Case[] = []
     try {
-      cases = await loadCases(ledger, deps.world.types, leases)
+      cases = await loadCases(ledger, deps.world.types, leases, clock.now())
     } catch (error) {
       worker.report(leases[0]?.keyId ?? '', error)
     }
@@ -129,7 +130,7 @@ export const makeContainKeys = (deps: ContainDeps, worker: ContainWorker): Conta
   const work = async (found: Case): Promise<void> => {
     const lane = laneOf(found.connection.name)
     try {
-      if (!asksProvider(found)) return await goOn(found)
+      if (!asksProvider(found) && !isToLook(found)) return await goOn(found)
       const session = await lane.door(async () => {
         const leftMs = lane.shutUntil - clock.now().getTime()
         if (leftMs > 0) throw new Full({ afterMs: leftMs, why: 'its connection is at its limit' })
@@ -149,7 +150,8 @@ export const makeContainKeys = (deps: ContainDeps, worker: ContainWorker): Conta
   const step = async (found: Case, place: Place): Promise<void> => {
     if (found.key.restoration === 'asked') return worker.restore(engine, found, place)
     const off = await containKey(engine, found, place)
-    if (off && !(await proveKey(engine, off, place, nextOf))) await goOn(off)
+    if (!off || (await proveKey(engine, off, place, nextOf))) return
+    if (!(await lookAgain(engine, off, place, nextOf))) await goOn(off)
   }
 
   /** What is written in the database alone. */
@@ -158,7 +160,7 @@ export const makeContainKeys = (deps: ContainDeps, worker: ContainWorker): Conta
   }
 
   const asksProvider = (found: Case): boolean =>
-    found.key.restoration === 'asked' || isToSend(found) || isToProve(found, clock.now())
+    found.key.restoration === 'asked' || isToSend(found) || isToProve(found, timeAt(found, clock))
 
   /** What is due next for a key that was worked on. */
   const nextOf = (found: Case): IncidentTimerPatch => {
@@ -167,14 +169,15 @@ export const makeContainKeys = (deps: ContainDeps, worker: ContainWorker): Conta
     if (asksProvider(found)) return { afterMs: 0, stage: stages.contain, tries }
     if (key.replacement === 'pending' && found.key.rotationId === null)
       return { afterMs: 0, stage: stages.replace, tries }
-    const now = clock.now().getTime()
+    const now = timeAt(found, clock)
     const waits = evidence.flatMap(({ state, provenAt, refusedAfter }) =>
       state === 'refusedAfter' && provenAt === null && refusedAfter
         ? [Math.max(0, refusedAfter.getTime() - now) + 1]
         : [],
     )
     const replaced = key.replacement === 'pending' || key.replacement === 'running'
-    const all = [...waits, ...(replaced ? [lookAgainMs] : [])]
+    const late = lateMsOf(found, now)
+    const all = [...waits, ...(replaced ? [lookAgainMs] : []), ...(late === null ? [] : [late])]
     return { afterMs: all.length === 0 ? null : Math.min(...all), stage: stages.prove, tries }
   }
 

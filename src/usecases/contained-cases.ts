@@ -5,13 +5,15 @@ import type { Connection } from '#domain/connection.ts'
 import { keyStateOf } from '#domain/contain-key.ts'
 import type { ContainedVersion, Incident, IncidentKey, VersionEvidence } from '#domain/incident.ts'
 import type { Key, Version } from '#domain/key.ts'
-import type { ClaimedKey, Ledger } from '#domain/ports.ts'
+import type { ClaimedKey, Clock, Ledger } from '#domain/ports.ts'
 import { type KeyType, type ObjectAddress, typeFor } from '#domain/provider.ts'
 import type { Intent } from '#domain/rotation.ts'
 import type { Step } from './record-containment.ts'
 
 export interface Case {
   readonly lease: ClaimedKey
+  /** How far the database's clock is ahead of this process's. */
+  readonly aheadMs: number
   readonly incident: Incident
   readonly key: IncidentKey
   readonly evidence: readonly VersionEvidence[]
@@ -29,6 +31,8 @@ export const loadCases = async (
   ledger: Pick<Ledger, 'read'>,
   types: ReadonlyMap<string, KeyType>,
   leases: readonly ClaimedKey[],
+  /** When they were claimed, by the clock of this process. */
+  claimedAt: Date,
 ): Promise<readonly Case[]> =>
   ledger.read(async (db) => {
     const keyIds = leases.map(({ keyId }) => keyId)
@@ -60,6 +64,7 @@ export const loadCases = async (
         if (!incident || !row || !key || !connection || !type) continue
         cases.push({
           lease,
+          aheadMs: lease.claimedAt.getTime() - claimedAt.getTime(),
           incident,
           key: row,
           evidence: evidenceOf.get(lease.keyId) ?? [],
@@ -84,6 +89,10 @@ const addressOf = ({ id, name, type, ref }: Key): ObjectAddress => ({
 const grouped = <T extends { readonly keyId: string }>(
   rows: readonly T[],
 ): ReadonlyMap<string, readonly T[]> => Map.groupBy(rows, (row) => row.keyId)
+
+/** By the database's clock, which all that is written goes by. */
+export const timeAt = ({ aheadMs }: Pick<Case, 'aheadMs'>, clock: Pick<Clock, 'now'>): number =>
+  clock.now().getTime() + aheadMs
 
 /** As it is once the step is written. */
 export const afterStep = (
@@ -115,8 +124,13 @@ export const keyWith = (
   return { ...next, state: keyStateOf(all, next), updatedAt: at }
 }
 
-export const plannedOf = ({ key }: Pick<Case, 'key'>, version: number): ContainedVersion => {
+/** As it was shown, with whatever carries its value by now: what was under way may have written it once more. */
+export const plannedOf = (
+  { key, versions }: Pick<Case, 'key' | 'versions'>,
+  version: number,
+): ContainedVersion => {
   const planned = key.plan.versions.find((one) => one.version === version)
   if (!planned) throw new RangeError(`version ${version} was not previewed`)
-  return planned
+  const now = versions.find((one) => one.version === version)?.providerVersions ?? []
+  return { ...planned, providerVersions: [...new Set([...planned.providerVersions, ...now])] }
 }

@@ -123,6 +123,7 @@ const keyOf = (
       : null,
   rotationId: null,
   restoration: null,
+  lateUntil: null,
   detail: null,
   updatedAt: now,
 })

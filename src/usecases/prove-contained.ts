@@ -18,17 +18,17 @@ import {
   said,
   stateAfter,
 } from './contain-key.ts'
-import { type Case, keyWith, plannedOf } from './contained-cases.ts'
+import { type Case, keyWith, plannedOf, timeAt } from './contained-cases.ts'
 import { keyEvent } from './containment-events.ts'
 
-type Trial =
+export type Trial =
   | { readonly is: 'refused'; readonly facts: JsonObject }
   | { readonly is: 'accepted'; readonly detail: string }
   | { readonly is: 'untried'; readonly why: string }
   | { readonly is: 'failed'; readonly error: ProviderError }
 
 /** Whether something is off and not tried yet. */
-export const isToProve = (found: Case, now: Date): boolean =>
+export const isToProve = (found: Case, now: number): boolean =>
   found.evidence.some((one) => isToTry(found, one, now))
 
 /** Tries what is off and not tried yet, and gives the lease back. False: there is nothing to be tried. */
@@ -38,7 +38,7 @@ export const proveKey = async (
   place: Place,
   next: (after: Case) => IncidentTimerPatch,
 ): Promise<boolean> => {
-  const due = found.evidence.filter((one) => isToTry(found, one, engine.clock.now()))
+  const due = found.evidence.filter((one) => isToTry(found, one, timeAt(found, engine.clock)))
   if (due.length === 0) return false
   const trials = new Map<number, Trial>()
   for (const { version } of due) {
@@ -54,7 +54,7 @@ export const proveKey = async (
     })
     const key = keyWith(found, evidence, at)
     // What is not answered for is asked again, later and later, whatever it counts as meanwhile.
-    const waits = evidence.some((one) => !isSettled(one) || isToTry(found, one, at))
+    const waits = evidence.some((one) => !isSettled(one) || isToTry(found, one, at.getTime()))
     const errors = [...trials.values()].flatMap((trial) =>
       trial.is === 'failed' ? [trial.error] : [],
     )
@@ -91,17 +91,17 @@ export const proveKey = async (
 }
 
 /** Off, or never to be sent; or refused once, and the time of its caches is over. */
-const isToTry = (found: Case, one: VersionEvidence, now: Date): boolean => {
+const isToTry = (found: Case, one: VersionEvidence, now: number): boolean => {
   if (one.state === 'refusedAfter')
-    return one.provenAt === null && one.refusedAfter !== null && one.refusedAfter <= now
+    return one.provenAt === null && one.refusedAfter !== null && one.refusedAfter.getTime() <= now
   if (isSettled(one) || !mayContain(found.incident.mode, found.key)) return false
   const { containment } = plannedOf(found, one.version)
   if (containment === 'replace') return found.key.replacement === 'done'
   return containment === 'none' || containment === 'byHand' || one.effectiveAt !== null
 }
 
-const tryVersion = async (
-  { ledger, clock }: Containing,
+export const tryVersion = async (
+  { ledger, clock }: Pick<Containing, 'ledger' | 'clock'>,
   found: Case,
   number: number,
   { session, turn }: Place,

@@ -115,9 +115,22 @@ const writeGroup = async (
 ): Promise<Outcome<ReadonlyMap<Waiting, Step>>> => {
   const held = new Set(await tx.writeIncident.hold(group.map(({ lease }) => lease)))
   const now = await tx.now()
-  const made = group
+  const asked = group
     .filter(({ lease }) => held.has(lease))
     .map((one) => [one, one.step(now)] as const)
+  // Before the versions: in the order in which a rotation's own worker takes them.
+  const taken = await takeOver(
+    tx,
+    asked.map(([, step]) => step),
+  )
+  const late = await underWay(
+    tx,
+    asked.map(([, step]) => step),
+    now,
+  )
+  const made = asked.map(
+    ([one, step]) => [one, { ...step, key: { ...step.key, ...late.get(step.key) } }] as const,
+  )
   const steps = made.map(([{ lease }, step]) => ({ ...step, lease }))
   const all = <T>(of: (step: (typeof steps)[number]) => readonly T[] | undefined): readonly T[] =>
     steps.flatMap((step) => of(step) ?? [])
@@ -129,8 +142,6 @@ const writeGroup = async (
   const evidence = all((step) => step.evidence)
   const released = all(({ lease, release }) => (release ? [{ ...lease, ...release }] : []))
   const events: LedgerEvent[] = []
-  // Before the versions: in the order in which a rotation's own worker takes them.
-  const taken = await takeOver(tx, steps)
   if (begun.length > 0) await tx.writeIntent.insertMany(begun)
   if (ended.length > 0) await tx.writeIntent.settleMany(ended)
   if (contained.length > 0) await tx.writeVersion.contain(contained)
@@ -162,6 +173,30 @@ const takeOver = async (
     if (key && id !== key.rotationId) events.push(...(await raiseEpoch(tx, id, key)))
   }
   return events
+}
+
+/** What was under way when these keys were contained, be it of a rotation or of another incident's restoration, may land after
+ *  the proof. Asked for after the epoch was raised: whoever begins anything from then on finds the versions as they are now. */
+const underWay = async (
+  tx: Tx,
+  steps: readonly Pick<Step, 'key' | 'contained'>[],
+  now: Date,
+): Promise<ReadonlyMap<IncidentKey, Pick<IncidentKey, 'lateUntil'>>> => {
+  const keys = steps.filter((step) => step.contained?.length).map(({ key }) => key)
+  if (keys.length === 0) return new Map()
+  const open = Map.groupBy(
+    await tx.intents.switchingOn(keys.map(({ keyId }) => keyId)),
+    ({ keyId }) => keyId,
+  )
+  return new Map(
+    keys.flatMap((key) => {
+      const last = Math.max(
+        key.lateUntil?.getTime() ?? 0,
+        ...(open.get(key.keyId) ?? []).map(({ sentNotAfter }) => sentNotAfter.getTime()),
+      )
+      return last > now.getTime() ? [[key, { lateUntil: new Date(last) }] as const] : []
+    }),
+  )
 }
 
 const raiseEpoch = async (

@@ -1,14 +1,15 @@
 // What an incident of mode `disable` switched off is switched on again: intent, the provider, its word, one real use, and then
 // the versions are what they were. A crash leaves an open intent: whoever has the lease next asks the provider, and goes on.
 //
-// A request to switch off that was given up may still land for a while; nothing is switched on before that time is over.
+// A request to switch off that was given up may still land for a while; nothing is switched on before that time is over, by the
+// database's clock. What has no outcome then, be it because the restoration took the key from whoever was at it, is asked about
+// and closed: what was done is taken back, what was not never will be.
 //
 // What was off before the incident stays off: a version in its soak, or one that was retired by switching it off. So does what
 // has leaked since: compromised is for ever (I11).
 
 import { containing, lastIntent, restoring, stages } from '#domain/contain-key.ts'
 import type { IncidentKey, VersionEvidence } from '#domain/incident.ts'
-import type { Version } from '#domain/key.ts'
 import type { LedgerEvent } from '#domain/ports.ts'
 import { ProviderError } from '#domain/provider.ts'
 import type { Intent } from '#domain/rotation.ts'
@@ -16,13 +17,15 @@ import {
   asFailure,
   backoffMs,
   type Containing,
+  isMet,
   mostTries,
+  notDone,
   type Place,
   record,
   requestMs,
   said,
 } from './contain-key.ts'
-import { type Case, keyWith, plannedOf } from './contained-cases.ts'
+import { type Case, keyWith, plannedOf, timeAt } from './contained-cases.ts'
 import { effectEvent, keyEvent } from './containment-events.ts'
 import { beginIntent, endIntent } from './incident-intents.ts'
 
@@ -33,13 +36,14 @@ export const restoreKey: RestoreKey = async (engine, found, place) => {
     0,
     ...found.intents
       .filter(({ phase, outcome }) => phase.startsWith('contain:') && outcome !== 'succeeded')
-      .map(({ sentNotAfter }) => sentNotAfter.getTime() - engine.clock.now().getTime()),
+      .map(({ sentNotAfter }) => sentNotAfter.getTime() - timeAt(found, engine.clock)),
   )
   if (late > 0) {
     await engine.release(found, { afterMs: late, stage: stages.contain, tries: found.lease.tries })
     return
   }
-  const begun = await begin(engine, found)
+  const known = await closeLeft(engine, found, place)
+  const begun = known && (await begin(engine, known))
   if (!begun) return
   const sent: (readonly [Intent, ProviderError | null])[] = []
   for (const intent of openOf(begun)) {
@@ -54,6 +58,50 @@ export const restoreKey: RestoreKey = async (engine, found, place) => {
         begun,
         sent.map(([intent]) => intent),
       ))
+}
+
+/** Null: it was given back, or the lease is lost. */
+const closeLeft = async (
+  engine: Containing,
+  found: Case,
+  { session, turn }: Place,
+): Promise<Case | null> => {
+  const phase = containing(found.incident.id)
+  const left = found.intents.filter((intent) => intent.phase === phase && !intent.closed)
+  if (left.length === 0) return found
+  const ended: ((at: Date) => Intent)[] = []
+  try {
+    for (const intent of left) {
+      const call = { signal: engine.clock.deadline(requestMs), incident: true }
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const state = await turn(() => session.stateOf(found.object, intent.target ?? '', call))
+      const done = isMet(intent, state)
+      const told = { ...intent, result: { state }, detail: 'found by a probe' }
+      ended.push((at) => (done ? endIntent(told, null, at) : endIntent(intent, notDone, at)))
+    }
+  } catch (error) {
+    await unanswered(engine, found, asFailure(error, false))
+    return null
+  }
+  return record(engine, found, (at) => {
+    const closed = ended.map((end) => end(at))
+    const [first, ...more] = closed.map((intent) =>
+      effectEvent(found, intent, intent.outcome ?? 'unknown', { detail: intent.detail }),
+    )
+    if (!first) throw new RangeError('nothing was left')
+    return { key: { ...found.key, updatedAt: at }, ended: closed, events: [first, ...more] }
+  })
+}
+
+const unanswered = async (
+  engine: Containing,
+  found: Case,
+  failure: ProviderError,
+): Promise<void> => {
+  if (!failure.retryable || found.lease.tries + 1 >= mostTries)
+    return again(engine, found, [], failure)
+  const afterMs = backoffMs(engine.ids, found, failure)
+  await engine.release(found, { afterMs, stage: stages.contain, tries: found.lease.tries + 1 })
 }
 
 const phaseOf = ({ incident }: Case): string => restoring(incident.id)
@@ -218,15 +266,13 @@ const staysOff = (off: readonly VersionEvidence[]): string =>
 const restoredOf = (
   found: Case,
 ): readonly { readonly version: number; readonly primary: boolean }[] => {
-  const served = (version: Version): boolean =>
-    found.key.plan.versions.some((one) => one.version === version.version && one.primary)
-  return found.versions
-    .filter(
-      (version) =>
-        version.state === 'suspended' &&
-        found.key.plan.versions.some(
-          (one) => one.version === version.version && one.state === 'active',
-        ),
-    )
-    .map((version) => ({ version: version.version, primary: served(version) }))
+  return found.versions.flatMap(({ version, state }) => {
+    const before = found.key.plan.versions.find((one) => one.version === version)
+    if (state !== 'suspended' || !before) return []
+    // A promotion that was under way has handed it out since.
+    const promoted = before.state === 'preActivation'
+    return before.state === 'active' || promoted
+      ? [{ version, primary: before.primary || promoted }]
+      : []
+  })
 }

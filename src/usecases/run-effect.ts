@@ -279,6 +279,8 @@ export const succeeded = async (
     await settle(tx, intent, { outcome: 'succeeded', closed: true, result: sent.result, detail })
     // What had failed before this success is over: the tries of what comes next begin anew.
     if (next.phase === rotation.phase) await forgetTries(tx, rotation)
+    // It has landed at some time since: what an incident proved before that is to be looked at once more.
+    if (detail !== null) await tx.writeIncident.wake(rotation.keyId)
     const said = next.phase !== rotation.phase || next.promotedAt !== rotation.promotedAt
     return {
       value: next,

@@ -78,12 +78,15 @@ export const servePrimary = async (tx: Tx, rotation: Rotation): Promise<readonly
   if (toVersion !== null) {
     const to = await present(tx, rotation.keyId, toVersion)
     if (to.verifiedAt === null) throw new RangeError('the new version was not verified')
-    await advanceVersion(tx, to, ['active'], { primary: true })
+    // What an incident has contained while this was under way is handed out to nobody, whatever its provider says.
+    if (mayServe(to)) await advanceVersion(tx, to, ['active'], { primary: true })
   }
   // The primary's activation counts for when the key is due next.
   await reschedule(tx, rotation.keyId)
   return []
 }
+
+const mayServe = ({ state }: Version): boolean => state !== 'compromised' && state !== 'destroyed'
 
 /** With `rotateFast` the old versions are compromised with the promotion of the new one: from then on they are contained. */
 const compromiseOld = async (tx: Tx, { id, keyId }: Rotation): Promise<void> => {
@@ -106,6 +109,7 @@ export const serveOld = async (tx: Tx, rotation: Rotation): Promise<void> => {
   }
   if (fromVersion !== null) {
     const from = await present(tx, rotation.keyId, fromVersion)
+    if (!mayServe(from)) return
     if (from.state === 'suspended') await advanceVersion(tx, from, ['active'], { primary: true })
     else if (!from.primary) await change(tx, { ...from, primary: true })
   }

@@ -268,6 +268,7 @@ export const incidentKeyOf = (
   replacement: null,
   rotationId: null,
   restoration: null,
+  lateUntil: null,
   detail: null,
   updatedAt: at,
   ...more,

@@ -98,3 +98,49 @@ export const makeStandIns = () => {
 
 /** A process that was killed in the middle of a call never goes on. */
 export const forever = <T>(): Promise<T> => new Promise(() => {})
+
+/** A request that was sent and whose sender is gone: it lands when the test says so. */
+export const makeDeferral = () => {
+  let wanted: FaultyMethod | null = null
+  let tell = (): void => {}
+  let late: (() => Promise<unknown>) | null = null
+  const through = <T>(method: FaultyMethod, send: () => Promise<T>): Promise<T> => {
+    if (wanted !== method) return send()
+    wanted = null
+    late = send
+    tell()
+    return forever()
+  }
+  return {
+    /** Takes the next call of the method; resolves when it was made. */
+    next: (method: FaultyMethod): Promise<void> => {
+      wanted = method
+      return new Promise((resolve) => {
+        tell = resolve
+      })
+    },
+    land: async (): Promise<void> => {
+      if (late === null) throw new Error('nothing is on its way')
+      await late()
+      late = null
+    },
+    none: (): void => {
+      wanted = null
+      late = null
+    },
+    wrap: (session: Session): Session => ({
+      ...session,
+      mint: (order, call) => through('mint', () => session.mint(order, unbounded(call))),
+      promote: (order, call) => through('promote', () => session.promote(order, unbounded(call))),
+      suspend: (object, version, call) =>
+        through('suspend', () => session.suspend(object, version, unbounded(call))),
+      reinstate: (object, version, call) =>
+        through('reinstate', () => session.reinstate(object, version, unbounded(call))),
+      retire: (object, version, how, call) =>
+        through('retire', () => session.retire(object, version, how, unbounded(call))),
+    }),
+  }
+}
+
+/** What is on the wire already has no deadline of its sender's any more. */
+const unbounded = (call: Call): Call => ({ ...call, signal: new AbortController().signal })

@@ -317,3 +317,34 @@ test('a version that its provider never had is not called refused', async () => 
     { version: 1, state: 'unproven', provenAt: null, operation: null },
   ])
 })
+
+test('a restoration waits by the clock of the database for what was sent and given up', async () => {
+  const key = await engine.key('late-off')
+  let land: () => Promise<unknown> = async () => null
+  standIns.put((session) => ({
+    suspend: async (object, version, call) => {
+      land = () =>
+        session.suspend(object, version, { ...call, signal: new AbortController().signal })
+      return Promise.reject(new ProviderError('permanent', 'unknown', 'the connection broke'))
+    },
+  }))
+  const incident = await incidents.settle(await incidents.begin('disable', ['late-off']))
+  expect(incident.state).toBe('partly')
+  const [sent] = await incidents.intents(incident)
+  await incidents.restore(incident)
+  standIns.away()
+  // A worker on a host whose clock is an hour ahead.
+  const ahead = { ...engine.clock, now: () => new Date(engine.clock.now().getTime() + 3_600_000) }
+  const worker = incidents.worker('ahead', { clock: ahead })
+  await worker()
+  expect(await incidents.keys(incident)).toMatchObject([{ restoration: 'asked' }])
+  await land()
+  await engine.clock.advance(
+    (sent?.sentNotAfter.getTime() ?? 0) - engine.clock.now().getTime() + 1_000,
+  )
+  await worker()
+  expect(await incidents.keys(incident)).toMatchObject([{ state: 'restored', restoration: 'done' }])
+  expect((await engine.vault.list(key.id)).map(({ state }) => state)).toEqual(['enabled'])
+  expect(await engine.versions(key.id)).toMatchObject([{ state: 'active', primary: true }])
+  expect((await incidents.intents(incident)).filter(({ closed }) => !closed)).toEqual([])
+})

@@ -170,7 +170,7 @@ export const incidentWrites = (db: Db): Tx['writeIncident'] => ({
   putKeys: async (keys) => {
     await db.$executeRaw`
       UPDATE app.incident_key k SET state = n.state, replacement = n.replacement, rotation_id = n.rotation_id,
-        restoration = n.restoration, detail = n.detail, updated_at = n.updated_at
+        restoration = n.restoration, late_until = n.late_until, detail = n.detail, updated_at = n.updated_at
       FROM jsonb_populate_recordset(NULL::app.incident_key, ${text(keys.map(progressColumns))}::jsonb) n
       WHERE k.incident_id = n.incident_id AND k.key_id = n.key_id`
   },
@@ -201,7 +201,7 @@ export const incidentWrites = (db: Db): Tx['writeIncident'] => ({
     await db.$executeRaw`
       UPDATE app.incident_key_timer t SET due_at = least(t.due_at, app.now())
       FROM app.incident_key k
-      WHERE k.key_id = ${keyId}::uuid AND k.replacement IN ('pending', 'running')
+      WHERE k.key_id = ${keyId}::uuid AND (k.replacement IN ('pending', 'running') OR k.late_until IS NOT NULL)
         AND t.incident_id = k.incident_id AND t.key_id = k.key_id`
   },
   approve: async (approval) => {
@@ -255,6 +255,7 @@ const progressColumns = (key: IncidentKey) => ({
   replacement: key.replacement,
   rotation_id: key.rotationId,
   restoration: key.restoration,
+  late_until: key.lateUntil,
   detail: key.detail,
   updated_at: key.updatedAt,
 })

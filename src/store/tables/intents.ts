@@ -29,6 +29,15 @@ export const intentReads = (db: Db): Reads['intents'] => ({
         orderBy: [...inOrder],
       })
     ).map(toIntent),
+  switchingOn: (keyIds) =>
+    db.intent.findMany({
+      where: {
+        keyId: { in: [...keyIds] },
+        closed: false,
+        effect: { in: ['reinstate', 'swapBack', 'promote'] },
+      },
+      select: { keyId: true, sentNotAfter: true },
+    }),
 })
 
 export const intentWrites = (db: Db): Tx['writeIntent'] => ({
