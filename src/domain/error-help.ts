@@ -328,8 +328,8 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     example: { detail: 'It means more than 20,000 keys.' },
   },
   'incident.previewStale': {
-    why: 'The hash is not that of what would be done now: a key came or went, a version was made or ended, a label, a policy or a connection was changed, or the hash is of another incident. Only what was shown is executed, so nothing was.',
-    todo: '`added`, `removed` and `changed` name keys that differ. Preview it again, look at that, and have it approved where it needs to be.',
+    why: 'The hash is not that of what would be done now: a key came or went, a version was made or ended, a label, a policy or a connection was changed, or the hash is of another incident. Only what was shown is executed, so nothing was. Of an incident that was executed already: it is tried again, or restored, only where it was shown, and a connection points elsewhere by now; or it was previewed without the token to break glass with that asks.',
+    todo: '`added`, `removed` and `changed` name keys that differ. Preview it again, look at that, and have it approved where it needs to be. Executed already: point the connection back (a new credential may stay), or open another incident for what is there now.',
     example: {
       detail: 'One key is in the set that was not: orders-token.',
       hint: 'rekey incident preview incident/ID',
@@ -369,7 +369,7 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     example: { detail: 'The mode revokeFirst restores nothing.' },
   },
   'incident.reviewMissing': {
-    why: 'It was executed with a token to break glass with, so nobody agreed before. Somebody else looks at it afterwards, and signs.',
+    why: 'It was executed with a token to break glass with, so nobody agreed before. Somebody else looks at it afterwards, and signs, before others try again what failed of it, and before it is closed.',
     todo: 'Another person reads the report and posts a review: `rekey incident review incident/ID --text "…"`.',
     example: { detail: 'It was executed by breaking glass, and nobody has reviewed it.' },
   },

@@ -135,6 +135,8 @@ export interface ContainedKey {
   readonly basis: {
     readonly key: number
     readonly connection: number
+    /** Where the connection's requests go: while it is the same, what was executed may be tried again, or restored. */
+    readonly address: string
     readonly policy: { readonly name: string; readonly revision: number } | null
   }
   readonly warnings: readonly string[]

@@ -25,7 +25,12 @@ export interface ContainmentFacts {
   readonly breakGlass: boolean
   readonly key: Key
   readonly type: KeyType
-  readonly connection: { readonly settings: JsonObject; readonly revision: number }
+  readonly connection: {
+    readonly settings: JsonObject
+    readonly revision: number
+    /** A hash of where its requests go. */
+    readonly address: string
+  }
   /** All of the key. */
   readonly versions: readonly Version[]
   /** The numbers of those that are contained. */
@@ -82,6 +87,7 @@ export const planContainment = (given: ContainmentFacts): ContainedKey => {
     basis: {
       key: key.revision,
       connection: facts.connection.revision,
+      address: facts.connection.address,
       policy:
         key.policy === null || facts.policyRevision === null
           ? null

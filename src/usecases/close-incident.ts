@@ -13,6 +13,15 @@ import { visibleIncident } from './see-incident.ts'
 export const needsReview = ({ breakGlass, execution, review }: Incident): boolean =>
   breakGlass !== null && execution !== null && review === null
 
+/** Nobody agreed before it was executed; somebody does before anybody else goes on with it, or ends it. */
+export const mustBeReviewed = (incident: Incident): void => {
+  if (!needsReview(incident)) return
+  throw new RekeyError('incident.reviewMissing', {
+    detail: 'It was executed by breaking glass, and nobody has reviewed it.',
+    hint: `Somebody else: rekey incident review incident/${incident.id} --text "…"`,
+  })
+}
+
 export const closeIncident =
   ({ ledger }: { readonly ledger: Ledger }) =>
   (actor: Actor, id: string, reason: string): Promise<Committed<Incident>> =>
@@ -20,11 +29,7 @@ export const closeIncident =
       await lockIncident(tx, id)
       const before = await visibleIncident(tx, actor, id)
       mustBeIn(before, ['draft', 'previewed', 'awaitingApproval', 'contained', 'partly'], 'closed')
-      if (needsReview(before))
-        throw new RekeyError('incident.reviewMissing', {
-          detail: 'It was executed by breaking glass, and nobody has reviewed it.',
-          hint: `Somebody else: rekey incident review incident/${id} --text "…"`,
-        })
+      mustBeReviewed(before)
       const closed = { at: await tx.now(), by: actor.name, reason }
       const after = await rewrite(tx, before, { state: 'closed', closed })
       return {

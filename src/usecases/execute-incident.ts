@@ -15,10 +15,14 @@ import type {
   VersionEvidence,
 } from '#domain/incident.ts'
 import type { Committed, HashJson, Ledger, Outcome, Reads, Tx } from '#domain/ports.ts'
+import { holdPlaces, mustBeWhereShown } from './as-shown.ts'
 import { mustBeThis } from './approve-incident.ts'
+import { mustBeReviewed } from './close-incident.ts'
+import { mustBeTheirs } from './incident-approvals.ts'
 import { incidentEvent, lockIncident, mustBeIn, rewrite } from './incident-events.ts'
 import { differences, type Differences } from './preview-incident.ts'
 import { mustWriteProviders } from './recovery-mode.ts'
+import { everything } from './rights.ts'
 
 export interface ExecuteDeps {
   readonly ledger: Ledger
@@ -45,7 +49,7 @@ export const makeExecuteIncident =
       await mustWriteProviders(tx)
       return incident.execution === null
         ? first(deps, tx, actor, incident, order.previewHash)
-        : again(tx, actor, incident, order.previewHash)
+        : again(deps, tx, actor, incident, order.previewHash)
     })
 
 const mustBeConfirmed = (id: string, confirm: string): void => {
@@ -68,11 +72,7 @@ const first = async (
   mustBeThis(incident, hash, await tx.now())
   const shown = await tx.incidents.preview(incident.id)
   if (shown === null) throw new RangeError('the preview was marked and not kept')
-  // Whoever points a connection elsewhere, or rotates, deletes or changes one of the keys, waits, or was before us and is seen.
-  for (const name of connectionsOf(shown.keys)) {
-    await tx.lock(`connection:${name}`) // oxlint-disable-line no-await-in-loop -- in one order, or two would wait for each other
-  }
-  await tx.holdKeys(shown.keys.map(({ keyId }) => keyId))
+  await holdPlaces(tx, shown.keys)
   // It may have waited for them for too long.
   const now = await tx.now()
   mustBeThis(incident, hash, now)
@@ -100,9 +100,6 @@ const first = async (
     ],
   }
 }
-
-const connectionsOf = (keys: readonly ContainedKey[]): readonly string[] =>
-  [...new Set(keys.map(({ connection }) => connection))].toSorted()
 
 const keyOf = (
   { id, mode }: Incident,
@@ -160,6 +157,7 @@ const pageSize = 1_000
 
 /** What failed or is unproven is pending once more, and so is a replacement that failed. */
 const again = async (
+  { hashJson }: Pick<ExecuteDeps, 'hashJson'>,
   tx: Tx,
   actor: Actor,
   incident: Incident,
@@ -173,21 +171,26 @@ const again = async (
       errors: [{ pointer: '/previewHash', detail: 'not what was executed' }],
     })
   }
-  const now = await tx.now()
-  let after: string | null = null
-  let count = 0
-  do {
-    // oxlint-disable-next-line no-await-in-loop -- page after page
-    const page = await tx.incidents.keys(incident.id, null, { limit: pageSize, after })
-    count += await retry(tx, page.items, now) // oxlint-disable-line no-await-in-loop -- see above
-    after = page.next
-  } while (after !== null)
-  if (count === 0) {
+  mustBeTheirs(actor, incident)
+  if (actor.type !== 'breakGlass') mustBeReviewed(incident)
+  const all = await everything((after) =>
+    tx.incidents.keys(incident.id, null, { limit: pageSize, after }),
+  )
+  const bad = all.filter(isBad)
+  if (bad.length === 0) {
     throw new RekeyError('incident.wrongState', {
       detail: 'Nothing of it can be tried once more.',
       hint: 'What could not be restored is asked for again by a restoration.',
     })
   }
+  await mustBeWhereShown(
+    tx,
+    hashJson,
+    bad.map(({ plan }) => plan),
+  )
+  const now = await tx.now()
+  for (let at = 0; at < bad.length; at += pageSize)
+    await retry(tx, bad.slice(at, at + pageSize), now) // oxlint-disable-line no-await-in-loop -- page after page
   const { id, name } = actor
   const executed = await rewrite(tx, incident, {
     state: 'executing',
@@ -198,7 +201,7 @@ const again = async (
     audit: [
       incidentEvent('incident.executed', executed, {
         hash,
-        keys: count,
+        keys: bad.length,
         again: true,
         by: name,
         byId: id,
@@ -207,14 +210,12 @@ const again = async (
   }
 }
 
-const retry = async (tx: Tx, page: readonly IncidentKey[], now: Date): Promise<number> => {
-  const bad = page.filter(
-    ({ state, replacement, restoration }) =>
-      restoration === null &&
-      (state === 'failed' || state === 'unproven' || replacement === 'failed'),
-  )
+const isBad = ({ state, replacement, restoration }: IncidentKey): boolean =>
+  restoration === null && (state === 'failed' || state === 'unproven' || replacement === 'failed')
+
+const retry = async (tx: Tx, bad: readonly IncidentKey[], now: Date): Promise<void> => {
   const [one] = bad
-  if (!one) return 0
+  if (!one) return
   const ids = bad.map(({ keyId }) => keyId)
   const evidence = (await tx.incidents.versionsOf(one.incidentId, ids)).filter(
     ({ state }) => state === 'failed' || state === 'unproven',
@@ -242,5 +243,4 @@ const retry = async (tx: Tx, page: readonly IncidentKey[], now: Date): Promise<n
     })),
   )
   await tx.writeIncident.seize(one.incidentId, ids)
-  return bad.length
 }

@@ -52,6 +52,15 @@ const mayStillApprove = async (
   )
 }
 
+/** With a token to break glass with only what was previewed with it: it may do less than others. */
+export const mustBeTheirs = (actor: Actor, { breakGlass }: Incident): void => {
+  if (actor.type !== 'breakGlass' || actor.id === breakGlass) return
+  throw new RekeyError('incident.previewStale', {
+    detail: 'It was previewed without this token, which may do less.',
+    hint: 'Preview it with the token that executes it; what was executed already is tried again by whoever has the role.',
+  })
+}
+
 /** Before an execution. Throws `incident.approvalMissing`, or `incident.previewStale` where the preview was drawn for another right. */
 export const mustBeApproved = async (
   db: ApprovalReads,
@@ -59,16 +68,12 @@ export const mustBeApproved = async (
   incident: Incident,
   { now }: Pick<Clock, 'now'>,
 ): Promise<void> => {
-  const breaks = actor.type === 'breakGlass' ? actor.id : null
-  if (breaks !== incident.breakGlass) {
+  mustBeTheirs(actor, incident)
+  if (incident.breakGlass !== null && actor.type !== 'breakGlass')
     throw new RekeyError('incident.previewStale', {
-      detail:
-        breaks === null
-          ? 'It was previewed with a token to break glass with, which needs no approval.'
-          : 'It was previewed without this token, which may do less.',
+      detail: 'It was previewed with a token to break glass with, which needs no approval.',
       hint: 'Preview it with the token that executes it.',
     })
-  }
   const needed = incident.preview?.approvalsNeeded ?? 0
   const given = await countedApprovals(db, incident, now())
   if (given.length >= needed) return

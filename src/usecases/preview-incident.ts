@@ -16,6 +16,7 @@ import { defaultPolicy, type ResolvedPolicy, resolveStored } from '#domain/polic
 import type { Clock, HashJson, KeyChoice, Reads } from '#domain/ports.ts'
 import type { KeyType } from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
+import { addressOf } from './as-shown.ts'
 import { isConsumerOf } from './consumers-of-key.ts'
 import { everything } from './rights.ts'
 
@@ -35,7 +36,7 @@ export const makeDrawPreview =
   ({ types, hashJson, clock }: IncidentPreviewDeps): DrawPreview =>
   async (db, actor, incident) => {
     const keys = await keysMeant(db, actor, incident.selector)
-    const world = await worldOf(db, keys)
+    const world = await worldOf(db, keys, hashJson)
     const unknown = keys.filter((key) => !types.has(key.type))
     const planned = keys.flatMap((key): readonly Planned[] => {
       const type = types.get(key.type)
@@ -135,7 +136,7 @@ interface World {
   readonly versions: ReadonlyMap<string, readonly Version[]>
   readonly refused: ReadonlySet<string>
   readonly rotations: ReadonlyMap<string, Rotation>
-  readonly connections: ReadonlyMap<string, Connection>
+  readonly connections: ReadonlyMap<string, Connection & { readonly address: string }>
   /** By the key that is their credential. */
   readonly logins: ReadonlyMap<string, readonly string[]>
   readonly policies: ReadonlyMap<
@@ -147,7 +148,7 @@ interface World {
   readonly incidents: ReadonlyMap<string, string>
 }
 
-const worldOf = async (db: Reads, keys: readonly Key[]): Promise<World> => {
+const worldOf = async (db: Reads, keys: readonly Key[], hashJson: HashJson): Promise<World> => {
   const ids = keys.map(({ id }) => id)
   const versions = await db.versions.ofKeys(ids)
   const refused = await db.incidents.refused(ids)
@@ -160,11 +161,16 @@ const worldOf = async (db: Reads, keys: readonly Key[]): Promise<World> => {
     ({ key }) => key,
   )
   const policies = await db.policies.all()
+  const used = new Set(keys.map(({ connection }) => connection))
   return {
     versions: Map.groupBy(versions, ({ keyId }) => keyId),
     refused: new Set(refused.map(({ keyId, version }) => `${keyId}/${version}`)),
     rotations: new Map(rotations.map((rotation) => [rotation.keyId, rotation])),
-    connections: new Map(connections.map((connection) => [connection.name, connection])),
+    connections: new Map(
+      connections
+        .filter(({ name }) => used.has(name))
+        .map((one) => [one.name, { ...one, address: addressOf(hashJson, one) }]),
+    ),
     logins: new Map([...logins].map(([key, users]) => [key, users.map(({ name }) => name)])),
     policies: new Map(
       policies.map((policy) => [policy.name, { policy, resolved: resolveStored(policy) }]),

@@ -4,13 +4,15 @@
 import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Incident, IncidentKey } from '#domain/incident.ts'
-import type { Committed, Ledger, Reads, Tx } from '#domain/ports.ts'
+import type { Committed, HashJson, Ledger, Reads, Tx } from '#domain/ports.ts'
+import { mustBeWhereShown } from './as-shown.ts'
 import { incidentEvent, lockIncident, mustBeIn, rewrite } from './incident-events.ts'
 import { mustWriteProviders } from './recovery-mode.ts'
 import { everything } from './rights.ts'
 
 export interface RestoreDeps {
   readonly ledger: Ledger
+  readonly hashJson: HashJson
   readonly visible: (db: Reads, actor: Actor, id: string) => Promise<Incident>
 }
 
@@ -23,7 +25,7 @@ export interface RestoreOrder {
 const pageSize = 1_000
 
 export const makeRestoreIncident =
-  ({ ledger, visible }: RestoreDeps) =>
+  ({ ledger, hashJson, visible }: RestoreDeps) =>
   (actor: Actor, id: string, { keys, reason }: RestoreOrder): Promise<Committed<Incident>> =>
     ledger.commit(actor, async (tx) => {
       await lockIncident(tx, id)
@@ -51,6 +53,12 @@ export const makeRestoreIncident =
             : { errors: [{ pointer: '/keys', detail: 'not to be restored' }] }),
         })
       }
+      // Whoever executes one of them waits, or was before us and is seen.
+      await mustBeWhereShown(
+        tx,
+        hashJson,
+        found.map(({ plan }) => plan),
+      )
       await mustBeOurs(tx, id, found)
       const now = await tx.now()
       await tx.writeIncident.putKeys(
@@ -68,8 +76,6 @@ export const makeRestoreIncident =
 /** What another incident has contained too is off for its sake: nobody switches it on behind its back. */
 const mustBeOurs = async (tx: Tx, id: string, found: readonly IncidentKey[]): Promise<void> => {
   const keyIds = found.map(({ keyId }) => keyId)
-  // Whoever executes one of them waits, or was before us and is seen.
-  await tx.holdKeys(keyIds)
   const other = (await tx.incidents.openOfKeys(keyIds)).find(
     ({ incidentId, restoration }) => incidentId !== id && restoration !== 'done',
   )

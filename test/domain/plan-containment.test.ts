@@ -56,7 +56,7 @@ const facts = (type: KeyType, more: Partial<ContainmentFacts> = {}): Containment
   breakGlass: false,
   key: { ...completed.key, type: type.type, ref: refOf(true) },
   type,
-  connection: { settings: { issuer: 'https://id.example.com' }, revision: 3 },
+  connection: { settings: { issuer: 'https://id.example.com' }, revision: 3, address: '' },
   versions: [version(1, { primary: true })],
   chosen: new Set([1]),
   openRotation: null,

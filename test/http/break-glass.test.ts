@@ -65,6 +65,10 @@ const openIncident = async (token: string): Promise<string> => {
   expect([status, json.code]).toEqual([201, undefined])
   return json.id
 }
+const routeOf = (text: string) => {
+  const [method = '', path = ''] = text.split(' ')
+  return { method: method as 'POST', path }
+}
 const minutes = (n: number) => n * 60_000
 
 describe('a token to break glass with', () => {
@@ -181,10 +185,55 @@ describe('a token to break glass with', () => {
       .filter((route) => route.method !== 'GET' && mayBreakGlass(route))
       .map(({ path }) => path)
     for (const path of open) expect(path).toMatch(/^\/v1\/incidents/)
-    for (const path of open) expect(path).not.toMatch(/\/(?:approvals|reviews)$/)
-    expect(mayBreakGlass({ method: 'POST', path: '/v1/incidents/{id}/executions' })).toBe(true)
-    expect(mayBreakGlass({ method: 'POST', path: '/v1/incidents/{id}/approvals' })).toBe(false)
     expect(mayBreakGlass({ method: 'POST', path: '/v1/incidentsx' })).toBe(false)
+  })
+
+  /** Every way to write to an incident. Giving back, agreeing and ending are for people who are awake. */
+  const writes: Readonly<Record<string, { readonly body: object; readonly may: boolean }>> = {
+    'PATCH /v1/incidents/{id}': { body: { commander: 'ada' }, may: true },
+    'POST /v1/incidents/{id}/notes': { body: { kind: 'fact', text: 'x' }, may: true },
+    'POST /v1/incidents/{id}/preview': { body: {}, may: true },
+    'POST /v1/incidents/{id}/executions': { body: {}, may: true },
+    'POST /v1/incidents/{id}/approvals': { body: {}, may: false },
+    'POST /v1/incidents/{id}/restorations': { body: { reason: 'x' }, may: false },
+    'POST /v1/incidents/{id}/closures': { body: { reason: 'x' }, may: false },
+    'POST /v1/incidents/{id}/reviews': { body: { text: 'x' }, may: false },
+    'POST /v1/incidents': { body: incidentBody, may: false },
+  }
+
+  test('contains, and writes down what it sees: it gives nothing back, agrees to nothing and ends nothing', async () => {
+    const { token } = await approved()
+    const id = await openIncident(token)
+    const { hash } = (await api.call('POST', `/v1/incidents/${id}/preview`, { token, body: {} }))
+      .json
+    const answers: Record<string, unknown> = {}
+    for (const [route, { body, may }] of Object.entries(writes)) {
+      const [method = '', path = ''] = route.split(' ')
+      // oxlint-disable-next-line no-await-in-loop -- one server, one after the other
+      const { status, json } = await api.call(method, path.replace('{id}', id), {
+        token,
+        body: path.endsWith('executions') ? { previewHash: hash, confirm: id } : body,
+        headers: { 'idempotency-key': `glass-${path}`, 'if-match': '*' },
+      })
+      answers[route] = status < 300 ? may : [status, json.code]
+    }
+    expect(answers).toEqual(
+      Object.fromEntries(
+        Object.entries(writes).map(([route, { may }]) => [
+          route,
+          may ? true : [403, 'auth.denied'],
+        ]),
+      ),
+    )
+  })
+
+  test('has its say on every route that writes to incidents', () => {
+    const all = productRoutes(api.house)
+      .filter(({ method, path }) => method !== 'GET' && path.startsWith('/v1/incidents'))
+      .map((route) => `${route.method} ${route.path}`)
+    for (const route of all.filter((one) => writes[one] === undefined))
+      expect([route, mayBreakGlass(routeOf(route))]).toEqual([route, false])
+    expect(all).toEqual(expect.arrayContaining(Object.keys(writes)))
   })
 
   test('works on the first incident that it wrote to, without another’s word, and on no other', async () => {

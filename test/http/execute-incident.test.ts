@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Json } from '../support/examples.ts'
-import { actorOf, admin } from '../support/house.ts'
+import { admin } from '../support/house.ts'
 import { openApi, type Answer, type Api } from '../support/http.ts'
 
 let api: Api
@@ -312,6 +312,82 @@ test('an execution whose reply was lost is asked for again with its key, and don
   expect(refusal(anew)).toEqual([409, 'incident.wrongState'])
 })
 
+/** At rest, and nothing of it was done: as after a night without its provider. */
+const failed = async (id: string, state: 'failed' | 'refused' = 'failed'): Promise<void> => {
+  await api.house.ledger.commit(admin, async (tx) => {
+    const found = await tx.incidents.get(id)
+    if (!found) throw new Error('there is no incident')
+    const { items } = await tx.incidents.keys(id, null, { limit: 200, after: null })
+    const ids = items.map(({ keyId }) => keyId)
+    const versions = await tx.incidents.versionsOf(id, ids)
+    const provenAt = state === 'refused' ? await tx.now() : null
+    await tx.writeIncident.putVersions(
+      versions.map((version) => ({ ...version, state, provenAt, operation: 'read', code: 'x' })),
+    )
+    await tx.writeIncident.putKeys(items.map((key) => ({ ...key, state })))
+    const next = { ...found, state: 'partly', revision: found.revision + 1 } as const
+    await tx.writeIncident.update(next, found)
+    const target = { id, name: found.title }
+    return { value: null, audit: [{ action: 'incident.partly', target, outcome: 'succeeded' }] }
+  })
+}
+
+const point = (team: string, host: string) =>
+  api.call('PUT', `/v1/connections/${team}`, {
+    body: {
+      provider: 'jwks',
+      settings: { issuer: `https://${host}.example.com` },
+      grants: [{ matchLabels: { team }, refs: ['*'] }],
+    },
+    ...ifMatch,
+  })
+
+describe('what was executed goes on where it was shown, or not at all', () => {
+  test('tried once more while its connection points elsewhere, nothing is, and what differs is named', async () => {
+    await stage('retried')
+    const { id, hash } = await approved('retried')
+    const order = { previewHash: hash, confirm: id }
+    expect((await execute(id, order)).status).toBe(202)
+    await failed(id)
+    expect((await point('retried', 'elsewhere')).status).toBe(200)
+    const answer = await execute(id, order)
+    expect(refusal(answer), answer.text).toEqual([409, 'incident.previewStale'])
+    expect(answer.json).toMatchObject({
+      added: [],
+      removed: [],
+      changed: ['retried-one', 'retried-two'],
+      hint: expect.stringContaining('Point the connection back'),
+    })
+    expect((await executed(id)).map(({ state }) => state)).toEqual(['failed', 'failed'])
+    // Back where it was, whatever its revision.
+    expect((await point('retried', 'retried')).status).toBe(200)
+    const again = await execute(id, order)
+    expect([again.status, again.json.counts], again.text).toEqual([202, { pending: 2 }])
+  })
+
+  test('restored while its connection points elsewhere, nothing is', async () => {
+    await stage('back')
+    const { id, hash } = await approved('back', 'disable')
+    expect((await execute(id, { previewHash: hash, confirm: id })).status).toBe(202)
+    await failed(id)
+    expect((await point('back', 'elsewhere')).status).toBe(200)
+    const restore = () =>
+      api.call('POST', of(id, '/restorations'), {
+        token: rosa,
+        body: { reason: 'x' },
+        headers: { 'idempotency-key': `restore-${(tries += 1)}` },
+      })
+    const answer = await restore()
+    expect([...refusal(answer), answer.json.changed.length]).toEqual([
+      409,
+      'incident.previewStale',
+      2,
+    ])
+    expect((await point('back', 'back')).status).toBe(200)
+    expect((await restore()).status).toBe(202)
+  })
+})
+
 test('what is revoked for good is not restored', async () => {
   await stage('for-good')
   const { id, hash } = await approved('for-good')
@@ -335,14 +411,15 @@ describe('with a token to break glass with', () => {
     })
   beforeAll(async () => {
     await stage('glass')
-    // Whoever agrees was made by somebody else than whoever asks.
-    const eve = actorOf('eve', ['admin'])
-    const admins = [await api.token(['admin']), await api.token(['admin'], { by: eve })]
+    glass = await envelope()
+  })
+  const envelope = async (): Promise<string> => {
+    const admins = [await api.token(['admin']), await api.token(['admin'])]
     const made = await by(admins[0] ?? '')('/v1/api-keys', { name: 'envelope', type: 'brk' })
     const agreed = await by(admins[1] ?? '')(`/v1/api-keys/${made.json.id}/approvals`, {})
     expect(agreed.status, agreed.text).toBe(201)
-    glass = made.json.token
-  })
+    return made.json.token
+  }
 
   test('nobody else is needed: opened, previewed and executed alone', async () => {
     const act = by(glass)
@@ -365,6 +442,23 @@ describe('with a token to break glass with', () => {
     const body = { title: 'x', severity: 'low', mode: 'disable', reason: 'x' }
     const other = await by(glass)('/v1/incidents', { ...body, selector: { keys: ['glass-one'] } })
     expect(refusal(other)).toEqual([403, 'auth.denied'])
+  })
+
+  test('what others executed is not tried again with it, nor by others what was executed with it before they signed', async () => {
+    await stage('theirs')
+    const theirs = await approved('theirs')
+    const order = { previewHash: theirs.hash, confirm: theirs.id }
+    expect((await execute(theirs.id, order)).status).toBe(202)
+    await failed(theirs.id)
+    const fresh = await envelope()
+    const refused = await execute(theirs.id, order, { token: fresh })
+    expect(refusal(refused), refused.text).toEqual([409, 'incident.previewStale'])
+    await failed(id)
+    const { hash } = (await api.call('GET', of(id))).json.execution
+    const mine = { previewHash: hash, confirm: id }
+    expect(refusal(await execute(id, mine))).toEqual([409, 'incident.reviewMissing'])
+    expect((await execute(id, mine, { token: glass })).status).toBe(202)
+    expect((await executed(theirs.id)).map(({ state }) => state)).toEqual(['failed', 'failed'])
   })
 
   test('it is not closed before somebody else has signed it, and not by itself', async () => {

@@ -248,7 +248,7 @@ export const containedKey = (
   openRotation: null,
   losesAccess: [],
   approvals: 1,
-  basis: { key: 1, connection: 1, policy: null },
+  basis: { key: 1, connection: 1, address: '', policy: null },
   warnings: [],
   ...more,
 })

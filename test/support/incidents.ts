@@ -9,6 +9,7 @@ import { defaultPolicy } from '#domain/policy.ts'
 import type { Reads } from '#domain/ports.ts'
 import { hashJson } from '#runtime/hash.ts'
 import { createIncidentTimers } from '#store/incident-timers.ts'
+import { addressOf } from '#usecases/as-shown.ts'
 import { type ContainDeps, makeContainKeys } from '#usecases/contain-keys.ts'
 import { makeExecuteIncident } from '#usecases/execute-incident.ts'
 import { makeReplaceKey } from '#usecases/replace-contained.ts'
@@ -61,7 +62,11 @@ export const withIncidents = (engine: Ground) => {
       breakGlass: false,
       key,
       type,
-      connection: { settings: connection?.settings ?? {}, revision: connection?.revision ?? 1 },
+      connection: {
+        settings: connection?.settings ?? {},
+        revision: connection?.revision ?? 1,
+        address: connection ? addressOf(hashJson, connection) : '',
+      },
       versions,
       chosen: versionsMeant(selector, key, versions, () => false),
       openRotation: await db.rotations.openOf(key.id),
@@ -83,7 +88,7 @@ export const withIncidents = (engine: Ground) => {
     preview: (db, _actor, incident) => draw(db, incident),
     mustBeApproved: async () => {},
   })
-  const restore = makeRestoreIncident({ ledger, visible })
+  const restore = makeRestoreIncident({ ledger, hashJson, visible })
 
   const worker = (instance: string, other: Partial<ContainDeps> = {}) => {
     const mine = { ledger, clock, ids, timers, world, ...other }

@@ -197,7 +197,10 @@ export const presentPreview = ({ at, expiresAt, keys, ...preview }: IncidentPrev
   ...preview,
   at: at.toISOString(),
   expiresAt: expiresAt.toISOString(),
-  keys: keys.map(({ keyId: _keyId, ...key }: ContainedKey) => key),
+  keys: keys.map(({ keyId: _keyId, basis, ...key }: ContainedKey) => {
+    const { address: _address, ...shown } = basis
+    return { ...key, basis: shown }
+  }),
 })
 
 const evidenceSchema = strict({

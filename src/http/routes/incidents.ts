@@ -294,6 +294,7 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
         'incident.previewStale',
         'incident.previewExpired',
         'incident.approvalMissing',
+        'incident.reviewMissing',
         'incident.empty',
         'incident.tooLarge',
         'incident.wrongState',
@@ -333,11 +334,17 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
         reason: reasonSchema,
       }),
       replies: { 202: incidentSchema },
-      errors: ['resource.notFound', 'recovery.active', 'incident.wrongMode', 'incident.wrongState'],
+      errors: [
+        'resource.notFound',
+        'recovery.active',
+        'incident.previewStale',
+        'incident.wrongMode',
+        'incident.wrongState',
+      ],
       examples: [{ body: { reason: 'the laptop was found, and was never opened' } }],
       handler: async ({ ledger, actor, params, body }) => {
         const { keys = null, reason } = body
-        const restore = makeRestoreIncident({ ledger, visible: visibleIncident })
+        const restore = makeRestoreIncident({ ...deps, ledger, visible: visibleIncident })
         return asItIs(ledger, 202, await restore(actor, params.id, { keys, reason }))
       },
     }),
