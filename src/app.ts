@@ -54,6 +54,7 @@ import { createWhereabouts } from '#store/whereabouts.ts'
 import { enrolWriter, makeFollowWriterKey } from '#store/writer-keys.ts'
 import { leaseMs, makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { makeCheckBreakGlass } from '#usecases/check-break-glass.ts'
+import { makeCheckPlaybooks } from '#usecases/check-playbooks.ts'
 import { makeCheckPublishing } from '#usecases/check-publishing.ts'
 import { makeCheckKeks } from '#usecases/check-keks.ts'
 import { makeDeliverToSinks } from '#usecases/deliver-to-sinks.ts'
@@ -405,6 +406,7 @@ export const startApp = async ({
           depth: () => bell.depth(),
           publishing: makeCheckPublishing(ledger, keyTypes),
           breakGlass: makeCheckBreakGlass({ ledger, clock }),
+          playbooks: makeCheckPlaybooks({ ledger, clock }),
           keks: makeCheckKeks({ ledger, processes, rows: () => kekRows(database) }),
         },
       }),

@@ -1,14 +1,18 @@
-// What the first `npm start` finds there: a connection to the built-in vault, a few keys, a consumer, and the policies of
-// `policies/`. Every step looks before it makes, so that a start that was killed in the middle is finished by the next one;
+// What the first `npm start` finds there: a connection to the built-in vault, a few keys, a consumer, and the policies and the
+// playbook of `policies/`. Every step looks before it makes, so that a start that was killed in the middle is finished by the next
+// one;
 // a file in the data directory says that it is done, and nothing of it comes back after somebody deleted it.
 
 import { access, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Check } from 'typebox/value'
 import type { Actor } from '#domain/actor.ts'
 import { noPrecondition } from '#domain/precondition.ts'
+import { playbookDocumentSchema } from '#domain/playbook-schema.ts'
 import { readYaml } from '#domain/yaml-document.ts'
 import { putConnection } from '#usecases/put-connection.ts'
 import { putConsumer } from '#usecases/put-consumer.ts'
+import { putPlaybook } from '#usecases/put-playbook.ts'
 import { putPolicy } from '#usecases/put-policy.ts'
 import { registerKey } from '#usecases/register-key.ts'
 import type { House } from './app.ts'
@@ -104,17 +108,23 @@ export const applySamples = async (
     // oxlint-disable-next-line no-await-in-loop -- see above
     const text = await readFile(new URL(file, folder), 'utf8')
     for (const { value } of readYaml(text).documents) {
-      // oxlint-disable-next-line no-await-in-loop -- see above
-      await putPolicy(house)(samples, {
-        name: null,
-        body: value,
-        precondition: noPrecondition,
-        managedBy: owner,
-      }).catch(unlessThere)
+      await putDocument(house, value) // oxlint-disable-line no-await-in-loop -- see above
     }
   }
   await skipSamples(dataDir, house.clock.now())
   return true
+}
+
+const putDocument = async (house: House, document: unknown): Promise<void> => {
+  const put = { precondition: noPrecondition, managedBy: owner }
+  if (!Check(playbookDocumentSchema, document)) {
+    await putPolicy(house)(samples, { ...put, name: null, body: document }).catch(unlessThere)
+    return
+  }
+  const { metadata, spec } = document
+  const { name, labels = {} } = metadata
+  if (await house.ledger.read((db) => db.playbooks.get(name))) return
+  await putPlaybook(house)(samples, { ...put, name, body: { ...spec, labels } })
 }
 
 const unlessThere = (error: unknown): void => {

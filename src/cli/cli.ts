@@ -24,6 +24,7 @@ import { addImport } from './commands/import.ts'
 import { addIncident } from './commands/incident.ts'
 import { addLogs } from './commands/logs.ts'
 import { addOverride } from './commands/override.ts'
+import { addReview } from './commands/review.ts'
 import { addResume } from './commands/resume.ts'
 import { addRevoke } from './commands/revoke.ts'
 import { addRollback } from './commands/rollback.ts'
@@ -57,7 +58,7 @@ const verbs = {
     addAdopt,
     addFreeze,
   ],
-  'Emergency:': [addRevoke, addIncident],
+  'Emergency:': [addRevoke, addIncident, addReview],
   'Shell:': [addCompletion],
 } as const
 

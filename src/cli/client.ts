@@ -20,7 +20,7 @@ export interface Reply {
 }
 
 export interface Request {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** From `/v1` on; segments from outside through `segment()`. */
   readonly path: string
   readonly query?: Query

@@ -3,7 +3,7 @@
 import type { JsonObject } from '#domain/json.ts'
 import type { Described } from './commands/describe.ts'
 import { moment, orDash, plain } from './human.ts'
-import { countsText, modeText } from './incident-text.ts'
+import { countsText, modeText, stepsText } from './incident-text.ts'
 import { numberAt, objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
 import { segment } from './segment.ts'
 import { section, sheet } from './sheet.ts'
@@ -42,6 +42,7 @@ export const describeIncident = async (run: Run, id: string): Promise<Described>
         ['reviewed', by('review')],
         ['closed', by('closed')],
       ]),
+      stepsText(incident, now),
       section('left to do', textsAt(report, 'open').map(plain).join('\n')),
       section('next', nextOf(incident).map(plain).join('\n')),
     ].join(''),

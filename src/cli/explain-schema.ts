@@ -44,6 +44,7 @@ const titles: Readonly<Record<DocumentKind, string>> = {
   Connection: 'an account at a provider, and which keys may use which of its objects',
   Consumer: 'an application that uses keys, and says which version it has',
   Key: 'a managed key, secret or credential',
+  Playbook: 'what people do in an emergency, step by step, and by when it is read again',
   RotationPolicy: 'when and how the keys that it selects rotate',
 }
 

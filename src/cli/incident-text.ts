@@ -75,6 +75,7 @@ export const previewText = (preview: JsonObject, mode: string, now: Date): strin
     section('what that means', [...new Set(warnings)].map((text) => plain(text)).join('\n')),
     section('used by', textsAt(preview, 'consumers').map(plain).join(', ')),
     section('differs from the preview before', differsText(preview)),
+    section('playbooks for it', textsAt(preview, 'playbooks').map(plain).join(', ')),
     `hash       ${textAt(preview, 'hash')}\n`,
     `holds      until ${moment(textAt(preview, 'expiresAt'), now)}\n`,
     `approvals  ${needed === 0 ? 'none needed' : `${needed} needed, by somebody who neither opened nor previewed it`}\n`,
@@ -87,3 +88,40 @@ const differsText = (preview: JsonObject): string =>
     .filter(([, names]) => names.length > 0)
     .map(([word, names]) => `${word}: ${names.map(plain).join(', ')}`)
     .join('\n')
+
+const stepColumns: readonly Column<JsonObject>[] = [
+  { title: 'STEP', text: (row) => textAt(row, 'step') },
+  {
+    title: 'STATE',
+    text: (row) =>
+      `${textAt(row, 'state') === 'notDone' ? 'not done' : textAt(row, 'state')}${textAt(row, 'late') === 'true' ? ', late' : ''}`,
+  },
+  { title: 'WHAT', text: (row) => textAt(row, 'title') },
+  { title: 'WHO', text: (row) => textAt(row, 'by') || textAt(row, 'owner') },
+  {
+    title: 'WHEN',
+    text: (row, now) => {
+      const [at, due] = [textAt(row, 'at'), textAt(row, 'dueAt')]
+      if (at !== '') return moment(at, now)
+      return due === '' ? '–' : `by ${moment(due, now)}`
+    },
+  },
+]
+
+/** The steps of its playbook, with text and command of those that are not done. */
+export const stepsText = (incident: JsonObject, now: Date): string => {
+  const steps = objectsAt(incident, 'playbook', 'steps')
+  if (steps.length === 0) return ''
+  const how = steps
+    .filter((step) => textAt(step, 'state') !== 'done')
+    .flatMap((step) => {
+      const [text, command] = [textAt(step, 'text'), textAt(step, 'command')]
+      const lines = [
+        ...(text === '' ? [] : [plain(text)]),
+        ...(command === '' ? [] : [`$ ${plain(command)}`]),
+      ]
+      return lines.length === 0 ? [] : [`${textAt(step, 'step')}. ${lines.join('\n   ')}`]
+    })
+  const head = `playbook ${plain(textAt(incident, 'playbook', 'name'))}, revision ${textAt(incident, 'playbook', 'revision')}${textAt(incident, 'playbook', 'reviewOverdue') === 'true' ? ', whose review was overdue: it may be wrong' : ''}`
+  return section(head, `${table(stepColumns, steps, now)}${how.join('\n')}`.trimEnd())
+}

@@ -216,6 +216,27 @@ export const kinds: Readonly<Record<Plural, KindView>> = {
       wide('LABELS', labels),
     ],
   },
+  playbooks: {
+    path: '/v1/playbooks',
+    one: 'path',
+    reference: named('playbook'),
+    filters: [],
+    labels: 'here',
+    columns: [
+      column('NAME', field('name')),
+      column('OWNER', field('owner')),
+      column('STEPS', (item) => String(listAt(item, 'steps').length)),
+      column(
+        'REVIEW',
+        (item, now) =>
+          `${textAt(item, 'status', 'overdue') === 'true' ? 'overdue since' : 'due'} ${moment(textAt(item, 'status', 'reviewDueAt'), now)}`,
+      ),
+      column('TITLE', field('title')),
+      wide('REVIEWED-BY', field('status', 'review', 'by')),
+      wide('REVISION', field('status', 'revision')),
+      wide('LABELS', labels),
+    ],
+  },
   sinks: {
     path: '/v1/sinks',
     one: 'path',

@@ -11,6 +11,7 @@ const nouns: Readonly<Record<string, string>> = {
   Connection: 'connection',
   Consumer: 'consumer',
   Key: 'key',
+  Playbook: 'playbook',
   RotationPolicy: 'policy',
 }
 

@@ -10,6 +10,7 @@ export const kindNames = {
   rotations: 'rotation',
   connections: 'connection',
   consumers: 'consumer',
+  playbooks: 'playbook',
   sinks: 'sink',
   'api-keys': 'api-key',
   incidents: 'incident',

@@ -11,6 +11,7 @@ import {
 } from './document-rules.ts'
 import type { Checked, Issue } from './issue.ts'
 import { keyDocumentSchema } from './key-schema.ts'
+import { checkPlaybookDocument, playbookDocumentSchema } from './playbook-schema.ts'
 import { policyDocumentSchema } from './policy-schema.ts'
 
 export interface DocumentKindRules {
@@ -38,6 +39,12 @@ const kinds = {
     noun: 'consumer',
     schema: consumerDocumentSchema,
     secrets: consumerSecrets,
+  },
+  Playbook: {
+    plural: 'playbooks',
+    noun: 'playbook',
+    schema: playbookDocumentSchema,
+    check: checkPlaybookDocument,
   },
   Key: { plural: 'keys', noun: 'key', schema: keyDocumentSchema },
   RotationPolicy: {

@@ -373,6 +373,11 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     todo: 'Another person reads the report and posts a review: `rekey incident review incident/ID --text "…"`.',
     example: { detail: 'It was executed by breaking glass, and nobody has reviewed it.' },
   },
+  'playbook.selfApproval': {
+    why: 'A review is by somebody else than who wrote the present revision: an author reads what was meant, not what stands there. Two tokens from one hand are one person, as with approvals (`kinship` says how that is known).',
+    todo: 'Another person reads it (`rekey describe playbook/NAME`) and signs: `rekey review playbook/NAME --text "…"`.',
+    example: { detail: 'You wrote this revision.' },
+  },
   'freeze.active': {
     why: 'Somebody froze these keys: nothing that writes at a provider begins until it is over. Undo always may.',
     todo: 'Wait, or thaw: `rekey freeze clear`. `GET /v1/freeze` says who froze them and why.',

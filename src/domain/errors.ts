@@ -61,6 +61,7 @@ export const errors = {
   'incident.wrongState': no(409, 'The incident is in another state'),
   'incident.wrongMode': no(409, 'The mode of the incident does not allow it'),
   'incident.reviewMissing': no(409, 'Somebody else must review it first'),
+  'playbook.selfApproval': no(403, 'Nobody reviews what they wrote'),
   'freeze.active': no(409, 'A freeze is active'),
   'recovery.active': no(409, 'Rekey is in recovery mode'),
   'recovery.notActive': no(409, 'Rekey is not in recovery mode'),

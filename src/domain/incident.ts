@@ -2,6 +2,7 @@
 
 import type { Role } from './actor.ts'
 import type { VersionState } from './key.ts'
+import type { TakenPlaybook } from './playbook.ts'
 
 export const severities = ['low', 'medium', 'high', 'critical'] as const
 export type Severity = (typeof severities)[number]
@@ -172,6 +173,8 @@ export interface Incident {
   readonly commander: string | null
   /** The token by which it is worked on, where that is one to break glass with. */
   readonly breakGlass: string | null
+  /** What people do beside it, step by step. */
+  readonly playbook: TakenPlaybook | null
   /** The last one, without its keys. */
   readonly preview: PreviewMark | null
   readonly execution: { readonly hash: string; readonly at: Date; readonly by: Principal } | null

@@ -24,6 +24,8 @@ const news = {
   // No rotation of it goes on, or begins, without a person.
   'key.notRotating': 'stalled',
   'key.overdue': 'overdue',
+  // What people would go by at night may be wrong.
+  'playbook.reviewOverdue': 'overdue',
   'key.drifted': 'drifted',
   'rotation.rolledBack': 'failed',
   'rotation.cancelled': 'failed',
@@ -75,7 +77,7 @@ export interface NoticeSubject {
 export const subjectOf = (event: AuditBody): NoticeSubject => {
   const { target } = event
   const isRotation = target.kind === 'rotation'
-  if (target.kind === 'installation' || target.kind === 'incident')
+  if (['installation', 'incident', 'playbook'].includes(target.kind))
     return { key: target.name, keyId: null, policy: null, rotation: null }
   return {
     key: target.name,
@@ -96,7 +98,7 @@ export const noticeData = (event: AuditBody, owner: string | null): JsonObject =
     key,
     rotation,
     policy,
-    owner,
+    owner: owner ?? textOrNull(member(event.after, 'owner')),
     reason: event.reason === null ? null : event.reason.slice(0, maxReason),
     next: nextCommand(event, key, rotation),
     auditEvent: event.id,
@@ -120,6 +122,7 @@ const glassData = (event: AuditBody): JsonObject => ({
 
 const nextCommand = (event: AuditBody, key: string, rotation: string | null): string => {
   if (event.target.kind === 'installation') return 'rekey doctor'
+  if (event.target.kind === 'playbook') return `rekey describe playbook/${event.target.name}`
   if (event.target.kind === 'incident') return `rekey incident report incident/${event.target.id}`
   if (rotation !== null) return `rekey describe rotation/${rotation}`
   return event.action === 'key.overdue'

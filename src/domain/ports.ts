@@ -25,6 +25,7 @@ import type { Key, Version } from './key.ts'
 import type { HouseProcess, Kek } from './kek.ts'
 import type { Labels } from './names.ts'
 import type { ListedPlan, Plan, PlanApproval, PlanState } from './plan.ts'
+import type { Playbook, StepTick } from './playbook.ts'
 import type { PolicySpec } from './policy.ts'
 import type { Session } from './provider.ts'
 import type { Finding, FindingState, Installation, MarkedEvent, Recovery } from './recovery.ts'
@@ -186,6 +187,15 @@ export interface Reads {
     list(page: Page): Promise<Paged<Consumer>>
     all(): Promise<readonly Consumer[]>
   }
+  readonly playbooks: {
+    get(name: string): Promise<Playbook | null>
+    list(page: Page): Promise<Paged<Playbook>>
+    all(): Promise<readonly Playbook[]>
+    /** Those whose review is overdue, which nobody was told of. */
+    unreviewed(now: Date, limit: number): Promise<readonly Playbook[]>
+    /** Those whose review is overdue, the longest first. */
+    overdue(now: Date, limit: number): Promise<readonly Playbook[]>
+  }
   readonly sinks: {
     get(name: string): Promise<Sink | null>
     list(page: Page): Promise<Paged<Sink>>
@@ -297,6 +307,8 @@ export interface Reads {
     approvals(id: string): Promise<readonly IncidentApproval[]>
     /** Oldest first. */
     notes(id: string): Promise<readonly IncidentNote[]>
+    /** What was said of the steps of its playbook, oldest first. */
+    ticks(id: string): Promise<readonly StepTick[]>
   }
   readonly schedule: {
     get(keyId: string): Promise<KeySchedule | null>
@@ -552,6 +564,10 @@ export interface Tx extends Reads {
     put(row: Consumer, expectedRevision: number | null): Promise<boolean>
     delete(name: string, expectedRevision: number): Promise<boolean>
   }
+  readonly writePlaybook: {
+    put(row: Playbook, expectedRevision: number | null): Promise<boolean>
+    delete(name: string, expectedRevision: number): Promise<boolean>
+  }
   readonly writeSink: {
     put(row: Sink, expectedRevision: number | null): Promise<boolean>
     delete(name: string, expectedRevision: number): Promise<boolean>
@@ -632,6 +648,7 @@ export interface Tx extends Reads {
     /** False when this principal said so already. */
     approve(row: IncidentApproval): Promise<boolean>
     note(row: IncidentNote): Promise<void>
+    tick(row: StepTick): Promise<void>
   }
   readonly writeSealed: {
     /** Seals and stores; returns the id. */

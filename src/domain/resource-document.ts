@@ -19,6 +19,7 @@ const beside: ReadonlySet<string> = new Set([
 const empties: Readonly<Record<DocumentKind, ReadonlySet<string>>> = {
   Connection: new Set(['settings', 'grants']),
   Consumer: new Set(['keys']),
+  Playbook: new Set(['appliesTo']),
   Key: new Set(['ref', 'consumers', 'usableBy']),
   RotationPolicy: new Set(),
 }

@@ -20,6 +20,7 @@ import { jwksRoutes } from './routes/jwks.ts'
 import { keyUsesRoutes } from './routes/key-uses.ts'
 import { meRoutes } from './routes/me.ts'
 import { type PlanRoutesDeps, planRoutes } from './routes/plans.ts'
+import { playbookRoutes } from './routes/playbooks.ts'
 import { policyRoutes } from './routes/policies.ts'
 import { providerRoutes } from './routes/providers.ts'
 import { type RecoveryRoutesDeps, recoveryRoutes } from './routes/recovery.ts'
@@ -59,6 +60,7 @@ export const productRoutes = (deps: ProductRoutesDeps): readonly Route[] => [
   ...rotationRoutes(deps),
   ...incidentRoutes(deps),
   ...consumerRoutes(deps),
+  ...playbookRoutes(deps),
   ...sinkRoutes(deps),
   ...sinkDeliveryRoutes(deps),
   ...freezeRoutes(deps),

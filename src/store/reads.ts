@@ -29,6 +29,7 @@ import { kekReads, kekWrites } from './tables/keks.ts'
 import { issuerReads, issuerWrites } from './tables/issuers.ts'
 import { keyReads, keyWrites } from './tables/keys.ts'
 import { planReads, planWrites } from './tables/plans.ts'
+import { playbookReads, playbookWrites } from './tables/playbooks.ts'
 import { policyReads, policyWrites } from './tables/policies.ts'
 import { timerReads, timerWrites } from './tables/rotation-timers.ts'
 import { recoveryReads, recoveryWrites } from './tables/recovery.ts'
@@ -45,6 +46,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   policies: policyReads(db),
   plans: planReads(db),
   consumers: consumerReads(db),
+  playbooks: playbookReads(db),
   sinks: sinkReads(db),
   freeze: freezeReads(db),
   floors: floorReads(db),
@@ -105,6 +107,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => {
     writePolicy: policyWrites(db),
     writePlan: planWrites(db),
     writeConsumer: consumerWrites(db),
+    writePlaybook: playbookWrites(db),
     writeSink: sinkWrites(db),
     writeFreeze: freezeWrites(db),
     writeFloors: floorWrites(db),

@@ -18,6 +18,7 @@ import { mustObeyFloors } from './below-floor.ts'
 import { connectionDeleted, removeConnection } from './delete-connection.ts'
 import { consumerDeleted, removeConsumer } from './delete-consumer.ts'
 import { removeKey } from './delete-key.ts'
+import { playbookDeleted, removePlaybook } from './delete-playbook.ts'
 import { policyDeleted, removePolicy } from './delete-policy.ts'
 import { type Faults, makeFaults, overlapIn } from './plan-faults.ts'
 import { lookAtNewKeys, type NewKey, unfinishedOf } from './plan-new-keys.ts'
@@ -34,6 +35,7 @@ import {
 import { connectionPut, connectionWrite, type PutConnectionDeps } from './put-connection.ts'
 import { consumerPut, consumerWrite } from './put-consumer.ts'
 import { keyPut, movedMustSuit, writeKey } from './put-key.ts'
+import { playbookPut, writePlaybook } from './put-playbook.ts'
 import {
   draftPolicy,
   mustSuitTypes,
@@ -79,6 +81,7 @@ export const carryOut =
     const keys = looksOf(looks, 'Key')
     await eachChange(hand, looksOf(looks, 'Connection'), writeConnection)
     await eachChange(hand, looksOf(looks, 'Consumer'), writeConsumer)
+    await eachChange(hand, looksOf(looks, 'Playbook'), writePlaybookOf)
 
     await lockPolicies(tx)
     const unfinished = await unfinishedOf(tx, keys)
@@ -95,6 +98,7 @@ export const carryOut =
 
     const { reassigned, warnings, demands } = await settleKeys(hand, order)
     const newKeys = await lookAtNewKeys(hand, keys, unfinished)
+    await eachChange(hand, looksOf(deletions, 'Playbook'), dropPlaybook)
     await eachChange(hand, looksOf(deletions, 'Consumer'), dropConsumer)
     await eachChange(hand, looksOf(deletions, 'Connection'), dropConnection)
     hand.faults.settle()
@@ -212,6 +216,11 @@ const writeConsumer = async (hand: Hand, look: Look): Promise<void> => {
   hand.events.push(consumerPut(await consumerWrite(hand.deps.egress, hand.actor, put)(hand.tx)))
 }
 
+const writePlaybookOf = async (hand: Hand, look: Look): Promise<void> => {
+  const put = { ...putOf(look), body: bodyOf<Parameters<typeof writePlaybook>[2]['body']>(look) }
+  hand.events.push(playbookPut(await writePlaybook(hand.tx, hand.actor, put)))
+}
+
 const writePolicyOf = async (hand: Hand, look: Look): Promise<void> => {
   const draft = draftPolicy(hand.deps, { ...putOf(look), body: look.document })
   const write = await writePolicy(hand.tx, hand.deps.providers, hand.actor, draft)
@@ -224,6 +233,10 @@ const dropPolicy = async (hand: Hand, look: Look): Promise<void> => {
 
 const dropKey = async (hand: Hand, look: Look): Promise<void> => {
   hand.events.push(...(await removeKey(hand.tx, hand.actor, named(look))).audit)
+}
+
+const dropPlaybook = async (hand: Hand, look: Look): Promise<void> => {
+  hand.events.push(playbookDeleted(await removePlaybook(hand.tx, hand.actor, named(look))))
 }
 
 const dropConsumer = async (hand: Hand, look: Look): Promise<void> => {

@@ -19,6 +19,7 @@ export interface CheckInstallationDeps {
   readonly keks: () => Promise<readonly InstallationCheck[]>
   /** Tokens to break glass with that were used. */
   readonly breakGlass: () => Promise<readonly InstallationCheck[]>
+  readonly playbooks: () => Promise<readonly InstallationCheck[]>
 }
 
 export interface InstallationFault {
@@ -113,12 +114,13 @@ const judge = async (deps: CheckInstallationDeps): Promise<readonly Judged[]> =>
     { name: 'database', state: 'ok', detail: 'it answers', hint: null },
     clock,
     ...aspects.flatMap((aspect) => checkAspect(aspect, faults)),
-    ...(faults.some(isSchema) ? [] : [...(await deps.keks()), ...(await deps.breakGlass())]).map(
-      (check) => ({
-        ...check,
-        inside: true as const,
-      }),
-    ),
+    ...(faults.some(isSchema)
+      ? []
+      : [...(await deps.keks()), ...(await deps.breakGlass()), ...(await deps.playbooks())]
+    ).map((check) => ({
+      ...check,
+      inside: true as const,
+    })),
     queue,
     ...checkPublishing(await deps.publishing()),
     ...Object.entries(lags).map(([name, lag]) => checkLag(name, lag, samples)),

@@ -2,7 +2,7 @@
 
 import type { AuditAction } from '#domain/audit.ts'
 import { RekeyError } from '#domain/errors.ts'
-import type { Incident, IncidentState } from '#domain/incident.ts'
+import { type Incident, type IncidentState, incidentStates } from '#domain/incident.ts'
 import type { Json } from '#domain/json.ts'
 import type { LedgerEvent, Tx } from '#domain/ports.ts'
 
@@ -22,6 +22,10 @@ export const incidentEvent = (
 
 /** Of all that people do to one incident at once, one after the other. Taken before it is read. */
 export const lockIncident = (tx: Tx, id: string): Promise<void> => tx.lock(`incident:${id}`)
+
+export const notClosed: readonly IncidentState[] = incidentStates.filter(
+  (state) => state !== 'closed',
+)
 
 export const mustBeIn = (
   { id, state }: Incident,

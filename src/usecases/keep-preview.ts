@@ -8,12 +8,15 @@ import { countedApprovals } from './incident-approvals.ts'
 import { incidentEvent, lockIncident, mustBeIn, rewrite } from './incident-events.ts'
 import { differences, type Differences, type DrawPreview } from './preview-incident.ts'
 import { visibleIncident } from './see-incident.ts'
+import { suggestedPlaybooks } from './take-playbook.ts'
 
 export interface KeptPreview {
   readonly incident: Incident
   readonly preview: IncidentPreview
   /** From the one before; null: there was none. */
   readonly differs: Differences | null
+  /** Playbooks that are meant for such an incident, where it has taken none. */
+  readonly playbooks: readonly string[]
 }
 
 export interface KeepPreviewDeps {
@@ -55,7 +58,15 @@ export const keepPreview =
       })
       const versions = preview.keys.reduce((sum, key) => sum + key.versions.length, 0)
       return {
-        value: { incident: after, preview, differs },
+        value: {
+          incident: after,
+          preview,
+          differs,
+          playbooks:
+            found.playbook === null
+              ? await suggestedPlaybooks(tx, actor, after.mode, preview.keys)
+              : [],
+        },
         audit: [
           incidentEvent('incident.previewed', after, {
             hash,

@@ -8,6 +8,7 @@ import type { Incident, IncidentMode, IncidentSelector, Severity } from '#domain
 import type { Committed, Ids, Ledger, Tx } from '#domain/ports.ts'
 import { parseTimestamp } from '#domain/timestamp.ts'
 import { incidentEvent } from './incident-events.ts'
+import { takePlaybook } from './take-playbook.ts'
 
 export interface OpenIncident {
   readonly title: string
@@ -16,6 +17,8 @@ export interface OpenIncident {
   readonly reason: string
   readonly selector: AskedSelector
   readonly commander?: string
+  /** The name of the playbook that it is worked on by. */
+  readonly playbook?: string
 }
 
 export const openIncident =
@@ -37,6 +40,10 @@ export const openIncident =
         openedBy: { id: actor.id, name: actor.name },
         commander: asked.commander ?? null,
         breakGlass: actor.type === 'breakGlass' ? actor.id : null,
+        playbook:
+          asked.playbook === undefined
+            ? null
+            : await takePlaybook(tx, actor, asked.playbook, '/playbook'),
         preview: null,
         execution: null,
         settledAt: null,
@@ -59,6 +66,7 @@ export const openIncident =
               mode,
               selector: toldSelector(selector),
               ...(digests > 0 ? { digests } : {}),
+              ...(incident.playbook === null ? {} : { playbook: incident.playbook.name }),
             },
             incident.reason,
           ),

@@ -59,6 +59,7 @@ const byKind: Readonly<Record<DocumentKind, (look: Look, done: CarriedOut) => re
   {
     Connection: () => [],
     Consumer: () => [],
+    Playbook: () => [],
     Key: (look, done) => effectsOnKey(look, done),
     RotationPolicy: (look, done) => effectsOfPolicy(look, done),
   }

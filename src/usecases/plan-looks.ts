@@ -134,6 +134,12 @@ export const liveOf = async (
       const shown = reload && { webhook: reload.webhook }
       return liveAs(kind, found, { name, owner, labels, keys, reload: shown })
     }
+    case 'Playbook': {
+      const found = await db.playbooks.get(name)
+      if (!found) return null
+      const { labels, spec } = mustSee(actor, found, 'playbook', name)
+      return liveAs(kind, found, { name, labels, ...spec })
+    }
     case 'Key': {
       const found = await db.keys.byName(name)
       if (!found) return null
@@ -184,6 +190,8 @@ export const ownedBy = async (
     }
     case 'Consumer':
       return namesOf(await db.consumers.all(), owner, (row) => inScope(actor, row))
+    case 'Playbook':
+      return namesOf(await db.playbooks.all(), owner, (row) => inScope(actor, row))
     case 'Key': {
       const all = await everything((after) =>
         db.keys.list({ managedBy: owner, scope }, { limit: 200, after }),

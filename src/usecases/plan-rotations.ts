@@ -13,6 +13,7 @@ import { RekeyError } from '#domain/errors.ts'
 import type { Ids, Ledger, LedgerEvent, Outcome, Timers, Tx } from '#domain/ports.ts'
 import { type Answers, answerAll, type Postponed } from './answer-due-keys.ts'
 import { raiseOverdue } from './raise-overdue.ts'
+import { raiseUnreviewed } from './raise-unreviewed.ts'
 import { metAgain, notRotating, pausedUntil } from './obstacles.ts'
 import type { PlanDeps } from './plan-rotation.ts'
 
@@ -37,6 +38,7 @@ export const makePlanRotations =
       const ids = await tx.writeSchedule.holdOverdue(run.now, batchSize)
       return { held: ids, later: [], ...(await raiseOverdue(tx, ids, run.now)) }
     })
+    await raiseUnreviewed(deps.ledger, run.actor, run.now)
     return due + overdue.held.length
   }
 

@@ -10,6 +10,7 @@ import type {
   IncidentPreview,
   VersionEvidence,
 } from '#domain/incident.ts'
+import { type StepTick, takenSteps } from '#domain/playbook.ts'
 import type { Clock, Ledger, Reads } from '#domain/ports.ts'
 import { needsReview } from './close-incident.ts'
 import { type Moment, momentsOf, type ShownNote, shownNotes } from './incident-timeline.ts'
@@ -24,6 +25,7 @@ export interface IncidentReport {
   readonly incident: Incident
   readonly counts: Readonly<Partial<Record<IncidentKeyState, number>>>
   readonly waiting: SeenIncident['waiting']
+  readonly ticks: SeenIncident['ticks']
   /** Of the preview that stands. */
   readonly approvals: readonly IncidentApproval[]
   /** Without its keys. */
@@ -48,7 +50,7 @@ export const reportIncident =
   (actor: Actor, id: string): Promise<IncidentReport> =>
     ledger.read(async (db) => {
       const incident = await visibleIncident(db, actor, id)
-      const { counts, waiting } = await seen(db, incident)
+      const { counts, waiting, ticks } = await seen(db, incident)
       const keys = await evidenceOf(db, incident)
       const preview = await db.incidents.preview(id)
       const approvals = await db.incidents.approvals(id)
@@ -58,12 +60,13 @@ export const reportIncident =
         incident,
         counts,
         waiting,
+        ticks,
         approvals: approvals.filter(({ previewHash }) => previewHash === incident.preview?.hash),
         preview: preview && withoutKeys(preview),
         keys,
         notes: shownNotes(await db.incidents.notes(id)),
         timeline: timeline.items,
-        open: leftToDo(incident, keys),
+        open: [...leftToDo(incident, keys), ...stepsLeft(incident, ticks, clock.now())],
       }
     })
 
@@ -134,6 +137,21 @@ const leftToDo = (incident: Incident, keys: readonly ReportedKey[]): readonly st
       : []),
   ]
 }
+
+/** In the order of the playbook. */
+const stepsLeft = (
+  { playbook }: Incident,
+  ticks: readonly StepTick[],
+  now: Date,
+): readonly string[] =>
+  playbook === null
+    ? []
+    : takenSteps(playbook, ticks, now)
+        .filter(({ state }) => state !== 'done')
+        .map(
+          ({ step, title, state, late, owner = playbook.owner }) =>
+            `Step ${step} of the playbook ${playbook.name} (${owner}) is not done${late ? ', and late' : ''}${state === 'notDone' ? ', as somebody said' : ''}: ${title}`,
+        )
 
 const some = (names: readonly string[]): string =>
   names.length > 10

@@ -3,6 +3,7 @@
 import type { Actor } from '#domain/actor.ts'
 import { scopeOf } from '#domain/incident-schema.ts'
 import type { Incident, IncidentKeyState, IncidentState } from '#domain/incident.ts'
+import type { StepTick } from '#domain/playbook.ts'
 import type { Ledger, Page, Paged, Reads } from '#domain/ports.ts'
 import { scopeWithin } from './create-api-key.ts'
 import { notFound } from './rights.ts'
@@ -28,6 +29,8 @@ export interface SeenIncident {
   readonly counts: Readonly<Partial<Record<IncidentKeyState, number>>>
   /** While it executes: where most keys are not at rest yet. */
   readonly waiting: readonly { readonly connection: string; readonly keys: number }[]
+  /** What was said of the steps of its playbook. */
+  readonly ticks: readonly StepTick[]
   /** Of the present preview. */
   readonly approvals: readonly { readonly principalName: string; readonly at: Date }[]
 }
@@ -36,6 +39,7 @@ export const seen = async (db: IncidentReads, incident: Incident): Promise<SeenI
   incident,
   counts: incident.execution === null ? {} : await db.incidents.counts(incident.id),
   waiting: incident.state === 'executing' ? await db.incidents.waiting(incident.id, 5) : [],
+  ticks: incident.playbook === null ? [] : await db.incidents.ticks(incident.id),
   approvals: (await db.incidents.approvals(incident.id)).filter(
     ({ previewHash }) => previewHash === incident.preview?.hash,
   ),

@@ -39,6 +39,18 @@ spec:
   environment: prod
   create: true
 `,
+  Playbook: `apiVersion: rekey.dev/v1
+kind: Playbook
+metadata: { name: leaked-key, labels: { team: payments } }
+spec:
+  title: A key has leaked
+  owner: team-security
+  appliesTo: { modes: [revokeFirst], types: [aws.iam.accessKey], matchLabels: { team: payments } }
+  steps:
+    - { title: Tell the partner, owner: duty manager, within: 1h }
+    - { title: Look who used it, command: rekey describe key/NAME }
+  reviewEvery: 180d
+`,
   RotationPolicy: `apiVersion: rekey.dev/v1
 kind: RotationPolicy
 metadata: { name: monthly, annotations: { runbook: docs/x.md } }

@@ -11,6 +11,7 @@ export interface Side {
   readonly cryptoKey: string
   readonly policy: string
   readonly consumer: string
+  readonly playbook: string
   readonly sink: string
   readonly apiKey: string
   /** Open, waiting for approval. */
@@ -74,6 +75,13 @@ export const consumerDocument = (side: Pick<Side, 'team' | 'consumer'>, owner: s
   kind: 'Consumer',
   metadata: { name: side.consumer, labels: { team: side.team } },
   spec: { owner },
+})
+export const playbookBody = ({ team }: Pick<Side, 'team'>, title: string) => ({
+  title,
+  owner: 'team',
+  steps: [{ title: 'Look' }],
+  reviewEvery: '180d',
+  labels: { team },
 })
 const keyBody = (side: Side) => ({
   connection: side.connection,
@@ -333,6 +341,36 @@ export const rows: Readonly<Record<string, Row>> = {
     outside: 404,
   },
 
+  listPlaybooks: { who: readers, call: at(() => '/v1/playbooks'), ok: 200, list: true },
+  getPlaybook: {
+    who: readers,
+    call: at(({ playbook }) => `/v1/playbooks/${playbook}`),
+    ok: 200,
+    outside: 404,
+  },
+  putPlaybook: {
+    who: ['operator', 'responder'],
+    method: 'PUT',
+    call: (side) => about(`/v1/playbooks/${side.playbook}`, playbookBody(side, 'another title')),
+    ok: 200,
+    outside: 404,
+  },
+  deletePlaybook: {
+    who: ['operator', 'responder'],
+    method: 'DELETE',
+    call: ({ playbook }) => about(`/v1/playbooks/${playbook}`),
+    ok: 200,
+    outside: 404,
+  },
+  reviewPlaybook: {
+    who: ['operator', 'approver', 'responder'],
+    method: 'POST',
+    call: ({ playbook }) =>
+      about(`/v1/playbooks/${playbook}/reviews`, { revision: 1, text: 'read' }),
+    ok: 200,
+    outside: 404,
+  },
+
   listSinks: { who: [], call: at(() => '/v1/sinks'), ok: 200, ...unscoped },
   getSink: { who: [], call: at(({ sink }) => `/v1/sinks/${sink}`), ok: 200, ...unscoped },
   putSink: {
@@ -525,6 +563,11 @@ export const rows: Readonly<Record<string, Row>> = {
   // Nothing was executed.
   restoreIncident: incident('/restorations', ['responder'], 409, reason),
   noteIncident: incident('/notes', ['approver', 'responder'], 200, { kind: 'fact', text: 'x' }),
+  // It has no playbook.
+  tickIncidentStep: incident('/steps', ['approver', 'responder'], 409, {
+    step: 1,
+    outcome: 'done',
+  }),
   listIncidentKeys: incident('/keys', readers, 200),
   getIncidentTimeline: incident('/timeline', readers, 200),
   getIncidentReport: incident('/report', readers, 200),

@@ -19,10 +19,12 @@ const side = async (team: 'a' | 'b'): Promise<Side> => {
   const labels = { team }
   const [connection, key, cryptoKey] = [`vault-${team}`, `secret-${team}`, `crypto-${team}`]
   const [policy, consumer, sink] = [`policy-${team}`, `app-${team}`, `sink-${team}`]
+  const playbook = `playbook-${team}`
   await house.connection(connection, {
     labels,
     grants: [{ matchLabels: labels, refs: ['*'] }],
   })
+  await house.playbook(playbook, labels)
   await house.consumer(consumer, { labels })
   const more = { connection, labels, consumers: [consumer] }
   await house.policy(policy, {
@@ -100,6 +102,7 @@ const side = async (team: 'a' | 'b'): Promise<Side> => {
     cryptoKey,
     policy,
     consumer,
+    playbook,
     sink,
     apiKey,
     rotation,

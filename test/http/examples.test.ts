@@ -85,6 +85,8 @@ type Step = readonly [operationId: string, made?: () => Promise<Made>]
 let rotation = ''
 const ofRotation = async (): Promise<Made> => ({ params: { id: rotation } })
 
+const leakedKey = async () => ({ params: { name: 'leaked-key' } })
+
 const ofIncident = async () => {
   const { json } = await api.call('GET', '/v1/incidents')
   return { params: { id: String(json.items[0].id) } }
@@ -232,6 +234,13 @@ const story: readonly Step[] = [
       return { params: { id: json.items.find((k: Json) => k.name === 'ci').id } }
     },
   ],
+  ['putPlaybook', leakedKey],
+  ['listPlaybooks'],
+  ['getPlaybook', leakedKey],
+  [
+    'reviewPlaybook',
+    async () => ({ ...(await leakedKey()), token: await api.token(['responder']) }),
+  ],
   ['openIncident'],
   ['listIncidents'],
   ['getIncident', ofIncident],
@@ -259,6 +268,17 @@ const story: readonly Step[] = [
     },
   ],
   ['noteIncident', ofIncident],
+  [
+    'tickIncidentStep',
+    async () => {
+      const { params } = await ofIncident()
+      await api.call('PATCH', `/v1/incidents/${params.id}`, {
+        headers: { 'if-match': '*' },
+        body: { playbook: 'leaked-key' },
+      })
+      return { params }
+    },
+  ],
   ['getIncidentTimeline', ofIncident],
   ['listIncidentKeys', ofIncident],
   ['getIncidentReport', ofIncident],
@@ -408,6 +428,7 @@ const story: readonly Step[] = [
       return {}
     },
   ],
+  ['deletePlaybook', leakedKey],
   ['deleteConsumer'],
   [
     'deleteConnection',

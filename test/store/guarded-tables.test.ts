@@ -165,6 +165,28 @@ beforeAll(async () => {
       roles: [],
       at,
     })
+    await tx.writePlaybook.put(
+      {
+        ...named,
+        spec: {} as never,
+        managedBy: null,
+        author,
+        review: null,
+        reviewDueAt: at,
+        overdueSince: null,
+      },
+      null,
+    )
+    await tx.writeIncident.tick({
+      id: ids.next(),
+      incidentId: incident.id,
+      step: 1,
+      outcome: 'done',
+      note: null,
+      principalId: 'a',
+      principalName: 'a',
+      at,
+    })
     await tx.writeIncident.note({
       id: ids.next(),
       incidentId: incident.id,
@@ -225,6 +247,7 @@ const guardedByDesign = [
   'app.incident_key',
   'app.incident_note',
   'app.incident_preview',
+  'app.incident_step',
   'app.incident_version',
   'app.installation',
   'app.intent',
@@ -233,6 +256,7 @@ const guardedByDesign = [
   'app.key',
   'app.plan',
   'app.plan_approval',
+  'app.playbook',
   'app.policy',
   'app.policy_revision',
   'app.recovery',

@@ -180,6 +180,7 @@ export const incidentOf = (id: string, more: Partial<Incident> = {}): Incident =
   openedBy: { id: 'a', name: 'a' },
   commander: null,
   breakGlass: null,
+  playbook: null,
   preview: null,
   execution: null,
   settledAt: null,

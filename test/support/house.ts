@@ -7,6 +7,8 @@ import type { ConsumerBody } from '#domain/consumer-schema.ts'
 import { isRekeyError, type RekeyError } from '#domain/errors.ts'
 import type { KeyBody, Registration } from '#domain/key-schema.ts'
 import { noPrecondition, type Precondition } from '#domain/precondition.ts'
+import type { Labels } from '#domain/names.ts'
+import type { PlaybookBody } from '#domain/playbook-schema.ts'
 import type { Ledger, Sessions } from '#domain/ports.ts'
 import type { Provider, Session } from '#domain/provider.ts'
 import type { Tracer } from '#domain/telemetry.ts'
@@ -24,6 +26,7 @@ import { putConnection } from '#usecases/put-connection.ts'
 import { putConsumer } from '#usecases/put-consumer.ts'
 import { type FreezeBody, putFreeze } from '#usecases/put-freeze.ts'
 import { putKey } from '#usecases/put-key.ts'
+import { putPlaybook } from '#usecases/put-playbook.ts'
 import { putPolicy } from '#usecases/put-policy.ts'
 import { putSink, type SinkBody } from '#usecases/put-sink.ts'
 import { registerKey } from '#usecases/register-key.ts'
@@ -195,6 +198,19 @@ export const openHouse = async (options: HouseOptions = {}) => {
       actor = admin,
       precondition: Precondition = noPrecondition,
     ) => putConsumer(deps)(actor, { name, body: { owner: 'team', ...body }, precondition }),
+    playbook: (name: string, labels: Labels, body: Partial<PlaybookBody> = {}, actor = operator) =>
+      putPlaybook(deps)(actor, {
+        name,
+        body: {
+          title: 'A test',
+          owner: 'team',
+          steps: [{ title: 'Look' }],
+          reviewEvery: '180d',
+          labels,
+          ...body,
+        },
+        precondition: noPrecondition,
+      }),
     sink: (name: string, body: SinkBody, precondition: Precondition = noPrecondition) =>
       putSink(deps)(admin, { name, body, precondition }),
     freeze: (body: FreezeBody, actor = admin, precondition: Precondition = noPrecondition) =>

@@ -21,6 +21,7 @@ import { selfCheck } from '#store/self-check.ts'
 import { makeSafeFetch } from '#runtime/safe-fetch.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import { makeCheckBreakGlass } from '#usecases/check-break-glass.ts'
+import { makeCheckPlaybooks } from '#usecases/check-playbooks.ts'
 import { makeCheckPublishing } from '#usecases/check-publishing.ts'
 import { makeCheckKeks } from '#usecases/check-keks.ts'
 import { createApiKey } from '#usecases/create-api-key.ts'
@@ -72,6 +73,7 @@ export const productRoutes = (house: House): readonly Route[] => {
     publishing: makeCheckPublishing(house.ledger, deps.types),
     depth: async () => ({ waiting: 0, active: 0 }),
     breakGlass: makeCheckBreakGlass({ ledger: house.ledger, clock }),
+    playbooks: makeCheckPlaybooks({ ledger: house.ledger, clock }),
     keks: makeCheckKeks({
       ledger: house.ledger,
       processes: createProcesses(database),

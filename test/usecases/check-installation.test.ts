@@ -37,6 +37,7 @@ const depsOf = (over: Partial<CheckInstallationDeps> = {}): CheckInstallationDep
   publishing: async () => [],
   depth: async () => ({ waiting: 3, active: 1 }),
   breakGlass: async () => [],
+  playbooks: async () => [],
   keks: makeCheckKeks({
     ledger: db.ledger,
     processes: db.processes,

@@ -29,6 +29,7 @@ const describers: Readonly<Partial<Record<Plural, () => Promise<Describer>>>> = 
   connections: async () => (await others()).describeConnection,
   consumers: async () => (await others()).describeConsumer,
   sinks: async () => (await others()).describeSink,
+  playbooks: async () => (await import('../describe-playbook.ts')).describePlaybook,
   incidents: async () => (await import('../describe-incident.ts')).describeIncident,
   plans: async () => (await import('../describe-plan.ts')).describePlan,
 }
@@ -37,7 +38,7 @@ export const addDescribe = (program: Command, shell: Shell): void => {
   const command = withOutput(program.command('describe'))
     .argument(
       '<what>',
-      'key/NAME, rotation/ID, incident/ID, policy/NAME, connection/NAME, consumer/NAME, sink/NAME or plan/ID',
+      'key/NAME, rotation/ID, incident/ID, policy/NAME, connection/NAME, consumer/NAME, playbook/NAME, sink/NAME or plan/ID',
     )
     .summary('show one thing, why it is not moving, and what to do next')
     .description(

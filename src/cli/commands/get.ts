@@ -32,6 +32,7 @@ const fileKinds: Partial<Readonly<Record<Plural, DocumentKind>>> = {
   connections: 'Connection',
   consumers: 'Consumer',
   keys: 'Key',
+  playbooks: 'Playbook',
   policies: 'RotationPolicy',
 }
 

@@ -18,6 +18,7 @@ import {
 } from '../incident-steps.ts'
 import { countsText, incidentLine, previewText } from '../incident-text.ts'
 import { durationOf } from '../moments.ts'
+import { changeIncident, tickStep } from './incident-playbook.ts'
 import { show, withOutput } from '../output.ts'
 import { numberAt, objectAt, textAt } from '../read-json.ts'
 import { nameOf } from '../reference.ts'
@@ -39,7 +40,7 @@ export const addIncident = (program: Command, shell: Shell): void => {
   const about = <T extends object>(
     name: string,
     summary: string,
-    work: (run: Run, id: string, options: T) => Promise<void>,
+    work: (run: Run, id: string, options: T, argument: string) => Promise<void>,
     more: (command: Command) => Command = (command) => command,
   ): void => {
     const command = more(
@@ -47,7 +48,7 @@ export const addIncident = (program: Command, shell: Shell): void => {
     )
     if (command.description() === '')
       command.description(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
-    command.action((reference: string, options: T) =>
+    command.action((reference: string, ...rest: readonly (string | T | Command)[]) =>
       shell.act(
         command,
         {
@@ -55,7 +56,13 @@ export const addIncident = (program: Command, shell: Shell): void => {
           next: [`rekey describe ${reference}`],
           detached: 'the incident goes on at the server',
         },
-        (run) => work(run, nameOf(reference, 'incident'), options),
+        (run) =>
+          work(
+            run,
+            nameOf(reference, 'incident'),
+            command.opts<T>(),
+            typeof rest[0] === 'string' ? rest[0] : '',
+          ),
       ),
     )
   }
@@ -102,6 +109,24 @@ export const addIncident = (program: Command, shell: Shell): void => {
       .option('--corrects <id>', 'the note that it takes the place of')
       .option('--dry-run', 'check everything and change nothing'),
   )
+  about('change', 'change title, severity, commander or playbook', changeIncident, (command) =>
+    command
+      .option('--title <text>', 'what happened, in a line')
+      .addOption(new Option('--severity <severity>', 'how bad it is').choices(severities))
+      .option('--commander <name>', 'who leads')
+      .option('--playbook <name>', 'take its steps, as they are now')
+      .option('--dry-run', 'check everything and change nothing'),
+  )
+  about('step', 'tick off a step of its playbook', tickStep, (command) =>
+    command
+      .argument('<number>', 'the number of the step')
+      .description(
+        'Say that a step of its playbook is done, or with --not-done that it is not and why. The last word on a step counts; the others stay in the timeline. Nothing is carried out by it.',
+      )
+      .option('--not-done', 'it is not done; --note says why')
+      .option('--note <text>', 'how it is known; no secrets')
+      .option('--dry-run', 'check everything and change nothing'),
+  )
   about('timeline', 'what happened, in order', timeline, (command) =>
     command.option('--all', 'also what was done key by key'),
   )
@@ -132,6 +157,7 @@ interface OpenOptions extends MeantOptions {
   readonly mode: string
   readonly reason: string
   readonly commander?: string
+  readonly playbook?: string
   readonly dryRun?: true
 }
 
@@ -152,6 +178,7 @@ const addOpen = (incident: Command, shell: Shell): void => {
       new Option('--severity <severity>', 'how bad it is').choices(severities).default('high'),
     )
     .option('--commander <name>', 'who leads')
+    .option('--playbook <name>', 'what people do beside it: its steps are taken as they are now')
     .option('--key <name>', 'this key; several times for several', several)
     .option(
       '--key-version <key@version>',
@@ -180,7 +207,7 @@ const addOpen = (incident: Command, shell: Shell): void => {
       command,
       { doing: 'open an incident', next: ['rekey get incidents'] },
       async (run) => {
-        const { title, severity, mode, reason, commander } = options
+        const { title, severity, mode, reason, commander, playbook } = options
         const opened = await openIncident(
           run,
           {
@@ -189,6 +216,7 @@ const addOpen = (incident: Command, shell: Shell): void => {
             mode,
             reason,
             ...(commander === undefined ? {} : { commander }),
+            ...(playbook === undefined ? {} : { playbook }),
             selector: await selectorOf(run, options),
           },
           options.dryRun === true,
@@ -200,7 +228,7 @@ const addOpen = (incident: Command, shell: Shell): void => {
   )
 }
 
-const present = (run: Run, incident: JsonObject): Promise<void> => {
+export const present = (run: Run, incident: JsonObject): Promise<void> => {
   const counts = countsText(incident)
   return show(run, {
     json: incident,

@@ -1,5 +1,6 @@
 // The report as Markdown, for the ticket and the archive. Whatever people wrote is text in it and nothing else.
 
+import { takenSteps } from '#domain/playbook.ts'
 import type { IncidentReport, ReportedKey } from '#usecases/report-incident.ts'
 
 export const markdownMediaType = 'text/markdown'
@@ -69,6 +70,7 @@ export const markdownOf = (report: IncidentReport): string => {
     '',
     ...(open.length === 0 ? ['Nothing.'] : open.map((sentence) => `- ${text(sentence)}`)),
     '',
+    ...stepsOf(report),
     '## Evidence',
     '',
     ...(versions.length === 0
@@ -137,6 +139,30 @@ export const markdownOf = (report: IncidentReport): string => {
     ),
     '',
   ].join('\n')
+}
+
+const stepsOf = ({ incident: { playbook }, ticks, at }: IncidentReport): readonly string[] => {
+  if (playbook === null) return []
+  return [
+    '## Playbook',
+    '',
+    `${text(playbook.title)} (${text(playbook.name)}, revision ${playbook.revision}, of ${text(playbook.owner)}), taken ${moment(new Date(playbook.at))}.${playbook.reviewOverdue ? ' Its review was overdue.' : ''}`,
+    '',
+    ...table(
+      ['Step', 'What', 'Owner', 'State', 'Due', 'Who', 'When', 'Note'],
+      takenSteps(playbook, ticks, at).map(({ step, title, owner, state, late, dueAt, tick }) => [
+        String(step),
+        title,
+        owner ?? playbook.owner,
+        `${state === 'notDone' ? 'not done' : state}${late ? ', late' : ''}`,
+        moment(dueAt),
+        tick?.principalName ?? '–',
+        moment(tick?.at ?? null),
+        tick?.note ?? '–',
+      ]),
+    ),
+    '',
+  ]
 }
 
 const replacements = (keys: readonly ReportedKey[]): readonly string[] => {

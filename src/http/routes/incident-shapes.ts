@@ -17,6 +17,13 @@ import {
 } from '#domain/incident.ts'
 import { keptSelectorSchema } from '#domain/incident-schema.ts'
 import { versionStates } from '#domain/key.ts'
+import {
+  type StepTick,
+  type TakenPlaybook,
+  type TakenStep,
+  takenSteps,
+  tickOutcomes,
+} from '#domain/playbook.ts'
 import type { Moment, ShownNote } from '#usecases/incident-timeline.ts'
 import type { IncidentReport, ReportedKey } from '#usecases/report-incident.ts'
 import type { SeenIncident } from '#usecases/see-incident.ts'
@@ -32,6 +39,40 @@ export const hashSchema = Type.String({
   description: 'stands for what is done; approve and execute by it',
   examples: ['9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'],
 })
+
+const stepSchema = strict({
+  step: Type.Integer({ examples: [1] }),
+  title: sentence('Tell the partner'),
+  text: nullable(sentence('The number is in the safe.')),
+  owner: sentence('team-shop'),
+  command: nullable(sentence('rekey describe key/orders-token')),
+  state: Type.Enum(['open', ...tickOutcomes], { examples: ['done'] }),
+  dueAt: nullable(momentSchema),
+  late: Type.Boolean({
+    description: 'done after its time, or not done and its time is over',
+    examples: [false],
+  }),
+  by: nullable(sentence('ada')),
+  at: nullable(momentSchema),
+  note: nullable(sentence('called at 02:40')),
+})
+
+const takenSchema = strict(
+  {
+    name: sentence('leaked-key'),
+    revision: Type.Integer({ examples: [3] }),
+    title: sentence('A key has leaked'),
+    owner: sentence('team-security'),
+    at: momentSchema,
+    by: someone,
+    reviewOverdue: Type.Boolean({
+      description: 'nobody had reviewed it in time when it was taken',
+      examples: [false],
+    }),
+    steps: Type.Array(stepSchema),
+  },
+  { description: 'its steps as they were when the incident took it' },
+)
 
 export const incidentSchema = strict(
   {
@@ -49,6 +90,7 @@ export const incidentSchema = strict(
         'it is worked on with a token to break glass with: nobody agrees before, somebody reviews after',
       examples: [false],
     }),
+    playbook: nullable(takenSchema),
     preview: nullable(
       strict(
         {
@@ -89,14 +131,40 @@ export const incidentSchema = strict(
   { $id: 'Incident' },
 )
 
-export const presentIncident = ({ incident, counts, waiting, approvals }: SeenIncident) => ({
+export const presentIncident = (
+  { incident, counts, waiting, approvals, ticks }: SeenIncident,
+  now: Date,
+) => ({
   ...fieldsOf(incident),
+  playbook: incident.playbook && presentTaken(incident.playbook, ticks, now),
   approvals: approvals.map(({ principalName, at }) => ({
     principal: principalName,
     at: at.toISOString(),
   })),
   counts,
   waiting,
+})
+
+const presentTaken = (taken: TakenPlaybook, ticks: readonly StepTick[], now: Date) => ({
+  ...taken,
+  steps: takenSteps(taken, ticks, now).map((step) => presentStep(step, taken.owner)),
+})
+
+const presentStep = (
+  { step, title, text, owner, command, state, ...of }: TakenStep,
+  usual: string,
+) => ({
+  step,
+  title,
+  text: text ?? null,
+  owner: owner ?? usual,
+  command: command ?? null,
+  state,
+  dueAt: of.dueAt?.toISOString() ?? null,
+  late: of.late,
+  by: of.tick?.principalName ?? null,
+  at: of.tick?.at.toISOString() ?? null,
+  note: of.tick?.note ?? null,
 })
 
 const fieldsOf = ({ breakGlass, preview, ...incident }: Incident) => ({
@@ -340,7 +408,7 @@ export const reportSchema = strict(
 
 export const presentReport = (report: IncidentReport) => ({
   at: report.at.toISOString(),
-  incident: presentIncident(report),
+  incident: presentIncident(report, report.at),
   preview: report.preview && {
     ...report.preview,
     at: report.preview.at.toISOString(),

@@ -18,6 +18,7 @@ import {
 } from '#domain/incident.ts'
 import { freeTextSchema, nameSchema, oneLinePattern } from '#domain/names.ts'
 import type { Clock, Committed, HashJson, Ids, Ledger } from '#domain/ports.ts'
+import { tickOutcomes } from '#domain/playbook.ts'
 import type { KeyType } from '#domain/provider.ts'
 import { approveIncident } from '#usecases/approve-incident.ts'
 import { changeIncident } from '#usecases/change-incident.ts'
@@ -33,6 +34,7 @@ import { makeRestoreIncident } from '#usecases/restore-incident.ts'
 import { reportIncident, withEvidence } from '#usecases/report-incident.ts'
 import { getIncident, listIncidents, seen, visibleIncident } from '#usecases/see-incident.ts'
 import { notFound } from '#usecases/rights.ts'
+import { tickStep } from '#usecases/tick-step.ts'
 import { eventRoute, type Route, route } from '../route.ts'
 import { idParams, idSchema, listOf, nullable, strict } from '../schemas.ts'
 import { markdownMediaType, markdownOf, wantsMarkdown } from './incident-markdown.ts'
@@ -71,6 +73,10 @@ const line = (maxLength: number) =>
 const reasonSchema = Type.String({ ...freeTextSchema(500), minLength: 1 })
 const titleSchema = line(200)
 const commanderSchema = line(200)
+const playbookName = Type.String({
+  ...nameSchema,
+  description: 'the playbook that it is worked on by: its steps are taken as they are now',
+})
 
 export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
   const draw = makeDrawPreview(deps)
@@ -92,7 +98,10 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
       handler: async ({ ledger, actor, query, page, pageReply }) => {
         const states = (query.state ?? null) as readonly IncidentState[] | null
         const found = await listIncidents({ ledger })(actor, states, page)
-        return { status: 200, body: pageReply(found, presentIncident) }
+        return {
+          status: 200,
+          body: pageReply(found, (one) => presentIncident(one, deps.clock.now())),
+        }
       },
     }),
     route({
@@ -110,6 +119,7 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
         mode: modeSchema,
         reason: reasonSchema,
         commander: Type.Optional(commanderSchema),
+        playbook: Type.Optional(playbookName),
         selector: incidentSelectorSchema,
       }),
       replies: { 201: incidentSchema },
@@ -129,7 +139,10 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
         const { value, receipts } = await openIncident({ ...deps, ledger })(actor, body)
         return {
           status: 201,
-          body: presentIncident({ incident: value, counts: {}, waiting: [], approvals: [] }),
+          body: presentIncident(
+            { incident: value, counts: {}, waiting: [], approvals: [], ticks: [] },
+            deps.clock.now(),
+          ),
           location: `/v1/incidents/${value.id}`,
           revision: value.revision,
           receipts,
@@ -148,7 +161,11 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
       errors: ['resource.notFound'],
       handler: async ({ ledger, actor, params }) => {
         const found = await getIncident({ ledger })(actor, params.id)
-        return { status: 200, body: presentIncident(found), revision: found.incident.revision }
+        return {
+          status: 200,
+          body: presentIncident(found, deps.clock.now()),
+          revision: found.incident.revision,
+        }
       },
     }),
     route({
@@ -156,8 +173,9 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
       method: 'PATCH',
       path: '/v1/incidents/{id}',
       operationId: 'changeIncident',
-      summary: 'Change title, severity or commander',
-      description: 'What it means and what is done does not change: open another one.',
+      summary: 'Change title, severity, commander or playbook',
+      description:
+        'What it means and what is done does not change: open another one. A playbook is taken as it is now; once a step was ticked off, it stays.',
       access: [...responders],
       params: idParams,
       body: Type.Object(
@@ -165,11 +183,12 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
           title: Type.Optional(titleSchema),
           severity: Type.Optional(severitySchema),
           commander: Type.Optional(nullable(commanderSchema)),
+          playbook: Type.Optional(nullable(playbookName)),
         },
         { additionalProperties: false, minProperties: 1 },
       ),
       replies: { 200: incidentSchema },
-      errors: ['resource.notFound', 'incident.wrongState'],
+      errors: ['resource.notFound', 'request.impossible', 'incident.wrongState'],
       examples: [{ body: { severity: 'high', commander: 'ada' } }],
       handler: async ({ ledger, actor, params, body, precondition }) => {
         const { value, receipts } = await changeIncident({ ledger })(
@@ -179,7 +198,12 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
           precondition,
         )
         const shown = await ledger.read((db) => seen(db, value))
-        return { status: 200, body: presentIncident(shown), revision: value.revision, receipts }
+        return {
+          status: 200,
+          body: presentIncident(shown, deps.clock.now()),
+          revision: value.revision,
+          receipts,
+        }
       },
     }),
     route({
@@ -194,7 +218,13 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
       params: idParams,
       replies: {
         200: strict(
-          { ...previewFields, differs: nullable(differsSchema) },
+          {
+            ...previewFields,
+            differs: nullable(differsSchema),
+            playbooks: Type.Array(Type.String({ examples: ['leaked-key'] }), {
+              description: 'meant for such an incident; empty where it has taken one',
+            }),
+          },
           { $id: 'IncidentPreview' },
         ),
       },
@@ -202,8 +232,12 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
       examples: [{}],
       handler: async ({ ledger, actor, params }) => {
         const { value, receipts } = await keepPreview({ ...deps, ledger, draw })(actor, params.id)
-        const { preview, differs } = value
-        return { status: 200, body: { ...presentPreview(preview), differs }, receipts }
+        const { preview, differs, playbooks } = value
+        return {
+          status: 200,
+          body: { ...presentPreview(preview), differs, playbooks: [...playbooks] },
+          receipts,
+        }
       },
     }),
     route({
@@ -315,7 +349,7 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
           preview: draw,
           mustBeApproved: (db, by, incident) => mustBeApproved(db, by, incident, deps.clock),
         })
-        return asItIs(ledger, 202, await execute(actor, params.id, body))
+        return asItIs({ ...deps, ledger }, 202, await execute(actor, params.id, body))
       },
     }),
     route({
@@ -345,7 +379,7 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
       handler: async ({ ledger, actor, params, body }) => {
         const { keys = null, reason } = body
         const restore = makeRestoreIncident({ ...deps, ledger, visible: visibleIncident })
-        return asItIs(ledger, 202, await restore(actor, params.id, { keys, reason }))
+        return asItIs({ ...deps, ledger }, 202, await restore(actor, params.id, { keys, reason }))
       },
     }),
     route({
@@ -375,6 +409,37 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
           receipts,
         }
       },
+    }),
+    route({
+      ...common,
+      method: 'POST',
+      path: '/v1/incidents/{id}/steps',
+      operationId: 'tickIncidentStep',
+      summary: 'Say that a step of the playbook is done, or that it is not',
+      description:
+        'The last word on a step counts; the others stay in the timeline. Nothing is carried out by it.',
+      access: [...approvingRoles],
+      params: idParams,
+      body: strict({
+        step: Type.Integer({ minimum: 1, maximum: 50, description: 'its number, from 1 on' }),
+        outcome: Type.Enum([...tickOutcomes]),
+        note: Type.Optional(
+          Type.String({
+            ...freeTextSchema(2_000),
+            minLength: 1,
+            description: 'how it is known; of what is not done: why',
+          }),
+        ),
+      }),
+      replies: { 201: incidentSchema },
+      errors: ['resource.notFound', 'resource.exists', 'request.impossible', 'incident.wrongState'],
+      examples: [{ body: { step: 1, outcome: 'done', note: 'The partner was told at 02:40.' } }],
+      handler: async ({ ledger, actor, params, body }) =>
+        asItIs(
+          { ...deps, ledger },
+          201,
+          await tickStep({ ...deps, ledger })(actor, params.id, body),
+        ),
     }),
     route({
       ...common,
@@ -463,7 +528,11 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
         errors: ['resource.notFound', 'incident.wrongState', ...errors],
         examples: [{ body: { [field]: example } }],
         handler: async ({ ledger, actor, params, body }) =>
-          asItIs(ledger, 201, await end({ ledger })(actor, params.id, body[field] ?? '')),
+          asItIs(
+            { ...deps, ledger },
+            201,
+            await end({ ledger })(actor, params.id, body[field] ?? ''),
+          ),
       }),
     ),
     eventRoute({
@@ -516,12 +585,12 @@ const atRest: readonly IncidentState[] = ['contained', 'partly', 'closed']
 
 /** The reply to whoever changed it. */
 const asItIs = async <Status extends 201 | 202>(
-  ledger: Pick<Ledger, 'read'>,
+  { ledger, clock }: { readonly ledger: Pick<Ledger, 'read'>; readonly clock: Clock },
   status: Status,
   { value, receipts }: Committed<Incident>,
 ) => ({
   status,
-  body: presentIncident(await ledger.read((db) => seen(db, value))),
+  body: presentIncident(await ledger.read((db) => seen(db, value)), clock.now()),
   location: `/v1/incidents/${value.id}`,
   receipts,
 })

@@ -138,6 +138,12 @@ export const incidentReads = (db: Db): Reads['incidents'] => ({
       : []
     return rows.map((row) => ({ ...row, kind: word(row.kind) }))
   },
+  ticks: async (incidentId) => {
+    const rows = isUuid(incidentId)
+      ? await db.incidentStep.findMany({ where: { incidentId }, orderBy: { id: 'asc' } })
+      : []
+    return rows.map((row) => ({ ...row, outcome: word(row.outcome) }))
+  },
 })
 
 export const incidentWrites = (db: Db): Tx['writeIncident'] => ({
@@ -213,6 +219,9 @@ export const incidentWrites = (db: Db): Tx['writeIncident'] => ({
   },
   note: async (note) => {
     await db.incidentNote.create({ data: note, select: { id: true } })
+  },
+  tick: async (tick) => {
+    await db.incidentStep.create({ data: tick, select: { id: true } })
   },
 })
 
@@ -304,6 +313,7 @@ const toIncident = (row: Row): Incident => ({
   openedBy: { id: row.openedById, name: row.openedByName },
   commander: row.commander,
   breakGlass: row.breakGlass,
+  playbook: from(row.playbook),
   preview: from(row.preview),
   execution:
     row.executedAt && row.executedHash !== null
@@ -341,6 +351,7 @@ const toRow = (incident: Incident) => ({
   openedByName: incident.openedBy.name,
   commander: incident.commander,
   breakGlass: incident.breakGlass,
+  playbook: jsonOrNull(incident.playbook),
   preview: jsonOrNull(incident.preview),
   executedHash: incident.execution?.hash ?? null,
   executedAt: incident.execution?.at ?? null,
