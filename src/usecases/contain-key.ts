@@ -160,12 +160,13 @@ const begin = async (engine: Containing, found: Case): Promise<Case | null> => {
   })
 }
 
-/** Never throws. One whose sender is gone is looked for, and sent anew under another id where it was not done. */
+/** Never throws. One whose sender is gone is looked for, and sent anew under another id where it was not done. What is off already
+ *  by what is known, in its soak or by another incident, is asked about before anything is sent. */
 const send = async (
   { clock }: Containing,
-  { object }: Case,
+  { object, versions }: Case,
   session: Session,
-  { intent, effect, how, inherited }: Sending,
+  { intent, version, effect, how, inherited }: Sending,
   since: Date,
 ): Promise<Sent['outcome']> => {
   if (clock.now().getTime() - since.getTime() > longestTurnMs) return { ok: false, error: tooLate }
@@ -173,11 +174,11 @@ const send = async (
   const { operationId } = intent
   const call = { signal: clock.deadline(requestMs), operationId, incident: true }
   try {
-    if (inherited) {
+    const now = versions.find((one) => one.version === version.version)?.state
+    if (inherited || now === 'suspended' || now === 'compromised') {
       const state = await session.stateOf(object, id, call)
-      return isMet(intent, state)
-        ? { ok: true, result: { state }, detail: 'found by a probe' }
-        : { ok: false, error: notDone }
+      if (isMet(intent, state)) return { ok: true, result: { state }, detail: 'found by a probe' }
+      if (inherited) return { ok: false, error: notDone }
     }
     const result =
       effect === 'suspend'

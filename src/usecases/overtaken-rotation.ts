@@ -2,7 +2,8 @@
 // whatever phase it is in. What it had under way at the provider is resolved first, as always; then, before its phase does
 // anything, this says what becomes of it:
 //
-//   held       mode `disable`: it stalls where it is, and goes on once the key is restored
+//   held       mode `disable`: it stalls where it is, and goes on once the key is restored. A replacement that another incident asked
+//              for does not wait: what it makes is none of what was disabled
 //   new gone   the new version is compromised: it is undone, back to the old one, without waiting for anybody; where that is
 //              compromised too, or cannot be handed out again, it is abandoned. It is never promoted and never kept
 //   old gone   nothing was made yet: cancelled, or undone. The new version is made: it goes on to be promoted at once; with no
@@ -35,7 +36,12 @@ const isHeld = (reason: string | null): boolean => reason?.startsWith('held by i
 export const overtaken = async (run: Run, rotation: Rotation): Promise<Step | 'urgent' | null> => {
   const found = await run.ledger.read((db) => lookAt(db, rotation))
   const { from, to, heldBy, incident } = found
-  if (heldBy !== null) return hold(run, rotation, heldBy)
+  if (heldBy !== null && rotation.trigger !== 'incident') {
+    // Another incident has ended one of its versions, and waits for the key: with the other one off there is no way on or back.
+    if (to?.state === 'compromised' || from?.state === 'compromised')
+      return giveUp(run, rotation, `${heldReason(heldBy)}, and a version of it has leaked`)
+    return hold(run, rotation, heldBy)
+  }
   if (to?.state === 'compromised') return withoutNew(run, rotation, found)
   if (from?.state !== 'compromised') return null
   // A replacement of the incident's own expects no other.
@@ -150,6 +156,11 @@ const ends: Partial<Record<Rotation['phase'], OpenPhase>> = {
 /** Everything stays as it is, and what serves is made by another rotation. */
 const abandon = (run: Run, rotation: Rotation, reason: string): Promise<Step> =>
   through(run, rotation, 'abandoned', reason)
+
+const giveUp = (run: Run, rotation: Rotation, reason: string): Promise<Step> =>
+  machine[rotation.phase].undo === 'cancel'
+    ? move(run, rotation, 'cancelled', { reason })
+    : abandon(run, rotation, reason)
 
 /** By way of `stalled`, where the machine has no shorter one, in one transaction. */
 const through = async (

@@ -3,7 +3,7 @@
 // politely it said that it is off; what nobody could try is unproven. Trying leaves nothing: a crash here tries once more.
 
 import { isSettled, mayContain, stages } from '#domain/contain-key.ts'
-import type { VersionEvidence } from '#domain/incident.ts'
+import type { ContainedVersion, VersionEvidence } from '#domain/incident.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { IncidentTimerPatch } from '#domain/ports.ts'
 import type { ProviderError } from '#domain/provider.ts'
@@ -107,15 +107,36 @@ export const tryVersion = async (
   { session, turn }: Place,
 ): Promise<Trial> => {
   const planned = plannedOf(found, number)
-  const version = found.versions.find((one) => one.version === number)
   if (planned.containment === 'byHand')
     return { is: 'untried', why: 'A person must switch it off: Rekey has no way to.' }
+  // Nothing was sent, and it is what readers get.
   if (planned.containment === 'none' && planned.state !== 'destroyed' && planned.primary)
     return { is: 'accepted', detail: planned.why ?? 'nothing could be sent' }
+  const trial = await tryAtProvider({ ledger, clock }, found, planned, { session, turn })
+  // What no provider revokes may be refused for one use and good for another: that nobody has ended it is what is known.
+  return trial.is === 'refused' && endsNothing(found, planned)
+    ? { is: 'untried', why: planned.why ?? 'Its provider revokes nothing.' }
+    : trial
+}
+
+const endsNothing = ({ type }: Case, { containment, state }: ContainedVersion): boolean =>
+  containment === 'none' &&
+  state !== 'destroyed' &&
+  (type.traits.revokes === 'none' || type.incident?.endedBy === 'nobody')
+
+const tryAtProvider = async (
+  { ledger, clock }: Pick<Containing, 'ledger' | 'clock'>,
+  found: Case,
+  planned: ContainedVersion,
+  { session, turn }: Place,
+): Promise<Trial> => {
+  const version = found.versions.find((one) => one.version === planned.version)
   if (planned.providerVersions.length === 0)
     return { is: 'untried', why: planned.why ?? 'Its provider never had it.' }
   if (planned.expect === 'unproven' && planned.containment !== 'none')
     return { is: 'untried', why: planned.why ?? 'It cannot be tried.' }
+  if (found.type.incident?.proof === 'asked')
+    return asked({ clock }, found, planned, { session, turn })
   const needsValue = found.type.incident?.proof === 'material'
   if (!version || (needsValue && !version.materialKnown))
     return { is: 'untried', why: planned.why ?? 'Its value is not known here: it cannot be tried.' }
@@ -141,6 +162,29 @@ export const tryVersion = async (
     return { is: 'refused', facts }
   } catch (error) {
     return { is: 'failed', error: asFailure(error, false) }
+  }
+}
+
+/** Never tried, since wrong tries lock good ones out; and nothing was sent. What its provider says of it is not a refusal. */
+const asked = async (
+  { clock }: Pick<Containing, 'clock'>,
+  found: Case,
+  planned: ContainedVersion,
+  { session, turn }: Place,
+): Promise<Trial> => {
+  const signal = clock.deadline(requestMs)
+  try {
+    for (const id of planned.providerVersions) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const state = await turn(() => session.stateOf(found.object, id, { signal }))
+      if (state === 'enabled') return { is: 'accepted', detail: `${id} is on at its provider` }
+    }
+    return {
+      is: 'untried',
+      why: 'Its provider says that it is off, and it is not tried: wrong tries would lock good ones out.',
+    }
+  } catch (error) {
+    return { is: 'failed', error: asFailure(error, signal.aborted) }
   }
 }
 

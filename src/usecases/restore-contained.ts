@@ -10,6 +10,7 @@
 
 import { containing, lastIntent, restoring, stages } from '#domain/contain-key.ts'
 import type { IncidentKey, VersionEvidence } from '#domain/incident.ts'
+import type { Version } from '#domain/key.ts'
 import type { LedgerEvent } from '#domain/ports.ts'
 import { ProviderError } from '#domain/provider.ts'
 import type { Intent } from '#domain/rotation.ts'
@@ -106,15 +107,20 @@ const unanswered = async (
 
 const phaseOf = ({ incident }: Case): string => restoring(incident.id)
 
-/** Whether it was on before the incident, and may be on again. */
+/** Whether it was on before the incident, and may be on again. With the whole key all of its versions would be on, and another
+ *  incident, closed or not, may have ended one of them for ever. */
 const comesBack = (found: Case, number: number): boolean => {
   const version = found.versions.find((one) => one.version === number)
-  const before = plannedOf(found, number).state
+  const { state: before, containment } = plannedOf(found, number)
+  if (containment === 'switchOffKey' && hasLeaked(found.versions)) return false
   if (!version || version.state === 'compromised' || version.state === 'destroyed') return false
   if (before === 'suspended') return false
   // By `retire: keep` it was left on, by `retire: disable` it was suspended first.
   return before !== 'deactivated' || version.suspendedAt === null
 }
+
+const hasLeaked = (versions: readonly Version[]): boolean =>
+  versions.some(({ state }) => state === 'compromised')
 
 /** The provider versions that this incident has switched off, or may have. */
 const switchedOff = (found: Case): readonly (readonly [VersionEvidence, string])[] =>
@@ -179,7 +185,9 @@ const switchOn = async (
     // As it is now: another incident may have compromised it since this key was claimed.
     const versions = await ledger.read((db) => db.versions.of(found.key.keyId))
     const version = versions.find((one) => one.version === preImage['version'])
-    if (version?.state === 'compromised') return compromisedSince
+    const isWholeKey = plannedOf(found, version?.version ?? 0).containment === 'switchOffKey'
+    if (version?.state === 'compromised' || (isWholeKey && hasLeaked(versions)))
+      return compromisedSince
     if ((await session.stateOf(found.object, id, call)) !== 'enabled')
       await session.reinstate(found.object, id, call)
     if (version?.state !== 'suspended') return null
@@ -261,14 +269,14 @@ const end = async (engine: Containing, found: Case, intents: readonly Intent[]):
 }
 
 const staysOff = (off: readonly VersionEvidence[]): string =>
-  `${off.map(({ version }) => `version ${version}`).join(', ')} stays off: it was off before, or is compromised`
+  `${off.map(({ version }) => `version ${version}`).join(', ')} stays off: it was off before, or it is compromised, or is switched on only with another version that is`
 
 const restoredOf = (
   found: Case,
 ): readonly { readonly version: number; readonly primary: boolean }[] => {
   return found.versions.flatMap(({ version, state }) => {
     const before = found.key.plan.versions.find((one) => one.version === version)
-    if (state !== 'suspended' || !before) return []
+    if (state !== 'suspended' || !before || !comesBack(found, version)) return []
     // A promotion that was under way has handed it out since.
     const promoted = before.state === 'preActivation'
     return before.state === 'active' || promoted

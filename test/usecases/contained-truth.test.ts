@@ -1,0 +1,120 @@
+// What types say of themselves, and what is said of their versions then: nobody is told that something is refused which nobody has
+// ended or tried, and a key that is switched off whole comes back with none of what has leaked.
+
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import type { Version } from '#domain/key.ts'
+import type { InIncident, Provider } from '#domain/provider.ts'
+import { closeIncident } from '#usecases/close-incident.ts'
+import { openEngine, type Engine } from '#test/support/engine.ts'
+import { makeStandIns } from '#test/support/faults.ts'
+import { responder, withIncidents } from '#test/support/incidents.ts'
+import { makeShelf } from '#test/support/shelf.ts'
+
+const shelf = makeShelf()
+const said: Readonly<Record<string, InIncident>> = {
+  'shelf.badge': { proof: 'asked' },
+  'shelf.ring': { endedBy: 'nobody' },
+  'shelf.value': { endedBy: 'key' },
+}
+const provider: Provider = {
+  ...shelf.provider,
+  types: shelf.provider.types.map((type) => {
+    const incident = said[type.type]
+    return incident ? { ...type, incident } : type
+  }),
+}
+const standIns = makeStandIns()
+let engine: Engine
+let incidents: ReturnType<typeof withIncidents>
+beforeAll(async () => {
+  engine = await openEngine({ providers: [provider], wrap: standIns.wrap })
+  incidents = withIncidents(engine)
+})
+afterAll(() => engine.close())
+afterEach(() => standIns.away())
+
+/** A key whose first version was replaced by its second, and is accepted still. */
+const keyOf = async (name: string, type: string) => {
+  const key = await engine.key(name, { connection: 'shelf', type, ref: { path: name } })
+  const second = shelf.put(name, `${name} 2`)
+  await engine.ledger.commit(responder, async (tx) => {
+    const [first] = await tx.versions.of(key.id)
+    if (!first) throw new Error('no version')
+    await tx.writeVersion.update({ ...first, primary: false }, first.state)
+    const more: Partial<Version> = { version: 2, primary: true, providerVersions: [second.id] }
+    await tx.writeVersion.insert({ ...first, sealedId: null, fingerprint: null, ...more })
+    const target = { id: key.id, name }
+    return { value: null, audit: [{ action: 'key.put', target, outcome: 'succeeded' }] }
+  })
+  return key
+}
+
+test('what is asked and never tried is unproven with its reason, and failed while its provider has it on', async () => {
+  await keyOf('asked', 'shelf.badge')
+  const disabled = await incidents.settle(await incidents.begin('disable', ['asked']))
+  expect(disabled.state).toBe('partly')
+  expect(await incidents.evidence(disabled)).toMatchObject([
+    { version: 1, state: 'failed', provenAt: null, detail: expect.stringContaining('is on') },
+    {
+      version: 2,
+      state: 'failed',
+      provenAt: null,
+      detail: expect.stringContaining('another mode'),
+    },
+  ])
+  shelf.row('asked', '1').state = 'destroyed'
+  await incidents.execute(disabled)
+  await incidents.settle(disabled)
+  expect(await incidents.evidence(disabled)).toMatchObject([
+    { version: 1, state: 'unproven', provenAt: null, detail: expect.stringContaining('not tried') },
+    { version: 2, state: 'failed' },
+  ])
+  const revoked = await incidents.settle(await incidents.begin('revokeOnly', ['asked']))
+  for (const { state, provenAt } of await incidents.evidence(revoked))
+    expect([state, provenAt]).toEqual(['unproven', null])
+  expect(shelf.rows('asked').map(({ state }) => state)).toEqual(['destroyed', 'destroyed'])
+})
+
+test('what nobody can revoke is never refused, whatever one use of it answers', async () => {
+  await keyOf('ring', 'shelf.ring')
+  const tried: string[] = []
+  standIns.put((session) => ({
+    verify: async (order, call) => {
+      if (order.how !== 'refused') return session.verify(order, call)
+      tried.push(order.providerVersion)
+      return { ok: true, facts: { operation: 'encrypt', code: 'too old' } }
+    },
+  }))
+  const incident = await incidents.settle(await incidents.begin('revokeOnly', ['ring']))
+  expect([incident.state, tried]).toEqual(['partly', ['1']])
+  expect(await incidents.evidence(incident)).toMatchObject([
+    { version: 1, state: 'unproven', provenAt: null, detail: expect.stringContaining('neither') },
+    { version: 2, state: 'failed', provenAt: null, detail: expect.stringContaining('neither') },
+  ])
+})
+
+test('a key that is switched off whole stays off while a version of it has leaked, also in an incident that is closed', async () => {
+  const key = await keyOf('whole', 'shelf.value')
+  const only = (version: number) => [{ key: 'whole', version }]
+  const disabled = await incidents.settle(await incidents.begin('disable', ['whole'], only(2)))
+  const leak = await incidents.settle(await incidents.begin('revokeOnly', ['whole'], only(1)))
+  expect([disabled.state, leak.state]).toEqual(['contained', 'contained'])
+  await closeIncident(engine)(responder, leak.id, 'it is revoked')
+  const calls: string[] = []
+  standIns.put((session) => ({
+    reinstate: (object, version, call) => {
+      calls.push(version)
+      return session.reinstate(object, version, call)
+    },
+  }))
+  await incidents.restore(disabled)
+  await incidents.settle(disabled)
+  expect(calls).toEqual([])
+  expect(await incidents.keys(disabled)).toMatchObject([
+    { restoration: 'done', detail: expect.stringContaining('version 2 stays off') },
+  ])
+  expect((await engine.versions(key.id)).map(({ state }) => state)).toEqual([
+    'compromised',
+    'suspended',
+  ])
+})
