@@ -19,6 +19,7 @@ import { cliPage, commandTable } from './cli-page.ts'
 import { filesPage } from './files-page.ts'
 import { generated, table } from './markdown.ts'
 import { metricsPage } from './metrics-page.ts'
+import { emergencyHead, emergencyRows } from './emergency-table.ts'
 
 export const root = join(import.meta.dirname, '..')
 
@@ -150,6 +151,7 @@ const keyTypePage = (): string =>
     '# Key types',
     generated,
     'What each type declares; the engine plans from this and nothing else. `slot`: how many versions can be valid at once. `staging`: whether a new version can exist before it is handed out. `undo`: how the old version is brought back. `suspend`: whether the old version can be switched off and on again before it is retired.',
+    'The second table of each provider is what an incident does to the version that is in use, by its mode: `rotateFast` and `revokeOnly` end it as `revokeFirst` does, but what only a replacement ends `revokeOnly` cannot. What is switched off comes back by `rekey incident restore` in the mode `disable`, and never in the others. A preview says it of each version.',
     ...providers.map(
       (provider) =>
         `## ${provider.title}\n${table(
@@ -175,7 +177,7 @@ const keyTypePage = (): string =>
             traits.deliver ? 'yes' : 'no',
             traits.operations.join(', ') || '–',
           ]),
-        )}`,
+        )}\n\nIn an emergency:\n\n${table(emergencyHead, emergencyRows(provider))}`,
     ),
   ].join('\n\n') + '\n'
 

@@ -3,7 +3,7 @@
 
 import { Type, type Static } from 'typebox'
 import { Check, Errors } from 'typebox/value'
-import type { KeyType, Provider, TypeTraits } from './provider.ts'
+import type { InIncident, KeyType, Provider, TypeTraits } from './provider.ts'
 
 const strict = { additionalProperties: false } as const
 const positive = Type.Number({ minimum: 0 })
@@ -56,6 +56,24 @@ void [_known, _whole]
 const schema = Type.Object({})
 const func = Type.Any()
 
+const incidentShape = Type.Object(
+  {
+    endedBy: Type.Optional(Type.Enum(['key', 'mint', 'nobody'])),
+    currentStays: Type.Optional(Type.Literal(true)),
+    cachedForMs: Type.Optional(func),
+    proof: Type.Optional(Type.Enum(['material', 'asked'])),
+    truth: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 500 }), { maxItems: 10 }),
+    ),
+  },
+  strict,
+)
+type Declared = Omit<Static<typeof incidentShape>, 'cachedForMs' | 'truth'>
+const _incident = (shape: Declared): Omit<InIncident, 'cachedForMs' | 'truth'> => shape
+const _wholeIncident = (incident: Omit<InIncident, 'cachedForMs' | 'truth'>): Declared => incident
+const _named = (name: keyof InIncident): keyof Static<typeof incidentShape> => name
+void [_incident, _wholeIncident, _named]
+
 const typeShape = Type.Object({
   type: Type.String({ pattern: '^[a-z][A-Za-z0-9]*(?:\\.[A-Za-z][A-Za-z0-9]*)*$', maxLength: 100 }),
   title: Type.String({ minLength: 1, maxLength: 100 }),
@@ -65,6 +83,7 @@ const typeShape = Type.Object({
   objectId: func,
   leastPrivilege: func,
   generate: Type.Optional(func),
+  incident: Type.Optional(incidentShape),
 })
 
 const providerShape = Type.Object({
@@ -105,6 +124,7 @@ const faultsOfType = (type: KeyType, at: string, id: string): readonly string[] 
       ['objectId', 'leastPrivilege', ...(makes ? (['generate'] as const) : [])],
       at,
     ),
+    ...(type.incident ? faultsInIncident(type, type.incident, at) : []),
     ...(type.type.startsWith(`${id}.`) ? [] : [`${at}/type must begin with "${id}."`]),
     ...(makes === (traits.material === 'ours')
       ? []
@@ -116,4 +136,34 @@ const faultsOfType = (type: KeyType, at: string, id: string): readonly string[] 
       ? [`${at}/traits/undo "pointer" needs staging "native"`]
       : []),
   ]
+}
+
+/** What an incident would be told wrong by: what it shows before it is done would not be what comes of it. */
+const faultsInIncident = (
+  { traits }: KeyType,
+  incident: InIncident,
+  typeAt: string,
+): readonly string[] => {
+  const at = `${typeAt}/incident`
+  const faults: readonly (readonly [wrong: boolean, says: string])[] = [
+    [
+      incident.cachedForMs !== undefined && typeof incident.cachedForMs !== 'function',
+      'cachedForMs must be a function',
+    ],
+    [incident.endedBy === 'key' && traits.revokes !== 'key', 'endedBy "key" needs revokes "key"'],
+    [
+      incident.endedBy !== undefined && traits.suspend,
+      'endedBy is for types whose versions cannot be switched off: suspend must be false',
+    ],
+    [
+      incident.endedBy !== undefined && incident.currentStays === true,
+      'currentStays says nothing beside endedBy',
+    ],
+    [
+      incident.endedBy === 'nobody' &&
+        (incident.proof !== undefined || incident.cachedForMs !== undefined),
+      'what nobody can end has no proof, and no caches',
+    ],
+  ]
+  return faults.flatMap(([wrong, says]) => (wrong ? [`${at}: ${says}`] : []))
 }

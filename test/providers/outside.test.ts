@@ -112,6 +112,38 @@ test.each([
     changed('provider.id = "vault"; type.type = "vault.other"'),
     /a provider "vault" already/,
   ],
+  [
+    'a word on emergencies that is none',
+    changed('type.incident = { endedBy: "somebody" }'),
+    /\/types\/0\/incident\/endedBy/,
+  ],
+  [
+    'a member of it that is not one',
+    changed('type.incident = { endsBy: "key" }'),
+    /\/types\/0\/incident/,
+  ],
+  [
+    'caches that are no function',
+    changed('type.incident = { cachedForMs: 5 }'),
+    /cachedForMs must be a function/,
+  ],
+  [
+    'an end by the whole key where versions are revoked',
+    changed('type.traits = { ...traits, suspend: false }; type.incident = { endedBy: "key" }'),
+    /endedBy "key" needs revokes "key"/,
+  ],
+  [
+    'an end by the next value of what can be switched off',
+    changed('type.incident = { endedBy: "mint" }'),
+    /suspend must be false/,
+  ],
+  [
+    'a proof of what nobody can end',
+    changed(
+      'type.traits = { ...traits, suspend: false }; type.incident = { endedBy: "nobody", proof: "asked" }',
+    ),
+    /nobody can end has no proof/,
+  ],
   ['material of nobody', changed('delete type.generate'), /generate must be there/],
   [
     'a pointer that nothing moves',
