@@ -34,7 +34,7 @@ import { every } from '#runtime/ticker.ts'
 import { openJwts } from '#runtime/verify-jwt.ts'
 import { openWriterKey, readWriterKey } from '#runtime/writer-key.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
-import { createApiKeyUses } from '#store/api-key-uses.ts'
+import { createApiKeyUses, createSessionUses } from '#store/last-uses.ts'
 import { ensureAuditPartitions } from '#store/audit-partitions.ts'
 import { openDatabase } from '#store/database.ts'
 import { createIdempotency } from '#store/idempotency.ts'
@@ -72,7 +72,7 @@ import { makeWatchHighWater } from '#usecases/watch-high-water.ts'
 import { makeWatchRecording } from '#usecases/watch-recording.ts'
 import { openDoorbell } from '#worker/doorbell.ts'
 import { type RunningWorker, startWorker } from '#worker/worker.ts'
-import { type Config, keyFiles, libraryEnvironment } from './config.ts'
+import { type Config, isLoopback, keyFiles, libraryEnvironment } from './config.ts'
 import { framesOf, nameOf, openMetrics, openObservability } from './observability.ts'
 
 export const version: string = JSON.parse(
@@ -369,7 +369,9 @@ export const startApp = async ({
     if (metrics) closers.push(() => metrics.close())
     if (!roles.api) return { url: null, metricsUrl: metrics?.url ?? null, log, close }
 
-    const jwts = openJwts({ egress, clock })
+    let listening: string | null = null
+    const publicUrl = () => config.publicUrl ?? listening
+    const jwts = openJwts({ egress, clock, credentials, ledger })
     closers.push(() => jwts.close())
     const deps: ServerDeps = {
       ledger,
@@ -378,6 +380,7 @@ export const startApp = async ({
       ids,
       idempotency: createIdempotency(database),
       apiKeyUses: createApiKeyUses(database),
+      sessionUses: createSessionUses(database),
       hashJson,
       sha256,
       verifyJwt: jwts.verify,
@@ -398,6 +401,9 @@ export const startApp = async ({
         send,
         whereabouts,
         keyring,
+        ledger,
+        dialogue: jwts.dialogue,
+        publicUrl,
         installation: {
           timers,
           clock,
@@ -416,6 +422,7 @@ export const startApp = async ({
         version,
         perMinute: config.rateLimit,
         trustedProxy: config.trustedProxy,
+        publicUrl,
         tls: config.tls && {
           cert: readFileSync(config.tls.cert),
           key: readFileSync(config.tls.key),
@@ -432,6 +439,7 @@ export const startApp = async ({
     drains.push(() => server.close())
     await server.listen({ host: config.host, port: config.port })
     const url = urlOf(server.server.address(), config)
+    listening = isLoopback(new URL(url)) ? url : null
     return { url, metricsUrl: metrics?.url ?? null, log, close }
   } catch (error) {
     await close()

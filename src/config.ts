@@ -37,6 +37,8 @@ export interface Config {
   readonly egressAllow: readonly string[]
   readonly tls: { readonly cert: string; readonly key: string } | null
   readonly trustedProxy: string | null
+  /** By what address browsers know Rekey, without a path. Null: by the one that it listens on, if that is loopback. */
+  readonly publicUrl: string | null
   readonly rateLimit: number
   readonly samples: boolean
   /** How often each key is compared with its provider; 0: never. */
@@ -90,6 +92,7 @@ const names = [
   'REKEY_TLS_CERT',
   'REKEY_TLS_KEY',
   'REKEY_TRUSTED_PROXY',
+  'REKEY_PUBLIC_URL',
   'REKEY_RATE_LIMIT',
   'REKEY_RECONCILE_EVERY',
   'REKEY_SAMPLES',
@@ -224,6 +227,7 @@ export const loadConfig = (env: Env = process.env): Config => {
     egressAllow,
     tls: cert !== null && key !== null ? { cert, key } : null,
     trustedProxy: read('REKEY_TRUSTED_PROXY'),
+    publicUrl: publicUrlOf(read('REKEY_PUBLIC_URL'), problems),
     rateLimit: integer('REKEY_RATE_LIMIT', 600, 1, 1_000_000),
     samples: flag('REKEY_SAMPLES', true),
     reconcileEveryMs: duration('REKEY_RECONCILE_EVERY', 3_600_000, 60_000),
@@ -277,6 +281,18 @@ const tracingOf = (env: Env, problems: string[]): TracingConfig | null => {
     problems.push('OTEL_TRACES_SAMPLER_ARG: it is no number from 0 to 1')
   return { sampler: sampler ?? 'parentbased_always_on', ratio }
 }
+
+const publicUrlOf = (text: string | null, problems: string[]): string | null => {
+  if (text === null) return null
+  const url = URL.parse(text)
+  const secure = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url))
+  if (url !== null && secure && text.replace(/\/$/, '') === url.origin) return url.origin
+  problems.push(`REKEY_PUBLIC_URL: it is no https://host without a path, in lower case`)
+  return null
+}
+
+export const isLoopback = ({ hostname }: URL): boolean =>
+  hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
 
 const credentialsOf = (env: Env): Pick<Config, 'credentials' | 'credentialHosts'> => {
   const credentials: Record<string, Secret> = {}

@@ -99,6 +99,11 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
       detail: "The keys of the token's issuer cannot be had: no answer within 5 s.",
     },
   },
+  'login.refused': {
+    why: 'The browser came back from the issuer with what does not belong to a login that it began: another state or nonce, an answer of another issuer, a code that the issuer does not take, a token that does not hold; or it took longer than ten minutes, or was sent twice. No session was made.',
+    todo: 'Begin again at `GET /v1/login/{name}`, in the same browser, and let it keep cookies. Where it happens every time, compare the client and its redirect address at the issuer with `GET /v1/issuers`; `detail` says what was wrong.',
+    example: { detail: 'It was not begun in this browser, or long ago.' },
+  },
   'auth.denied': {
     why: 'The token is valid, and its roles or its scope do not allow this. The refusal is in the audit log.',
     todo: 'Ask somebody who has the role, or an admin for a token with it. `rekey whoami` shows what yours may do.',

@@ -22,6 +22,7 @@ export const errors = {
   'auth.invalid': no(401, 'The token is not valid'),
   'auth.issuerUnavailable': later(503, 'The issuer of the token cannot be asked'),
   'auth.denied': no(403, 'The token has not the right'),
+  'login.refused': no(400, 'The login does not hold'),
   'resource.notFound': no(404, 'There is no such resource'),
   'resource.exists': no(409, 'The name is taken'),
   'policy.overlap': no(409, 'Two policies select one key'),

@@ -22,6 +22,7 @@ const textSchema = Type.String({
   pattern: oneLinePattern,
   description: 'a text, in which * stands for any text and ? for one character',
 })
+const textOf = (maxLength: number) => Type.String({ minLength: 1, maxLength })
 const claimPattern = oneLinePattern.replace('*$', '{1,200}$')
 
 export const ruleSchema = Type.Object(
@@ -62,6 +63,37 @@ export const ruleSchema = Type.Object(
   strict,
 )
 
+const loginSchema = Type.Object(
+  {
+    name: Type.With(nameSchema, {
+      description: 'of the login in its addresses: GET /v1/login/{name}, and its callback below it',
+    }),
+    clientId: Type.String({
+      minLength: 1,
+      maxLength: 300,
+      pattern: oneLinePattern,
+      description: 'the client that the issuer knows Rekey by',
+    }),
+    clientSecret: optional(
+      Type.Union(
+        [
+          Type.Object({ from: Type.Literal('env'), name: textOf(100) }, strict),
+          Type.Object({ from: Type.Literal('file'), path: textOf(1000) }, strict),
+        ],
+        { description: 'where it comes from, as for connections; without one, PKCE alone' },
+      ),
+    ),
+    scopes: optional(
+      Type.Array(Type.String({ pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]{1,200}$' }), {
+        maxItems: 20,
+        uniqueItems: true,
+        description: 'asked for beside openid, such as profile, email, groups',
+      }),
+    ),
+  },
+  { ...strict, description: 'lets people log in with a browser; tokens do without it' },
+)
+
 export const issuerSchema = Type.Object(
   {
     issuer: Type.String({
@@ -76,6 +108,7 @@ export const issuerSchema = Type.Object(
       description: 'who the tokens must be for: a name of this installation, and of nothing else',
     }),
     claims: Type.Array(ruleSchema, { minItems: 1, maxItems: 100 }),
+    login: optional(loginSchema),
   },
   strict,
 )
@@ -166,9 +199,12 @@ const judged: ReadonlySet<string> = new Set(['iss', 'aud', 'exp', 'nbf', 'iat', 
 
 /** What is wrong with a list beyond its shape. */
 export const issuerFaults = (items: readonly Issuer[]): readonly ErrorPlace[] =>
-  items.flatMap(({ issuer, claims }, i) => [
+  items.flatMap(({ issuer, claims, login }, i) => [
     ...(items.findIndex((other) => other.issuer === issuer) < i
       ? [{ pointer: pointerOf(['items', i, 'issuer']), detail: 'the issuer is named twice' }]
+      : []),
+    ...(login && items.findIndex((other) => other.login?.name === login.name) < i
+      ? [{ pointer: pointerOf(['items', i, 'login', 'name']), detail: 'the name is taken' }]
       : []),
     ...claims.flatMap((rule, n) => ruleFaults(rule, ['items', i, 'claims', n])),
   ])

@@ -19,6 +19,7 @@ import type {
 import type { Json, JsonObject } from './json.ts'
 import type { Floors } from './floor.ts'
 import type { Issuers } from './issuer.ts'
+import type { BrowserSession, SeenBrowserSession } from './browser-session.ts'
 import type { BreakGlass, FrozenSink } from './break-glass.ts'
 import type { Confirmation } from './by-hand.ts'
 import type { Key, Version } from './key.ts'
@@ -212,6 +213,11 @@ export interface Reads {
     makers(principals: readonly string[]): Promise<ReadonlyMap<string, string>>
     /** When each was last used, as far as that was written down yet. */
     lastUses(ids: readonly string[]): Promise<ReadonlyMap<string, Date>>
+  }
+  readonly browserSessions: {
+    byHash(hash: Uint8Array): Promise<SeenBrowserSession | null>
+    /** Those that have neither ended nor expired. */
+    list(now: Date, page: Page): Promise<Paged<SeenBrowserSession>>
   }
   readonly breakGlass: {
     get(apiKey: string): Promise<BreakGlass | null>
@@ -586,6 +592,20 @@ export interface Tx extends Reads {
     insert(row: ApiKey): Promise<void>
     delete(id: string, at: Date): Promise<boolean>
   }
+  readonly writeBrowserSession: {
+    /** False where its login gave a session before. */
+    insert(row: BrowserSession): Promise<boolean>
+    end(id: string, at: Date): Promise<boolean>
+    /** All of a principal; how many. */
+    endOf(principal: Pick<BrowserSession, 'issuer' | 'subject'>, at: Date): Promise<number>
+    /** All that came by no client of these. */
+    endAllBut(
+      clients: readonly Pick<BrowserSession, 'issuer' | 'clientId'>[],
+      at: Date,
+    ): Promise<number>
+    /** Deletes those that have been over for long. */
+    purge(now: Date): Promise<void>
+  }
   readonly writeBreakGlass: {
     insert(apiKey: string, sinks: readonly FrozenSink[]): Promise<void>
     /** False where it was done before; so with the others. */
@@ -782,8 +802,8 @@ export interface Idempotency {
   purge(limit: number): Promise<number>
 }
 
-/** When tokens were last used. Not guarded, no audit: it decides nothing. */
-export interface ApiKeyUses {
+/** When tokens, or sessions of browsers, were last used. Not guarded, no audit. */
+export interface LastUses {
   /** Of several processes that tell, the latest time stays. */
   tell(uses: ReadonlyMap<string, Date>): Promise<void>
 }

@@ -1,6 +1,6 @@
 // Which tokens were used since it was told last, and when: one write for all of them, away from any request.
 
-import type { ApiKeyUses, Clock } from '#domain/ports.ts'
+import type { LastUses, Clock } from '#domain/ports.ts'
 
 export interface Uses {
   readonly count: (apiKey: string) => void
@@ -8,7 +8,7 @@ export interface Uses {
   readonly flush: () => Promise<void>
 }
 
-export const collectUses = (store: ApiKeyUses, clock: Pick<Clock, 'now'>): Uses => {
+export const collectUses = (store: LastUses, clock: Pick<Clock, 'now'>): Uses => {
   let untold = new Map<string, Date>()
   return {
     count: (apiKey) => {

@@ -1,7 +1,7 @@
 // Which codes a route can answer with: those of its kind and those that it declares. OpenAPI lists their statuses.
 
 import { errors, type ErrorCode } from '#domain/errors.ts'
-import type { Route } from './route.ts'
+import { type Route, uncounted } from './route.ts'
 
 export const codesOf = (route: Route): readonly ErrorCode[] => {
   const codes: ErrorCode[] = [
@@ -11,6 +11,7 @@ export const codesOf = (route: Route): readonly ErrorCode[] => {
     'service.unavailable',
     'internal',
   ]
+  if (route.access === 'public' && route.bucket !== uncounted) codes.push('request.rateLimited')
   if (route.access !== 'public') {
     codes.push('auth.missing', 'auth.invalid', 'auth.issuerUnavailable')
     codes.push('request.rateLimited', 'audit.unavailable')

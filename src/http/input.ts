@@ -34,7 +34,7 @@ const nothing = strict({})
 
 export const paramsSchema = (route: Route): TSchema => route.params ?? nothing
 
-/** Strict, whatever the declaration says: an unknown parameter is a typing error. */
+/** An unknown parameter is a typing error, whatever the schema says. */
 export const querySchema = (route: Route): TSchema => ({
   ...(route.query ?? nothing),
   properties: {
@@ -42,7 +42,7 @@ export const querySchema = (route: Route): TSchema => ({
     ...(route.list ? paging : {}),
     ...(route.dryRun ? rehearsal : {}),
   },
-  additionalProperties: false,
+  additionalProperties: route.openQuery,
 })
 
 /** Null for routes that are only read. A write without a body takes `{}` or nothing. */

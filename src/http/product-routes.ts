@@ -17,6 +17,7 @@ import { type InstallationRoutesDeps, installationRoutes } from './routes/instal
 import { type IssuerRoutesDeps, issuerRoutes } from './routes/issuers.ts'
 import { type KeyRoutesDeps, keyRoutes } from './routes/keys.ts'
 import { jwksRoutes } from './routes/jwks.ts'
+import { type LoginRoutesDeps, loginRoutes } from './routes/login.ts'
 import { keyUsesRoutes } from './routes/key-uses.ts'
 import { meRoutes } from './routes/me.ts'
 import { type PlanRoutesDeps, planRoutes } from './routes/plans.ts'
@@ -27,6 +28,7 @@ import { type RecoveryRoutesDeps, recoveryRoutes } from './routes/recovery.ts'
 import { type RotationRoutesDeps, rotationRoutes } from './routes/rotations.ts'
 import { scheduleRoutes } from './routes/schedule.ts'
 import { type SinkDeliveryDeps, sinkDeliveryRoutes } from './routes/sink-delivery.ts'
+import { sessionRoutes } from './routes/sessions.ts'
 import { sinkRoutes } from './routes/sinks.ts'
 
 export interface ProductRoutesDeps
@@ -34,15 +36,17 @@ export interface ProductRoutesDeps
     ApiKeyRoutesDeps,
     ConnectionRoutesDeps,
     IncidentRoutesDeps,
-    InstallationRoutesDeps,
+    Omit<InstallationRoutesDeps, 'keyring'>,
     IssuerRoutesDeps,
     Omit<KeyRoutesDeps, 'tally'>,
+    Omit<LoginRoutesDeps, 'keyring'>,
     PlanRoutesDeps,
     RecoveryRoutesDeps,
     RotationRoutesDeps,
     SinkDeliveryDeps {
   readonly clock: Clock
-  readonly ids: KeyRoutesDeps['ids']
+  readonly keyring: InstallationRoutesDeps['keyring'] & LoginRoutesDeps['keyring']
+  readonly ids: KeyRoutesDeps['ids'] & LoginRoutesDeps['ids']
 }
 
 const minute = 60_000
@@ -50,6 +54,8 @@ const minute = 60_000
 export const productRoutes = (deps: ProductRoutesDeps): readonly Route[] => [
   ...meRoutes(),
   ...apiKeyRoutes(deps),
+  ...loginRoutes(deps),
+  ...sessionRoutes(deps),
   ...providerRoutes(deps),
   ...connectionRoutes(deps),
   ...keyRoutes({ ...deps, tally: makeTally(deps.clock, minute) }),

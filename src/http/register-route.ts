@@ -88,13 +88,18 @@ const handlerOf = (route: Route, deps: RegisterDeps) => {
       }
     case 'public':
       return async (request: FastifyRequest, reply: FastifyReply) => {
-        const result = await answer.handle({
-          ledger: deps.ledger,
-          params: request.params as never,
-          requestId: request.id,
-          header: (name) => headerOf(request, name),
-        })
+        const result = await deps.door.countRefusals(request, () =>
+          answer.handle({
+            ledger: deps.ledger,
+            params: request.params as never,
+            query: request.query as never,
+            source: request.ip,
+            requestId: request.id,
+            header: (name) => headerOf(request, name),
+          }),
+        )
         deps.inspect.reply(route, result, false)
+        if (result.cookies !== undefined) void reply.header('Set-Cookie', [...result.cookies])
         return send(reply, render(route, result, { path: pathOf(request), dryRun: false }))
       }
     case 'handler':
@@ -162,6 +167,7 @@ const contextOf = (route: Route, deps: RegisterDeps, call: Call): Context<never,
       nextCursor: found.next === null ? null : deps.cursors.encode(list, found.next),
     }),
     requestId: request.id,
+    session: request.state.session,
     header: (name) => headerOf(request, name),
     // Most handlers do not ask for it.
     get signal() {

@@ -9,6 +9,8 @@ import type { Route } from './route.ts'
 export interface RequestState {
   /** Set by the door; null on public routes and before it. */
   actor: Actor | null
+  /** The browser's session that it came by; null where it came by a token, and as `actor`. */
+  session: string | null
   /** When it passed the door, in ms; 0 on public routes. */
   enteredAt: number
   /** Where the parts of a YAML body stand. */
@@ -30,6 +32,7 @@ declare module 'fastify' {
 
 export const newState = (): RequestState => ({
   actor: null,
+  session: null,
   enteredAt: 0,
   locate: null,
   bucketKey: '',

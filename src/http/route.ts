@@ -76,6 +76,8 @@ export interface Context<Params, Query, Body> {
   /** `{items, nextCursor}`: the cursor is bound to this list, its filter and its path. */
   readonly pageReply: <T, U>(found: Paged<T>, present: (item: T) => U) => PageReply<U>
   readonly requestId: string
+  /** The id of the browser's session that it came by; null: it came by a token. */
+  readonly session: string | null
   readonly header: (name: string) => string | undefined
   /** Aborts when the caller hangs up or the server closes. Do not end a half-done write by it: for reads and streams. */
   readonly signal: AbortSignal
@@ -94,6 +96,8 @@ export interface Reply<Status extends number = number, Body = unknown> {
   readonly location?: string | undefined
   readonly receipts?: readonly Receipt[] | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Of public routes: each a `Set-Cookie`. */
+  readonly cookies?: readonly string[] | undefined
   /** Another media type than JSON, one of the route's `mediaTypes`: the body is then text. */
   readonly mediaType?: string | undefined
 }
@@ -173,6 +177,8 @@ export interface Route extends Described {
   readonly unscoped: boolean
   readonly params: TSchema | null
   readonly query: TSchema | null
+  /** Parameters that it does not know are ignored, since others than we decide what is sent. */
+  readonly openQuery: boolean
   readonly body: TSchema | null
   readonly shownBody: TSchema | null
   readonly yaml: boolean | 'stream'
@@ -195,7 +201,10 @@ export type Answer =
       readonly kind: 'handler'
       readonly handle: (ctx: Context<never, never, never>) => Promise<Reply>
     }
-  | { readonly kind: 'public'; readonly handle: (ctx: PublicContext<never>) => Promise<Reply> }
+  | {
+      readonly kind: 'public'
+      readonly handle: (ctx: PublicContext<never, never>) => Promise<Reply>
+    }
   | {
       readonly kind: 'events'
       readonly events: (ctx: EventContext<never>) => AsyncIterable<ServerEvent>
@@ -221,6 +230,7 @@ export const route = <
     unscoped: spec.unscoped ?? false,
     params: spec.params ?? null,
     query: spec.query ?? null,
+    openQuery: false,
     body: spec.body ?? null,
     shownBody: spec.shownBody ?? spec.body ?? null,
     yaml: spec.yaml ?? false,
@@ -237,29 +247,50 @@ export const route = <
   }
 }
 
-export interface PublicContext<Params> {
+export interface PublicContext<Params, Query> {
   readonly ledger: Pick<Ledger, 'read'>
   readonly params: Params
+  readonly query: Query
+  /** The address that it came from. */
+  readonly source: string
   readonly requestId: string
   readonly header: (name: string) => string | undefined
 }
 
-export interface PublicSpec<P extends TSchema, R extends ReplySchemas> extends Described {
+export interface PublicSpec<
+  P extends TSchema,
+  Q extends TSchema,
+  R extends ReplySchemas,
+> extends Described {
   readonly method: 'GET'
   readonly public: true
   readonly params?: P
+  readonly query?: Q
+  readonly openQuery?: true
+  /** Requests of one source are counted in it; not at all where not said. */
+  readonly bucket?: string
   readonly replies: R
   readonly examples?: readonly { readonly params?: Partial<Static<NoInfer<P>>> }[]
-  readonly handler: (ctx: PublicContext<Static<P>>) => Promise<ReplyOf<NoInfer<R>>>
+  readonly handler: (ctx: PublicContext<Static<P>, Static<Q>>) => Promise<ReplyOf<NoInfer<R>>>
 }
 
+/** The bucket of public routes that anybody may ask as often as they like. */
+export const uncounted = 'default'
+
 /** A route for everybody: `public: true` is said out loud. */
-export const publicRoute = <R extends ReplySchemas, P extends TSchema = Nothing>(
-  spec: PublicSpec<P, R>,
+export const publicRoute = <
+  R extends ReplySchemas,
+  P extends TSchema = Nothing,
+  Q extends TSchema = Nothing,
+>(
+  spec: PublicSpec<P, Q, R>,
 ): Route => ({
   ...reading(spec),
   access: 'public',
   params: spec.params ?? null,
+  query: spec.query ?? null,
+  openQuery: spec.openQuery ?? false,
+  bucket: spec.bucket ?? uncounted,
   replies: spec.replies,
   examples: spec.examples ?? [],
   answer: { kind: 'public', handle: spec.handler },
@@ -319,6 +350,7 @@ const reading = (spec: Described) => ({
   ...described(spec),
   unscoped: false,
   query: null,
+  openQuery: false,
   body: null,
   shownBody: null,
   yaml: false,

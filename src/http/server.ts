@@ -9,15 +9,7 @@ import underPressure from '@fastify/under-pressure'
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { RekeyError } from '#domain/errors.ts'
 import type { VerifyJwt } from '#domain/jwt.ts'
-import type {
-  ApiKeyUses,
-  Clock,
-  HashJson,
-  Idempotency,
-  Ids,
-  Keyring,
-  Ledger,
-} from '#domain/ports.ts'
+import type { LastUses, Clock, HashJson, Idempotency, Ids, Keyring, Ledger } from '#domain/ports.ts'
 import type { Telemetry } from '#domain/telemetry.ts'
 import { authenticate, type Sha256 } from '#usecases/authenticate.ts'
 import { makeDenialCounter, recordRefusal } from '#usecases/record-refusal.ts'
@@ -48,6 +40,8 @@ export interface ServerConfig {
   readonly perMinute: number
   /** Addresses and networks, comma-separated, whose X-Forwarded-For is believed; null: nobody's. */
   readonly trustedProxy: string | null
+  /** By what address browsers know Rekey, without a path; null: none. */
+  readonly publicUrl: () => string | null
   readonly tls: { readonly cert: string | Buffer; readonly key: string | Buffer } | null
   /** Above this lag of the event loop, in ms, requests get 503; 0: never. */
   readonly maxEventLoopDelay: number
@@ -68,7 +62,8 @@ export interface ServerDeps {
   readonly clock: Clock
   readonly ids: Pick<Ids, 'next'>
   readonly idempotency: Idempotency
-  readonly apiKeyUses: ApiKeyUses
+  readonly apiKeyUses: LastUses
+  readonly sessionUses: LastUses
   readonly hashJson: HashJson
   readonly sha256: Sha256
   readonly verifyJwt: VerifyJwt
@@ -121,11 +116,14 @@ export const buildServer = async (deps: ServerDeps): Promise<FastifyInstance> =>
     buckets: [refusedBucket, ...routes.map((route) => route.bucket)],
   })
   const uses = collectUses(deps.apiKeyUses, clock)
+  const sessionUses = collectUses(deps.sessionUses, clock)
   const door = makeDoor({
     authenticate: authenticate({ ...deps, comesFrom }),
     limits,
     denials,
     used: uses.count,
+    sessionUsed: sessionUses.count,
+    origin: config.publicUrl,
     clock,
   })
   const cursors = makeCursors(deps.keyring)
@@ -138,6 +136,7 @@ export const buildServer = async (deps: ServerDeps): Promise<FastifyInstance> =>
     async () => {
       await denials.flush()
       await uses.flush()
+      await sessionUses.flush()
       await deps.idempotency.purge(500)
     },
     (error) => app.log.error({ err: error }, 'housekeeping of the door failed; it is tried again'),
@@ -156,9 +155,9 @@ export const buildServer = async (deps: ServerDeps): Promise<FastifyInstance> =>
     await denials
       .flush('all')
       .catch((error: unknown) => app.log.error({ err: error }, 'denials were not written'))
-    await uses
-      .flush()
-      .catch((error: unknown) => app.log.error({ err: error }, 'uses were not written'))
+    await Promise.all([uses.flush(), sessionUses.flush()]).catch((error: unknown) =>
+      app.log.error({ err: error }, 'uses were not written'),
+    )
   })
   return app
 }

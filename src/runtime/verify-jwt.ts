@@ -5,12 +5,15 @@
 import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
 import type { JsonObject } from '#domain/json.ts'
 import { parseJsonText } from '#domain/json-text.ts'
+import type { LoginDialogue } from '#domain/browser-session.ts'
 import type { Issuer } from '#domain/issuer.ts'
 import type { JwtFault, JwtVerdict, VerifyJwt } from '#domain/jwt.ts'
 import { oneLinePattern } from '#domain/names.ts'
-import type { Clock } from '#domain/ports.ts'
+import type { Clock, Ledger } from '#domain/ports.ts'
+import type { Credentials } from './credentials.ts'
 import type { Egress } from './egress.ts'
 import { IssuerAway, type IssuerKeys, makeIssuerKeys } from './issuer-keys.ts'
+import { makeLoginDialogue } from './login-dialogue.ts'
 import { makeSafeFetch } from './safe-fetch.ts'
 
 const longest = 8_192
@@ -31,18 +34,28 @@ type Fault = Exclude<JwtFault, 'unmapped'>
 
 export interface Jwts {
   readonly verify: VerifyJwt
+  readonly dialogue: LoginDialogue
   close(): Promise<void>
 }
 
 export const openJwts = ({
   egress,
   clock,
+  credentials,
+  ledger,
 }: {
   readonly egress: Egress
   readonly clock: Clock
+  readonly credentials: Pick<Credentials, 'resolve'>
+  readonly ledger: Pick<Ledger, 'read'>
 }): Jwts => {
   const { fetch, close } = makeSafeFetch({ egress, kind: 'webhook', insecure: false, maxBytes })
-  return { verify: verifyBy(makeIssuerKeys({ fetch, egress, clock }), clock), close }
+  const verify = verifyBy(makeIssuerKeys({ fetch, egress, clock }), clock)
+  const dialogue = makeLoginDialogue({
+    ...{ fetch, egress, clock, credentials, ledger },
+    verifyJwt: verify,
+  })
+  return { verify, dialogue, close }
 }
 
 /** Of each document of an issuer. */

@@ -16,6 +16,7 @@ import {
 } from './tables/approvals.ts'
 import { auditReads } from './tables/audit-events.ts'
 import { breakGlassReads, breakGlassWrites } from './tables/break-glass.ts'
+import { browserSessionReads, browserSessionWrites } from './tables/browser-sessions.ts'
 import { complianceReads } from './tables/compliance.ts'
 import { connectionReads, connectionWrites } from './tables/connections.ts'
 import { consumerReads, consumerWrites } from './tables/consumers.ts'
@@ -52,6 +53,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   floors: floorReads(db),
   issuers: issuerReads(db),
   apiKeys: apiKeyReads(db),
+  browserSessions: browserSessionReads(db),
   breakGlass: breakGlassReads(db),
   rotations: rotationReads(db),
   holds: holdReads(db),
@@ -113,6 +115,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => {
     writeFloors: floorWrites(db),
     writeIssuers: issuerWrites(db),
     writeApiKey: apiKeyWrites(db),
+    writeBrowserSession: browserSessionWrites(db),
     writeBreakGlass: breakGlassWrites(db),
     writeRotation: rotationWrites(db, trace),
     writeIntent: intentWrites(db),

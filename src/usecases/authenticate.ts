@@ -6,6 +6,7 @@
 
 import type { Actor } from '#domain/actor.ts'
 import { endOfUse } from '#domain/break-glass.ts'
+import { issuerOfSession, lives } from '#domain/browser-session.ts'
 import type { ApiKey, ApiKeyType } from '#domain/connection.ts'
 import { actorOfToken } from '#domain/issuer.ts'
 import { type JwtFault, jwtFaults, type VerifyJwt } from '#domain/jwt.ts'
@@ -27,6 +28,8 @@ export type Sha256 = (text: string) => Uint8Array
 export interface Credentials {
   /** The bearer token, or null where none was sent. */
   readonly token: string | null
+  /** What the cookie of a browser holds, or null. A token that was sent beside it counts alone. */
+  readonly session: string | null
   /** The address that the request came from. */
   readonly source: string
 }
@@ -43,11 +46,16 @@ type Why =
   | 'unapproved'
   | 'spent'
   | 'issuerUnavailable'
+  /** Sessions of browsers: none such, ended or too old; its issuer, or a role for it, is gone. */
+  | 'session.unknown'
+  | 'session.over'
+  | 'session.issuer'
+  | 'session.unmapped'
   | `jwt.${JwtFault}`
 
 export type Entry =
-  /** `apiKey`: its id; null where a JWT was sent. */
-  | { readonly actor: Actor; readonly apiKey: string | null }
+  /** `apiKey` and `session`: the id of the one that was sent; both null where a JWT was. */
+  | { readonly actor: Actor; readonly apiKey: string | null; readonly session: string | null }
   | {
       readonly actor: null
       readonly code: 'auth.missing' | 'auth.invalid' | 'auth.issuerUnavailable'
@@ -61,7 +69,8 @@ export type Entry =
 export const authenticate =
   (deps: AuthenticateDeps) =>
   async (credentials: Credentials): Promise<Entry> => {
-    const { token } = credentials
+    const { token, session } = credentials
+    if (token === null && session !== null) return bySession(deps, session)
     if (token === null) return refused('missing', { code: 'auth.missing' })
     if (tokenType(token) !== null) return byApiKey(deps, token, credentials.source)
     return /^[^.]+\.[^.]+\./.test(token) ? byJwt(deps, token) : invalid('malformed', null)
@@ -76,7 +85,7 @@ const byApiKey = async (deps: AuthenticateDeps, token: string, source: string): 
   if (key.addresses !== null && !comesFrom(key.addresses, source)) return invalid('address', key.id)
   return key.type === 'brk'
     ? byBreakGlass(deps, key, source)
-    : { actor: actorOf(key), apiKey: key.id }
+    : { actor: actorOf(key), apiKey: key.id, session: null }
 }
 
 const byBreakGlass = async (
@@ -89,7 +98,7 @@ const byBreakGlass = async (
   const usedAt = glass.usedAt ?? (await beginUse({ ledger })(actorOf(key), source))
   const expiresAt = endOfUse(usedAt)
   if (expiresAt <= clock.now()) return invalid('spent', key.id)
-  return { actor: { ...actorOf(key), expiresAt }, apiKey: key.id }
+  return { actor: { ...actorOf(key), expiresAt }, apiKey: key.id, session: null }
 }
 
 const byJwt = async ({ ledger, verifyJwt }: AuthenticateDeps, jwt: string): Promise<Entry> => {
@@ -107,9 +116,26 @@ const byJwt = async ({ ledger, verifyJwt }: AuthenticateDeps, jwt: string): Prom
       return ofJwt(judged.fault)
     case 'holds': {
       const actor = actorOfToken(judged.issuer, judged.token)
-      return actor === null ? ofJwt('unmapped') : { actor, apiKey: null }
+      return actor === null ? ofJwt('unmapped') : { actor, apiKey: null, session: null }
     }
   }
+}
+
+const bySession = async (
+  { ledger, clock, sha256 }: AuthenticateDeps,
+  cookie: string,
+): Promise<Entry> => {
+  const over = (why: Why): Entry =>
+    refused(why, { detail: 'The session of this browser is over. Log in again.' })
+  return ledger.read(async (db) => {
+    const session = await db.browserSessions.byHash(sha256(cookie))
+    if (session === null) return over('session.unknown')
+    if (!lives(session, clock.now())) return over('session.over')
+    const issuer = issuerOfSession(session, (await db.issuers.get()).items)
+    if (issuer === null) return over('session.issuer')
+    const actor = actorOfToken(issuer, session)
+    return actor === null ? over('session.unmapped') : { actor, apiKey: null, session: session.id }
+  })
 }
 
 const refused = (

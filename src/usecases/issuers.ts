@@ -2,6 +2,7 @@
 
 import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
+import { takesLogins } from '#domain/browser-session.ts'
 import { type Issuer, issuerFaults, type Issuers } from '#domain/issuer.ts'
 import { pointerOf } from '#domain/issue.ts'
 import type { Committed, Ledger } from '#domain/ports.ts'
@@ -37,6 +38,13 @@ export const putIssuers =
       const row = { items, setBy: actor.name, updatedAt: await tx.now() }
       if (changed) mustHold(await tx.writeIssuers.put(row, revision))
       const issuers = changed ? { ...row, revision: revision + 1 } : before
+      // For good: should the issuer come back, who logged in before logs in again.
+      const clients = items
+        .filter(takesLogins)
+        .map(({ issuer, login: { clientId } }) => ({ issuer, clientId }))
+      const sessionsEnded = changed
+        ? await tx.writeBrowserSession.endAllBut(clients, row.updatedAt)
+        : 0
       return {
         value: issuers,
         audit: [
@@ -45,7 +53,7 @@ export const putIssuers =
             target: { id: 'issuers', name: 'issuers' },
             outcome: 'succeeded',
             before: asJson({ revision, items: before.items }),
-            after: asJson({ revision: issuers.revision, items }),
+            after: asJson({ revision: issuers.revision, items, sessionsEnded }),
           },
         ],
       }

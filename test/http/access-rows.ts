@@ -116,8 +116,28 @@ export const rows: Readonly<Record<string, Row>> = {
   getJwks: { who: 'everybody', call: at(() => '/jwks/id-prod'), ok: 404 },
   getProblem: { who: 'everybody', call: at(() => '/problems/auth.denied'), ok: 200 },
 
+  listLogins: { who: 'everybody', call: at(() => '/v1/login'), ok: 200 },
+  beginLogin: { who: 'everybody', call: at(() => '/v1/login/nobody'), ok: 404 },
+  finishLogin: { who: 'everybody', call: at(() => '/v1/login/nobody/callback'), ok: 404 },
+
   getMe: { who: 'any token', call: at(() => '/v1/me'), ok: 200 },
   listProviders: { who: 'any token', call: at(() => '/v1/providers'), ok: 200 },
+
+  // It came by a token, which is no session.
+  endSession: {
+    who: 'any token',
+    method: 'DELETE',
+    call: () => about('/v1/session'),
+    ok: 422,
+  },
+  listSessions: { who: [], call: at(() => '/v1/sessions'), ok: 200, ...unscoped },
+  revokeSessions: {
+    who: [],
+    method: 'POST',
+    call: () => about('/v1/sessions/revocations', { principal: 'https://id.example#1', ...reason }),
+    ok: 200,
+    ...unscoped,
+  },
 
   listApiKeys: { who: [], call: at(() => '/v1/api-keys?limit=200'), ok: 200, list: true },
   createApiKey: {

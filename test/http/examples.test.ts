@@ -134,6 +134,9 @@ const story: readonly Step[] = [
   ['getSchema'],
   ['getProblem'],
   ['getMe'],
+  ['listLogins'],
+  ['listSessions'],
+  ['revokeSessions'],
   ['listProviders'],
   ['putConnection'],
   ['listConnections'],
@@ -534,8 +537,13 @@ const send = async (operation: Operation, example: Example, made: Made): Promise
   })
 }
 
+/** What takes a browser, and an issuer: login.test.ts tells of it. */
+const ofBrowsers = ['beginLogin', 'finishLogin', 'endSession']
+
 test('the story tells of every operation, once', () => {
-  expect(story.map(([id]) => id).toSorted()).toEqual(operations.map(({ id }) => id).toSorted())
+  expect([...story.map(([id]) => id), ...ofBrowsers].toSorted()).toEqual(
+    operations.map(({ id }) => id).toSorted(),
+  )
 })
 
 test('every operation that needs a body shows one', () => {

@@ -108,7 +108,7 @@ const each = async (
 const picture = async (): Promise<Readonly<Record<string, unknown>>> => {
   const tables = await api.house.sql(
     `SELECT schemaname || '.' || tablename AS name FROM pg_tables
-     WHERE schemaname IN ('app', 'vault') AND tablename NOT IN ('api_key_use', 'observed_clock')`,
+     WHERE schemaname IN ('app', 'vault') AND tablename NOT IN ('api_key_use', 'browser_session_use', 'observed_clock')`,
   )
   const prints = tables.map(
     ({ name }) =>
@@ -166,6 +166,7 @@ describe('?dryRun=all', () => {
     approvePlan: 'rotation.selfApproval',
     approveRotation: 'rotation.wrongPhase',
     confirmStep: 'rotation.wrongPhase',
+    endSession: 'request.impossible',
     executeIncident: 'incident.confirmationWrong',
     overrideRotation: 'rotation.wrongPhase',
     restoreIncident: 'incident.wrongMode',
@@ -289,7 +290,9 @@ describe('lists', () => {
 
 test('a query parameter that nobody knows is refused by every operation, and nothing is done', async () => {
   const before = await picture()
-  await each(operations, async (operation) => {
+  // But for what an issuer sends, who may say more than we know (RFC 6749 4.1.2).
+  const ours = operations.filter(({ id }) => id !== 'finishLogin')
+  await each(ours, async (operation) => {
     const answer = await send(operation, firstExample(operation), { query: { nope: '1' } })
     expect([operation.id, answer.status, answer.json?.errors?.[0]?.pointer]).toEqual([
       operation.id,

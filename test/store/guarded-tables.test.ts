@@ -78,6 +78,19 @@ beforeAll(async () => {
       createdAt: at,
       deletedAt: null,
     })
+    await tx.writeBrowserSession.insert({
+      id: ids.next(),
+      hash: ids.random(32),
+      loginId: ids.next(),
+      issuer: 'https://i.example',
+      clientId: 'c',
+      subject: 's',
+      claims: {},
+      source: '127.0.0.1',
+      createdAt: at,
+      expiresAt: at,
+      endedAt: null,
+    })
     const frozen = {
       name: 'brk:a:s',
       type: 'webhook',
@@ -238,6 +251,7 @@ const guardedByDesign = [
   'app.approval',
   'app.break_glass',
   'app.break_glass_sink',
+  'app.browser_session',
   'app.confirmation',
   'app.connection',
   'app.consumer',

@@ -6,7 +6,7 @@ import { inject } from 'vitest'
 import { makeWriter, type Writer } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
 import type {
-  ApiKeyUses,
+  LastUses,
   Bell,
   HashJson,
   Idempotency,
@@ -24,7 +24,7 @@ import { Secret } from '#domain/secret.ts'
 import { hashJson } from '#runtime/hash.ts'
 import { makeIds } from '#runtime/ids.ts'
 import { makeKeyring, type OpenKeyring } from '#runtime/keyring.ts'
-import { createApiKeyUses } from '#store/api-key-uses.ts'
+import { createApiKeyUses, createSessionUses } from '#store/last-uses.ts'
 import { withClient, withDatabase, type DatabaseUrls } from '#store/bootstrap.ts'
 import { openDatabase, type Database } from '#store/database.ts'
 import { createIdempotency } from '#store/idempotency.ts'
@@ -49,7 +49,8 @@ export interface TestDatabase {
   readonly processes: Processes
   readonly whereabouts: Whereabouts
   readonly idempotency: Idempotency
-  readonly apiKeyUses: ApiKeyUses
+  readonly apiKeyUses: LastUses
+  readonly sessionUses: LastUses
   readonly outbox: Outbox
   readonly keyring: OpenKeyring
   readonly writer: Writer
@@ -133,6 +134,7 @@ export const openTestDatabase = async (
     whereabouts: createWhereabouts(database),
     idempotency: createIdempotency(database),
     apiKeyUses: createApiKeyUses(database),
+    sessionUses: createSessionUses(database),
     outbox: createOutbox(database),
     keyring,
     writer,

@@ -58,11 +58,16 @@ export type Answer = {
 
 export type Api = Awaited<ReturnType<typeof openApi>>
 
+/** By which browsers would know the server that has no port. */
+export const publicUrl = 'https://rekey.test'
+
 export const productRoutes = (house: House): readonly Route[] => {
   const { timers, outbox, deps } = house
   const webhooks = makeSafeFetch({ egress: deps.egress, kind: 'webhook', insecure: false })
   const send = makeSendToWebhook({ fetch: webhooks.fetch, clock: house.clock })
-  const { whereabouts, keyring, clock, database } = house
+  const { whereabouts, keyring, clock, database, ledger } = house
+  const { egress, credentials } = deps
+  const { dialogue } = openJwts({ egress, clock, credentials, ledger })
   const installation = {
     timers,
     clock,
@@ -80,7 +85,10 @@ export const productRoutes = (house: House): readonly Route[] => {
       rows: () => kekRows(database),
     }),
   }
-  return routesOf({ ...deps, sha256, timers, outbox, send, whereabouts, keyring, installation })
+  return routesOf({
+    ...{ ...deps, sha256, timers, outbox, send, whereabouts, keyring, installation, dialogue },
+    publicUrl: () => publicUrl,
+  })
 }
 
 export const openApi = async (options: ApiOptions = {}) => {
@@ -100,7 +108,8 @@ export const openApi = async (options: ApiOptions = {}) => {
       },
     }),
   )
-  const jwts = openJwts({ egress: house.deps.egress, clock })
+  const { egress, credentials } = house.deps
+  const jwts = openJwts({ egress, clock, credentials, ledger })
   const built: ServerDeps = {
     ledger,
     keyring,
@@ -108,6 +117,7 @@ export const openApi = async (options: ApiOptions = {}) => {
     ids,
     idempotency,
     apiKeyUses: house.apiKeyUses,
+    sessionUses: house.sessionUses,
     hashJson,
     sha256,
     verifyJwt: jwts.verify,
@@ -120,6 +130,7 @@ export const openApi = async (options: ApiOptions = {}) => {
       version: '0.0.0-test',
       perMinute: 100_000,
       trustedProxy: null,
+      publicUrl: () => publicUrl,
       tls: null,
       maxEventLoopDelay: 0,
       strictReplies: true,

@@ -42,6 +42,7 @@ export const serveHouse = async (options: HouseOptions = {}) => {
     ids,
     idempotency: house.idempotency,
     apiKeyUses: house.apiKeyUses,
+    sessionUses: house.sessionUses,
     hashJson: house.hashJson,
     sha256,
     // No JWT is sent here.
@@ -64,6 +65,7 @@ export const serveHouse = async (options: HouseOptions = {}) => {
       version: '0.0.0',
       perMinute: 100_000,
       trustedProxy: null,
+      publicUrl: () => null,
       tls: null,
       maxEventLoopDelay: 0,
       strictReplies: true,

@@ -23,6 +23,7 @@ READ_BY_RULES = (
     "/v1/issuers",
     "/v1/keys",
     "/v1/api-keys",
+    "/v1/login",
 )
 
 
