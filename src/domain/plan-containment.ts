@@ -217,6 +217,9 @@ const replacementOf = ({
     : { replacement: 'new', replacementVersion: null }
 }
 
+export const losesAccessText = (connection: string): string =>
+  `The connection ${connection} logs in with it, and loses access.`
+
 const warningsOf = (
   facts: ContainmentFacts,
   contained: readonly ContainedVersion[],
@@ -233,7 +236,7 @@ const warningsOf = (
     ({ containment, state }) => containment === 'none' && state !== 'destroyed',
   )
   return [
-    ...losesAccess.map((name) => `The connection ${name} logs in with it, and loses access.`),
+    ...losesAccess.map(losesAccessText),
     ...given(
       stays.length > 0,
       `${stays.map(({ version }) => `Version ${version}`).join(', ')} stays as it is: ${stays[0]?.why ?? ''}`,

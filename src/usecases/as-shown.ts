@@ -1,6 +1,7 @@
 // What was executed once goes on later, tried again or restored: by then a connection may have been pointed elsewhere, or a key be
 // gone. What is sent goes where it was shown to go, or nowhere (I11).
 
+import { type Actor, inScope } from '#domain/actor.ts'
 import type { Connection } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { ContainedKey } from '#domain/incident.ts'
@@ -22,11 +23,12 @@ export const holdPlaces = async (tx: Tx, plans: readonly ContainedKey[]): Promis
   await tx.holdKeys(plans.map(({ keyId }) => keyId))
 }
 
-/** Holds them, and throws `incident.previewStale` with the names of those that are elsewhere or gone. */
+/** Holds them, and throws `incident.previewStale` with the names of those that are elsewhere or gone, be it from the actor's scope. */
 export const mustBeWhereShown = async (
   tx: Tx,
-  hashJson: HashJson,
+  actor: Actor,
   plans: readonly ContainedKey[],
+  hashJson: HashJson,
 ): Promise<void> => {
   await holdPlaces(tx, plans)
   const addresses = new Map<string, string>()
@@ -35,7 +37,9 @@ export const mustBeWhereShown = async (
     if (connection) addresses.set(name, addressOf(hashJson, connection))
   }
   const found = await tx.keys.byIds(plans.map(({ keyId }) => keyId))
-  const keys = new Map(found.filter(({ deletedAt }) => deletedAt === null).map((k) => [k.id, k]))
+  const keys = new Map(
+    found.filter((key) => key.deletedAt === null && inScope(actor, key)).map((k) => [k.id, k]),
+  )
   const removed = plans.filter(({ keyId }) => !keys.has(keyId))
   const changed = plans.filter((plan) => {
     const key = keys.get(plan.keyId)
@@ -45,7 +49,7 @@ export const mustBeWhereShown = async (
   const some = (of: readonly ContainedKey[]) => of.slice(0, 100).map(({ key }) => key)
   throw new RekeyError('incident.previewStale', {
     detail:
-      'What was shown is elsewhere by now: a connection was pointed to another address, or a key is gone. Nothing was sent.',
+      'What was shown is elsewhere by now: a connection was pointed to another address, or a key is gone, or not in your scope any more. Nothing was sent.',
     hint: 'Point the connection back, or open another incident for what is there now.',
     extra: { added: [], removed: some(removed), changed: some(changed) },
   })

@@ -60,8 +60,35 @@ export const getBlastRadius =
         ...(resolved ? await publishEdges(db, deps.providers, actor, key, resolved) : []),
       ]
     })
-    return [...observedEdges(usage), ...declared, ...unknownEdges(usage)]
+    return [...observedEdges(usage), ...withoutNames(declared), ...unknownEdges(usage)]
   }
+
+/** An edge, and whether its end lies outside of the actor's scope: it is there, and has no name. */
+type Seen = Edge & { readonly hidden: boolean }
+
+/** What may not be seen is counted, by where it hangs and how it is known. */
+const withoutNames = (edges: readonly Seen[]): readonly Edge[] => {
+  const groups = Map.groupBy(
+    edges.filter(({ hidden }) => hidden),
+    ({ from, source }) => `${from.kind}/${from.name}/${source}`,
+  )
+  return [
+    ...edges.filter(({ hidden }) => !hidden).map(({ hidden: _seen, ...edge }) => edge),
+    ...[...groups.values()].flatMap(([first, ...more]): readonly Edge[] =>
+      first === undefined
+        ? []
+        : [
+            {
+              from: first.from,
+              to: null,
+              source: first.source,
+              at: null,
+              detail: `and ${more.length + 1} ${more.length === 0 ? 'other' : 'others'} that you may not see`,
+            },
+          ],
+    ),
+  ]
+}
 
 const nodeOf = (key: Key): Node => ({ kind: 'key', name: key.name })
 
@@ -87,26 +114,25 @@ const observedEdges = ({ key, through, acknowledgements }: KeyUsage): readonly E
 const newestOfEach = <T extends { readonly consumer: string }>(rows: readonly T[]): readonly T[] =>
   rows.filter((row, i) => rows.findIndex(({ consumer: who }) => who === row.consumer) === i)
 
-/** What lies outside of the actor's scope is there, and has no name. */
-const seenBy = (actor: Actor, thing: Scoped, node: Node): Pick<Edge, 'to'> => ({
-  to: inScope(actor, thing) ? node : null,
-})
+const seenBy = (actor: Actor, thing: Scoped, node: Node): Pick<Seen, 'to' | 'hidden'> =>
+  inScope(actor, thing) ? { to: node, hidden: false } : { to: null, hidden: true }
 
 const consumerEdges = async (
   db: Reads,
   actor: Actor,
   key: Key,
   policy: ResolvedPolicy | null,
-): Promise<readonly Edge[]> => {
+): Promise<readonly Seen[]> => {
   const wanted = policy?.consumers.matchLabels ?? null
-  const onKey = key.consumers.map((name): Edge => ({
+  const onKey = key.consumers.map((name): Seen => ({
     from: nodeOf(key),
     to: consumer(name),
+    hidden: false,
     source: 'declaredOnKey',
     at: key.updatedAt,
     detail: 'named on the key',
   }))
-  const others = (await db.consumers.all()).flatMap((one): readonly Edge[] => {
+  const others = (await db.consumers.all()).flatMap((one): readonly Seen[] => {
     const at = { from: nodeOf(key), ...seenBy(actor, one, consumer(one.name)), at: one.updatedAt }
     const asks = `has the labels that ${key.policy ?? 'the policy'} asks for`
     return [
@@ -121,8 +147,8 @@ const consumerEdges = async (
   return [...onKey, ...others]
 }
 
-const connectionEdges = async (db: Reads, actor: Actor, key: Key): Promise<readonly Edge[]> =>
-  (await db.connections.withCredentialOf(key.name)).map(({ name, labels, updatedAt }): Edge => ({
+const connectionEdges = async (db: Reads, actor: Actor, key: Key): Promise<readonly Seen[]> =>
+  (await db.connections.withCredentialOf(key.name)).map(({ name, labels, updatedAt }): Seen => ({
     from: nodeOf(key),
     ...seenBy(actor, { labels, connection: name }, { kind: 'connection', name }),
     source: 'credential',
@@ -137,22 +163,23 @@ const publishEdges = async (
   actor: Actor,
   key: Key,
   policy: ResolvedPolicy,
-): Promise<readonly Edge[]> => {
-  const edges: Edge[] = []
+): Promise<readonly Seen[]> => {
+  const edges: Seen[] = []
   for (const target of policy.publish) {
     const to: Node = { kind: 'publishTarget', name: target.name }
-    const where = `${target.type} at ${target.connection ?? 'no connection'}`
-    edges.push({ from: nodeOf(key), to, source: 'policyPublish', at: null, detail: where })
+    const where = `${target.type} at ${await placeSeen(db, actor, target.connection)}` // oxlint-disable-line no-await-in-loop -- one connection
+    const published = { hidden: false, source: 'policyPublish', at: null, detail: where } as const
+    edges.push({ ...published, from: nodeOf(key), to })
     const managed = await managedBy(db, providers, target) // oxlint-disable-line no-await-in-loop -- one connection
     if (managed === null) {
       const detail = `Who reads the ${where} is not known here.`
-      edges.push({ from: to, to: null, source: 'nobody', at: null, detail })
+      edges.push({ from: to, to: null, hidden: false, source: 'nobody', at: null, detail })
       continue
     }
     const detail = `reads it as the key ${managed.name}`
     const readers = await consumersOfKey(db, managed) // oxlint-disable-line no-await-in-loop -- one connection
     const itself = seenBy(actor, managed, nodeOf(managed))
-    edges.push({ from: to, ...itself, source: 'policyPublish', at: null, detail: where })
+    edges.push({ ...published, from: to, ...itself })
     for (const name of readers)
       edges.push({
         from: to,
@@ -163,6 +190,14 @@ const publishEdges = async (
       })
   }
   return edges
+}
+
+const placeSeen = async (db: Reads, actor: Actor, name: string | undefined): Promise<string> => {
+  if (name === undefined) return 'no connection'
+  const found = await db.connections.get(name)
+  return found && !inScope(actor, { labels: found.labels, connection: name })
+    ? 'a connection that you may not see'
+    : name
 }
 
 const managedBy = async (

@@ -185,8 +185,9 @@ const again = async (
   }
   await mustBeWhereShown(
     tx,
-    hashJson,
+    actor,
     bad.map(({ plan }) => plan),
+    hashJson,
   )
   const now = await tx.now()
   for (let at = 0; at < bad.length; at += pageSize)

@@ -7,6 +7,8 @@ import { type AskedSelector, withinScope } from '#domain/incident-schema.ts'
 import type { Incident, IncidentMode, IncidentSelector, Severity } from '#domain/incident.ts'
 import type { Committed, Ids, Ledger, Tx } from '#domain/ports.ts'
 import { parseTimestamp } from '#domain/timestamp.ts'
+import { scopedPolicy } from './policy-rights.ts'
+import { seenConsumer } from './preview-incident.ts'
 import { incidentEvent } from './incident-events.ts'
 import { takePlaybook } from './take-playbook.ts'
 
@@ -139,7 +141,7 @@ const mustBeThere = async (tx: Tx, actor: Actor, selector: IncidentSelector): Pr
     if (!connection || !inScope(actor, { labels: connection.labels, connection: name }))
       absent.push({ name, pointer: `/selector/connections/${i}` })
   }
-  if (policy !== undefined && !(await tx.policies.get(policy)))
+  if (policy !== undefined && !(await rules(tx, actor, policy)))
     absent.push({ name: policy, pointer: '/selector/policy' })
   if (consumer !== undefined && !(await isKnown(tx, actor, consumer)))
     absent.push({ name: consumer, pointer: '/selector/consumer' })
@@ -155,9 +157,19 @@ const mustBeThere = async (tx: Tx, actor: Actor, selector: IncidentSelector): Pr
   })
 }
 
-/** Described, or only named on keys. */
+/** It can be seen, or rules a key that can. */
+const rules = async (tx: Tx, actor: Actor, policy: string): Promise<boolean> => {
+  const found = await tx.policies.get(policy)
+  return (
+    found !== null &&
+    (inScope(actor, scopedPolicy(found)) ||
+      (await tx.keys.chosen({ policy, scope: actor.scope }, 1)).length > 0)
+  )
+}
+
+/** Described where it can be seen, or only named on keys that can. */
 const isKnown = async (tx: Tx, actor: Actor, consumer: string): Promise<boolean> =>
-  (await tx.consumers.get(consumer)) !== null ||
+  (await seenConsumer(tx, actor, consumer)) !== null ||
   (await tx.keys.chosen({ usedBy: { consumer, keys: [], policies: [] }, scope: actor.scope }, 1))
     .length > 0
 

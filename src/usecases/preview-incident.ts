@@ -2,7 +2,7 @@
 // reads for all keys at once, since ten thousand must be seen within two seconds; no provider is asked. The execution draws it
 // again in its own transaction, and does what this says or nothing (I11).
 
-import type { Actor } from '#domain/actor.ts'
+import { type Actor, inScope } from '#domain/actor.ts'
 import type { Connection, Consumer, Policy } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
 import { type Floor, floorsFor, tighten } from '#domain/floor.ts'
@@ -101,7 +101,7 @@ const choiceOf = async (
     ...(names === undefined ? {} : { names }),
     ...(matchLabels === undefined ? {} : { labels: matchLabels }),
     ...pick(selector, 'connections', 'providers', 'owner', 'environment', 'policy'),
-    ...(consumer === undefined ? {} : { usedBy: await usesOf(db, consumer) }),
+    ...(consumer === undefined ? {} : { usedBy: await usesOf(db, actor, consumer) }),
     ...(createdAfter === undefined ? {} : { madeFrom: new Date(createdAfter) }),
     ...(createdBefore === undefined ? {} : { madeTo: new Date(createdBefore) }),
     scope: actor.scope,
@@ -117,8 +117,12 @@ const pick = <T extends object, K extends keyof T>(
   ) as Partial<Pick<T, K>>
 
 /** By itself, by the keys, and by policies: as `isConsumerOf` has it of one key. */
-const usesOf = async (db: Reads, name: string): Promise<NonNullable<KeyChoice['usedBy']>> => {
-  const consumer = await db.consumers.get(name)
+const usesOf = async (
+  db: Reads,
+  actor: Actor,
+  name: string,
+): Promise<NonNullable<KeyChoice['usedBy']>> => {
+  const consumer = await seenConsumer(db, actor, name)
   const policies = consumer === null ? [] : await db.policies.all()
   return {
     consumer: name,
@@ -130,6 +134,16 @@ const usesOf = async (db: Reads, name: string): Promise<NonNullable<KeyChoice['u
       })
       .map((policy) => policy.name),
   }
+}
+
+/** One that is described out of the actor's scope is known by the keys that name it, and by nothing else. */
+export const seenConsumer = async (
+  db: Pick<Reads, 'consumers'>,
+  actor: Actor,
+  name: string,
+): Promise<Consumer | null> => {
+  const found = await db.consumers.get(name)
+  return found && inScope(actor, found) ? found : null
 }
 
 interface World {

@@ -14,6 +14,7 @@ import { type StepTick, takenSteps } from '#domain/playbook.ts'
 import type { Clock, Ledger, Reads } from '#domain/ports.ts'
 import { needsReview } from './close-incident.ts'
 import { type Moment, momentsOf, type ShownNote, shownNotes } from './incident-timeline.ts'
+import { seenPreview } from './seen-preview.ts'
 import { seen, type SeenIncident, visibleIncident } from './see-incident.ts'
 
 export interface ReportedKey extends IncidentKey {
@@ -52,7 +53,8 @@ export const reportIncident =
       const incident = await visibleIncident(db, actor, id)
       const { counts, waiting, ticks } = await seen(db, incident)
       const keys = await evidenceOf(db, incident)
-      const preview = await db.incidents.preview(id)
+      const kept = await db.incidents.preview(id)
+      const preview = kept && (await seenPreview(db, actor, kept))
       const approvals = await db.incidents.approvals(id)
       const timeline = await momentsOf(db, id, 'milestones', { limit: mostMoments, after: null })
       return {

@@ -56,8 +56,9 @@ export const makeRestoreIncident =
       // Whoever executes one of them waits, or was before us and is seen.
       await mustBeWhereShown(
         tx,
-        hashJson,
+        actor,
         found.map(({ plan }) => plan),
+        hashJson,
       )
       await mustBeOurs(tx, id, found)
       const now = await tx.now()

@@ -1,4 +1,5 @@
-// Who sees an incident: whoever opened it, and those whose scope holds all that it means.
+// Who sees an incident: those whose scope holds all that it means. Whoever opened it has put their own scope into it, and sees no
+// more of it than others once that is narrower.
 
 import type { Actor } from '#domain/actor.ts'
 import { scopeOf } from '#domain/incident-schema.ts'
@@ -10,8 +11,8 @@ import { notFound } from './rights.ts'
 
 type IncidentReads = Pick<Reads, 'incidents'>
 
-export const maySeeIncident = (actor: Actor, { openedBy, selector }: Incident): boolean =>
-  openedBy.id === actor.id || scopeWithin(scopeOf(selector), actor.scope)
+export const maySeeIncident = (actor: Actor, { selector }: Incident): boolean =>
+  scopeWithin(scopeOf(selector), actor.scope)
 
 /** Throws `resource.notFound`. */
 export const visibleIncident = async (

@@ -54,14 +54,14 @@ export const listPlans =
       }
     })
 
-/** The plan of a scope is there for its author, and for those whose scope is as wide. */
+/** The plan of a scope is there for those whose scope is as wide: its author too, while theirs is. */
 export const mustSeePlan = (actor: Actor, plan: Plan | null, id: string): Plan => {
   if (plan && maySeePlan(actor, plan)) return plan
   throw notFound('plan', id)
 }
 
-const maySeePlan = (actor: Actor, { author, scope }: Pick<Plan, 'author' | 'scope'>): boolean =>
-  author.id === actor.id || scopeWithin(scope, actor.scope)
+const maySeePlan = (actor: Actor, { scope }: Pick<Plan, 'scope'>): boolean =>
+  scopeWithin(scope, actor.scope)
 
 /** The keys that it registers, in its order. */
 export const newKeysOf = ({ items, documents }: Plan): readonly Registration[] => {

@@ -98,7 +98,7 @@ describe('the blast radius', () => {
   test('says what it does not know: an edge without a name', async () => {
     const token = await api.token(['viewer'], { scope: { matchLabels: { team: 'shop' } } })
     const hidden = (await edges('orders', token)).filter(({ source }) => source === 'credential')
-    expect(hidden).toMatchObject([{ to: null, detail: 'uses the key as its credential' }])
+    expect(hidden).toMatchObject([{ to: null, detail: 'and 1 other that you may not see' }])
     expect((await api.call('GET', '/v1/keys/mirror/blast-radius', { token })).status).toBe(404)
   })
 

@@ -33,6 +33,7 @@ import { makeDrawPreview } from '#usecases/preview-incident.ts'
 import { makeRestoreIncident } from '#usecases/restore-incident.ts'
 import { reportIncident, withEvidence } from '#usecases/report-incident.ts'
 import { getIncident, listIncidents, seen, visibleIncident } from '#usecases/see-incident.ts'
+import { seenPreview } from '#usecases/seen-preview.ts'
 import { notFound } from '#usecases/rights.ts'
 import { tickStep } from '#usecases/tick-step.ts'
 import { eventRoute, type Route, route } from '../route.ts'
@@ -232,7 +233,8 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
       examples: [{}],
       handler: async ({ ledger, actor, params }) => {
         const { value, receipts } = await keepPreview({ ...deps, ledger, draw })(actor, params.id)
-        const { preview, differs, playbooks } = value
+        const { differs, playbooks } = value
+        const preview = await ledger.read((db) => seenPreview(db, actor, value.preview))
         return {
           status: 200,
           body: { ...presentPreview(preview), differs, playbooks: [...playbooks] },
@@ -254,7 +256,8 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
       handler: async ({ ledger, actor, params }) => {
         const preview = await ledger.read(async (db) => {
           await visibleIncident(db, actor, params.id)
-          return db.incidents.preview(params.id)
+          const kept = await db.incidents.preview(params.id)
+          return kept && seenPreview(db, actor, kept)
         })
         if (preview === null) throw notFound('preview of incident', params.id)
         return { status: 200, body: presentPreview(preview) }
