@@ -43,19 +43,30 @@ export interface ContainKeys {
 }
 
 export const containLeaseMs = 30_000
-/** Keys that one process has at once, in all and of one connection. */
-const mostAtOnce = 2_048
-const mostOfOne = 1_024
+/** Keys that one process has at once. */
+export interface Room {
+  readonly inAll: number
+  /** Of one connection, before it is asked for more. */
+  readonly ofOne: number
+  /** Taken by one claim: few, so that the most dangerous ones are refused before the last ones are begun. */
+  readonly atOnce: number
+  /** What a connection gets that holds fewer, when others have taken all of the room: however many of them hang, what they hold
+   *  keeps nobody else waiting. */
+  readonly ofFresh: number
+}
+const usualRoom: Room = { inAll: 2_048, ofOne: 512, atOnce: 128, ofFresh: 16 }
 /** Requests that are under way at one connection. */
 const mostRequests = 48
-/** Taken by one claim: few, so that the most dangerous ones are refused before the last ones are begun. */
-const claimed = 128
 const afterFaultMs = 2_000
 const mostFaults = 6
 /** A rotation that ends rings for its key; this is for a ring that was lost. */
 const lookAgainMs = 60_000
 
-export const makeContainKeys = (deps: ContainDeps, worker: ContainWorker): ContainKeys => {
+export const makeContainKeys = (
+  deps: ContainDeps,
+  worker: ContainWorker,
+  room: Room = usualRoom,
+): ContainKeys => {
   const { ledger, timers, clock, ids } = deps
   const actor = systemActor('worker', worker.instance)
   const engine: Containing = {
@@ -78,13 +89,15 @@ export const makeContainKeys = (deps: ContainDeps, worker: ContainWorker): Conta
   const claim = async (): Promise<readonly ClaimedKey[]> => {
     const owner = `${worker.instance}/${ids.next()}`
     const now = clock.now().getTime()
+    const left = room.inAll - inFlight
+    const isFull = left < room.atOnce / 2
+    const ofOne = isFull ? room.ofFresh : room.ofOne
     const without = [...lanes].flatMap(([name, lane]) =>
-      lane.keys >= mostOfOne / 2 || lane.shutUntil > now ? [name] : [],
+      lane.keys >= ofOne || lane.shutUntil > now ? [name] : [],
     )
-    const limit = Math.min(claimed, mostAtOnce - inFlight)
     const leases = await timers.claim(owner, {
-      limit,
-      perLane: claimed,
+      limit: isFull ? room.atOnce : Math.min(room.atOnce, left),
+      perLane: isFull ? room.ofFresh : room.atOnce,
       without,
       ttlMs: containLeaseMs,
     })
@@ -220,8 +233,8 @@ export const makeContainKeys = (deps: ContainDeps, worker: ContainWorker): Conta
     let taken = 0
     /* oxlint-disable no-await-in-loop -- one claim after the other */
     while (!stopping()) {
-      const leases = inFlight > mostAtOnce - claimed / 2 ? null : await claim()
-      if (leases?.length) {
+      const leases = await claim()
+      if (leases.length > 0) {
         taken += leases.length
         void begin(leases)
         continue

@@ -10,7 +10,7 @@ import type { Reads } from '#domain/ports.ts'
 import { hashJson } from '#runtime/hash.ts'
 import { createIncidentTimers } from '#store/incident-timers.ts'
 import { addressOf } from '#usecases/as-shown.ts'
-import { type ContainDeps, makeContainKeys } from '#usecases/contain-keys.ts'
+import { type ContainDeps, makeContainKeys, type Room } from '#usecases/contain-keys.ts'
 import { makeExecuteIncident } from '#usecases/execute-incident.ts'
 import { makeReplaceKey } from '#usecases/replace-contained.ts'
 import { makeRestoreIncident } from '#usecases/restore-incident.ts'
@@ -90,14 +90,18 @@ export const withIncidents = (engine: Ground) => {
   })
   const restore = makeRestoreIncident({ ledger, hashJson, visible })
 
-  const worker = (instance: string, other: Partial<ContainDeps> = {}) => {
+  const worker = (instance: string, other: Partial<ContainDeps> = {}, room?: Room) => {
     const mine = { ledger, clock, ids, timers, world, ...other }
-    return makeContainKeys(mine, {
-      instance,
-      replace: makeReplaceKey({ ...mine, types: world.types, hashJson }, instance),
-      restore: restoreKey,
-      report: (_key, error) => faults.push(error),
-    })
+    return makeContainKeys(
+      mine,
+      {
+        instance,
+        replace: makeReplaceKey({ ...mine, types: world.types, hashJson }, instance),
+        restore: restoreKey,
+        report: (_key, error) => faults.push(error),
+      },
+      room,
+    )
   }
   const contain = worker('c1')
 
