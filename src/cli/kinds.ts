@@ -101,6 +101,12 @@ const planNeeds = (item: JsonObject): string => {
   return most === 0 ? '' : `${given} of ${most} approvals`
 }
 
+/** Of a token to break glass with: who said yes, or who is waited for. */
+const glassApproval: Text = (item) =>
+  at(item, 'breakGlass') === null || at(item, 'breakGlass') === undefined
+    ? orDash('')
+    : textAt(item, 'breakGlass', 'approvedBy') || 'waits for an admin who did not make it'
+
 const stamped = (text: string): string => {
   const instant = new Date(text)
   return Number.isNaN(instant.getTime()) ? orDash(text) : stamp(instant)
@@ -264,6 +270,8 @@ export const kinds: Readonly<Record<Plural, KindView>> = {
       column('ROLES', listed('roles')),
       column('EXPIRES', when('expiresAt')),
       column('LAST-USED', when('lastUsedAt')),
+      column('APPROVAL', glassApproval),
+      wide('MADE-BY', field('createdBy')),
       wide('CONSUMER', field('consumer')),
       wide('SCOPE', (item) => labelsText(at(item, 'scope', 'matchLabels'))),
       wide('CREATED', when('createdAt')),

@@ -71,7 +71,7 @@ export const listing = (text: string): readonly string[] => {
 
 /** For verbs that act on one thing of one kind. */
 export const nameOf = (text: string, kind: Kind): string => {
-  const example = `${kind}/${['rotation', 'incident', 'plan'].includes(kind) ? 'ID' : 'NAME'}`
+  const example = `${kind}/${['rotation', 'incident', 'plan', 'api-key'].includes(kind) ? 'ID' : 'NAME'}`
   if (!text.includes('/')) {
     throw usage(`"${text}" names no kind`, { hint: `write ${kind}/${text}` })
   }

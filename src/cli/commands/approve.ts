@@ -1,4 +1,4 @@
-// `rekey approve rotation/ID`, or `plan/ID` for a plan of files: of what was seen, by its hash.
+// `rekey approve rotation/ID`, or `plan/ID` for a plan of files: of what was seen, by its hash; or `api-key/ID`.
 
 import type { Command } from 'commander'
 import type { JsonObject } from '#domain/json.ts'
@@ -14,26 +14,29 @@ import type { Run, Shell } from '../shell.ts'
 
 interface Options {
   readonly planHash?: string
+  readonly confirm?: string
   readonly dryRun?: true
 }
 
 export const addApprove = (program: Command, shell: Shell): void => {
   const command = withOutput(program.command('approve'))
-    .argument('<rotation>', 'rotation/ID, or plan/ID')
-    .summary('approve the plan of a rotation, or of files')
+    .argument('<what>', 'rotation/ID, plan/ID or api-key/ID')
+    .summary('approve the plan of a rotation, or of files, or a token to break glass with')
     .description(
-      'Approve the plan of a rotation that awaits it, or a plan of files. Nobody approves what they asked for.',
+      'Approve the plan of a rotation that awaits it, a plan of files, or, as a second admin, a token to break glass with. Nobody approves what they asked for.',
     )
     .option('--plan-hash <hash>', 'the plan that is approved; asked for where it is not given')
+    .option('--confirm <name>', 'of a token: its name, instead of typing it')
     .option('--dry-run', 'check everything and change nothing')
-  command.action((rotation: string, options: Options) =>
-    shell.act(
-      command,
-      { doing: `approve ${rotation}`, next: [`rekey describe ${rotation}`] },
-      (run) => approve(run, rotation, options),
+  command.action((what: string, options: Options) =>
+    shell.act(command, { doing: `approve ${what}`, next: [whereToLook(what)] }, (run) =>
+      approve(run, what, options),
     ),
   )
 }
+
+const whereToLook = (what: string): string =>
+  what.startsWith('api-key/') ? 'rekey get api-keys' : `rekey describe ${what}`
 
 /** What has a plan to approve. */
 interface Approvable {
@@ -71,6 +74,13 @@ const showRotation = (run: Run, rotation: JsonObject): void => {
 }
 
 const approve = async (run: Run, given: string, options: Options): Promise<void> => {
+  if (given.startsWith('api-key/')) {
+    if (options.planHash !== undefined) throw usage('a token has no plan: leave --plan-hash out')
+    const { approveApiKey } = await import('../approve-api-key.ts')
+    const { dryRun = false, confirm } = options
+    return approveApiKey(run, nameOf(given, 'api-key'), { dryRun, confirm })
+  }
+  if (options.confirm !== undefined) throw usage('--confirm is about a token: give --plan-hash')
   const of = await approvable(given)
   const { reference, path, field, next } = of
   const dryRun = options.dryRun === true
