@@ -227,6 +227,7 @@ export interface Reads {
   }
   readonly rotations: {
     get(id: string): Promise<Rotation | null>
+    situation(id: string): Promise<Situation | null>
     /** Newest first. */
     list(filter: RotationFilter, page: Page): Promise<Paged<Rotation>>
     openOf(keyId: string): Promise<Rotation | null>
@@ -286,12 +287,7 @@ export interface Reads {
     keysOf(id: string, keyIds: readonly string[]): Promise<readonly IncidentKey[]>
     versionsOf(id: string, keyIds: readonly string[]): Promise<readonly VersionEvidence[]>
     /** In executions of incidents that are not closed. */
-    openOfKeys(keyIds: readonly string[]): Promise<
-      readonly (IncidentKey & {
-        readonly mode: IncidentMode
-        readonly incidentState: IncidentState
-      })[]
-    >
+    openOfKeys(keyIds: readonly string[]): Promise<readonly OpenIncidentKey[]>
     /** Those of the keys' versions that were tried and refused in some incident. */
     refused(
       keyIds: readonly string[],
@@ -399,6 +395,28 @@ export interface Holds {
   readonly labels: Readonly<Record<string, string>>
   /** Of the policy as it is now; null: there is none, or it was deleted. */
   readonly spec: PolicySpec | null
+}
+
+/** A rotation with all that a step of it is decided by, at one moment of the database's clock. */
+export interface Situation {
+  readonly rotation: Rotation
+  readonly at: Date
+  readonly observedMs: number
+  readonly timer: RotationTimer | null
+  /** In the order in which they began. */
+  readonly intents: readonly Intent[]
+  /** The rotation's: old and new. */
+  readonly versions: readonly Version[]
+  readonly connection: Connection | null
+  readonly approvals: readonly Approval[]
+  /** Of the key, in executions of incidents that are not closed. */
+  readonly incidents: readonly OpenIncidentKey[]
+  readonly holds: Holds
+}
+
+export interface OpenIncidentKey extends IncidentKey {
+  readonly mode: IncidentMode
+  readonly incidentState: IncidentState
 }
 
 /** The rotations of a group. */
@@ -689,6 +707,8 @@ export interface Tx extends Reads {
   readonly writeTimer: {
     /** Creates or changes; absent members keep their value. */
     set(rotationId: string, patch: TimerPatch): Promise<void>
+    /** The owner's lease is good for so long; false where it is not the owner's any more. */
+    renew(rotationId: string, owner: string, ttlMs: number): Promise<boolean>
     /** The first of those of the group that wait for a place in it is due now; `except` is not among them any more. */
     wakeNext(group: string, except: string): Promise<void>
   }

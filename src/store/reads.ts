@@ -3,7 +3,6 @@
 import type { Ids, Keyring, Reads, Tx } from '#domain/ports.ts'
 import type { Tracer } from '#domain/telemetry.ts'
 import type { Db } from './database.ts'
-import { Prisma } from './generated/client.ts'
 import { markEffective } from './idempotency.ts'
 import { apiKeyReads, apiKeyWrites } from './tables/api-keys.ts'
 import {
@@ -29,6 +28,7 @@ import { intentReads, intentWrites } from './tables/intents.ts'
 import { kekReads, kekWrites } from './tables/keks.ts'
 import { issuerReads, issuerWrites } from './tables/issuers.ts'
 import { keyReads, keyWrites } from './tables/keys.ts'
+import { type Moment, observedNow } from './tables/moment.ts'
 import { planReads, planWrites } from './tables/plans.ts'
 import { playbookReads, playbookWrites } from './tables/playbooks.ts'
 import { policyReads, policyWrites } from './tables/policies.ts'
@@ -38,6 +38,7 @@ import { rotationReads, rotationWrites } from './tables/rotations.ts'
 import { scheduleReads, scheduleWrites } from './tables/schedules.ts'
 import { sealedReads, sealedWrites } from './tables/sealed.ts'
 import { sinkReads, sinkWrites } from './tables/sinks.ts'
+import { situationOf } from './tables/situations.ts'
 import { versionReads, versionWrites } from './tables/versions.ts'
 
 export const makeReads = (db: Db, keyring: Keyring): Reads => ({
@@ -55,7 +56,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   apiKeys: apiKeyReads(db),
   browserSessions: browserSessionReads(db),
   breakGlass: breakGlassReads(db),
-  rotations: rotationReads(db),
+  rotations: { ...rotationReads(db), situation: situationOf(db) },
   holds: holdReads(db),
   timers: timerReads(db),
   intents: intentReads(db),
@@ -79,10 +80,13 @@ interface TxDeps {
 }
 
 export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => {
-  let moment: ReturnType<typeof momentOf> | null = null
+  let moment: Promise<Moment> | null = null
   const now = () => (moment ??= momentOf(db))
   return {
     ...makeReads(db, keyring),
+    holds: holdReads(db, (at) => {
+      moment ??= Promise.resolve(at)
+    }),
     lock: async (name) => {
       await db.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${name}, 0))`
       moment = null
@@ -133,16 +137,13 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => {
   }
 }
 
-const momentOf = async (db: Db): Promise<{ readonly at: Date; readonly observedMs: number }> => {
+const momentOf = async (db: Db): Promise<Moment> => {
   const rows = await db.$queryRaw<{ readonly at: Date; readonly observed: bigint }[]>`
     SELECT app.now() AS at, ${observedNow} AS observed FROM app.observed_clock`
   const [row] = rows
   if (row === undefined) throw new Error('the observed clock is gone')
   return { at: row.at, observedMs: Number(row.observed) }
 }
-
-/** The observed clock at this moment: a step of at most a minute beyond what was counted last. */
-export const observedNow = Prisma.sql`observed_ms + greatest(0, least(60000, extract(epoch FROM app.now() - last_at) * 1000))::bigint`
 
 export const databaseNow = async (db: Db): Promise<Date> => {
   const rows = await db.$queryRaw<{ readonly now: Date }[]>`SELECT app.now() AS now`

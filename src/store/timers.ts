@@ -3,8 +3,9 @@
 import type { Timers } from '#domain/ports.ts'
 import type { Database } from './database.ts'
 import { Prisma } from './generated/client.ts'
-import { databaseNow, observedNow } from './reads.ts'
+import { databaseNow } from './reads.ts'
 import { orUnavailable } from './sql-state.ts'
+import { observedNow } from './tables/moment.ts'
 import { patchSql } from './tables/rotation-timers.ts'
 import { isUuid } from './tables/translate.ts'
 

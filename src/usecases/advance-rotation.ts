@@ -22,7 +22,17 @@ import type { Rotation } from '#domain/rotation.ts'
 import { isOpen, type OpenPhase } from '#domain/rotation-machine.ts'
 import { overtaken } from './overtaken-rotation.ts'
 import { resolveEffect } from './resolve-effect.ts'
-import { type EngineDeps, Fenced, type Run, type Step, write } from './rotation-engine.ts'
+import {
+  type EngineDeps,
+  Fenced,
+  type Going,
+  move,
+  type Run,
+  type Step,
+  unseen,
+  write,
+  type WrittenStep,
+} from './rotation-engine.ts'
 import { phaseHandlers } from './rotation-phases.ts'
 import { faulted, refused } from './rotation-retries.ts'
 import { Full, intentsOf, isOurDatabase } from './rotation-scene.ts'
@@ -115,19 +125,36 @@ const drive = async (
   epoch: number,
   { bell, report, stopping }: Pick<WorkerIdentity, 'bell' | 'report' | 'stopping'>,
 ): Promise<TimerPatch> => {
-  let rotation = await run.ledger.read((db) => db.rotations.get(rotationId))
-  if (!rotation || !isOpen(rotation.phase)) return { dueAt: null }
-  if (rotation.epoch !== epoch) throw new Fenced(rotationId)
-  for (let n = 0; n < mostSteps; n++) {
-    const { phase } = rotation
-    if (!isOpen(phase)) return afterEnd(run, rotation, bell)
-    const step: Step = await attempt(run, rotation, phase, report)
+  /* oxlint-disable no-await-in-loop -- one step after the other */
+  for (let n = 0; ; n++) {
+    const seen = await run.ledger.read((db) => db.rotations.situation(rotationId))
+    if (!seen || !isOpen(seen.rotation.phase)) return { dueAt: null }
+    const { rotation } = seen
+    if (rotation.epoch !== epoch) throw new Fenced(rotationId)
+    if (n > 0 && stopping?.aborted) return { dueAt: seen.at }
+    if (n === mostSteps) {
+      const step = await faulted(run, rotation, new RangeError('it goes round in circles'))
+      return 'wait' in step ? step.wait : { dueAt: seen.at }
+    }
+    const first = await attempt({ ...run, seen }, rotation, seen.rotation.phase, report)
+    const step = 'going' in first ? await goFurther({ ...run, seen }, first.going) : first
     if ('wait' in step) return step.wait
-    rotation = step.moved
-    if (stopping?.aborted && isOpen(rotation.phase)) return { dueAt: await run.timers.now() }
+    if (!isOpen(step.moved.phase)) return afterEnd(run, step.moved, bell)
   }
-  const step = await faulted(run, rotation, new RangeError('it goes round in circles'))
-  return 'wait' in step ? step.wait : { dueAt: await run.timers.now() }
+  /* oxlint-enable no-await-in-loop */
+}
+
+/** The next phase has its first step with what was seen before this one. Where it has written nothing, whatever kept it from that,
+ *  the transition is written alone, and the phase is asked anew. */
+const goFurther = async (run: Run, going: Going): Promise<WrittenStep> => {
+  const { from, to, more } = going
+  try {
+    const step = isOpen(to.phase) && (await phaseHandlers[to.phase]({ ...run, going }, to))
+    if (step && going.written && !('going' in step)) return step
+  } catch (error) {
+    if (going.written || error instanceof Fenced || isOurDatabase(error)) throw error
+  }
+  return move(run, from, to.phase, more)
 }
 
 const attempt = async (
@@ -159,14 +186,13 @@ const idle: ReadonlySet<OpenPhase> = new Set([
 ])
 
 const act = async (run: Run, rotation: Rotation, phase: OpenPhase): Promise<Step> => {
-  const isIdle = idle.has(phase)
-  const intents = isIdle ? [] : await intentsOf(run, rotation)
+  const intents = idle.has(phase) ? [] : await intentsOf(run, rotation)
   const open = intents.find((intent) => !intent.closed)
-  if (open) return resolveEffect(run, rotation, open)
+  if (open) return resolveEffect(unseen(run), rotation, open)
   const taken = await overtaken(run, rotation)
   if (taken !== null && taken !== 'urgent') return taken
   const handled: Rotation = taken === 'urgent' ? { ...rotation, trigger: 'incident' } : rotation
-  return phaseHandlers[phase](isIdle ? run : { ...run, intents }, handled)
+  return phaseHandlers[phase](run, handled)
 }
 
 const raiseEpoch = async (run: Run, rotation: Rotation): Promise<Rotation> => {

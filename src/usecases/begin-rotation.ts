@@ -35,7 +35,7 @@ export const awaitingApproval = async (run: Run, rotation: Rotation): Promise<St
 
 const takePlace = async (run: Run, rotation: Rotation): Promise<Step> => {
   const { id } = rotation.plan.group
-  const now = await run.timers.now()
+  const now = run.seen?.at ?? (await run.timers.now())
   // A look outside the lock, so that those who wait do not queue for it.
   const closed = noPlace(rotation, await run.ledger.read((db) => db.rotations.group(id)), now)
   if (closed) return waitForPlace(run, rotation, closed)

@@ -4,7 +4,7 @@
 
 import type { LedgerEvent } from '#domain/ports.ts'
 import type { Gate, Rotation } from '#domain/rotation.ts'
-import { type Run, type Step, write } from './rotation-engine.ts'
+import { commit, type Run, type Step, write } from './rotation-engine.ts'
 import { beginUndo } from './rotation-failure.ts'
 import { acknowledgementGate, type Closed, observedIn, usageGate } from './rotation-gates.ts'
 import { sceneOf } from './rotation-scene.ts'
@@ -57,8 +57,8 @@ const lateAcknowledgements = async (
   const due = alertsDue(observed, timeoutMs)
   const progress = await progressOf(run, rotation)
   if (due <= (progress.alerts ?? 0)) return null
-  await run.ledger.commit(run.actor, async (tx) => {
-    await write(tx, rotation, {})
+  await commit(run, rotation, async (tx, at) => {
+    await write(tx, at, {})
     await tx.writeTimer.set(rotation.id, { progress: { ...progress, alerts: due } })
     return { value: null, audit: [ackMissing(rotation, closed)] }
   })

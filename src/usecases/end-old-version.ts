@@ -11,8 +11,8 @@ import { complete } from './complete-rotation.ts'
 import { consumerGates } from './consumer-gates.ts'
 import { propagationOf } from './propagation.ts'
 import { call } from './rotation-effects.ts'
-import { move, type Run, stall, type Step } from './rotation-engine.ts'
-import { observedIn, overriddenGates, timeGate } from './rotation-gates.ts'
+import { goOn, move, type Run, stall, type Step } from './rotation-engine.ts'
+import { overriddenGates, timeGate } from './rotation-gates.ts'
 import { refused } from './rotation-retries.ts'
 import { carrier, intentsOf, materialOf, type Scene, sceneOf } from './rotation-scene.ts'
 import { longestWaitMs, timerOf, waitFor, waitForGate } from './rotation-wait.ts'
@@ -48,8 +48,8 @@ export const soaking = async (run: Run, rotation: Rotation): Promise<Step> => {
   if (because !== null) return enableOld(run, rotation, scene, because)
   const { retire, soakMs } = rotation.plan.policy
   const leastMs = retire === 'destroy' ? propagationOf(intents).destroyOldAfterMs : 0
-  const soak = timeGate('soak', await observedIn(run, rotation), Math.max(soakMs, leastMs))
-  const timer = await timerOf(run, rotation.id)
+  const soak = await timeGate(run, rotation, 'soak', Math.max(soakMs, leastMs))
+  const timer = run.seen ? run.seen.timer : await timerOf(run, rotation.id)
   // Tried when the soak begins and when it ends, never in between: a canary must not look like an attack.
   if (!soak || timer?.waitingFor?.gate !== 'soak') {
     let accepted: string | null
@@ -67,7 +67,7 @@ export const soaking = async (run: Run, rotation: Rotation): Promise<Step> => {
   }
   return soak
     ? waitForGate(run, rotation, soak)
-    : move(run, rotation, nextPhase(rotation.plan.phases, rotation.phase))
+    : goOn(run, rotation, nextPhase(rotation.plan.phases, rotation.phase))
 }
 
 /** That it was switched off may not be known everywhere yet: it has not failed before the type's consistency says so. */

@@ -6,8 +6,8 @@ import { nextPhase } from '#domain/rotation-machine.ts'
 import { consumerGates } from './consumer-gates.ts'
 import { propagationOf } from './propagation.ts'
 import { reloadConsumers } from './reload-consumers.ts'
-import { move, type Run, type Step } from './rotation-engine.ts'
-import { observedIn, overriddenGates, timeGate } from './rotation-gates.ts'
+import { goOn, type Run, type Step } from './rotation-engine.ts'
+import { overriddenGates, timeGate } from './rotation-gates.ts'
 import { holdsOf } from './rotation-holds.ts'
 import { intentsOf } from './rotation-scene.ts'
 import { waitForGate } from './rotation-wait.ts'
@@ -21,7 +21,7 @@ export const overlapping = async (run: Run, rotation: Rotation): Promise<Step> =
   const { keepOldForMs } = propagationOf(await intentsOf(run, rotation))
   const time = passed.has('overlap')
     ? null
-    : timeGate('overlap', await observedIn(run, rotation), Math.max(minMs, keepOldForMs))
+    : await timeGate(run, rotation, 'overlap', Math.max(minMs, keepOldForMs))
   // Acknowledgements are late by their own time, also while this one runs. The provider is asked for uses only after it.
   const asked = time ? new Set([...passed, 'usage' as const]) : passed
   const closed = await consumerGates(run, rotation, asked)
@@ -31,5 +31,5 @@ export const overlapping = async (run: Run, rotation: Rotation): Promise<Step> =
   const hold = await holdsOf(run, rotation)
   return hold
     ? waitHeld(run, rotation, hold)
-    : move(run, rotation, nextPhase(rotation.plan.phases, rotation.phase))
+    : goOn(run, rotation, nextPhase(rotation.plan.phases, rotation.phase))
 }

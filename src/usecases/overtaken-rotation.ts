@@ -14,10 +14,18 @@
 
 import type { IncidentKey } from '#domain/incident.ts'
 import type { Version } from '#domain/key.ts'
-import type { LedgerEvent, Reads, Tx } from '#domain/ports.ts'
+import type { LedgerEvent, Reads, Situation, Tx } from '#domain/ports.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { machine, mayGo, type OpenPhase, resumeInto, undoSteps } from '#domain/rotation-machine.ts'
-import { move, type Run, stall, type Step, transitionEvent, write } from './rotation-engine.ts'
+import {
+  commit,
+  move,
+  type Run,
+  stall,
+  type Step,
+  transitionEvent,
+  write,
+} from './rotation-engine.ts'
 import { waitFor } from './rotation-wait.ts'
 
 /** What is known of the rotation's versions and its key's incidents. */
@@ -34,7 +42,8 @@ const isHeld = (reason: string | null): boolean => reason?.startsWith('held by i
 
 /** `urgent`: nobody's blackout keeps it from going on. A step: it was taken. Null: the rotation is its own. */
 export const overtaken = async (run: Run, rotation: Rotation): Promise<Step | 'urgent' | null> => {
-  const found = await run.ledger.read((db) => lookAt(db, rotation))
+  const around = run.seen ?? (await run.ledger.read((db) => lookAt(db, rotation)))
+  const found = foundIn(rotation, around)
   const { from, to, heldBy, incident } = found
   if (heldBy !== null && rotation.trigger !== 'incident') {
     // Another incident has ended one of its versions, and waits for the key: with the other one off there is no way on or back.
@@ -49,14 +58,21 @@ export const overtaken = async (run: Run, rotation: Rotation): Promise<Step | 'u
   return withoutOld(run, rotation, to, `its old version is contained by incident ${incident}`)
 }
 
-const lookAt = async (
-  db: Reads,
-  { keyId, fromVersion, toVersion }: Rotation,
-): Promise<Overtaken> => {
+type Around = Pick<Situation, 'versions' | 'incidents'>
+
+const lookAt = async (db: Reads, { keyId, fromVersion, toVersion }: Rotation): Promise<Around> => {
   const numbers = [fromVersion, toVersion].filter((number) => number !== null)
-  const versions = numbers.length === 0 ? [] : await db.versions.some(keyId, numbers)
-  const rows = await db.incidents.openOfKeys([keyId])
-  const holds = rows.find(
+  return {
+    versions: numbers.length === 0 ? [] : await db.versions.some(keyId, numbers),
+    incidents: await db.incidents.openOfKeys([keyId]),
+  }
+}
+
+const foundIn = (
+  { fromVersion, toVersion }: Rotation,
+  { versions, incidents }: Around,
+): Overtaken => {
+  const holds = incidents.find(
     ({ mode, restoration, state }) => mode === 'disable' && holding(restoration, state),
   )
   const of = (number: number | null) => versions.find(({ version }) => version === number) ?? null
@@ -64,7 +80,7 @@ const lookAt = async (
     from: of(fromVersion),
     to: of(toVersion),
     heldBy: holds?.incidentId ?? null,
-    incident: rows[0]?.incidentId ?? null,
+    incident: incidents[0]?.incidentId ?? null,
   }
 }
 
@@ -170,10 +186,10 @@ const through = async (
   reason: string,
   patch: Partial<Rotation> = {},
 ): Promise<Step> => {
-  const { value } = await run.ledger.commit(run.actor, async (tx) => {
+  const moved = await commit(run, rotation, async (tx, at) => {
     const between = mayGo(rotation.phase, phase)
-      ? rotation
-      : await write(tx, rotation, {
+      ? at
+      : await write(tx, at, {
           phase: 'stalled',
           patch: { stalledIn: rotation.phase, stalledReason: reason },
         })
@@ -182,8 +198,8 @@ const through = async (
     const last = transitionEvent(between, next, reason)
     return {
       value: next,
-      audit: between === rotation ? [last] : [transitionEvent(rotation, between, reason), last],
+      audit: between === at ? [last] : [transitionEvent(at, between, reason), last],
     }
   })
-  return { moved: value }
+  return { moved }
 }

@@ -7,7 +7,7 @@ import type { Rotation } from '#domain/rotation.ts'
 import { inWindow } from '#domain/windows.ts'
 import { refusalToPublish } from './publish-effects.ts'
 import { call, callToMint } from './rotation-effects.ts'
-import { move, type Run, stall, type Step } from './rotation-engine.ts'
+import { goOn, move, type Run, stall, type Step } from './rotation-engine.ts'
 import { fail } from './rotation-failure.ts'
 import { holdsOf } from './rotation-holds.ts'
 import { refused } from './rotation-retries.ts'
@@ -15,7 +15,7 @@ import { carrier, materialOf, type Scene, sceneOf } from './rotation-scene.ts'
 import { longestWaitMs, waitFor } from './rotation-wait.ts'
 import { waitHeld } from './run-effect.ts'
 import { mustBeOurs } from './standby.ts'
-import { adoptCarriers, present } from './version-changes.ts'
+import { adoptCarriers, carriersIn, present } from './version-changes.ts'
 
 export const preflight = async (run: Run, rotation: Rotation): Promise<Step> => {
   const outside = await outsideOfWindow(run, rotation)
@@ -37,7 +37,7 @@ export const preflight = async (run: Run, rotation: Rotation): Promise<Step> => 
 const outsideOfWindow = async (run: Run, rotation: Rotation): Promise<Step | null> => {
   const { policy, nominal } = rotation.plan
   if (rotation.trigger !== 'schedule' && rotation.trigger !== 'maxAge') return null
-  const now = await run.timers.now()
+  const now = run.seen?.at ?? (await run.timers.now())
   const window = inWindow(policy, nominal === null ? rotation.createdAt : new Date(nominal), now)
   if (window.open) return null
   if (window.opensAt === null || policy.schedule?.missed === 'skip')
@@ -51,6 +51,7 @@ const outsideOfWindow = async (run: Run, rotation: Rotation): Promise<Step | nul
 /** Before anything is minted: a grant that was taken back is told here, and not by undoing. */
 const mustBeLetPublish = async (run: Run, rotation: Rotation): Promise<void> => {
   const { publish } = rotation.plan
+  if (publish.length === 0) return
   const refusals = await run.ledger.read((db) =>
     Promise.all(publish.map((to) => refusalToPublish(db, run.world.types, rotation, to))),
   )
@@ -85,7 +86,10 @@ const look = async (
   const there = await versionsNow(run, session, object)
   mustHavePlace(rotation, there)
   const enabled = there?.filter(({ state }) => state === 'enabled').map(({ id }) => id)
-  return move(run, rotation, 'minting', {
+  const adopts =
+    from && carriersIn(prepared.preImage).some((id) => !from.providerVersions.includes(id))
+  // What is minted names the version's carrier: it must have been written.
+  return (adopts ? move : goOn)(run, rotation, 'minting', {
     patch: { preImage: { ...prepared.preImage, ...(enabled ? { enabledBefore: enabled } : {}) } },
     also: async (tx) => {
       const events: LedgerEvent[] = []

@@ -8,15 +8,17 @@ import type {
   Clock,
   Ids,
   Ledger,
+  Outcome,
   SendToSink,
   LedgerEvent,
   Sessions,
+  Situation,
   TimerPatch,
   Timers,
   Tx,
 } from '#domain/ports.ts'
 import type { KeyType } from '#domain/provider.ts'
-import type { Intent, Rotation, WaitingFor } from '#domain/rotation.ts'
+import type { Rotation, WaitingFor } from '#domain/rotation.ts'
 import { isOpen, mayGo, type Phase } from '#domain/rotation-machine.ts'
 import { eraseKept } from './erase-kept.ts'
 
@@ -44,18 +46,30 @@ export interface Run extends EngineDeps {
   /** Names the holder of the lease. */
   readonly owner: string
   readonly leaseMs: number
-  /** Of the rotation, as they were when the present step began: only the holder of the lease writes any. Not there once this
-   *  step has written one. */
-  readonly intents?: readonly Intent[]
+  /** How the rotation stood when the present step began. Not there once this step has written something. */
+  readonly seen?: Situation
+  /** The phase is entered by the next commit: see `goOn`. */
+  readonly going?: Going
 }
 
-/** The same run, which has written an intent since. */
-export const withoutIntents = ({ intents: _read, ...run }: Run): Run => run
+/** The same run, which has written something since. */
+export const unseen = ({ seen: _read, ...run }: Run): Run => run
 
-/** What a phase answers: it moved on, or there is nothing to do before the patch says so. */
-export type Step =
+/** What a phase answers: it moved on, it goes on with the next commit, or there is nothing to do before the patch says so. */
+export type Step = WrittenStep | { readonly going: Going }
+export type WrittenStep =
   | { readonly moved: Rotation }
   | { readonly wait: TimerPatch & { readonly waitingFor: WaitingFor | null } }
+
+/** A transition that is decided and not written yet. */
+export interface Going {
+  readonly from: Rotation
+  /** As it will be, but for the exact time. */
+  readonly to: Rotation
+  readonly more: Moving
+  /** By this run, with whatever came next. */
+  written: boolean
+}
 
 /** Another worker, or a person, moved the rotation: everything that this run still holds is stale. */
 export class Fenced extends Error {
@@ -69,6 +83,12 @@ export class Fenced extends Error {
  *  taken here, from nobody, since whoever takes a lease must raise the epoch. */
 export const renewLease = async (run: Run, rotation: Rotation): Promise<void> => {
   if ((await run.timers.heartbeat([run.owner], run.leaseMs)) === 0) throw new Fenced(rotation.id)
+}
+
+/** The same in the transaction that commits the intent of the request. */
+export const renewLeaseIn = async (tx: Tx, run: Run, rotation: Rotation): Promise<void> => {
+  if (!(await tx.writeTimer.renew(rotation.id, run.owner, run.leaseMs)))
+    throw new Fenced(rotation.id)
 }
 
 export interface Change {
@@ -100,17 +120,18 @@ export const write = async (tx: Tx, rotation: Rotation, change: Change): Promise
   return next
 }
 
-/** The gates that opened in `overlapping` are those of the switching off that follows it: one passage. */
 const enteredAt = async (tx: Tx, from: Phase, to: Phase): Promise<Partial<Rotation>> => {
   const now = await tx.now()
   return {
     phaseEnteredAt: now,
     phaseObservedMs: await tx.observed(),
-    ...(from === 'overlapping' && (to === 'suspending' || to === 'retiring')
-      ? {}
-      : { passageAt: now }),
+    ...(isOnePassage(from, to) ? {} : { passageAt: now }),
   }
 }
+
+/** The gates that opened in `overlapping` are those of the switching off that follows it. */
+const isOnePassage = (from: Phase, to: Phase): boolean =>
+  from === 'overlapping' && (to === 'suspending' || to === 'retiring')
 
 const actionOf = {
   promoted: 'rotation.promoted',
@@ -152,26 +173,67 @@ export const transitionEvent = (
   }
 }
 
+interface Moving {
+  readonly patch?: Partial<Rotation>
+  readonly reason?: string
+  /** Beside what the event of every transition says. */
+  readonly told?: JsonObject
+  readonly also?: (tx: Tx, next: Rotation) => Promise<readonly LedgerEvent[]>
+}
+
 /** Moves on without touching a provider, with whatever else `also` writes in the same transaction. */
 export const move = async (
   run: Run,
   rotation: Rotation,
   phase: Phase,
-  more: {
-    readonly patch?: Partial<Rotation>
-    readonly reason?: string
-    /** Beside what the event of every transition says. */
-    readonly told?: JsonObject
-    readonly also?: (tx: Tx, next: Rotation) => Promise<readonly LedgerEvent[]>
-  } = {},
+  more: Moving = {},
+): Promise<WrittenStep> => ({
+  moved: await commit(run, rotation, async (tx, at) => {
+    const { next, audit } = await enter(tx, at, phase, more)
+    return { value: next, audit }
+  }),
+})
+
+const enter = async (tx: Tx, from: Rotation, phase: Phase, more: Moving) => {
+  const next = await write(tx, from, { phase, ...(more.patch ? { patch: more.patch } : {}) })
+  const extra = more.also ? await more.also(tx, next) : []
+  const told = transitionEvent(from, next, more.reason, more.told)
+  return { next, audit: [told, ...extra] as const }
+}
+
+/** The same transition, written with the first thing that the next phase writes: one transaction, each with its own events. Only
+ *  for what no provider answers between the two, and where the next phase reads nothing that `also` writes. A crash before
+ *  that leaves the phase that was, whose reads are made again. Where the next phase writes nothing, it is written alone. */
+export const goOn = (
+  run: Run,
+  rotation: Rotation,
+  phase: Phase,
+  more: Moving = {},
 ): Promise<Step> => {
+  const { seen, going } = run
+  if (!seen || going) return move(run, rotation, phase, more)
+  const entered = { phaseEnteredAt: seen.at, phaseObservedMs: seen.observedMs }
+  const passage = isOnePassage(rotation.phase, phase) ? {} : { passageAt: seen.at }
+  const to: Rotation = { ...rotation, ...more.patch, ...entered, ...passage, phase }
+  return Promise.resolve({ going: { from: rotation, to, more, written: false } })
+}
+
+/** A commit of the engine: with it goes whatever is to be written before. `at`: the rotation as it is in this transaction. */
+export const commit = async <T>(
+  run: Run,
+  rotation: Rotation,
+  work: (tx: Tx, at: Rotation) => Promise<Outcome<T>>,
+): Promise<T> => {
+  const { going } = run
+  const joins = going !== undefined && !going.written
   const { value } = await run.ledger.commit(run.actor, async (tx) => {
-    const next = await write(tx, rotation, { phase, ...(more.patch ? { patch: more.patch } : {}) })
-    const extra = more.also ? await more.also(tx, next) : []
-    const told = transitionEvent(rotation, next, more.reason, more.told)
-    return { value: next, audit: [told, ...extra] }
+    if (!joins) return work(tx, rotation)
+    const { next, audit } = await enter(tx, going.from, going.to.phase, going.more)
+    const outcome = await work(tx, { ...next, trigger: rotation.trigger })
+    return { ...outcome, audit: [...audit, ...outcome.audit] }
   })
-  return { moved: value }
+  if (joins) going.written = true
+  return value
 }
 
 /** Stops where it is, with everything valid, and says why; a person goes on from here. */

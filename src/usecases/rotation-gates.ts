@@ -35,9 +35,10 @@ export const observedIn = async (run: Pick<Run, 'timers'>, rotation: Rotation): 
 
 /** Two different people, one of them an approver, said so for this gate in this passage. */
 export const overriddenGates = async (
-  run: Pick<Run, 'ledger'>,
+  run: Pick<Run, 'ledger' | 'seen'>,
   rotation: Rotation,
 ): Promise<ReadonlySet<Gate>> => {
+  if (run.seen?.approvals.length === 0) return new Set()
   return run.ledger.read(async (db) => {
     const approvals = await db.approvals.of(rotation.id)
     const passed = new Set<Gate>()
@@ -70,7 +71,16 @@ const timeTexts = {
   soak: 'the old version is off; watching',
 } as const
 
-export const timeGate = (
+/** Shut until so much time was observed since the phase began. */
+export const timeGate = async (
+  run: Pick<Run, 'timers'>,
+  rotation: Rotation,
+  gate: keyof typeof timeTexts,
+  wantedMs: number,
+): Promise<Closed | null> =>
+  wantedMs <= 0 ? null : timeLeft(gate, await observedIn(run, rotation), wantedMs)
+
+export const timeLeft = (
   gate: keyof typeof timeTexts,
   observedMs: number,
   wantedMs: number,

@@ -5,7 +5,7 @@
 import type { Freeze } from '#domain/connection.ts'
 import { matches } from '#domain/names.ts'
 import { resolveStored, type ResolvedPolicy } from '#domain/policy.ts'
-import type { Reads } from '#domain/ports.ts'
+import type { Holds, Reads } from '#domain/ports.ts'
 import type { Gate, Rotation } from '#domain/rotation.ts'
 import { machine } from '#domain/rotation-machine.ts'
 import { blackoutAt, pauseAt } from '#domain/windows.ts'
@@ -19,11 +19,16 @@ export interface Hold {
   readonly until: Date | null
 }
 
-export const holdsOf = (run: Pick<Run, 'ledger'>, rotation: Rotation): Promise<Hold | null> =>
-  run.ledger.read((db) => holdIn(db, rotation))
+type Seeing = Pick<Run, 'ledger' | 'seen'>
 
-const holdIn = async (db: Pick<Reads, 'holds'>, rotation: Rotation): Promise<Hold | null> => {
-  const { now, recovery, freeze, labels, spec } = await db.holds.of(rotation)
+/** What held it when the step began. */
+export const holdsOf = async (run: Seeing, rotation: Rotation): Promise<Hold | null> =>
+  run.seen ? among(run.seen.holds, rotation) : run.ledger.read((db) => holdIn(db, rotation))
+
+const holdIn = async (db: Pick<Reads, 'holds'>, rotation: Rotation): Promise<Hold | null> =>
+  among(await db.holds.of(rotation), rotation)
+
+const among = ({ now, recovery, freeze, labels, spec }: Holds, rotation: Rotation): Hold | null => {
   if (recovery) return recoveryOf(recovery)
   const { connection, type } = rotation.plan.key
   const policy = spec && resolveStored({ spec })
@@ -33,10 +38,19 @@ const holdIn = async (db: Pick<Reads, 'holds'>, rotation: Rotation): Promise<Hol
 }
 
 /** The same for an effect: whether it may be sent in the phase that the rotation is in. */
-export const effectHoldIn = (db: Reads, rotation: Rotation): Promise<Hold | null> => {
-  const { phase } = rotation
-  return machine[phase].writes && phase !== 'rollingBack' ? holdIn(db, rotation) : recoveryIn(db)
+export const effectHoldIn = (db: Reads, rotation: Rotation): Promise<Hold | null> =>
+  isHeldByPeople(rotation) ? holdIn(db, rotation) : recoveryIn(db)
+
+/** When the step began. */
+export const effectHold = async (run: Seeing, rotation: Rotation): Promise<Hold | null> => {
+  const { seen } = run
+  if (!seen) return run.ledger.read((db) => effectHoldIn(db, rotation))
+  if (isHeldByPeople(rotation)) return among(seen.holds, rotation)
+  return seen.holds.recovery && recoveryOf(seen.holds.recovery)
 }
+
+const isHeldByPeople = ({ phase }: Rotation): boolean =>
+  machine[phase].writes && phase !== 'rollingBack'
 
 export const recoveryIn = async (db: Pick<Reads, 'recovery'>): Promise<Hold | null> => {
   const recovery = await db.recovery.open()

@@ -12,9 +12,9 @@ import { measuredGap } from './measured-gap.ts'
 import { propagationOf } from './propagation.ts'
 import { distribute, writtenTo } from './publish-effects.ts'
 import { mint, promoteAtProvider, promoted } from './rotation-effects.ts'
-import { move, type Run, type Step } from './rotation-engine.ts'
+import { goOn, move, type Run, type Step } from './rotation-engine.ts'
 import { intentsOf, sceneOf } from './rotation-scene.ts'
-import { observedIn, timeGate } from './rotation-gates.ts'
+import { timeGate } from './rotation-gates.ts'
 import { waitFor, waitForGate } from './rotation-wait.ts'
 import { runEffect } from './run-effect.ts'
 import { rollBack } from './undo-steps.ts'
@@ -33,7 +33,7 @@ const distributing: PhaseHandler = async (run, rotation) => {
   const target = rotation.plan.publish.find(({ name }) => !writtenTo(intents, name))
   return target
     ? runEffect(run, rotation, await distribute(run, rotation, target))
-    : move(run, rotation, next(rotation))
+    : goOn(run, rotation, next(rotation))
 }
 
 /** Once caches know the new version: the provider's pointer first (where it has one), then one transaction makes new primary and puts old in overlap. */
@@ -41,11 +41,11 @@ const promoting: PhaseHandler = async (run, rotation) => {
   if (rotation.promotedAt !== null) return complete(run, rotation, await sceneOf(run, rotation))
   if (rotation.plan.traits.staging === 'native') {
     const { promoteAfterMs } = propagationOf(await intentsOf(run, rotation))
-    const unknown = timeGate('propagation', await observedIn(run, rotation), promoteAfterMs)
+    const unknown = await timeGate(run, rotation, 'propagation', promoteAfterMs)
     if (unknown) return waitForGate(run, rotation, unknown)
     return runEffect(run, rotation, await promoteAtProvider(run, rotation))
   }
-  const now = await run.timers.now()
+  const now = run.seen?.at ?? (await run.timers.now())
   const { phase = rotation.phase, patch = {} } = promoted(rotation, now)
   const told = await measuredGap(run, rotation, now)
   return move(run, rotation, phase, { patch, told, also: (tx, moved) => servePrimary(tx, moved) })

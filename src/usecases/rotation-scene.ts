@@ -3,7 +3,7 @@
 import type { Connection } from '#domain/connection.ts'
 import { isRekeyError, RekeyError } from '#domain/errors.ts'
 import type { Version } from '#domain/key.ts'
-import type { Ledger, NoRoom } from '#domain/ports.ts'
+import type { Ledger, NoRoom, Situation } from '#domain/ports.ts'
 import { type KeyType, type ObjectAddress, ProviderError, type Session } from '#domain/provider.ts'
 import type { Intent, Rotation } from '#domain/rotation.ts'
 import type { Run } from './rotation-engine.ts'
@@ -18,18 +18,20 @@ export interface Scene {
 }
 
 export const sceneOf = async (
-  run: Pick<Run, 'ledger' | 'world'>,
+  run: Pick<Run, 'ledger' | 'world' | 'seen'>,
   rotation: Rotation,
 ): Promise<Scene> => {
   const { fromVersion, toVersion, plan } = rotation
   const { id: keyId, name: keyName, type: typeName, ref } = plan.key
-  const { connection, versions } = await run.ledger.read(async (db) => ({
-    connection: await db.connections.get(plan.key.connection),
-    versions: await db.versions.some(
-      keyId,
-      [fromVersion, toVersion].filter((number) => number !== null),
-    ),
-  }))
+  const { connection, versions } =
+    run.seen ??
+    (await run.ledger.read(async (db) => ({
+      connection: await db.connections.get(plan.key.connection),
+      versions: await db.versions.some(
+        keyId,
+        [fromVersion, toVersion].filter((number) => number !== null),
+      ),
+    })))
   const type = run.world.types.get(typeName)
   if (!connection || !type) {
     throw new RangeError(`rotation ${rotation.id} has lost its connection or type`)
@@ -81,9 +83,9 @@ export const isOurDatabase = (error: unknown): boolean =>
 
 /** In the order in which they began; those that the step began with, where it has written none since. */
 export const intentsOf = async (
-  run: { readonly ledger: Pick<Ledger, 'read'>; readonly intents?: readonly Intent[] },
+  run: { readonly ledger: Pick<Ledger, 'read'>; readonly seen?: Pick<Situation, 'intents'> },
   { id }: Pick<Rotation, 'id'>,
-): Promise<readonly Intent[]> => run.intents ?? run.ledger.read((db) => db.intents.of(id))
+): Promise<readonly Intent[]> => run.seen?.intents ?? run.ledger.read((db) => db.intents.of(id))
 
 /** The provider's version that carries a version's material now. */
 export const carrier = (version: Version): string => {

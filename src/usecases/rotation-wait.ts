@@ -79,6 +79,13 @@ export const timerOf = (run: Pick<Run, 'ledger'>, id: string): Promise<RotationT
 export const progressOf = async (run: Pick<Run, 'ledger'>, rotation: Rotation): Promise<Progress> =>
   progressIn(await timerOf(run, rotation.id), rotation)
 
+/** When the step began. */
+export const progressSeen = async (
+  run: Pick<Run, 'ledger' | 'seen'>,
+  rotation: Rotation,
+): Promise<Progress> =>
+  run.seen ? progressIn(run.seen.timer, rotation) : progressOf(run, rotation)
+
 /** What a worker that lost its lease left behind belongs to another visit. */
 const progressIn = (timer: RotationTimer | null, rotation: Rotation): Progress => {
   const visit = rotation.phaseEnteredAt.toISOString()

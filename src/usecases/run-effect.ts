@@ -15,15 +15,16 @@ import type { JsonObject } from '#domain/json.ts'
 import type { LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import { type Call, type Material, type Probe, ProviderError } from '#domain/provider.ts'
 import type { Effect, Intent, Rotation } from '#domain/rotation.ts'
-import { effectHoldIn, type Hold } from './rotation-holds.ts'
+import { effectHold, effectHoldIn, type Hold } from './rotation-holds.ts'
 import {
   type Change,
   Fenced,
-  renewLease,
+  commit,
+  renewLeaseIn,
   type Run,
   type Step,
   transitionEvent,
-  withoutIntents,
+  unseen,
   write,
 } from './rotation-engine.ts'
 import { faultTries, refused } from './rotation-retries.ts'
@@ -97,8 +98,8 @@ export const runEffect = async (
   spec: EffectSpec,
   guard: Guard = async () => null,
 ): Promise<Step> => {
-  const run = withoutIntents(begun)
-  const held = await run.ledger.read((db) => effectHoldIn(db, rotation))
+  const run = unseen(begun)
+  const held = await effectHold(begun, rotation)
   if (held) return waitHeld(run, rotation, held)
   let prepared: Awaited<ReturnType<EffectSpec['begin']>>
   try {
@@ -110,14 +111,13 @@ export const runEffect = async (
   const shut = await guard()
   if (shut) return shut
 
-  // The deadline starts before the intent is committed, so that `sentNotAfter` covers everything that follows.
-  await renewLease(run, rotation)
+  // The deadline starts before the intent is committed, so that `sentNotAfter` and the lease cover everything that follows.
   const call: Call = { signal: run.clock.deadline(writeMs) }
   try {
-    const intent = await commitIntent(run, rotation, spec, prepared)
+    const { intent, now } = await commitIntent(begun, rotation, spec, prepared)
     // The intent is what the person is asked to do: whoever looks next waits for the answer.
-    if (spec.byHand) return { moved: rotation }
-    return await send(run, rotation, spec, intent, call, prepared.material !== undefined)
+    if (spec.byHand) return { moved: now }
+    return await send(run, now, spec, intent, call, prepared.material !== undefined)
   } catch (error) {
     if (error instanceof Held) return waitHeld(run, rotation, error.hold)
     // Not permitted any more; what became of the request itself is never thrown.
@@ -150,15 +150,17 @@ const commitIntent = async (
   rotation: Rotation,
   spec: EffectSpec,
   prepared: Awaited<ReturnType<EffectSpec['begin']>>,
-): Promise<Intent> => {
+): Promise<{ readonly intent: Intent; readonly now: Rotation }> => {
   const eventId = run.ids.next()
-  const { value } = await run.ledger.commit(run.actor, async (tx) => {
-    const now = await tx.now()
+  return commit(run, rotation, async (tx, at) => {
     // Asked once more where the answer counts: whatever was set while the provider was read holds this write too.
     const held = await effectHoldIn(tx, rotation)
     if (held) throw new Held(held)
+    const now = await tx.now()
     await mustBePermitted(spec, tx)
-    const before = (await tx.intents.of(rotation.id)).filter(
+    await renewLeaseIn(tx, run, rotation)
+    const begun = run.seen?.intents ?? (await tx.intents.of(rotation.id))
+    const before = begun.filter(
       ({ phase, target }) => phase === rotation.phase && target === spec.target,
     )
     const attempt = before.length + 1
@@ -197,16 +199,16 @@ const commitIntent = async (
       endedAt: null,
     }
     await tx.writeIntent.insert(intent)
-    await write(tx, rotation, {})
+    // Entering the phase has passed the fence.
+    const next = at === rotation ? await write(tx, rotation, {}) : at
     return {
-      value: intent,
+      value: { intent, now: next },
       audit: [
         effectEvent(rotation, spec, intent, 'intent', { id: eventId }),
         ...(spec.byHand && !isMet(intent) ? [stepAsked(rotation, intent, spec.byHand)] : []),
       ],
     }
   })
-  return value
 }
 
 /** It was so before: nobody is asked, and the probe finds it. */

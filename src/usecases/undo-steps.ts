@@ -18,7 +18,7 @@ import { propagationOf } from './propagation.ts'
 import { restoreTarget, writtenOver, writtenTo } from './publish-effects.ts'
 import { call } from './rotation-effects.ts'
 import { move, type Run, stall, type Step } from './rotation-engine.ts'
-import { observedIn, overriddenGates, timeGate, usageGate } from './rotation-gates.ts'
+import { observedIn, overriddenGates, timeLeft, usageGate } from './rotation-gates.ts'
 import { carrier, intentsOf, type Scene, sceneOf } from './rotation-scene.ts'
 import { waitFor, waitForGate } from './rotation-wait.ts'
 import { runEffect } from './run-effect.ts'
@@ -83,7 +83,7 @@ const swapBackStep: UndoHandler = async (run, rotation) => {
     ({ effect, outcome }) => effect === 'reinstate' && outcome === 'succeeded',
   )
   const { promoteAfterMs } = propagationOf(intents)
-  const unknown = timeGate(
+  const unknown = timeLeft(
     'propagation',
     await observedInStep(run, rotation),
     wasOff ? promoteAfterMs : 0,
@@ -149,7 +149,7 @@ const gateNew: UndoHandler = async (run, rotation) => {
   // What it made while it was handed out is honoured to its end.
   const { keepOldForMs } = propagationOf(intents)
   const kept = rotation.promotedAt === null || passed.has('overlap') ? 0 : keepOldForMs
-  const early = timeGate('overlap', await observedInStep(run, rotation), kept)
+  const early = timeLeft('overlap', await observedInStep(run, rotation), kept)
   if (early) return waitForGate(run, rotation, early)
   const back = passed.has('acknowledgement') ? [] : await notBack(run, rotation)
   if (back.length > 0) {

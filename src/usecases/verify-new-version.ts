@@ -6,11 +6,11 @@ import type { VerifyHow } from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { nextPhase } from '#domain/rotation-machine.ts'
 import { call } from './rotation-effects.ts'
-import { Fenced, move, type Run, type Step } from './rotation-engine.ts'
+import { Fenced, goOn, type Run, type Step } from './rotation-engine.ts'
 import { fail } from './rotation-failure.ts'
 import { refused } from './rotation-retries.ts'
 import { carrier, materialOf, sceneOf } from './rotation-scene.ts'
-import { longestWaitMs, progressOf, waitFor } from './rotation-wait.ts'
+import { longestWaitMs, progressSeen, waitFor } from './rotation-wait.ts'
 import { asProviderError } from './run-effect.ts'
 import { present } from './version-changes.ts'
 import { verifyWebhooks } from './verify-webhook.ts'
@@ -20,7 +20,7 @@ export const verifying = async (run: Run, rotation: Rotation): Promise<Step> => 
   const { to, type } = scene
   if (!to) throw new RangeError('nothing was minted')
   const { delayMs, confirmations } = type.traits.consistency
-  const confirmed = (await progressOf(run, rotation)).confirmed ?? 0
+  const confirmed = (await progressSeen(run, rotation)).confirmed ?? 0
   const spread = confirmations > 1 ? delayMs / (confirmations - 1) : delayMs
   try {
     if (confirmed < confirmations) {
@@ -35,7 +35,7 @@ export const verifying = async (run: Run, rotation: Rotation): Promise<Step> => 
   } catch (error) {
     return refused(run, rotation, 'verify', asProviderError(error))
   }
-  return move(run, rotation, nextPhase(rotation.plan.phases, rotation.phase), {
+  return goOn(run, rotation, nextPhase(rotation.plan.phases, rotation.phase), {
     also: async (tx) => {
       const version = await present(tx, to.keyId, to.version)
       const verified = { ...version, verifiedAt: await tx.now() }

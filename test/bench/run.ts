@@ -9,6 +9,7 @@ import { type Line, table } from './measure.ts'
 import { planner } from './planner.ts'
 import { postgresUser } from './postgres-user.ts'
 import { recovery } from './recovery.ts'
+import { rotationCost } from './rotation-cost.ts'
 import { rotations } from './rotations.ts'
 import { sweep } from './sweep.ts'
 
@@ -16,6 +17,7 @@ const all = [
   auditedCommit,
   planner,
   idleMemory,
+  rotationCost,
   rotations,
   fleetMinute,
   postgresUser,

@@ -82,20 +82,26 @@ export const makeDyingWorker = (
 
   const { ledger, world, clock } = engine.deps
   const commit: Ledger['commit'] = async (actor, work) => {
-    let told: Told | null = null
+    let told: readonly Told[] = []
     try {
       const done = await ledger.commit(actor, async (tx) => {
         const outcome = await work(tx)
         told = toldBy(outcome.audit)
-        const point = told?.kind === 'intent' ? 'beforeIntent' : 'afterAnswer'
-        if (told && diesAt(stepOf(told), point)) throw new Died()
+        for (const one of told) {
+          const point = one.kind === 'intent' ? 'beforeIntent' : 'afterAnswer'
+          if (diesAt(stepOf(one), point)) throw new Died()
+          // What comes after it in the same commit is not to be.
+          if (one !== told.at(-1) && diesAt(stepOf(one), 'afterOutcome')) throw new Apart()
+        }
         return outcome
       })
-      const what = told as Told | null
-      const step = what && stepOf(what)
-      if (what && step) count(what, step)
+      let step: SeenStep | null = null
+      for (const one of told) {
+        step = stepOf(one)
+        count(one, step)
+      }
       await afterCommit()
-      const point = what?.kind === 'intent' ? 'afterIntent' : 'afterOutcome'
+      const point = told.at(-1)?.kind === 'intent' ? 'afterIntent' : 'afterOutcome'
       return diesAt(step, point) ? await hang() : done
     } catch (error) {
       if (error instanceof Died) return hang()
@@ -150,6 +156,9 @@ export const makeDyingWorker = (
 /** Rolls back what it was about to commit. */
 class Died extends Error {}
 
+/** The same, of a transition and what was to be written with it: the transition is written alone then. */
+class Apart extends Error {}
+
 interface Told {
   readonly kind: 'intent' | 'outcome' | 'move'
   readonly phase: Phase
@@ -160,19 +169,22 @@ const effectOf: ReadonlyMap<string, Effect> = new Map(
   Object.entries(effects).map(([effect, action]) => [action, effect as Effect]),
 )
 
-/** What a commit is; null where it is none of a step (a lease taken over, a reply that did not come). */
-const toldBy = (audit: readonly LedgerEvent[]): Told | null => {
+/** What a commit is: transitions, and an effect at last. Nothing where it is none of a step (a lease taken over, a reply that
+ *  did not come). The transition that an outcome leads to is part of it. */
+const toldBy = (audit: readonly LedgerEvent[]): readonly Told[] => {
+  const moves: Told[] = []
   for (const event of audit) {
     const effect = effectOf.get(event.action)
     const phase = phaseIn(event.after)
-    if (effect === undefined || phase === null) continue
-    if (event.outcome === 'unknown') return null
-    return { kind: event.outcome === 'intent' ? 'intent' : 'outcome', phase, effect }
+    const before = phaseIn(event.before)
+    if (effect !== undefined && phase !== null) {
+      if (event.outcome === 'unknown') return moves
+      return [...moves, { kind: event.outcome === 'intent' ? 'intent' : 'outcome', phase, effect }]
+    }
+    if (before && phase && event.action !== 'rotation.takenOver')
+      moves.push({ kind: 'move', phase: before, effect: null })
   }
-  const [event] = audit
-  const phase = event && phaseIn(event.before)
-  const moved = event?.action !== 'rotation.takenOver' && phaseIn(event?.after) !== null
-  return phase && moved ? { kind: 'move', phase, effect: null } : null
+  return moves
 }
 
 const phaseIn = (value: unknown): Phase | null => {

@@ -2,8 +2,9 @@
 
 import type { Confirmation } from '#domain/by-hand.ts'
 import type { Reads, Tx } from '#domain/ports.ts'
+import type { Approval } from '#domain/rotation.ts'
 import type { Db } from '../database.ts'
-import type { Confirmation as Row } from '../generated/client.ts'
+import type { Approval as ApprovalRow, Confirmation as Row } from '../generated/client.ts'
 import { isUuid, word } from './translate.ts'
 
 export const approvalReads = (db: Db): Reads['approvals'] => ({
@@ -13,19 +14,21 @@ export const approvalReads = (db: Db): Reads['approvals'] => ({
       where: { rotationId },
       orderBy: [{ at: 'asc' }, { id: 'asc' }],
     })
-    return rows.map((row) => ({
-      rotationId: row.rotationId,
-      kind: word(row.kind),
-      gate: word(row.gate),
-      phase: word(row.phase),
-      passageAt: row.passageAt,
-      principalId: row.principalId,
-      principalName: row.principalName,
-      approver: row.approver,
-      reason: row.reason,
-      at: row.at,
-    }))
+    return rows.map(toApproval)
   },
+})
+
+export const toApproval = (row: ApprovalRow): Approval => ({
+  rotationId: row.rotationId,
+  kind: word(row.kind),
+  gate: word(row.gate),
+  phase: word(row.phase),
+  passageAt: row.passageAt,
+  principalId: row.principalId,
+  principalName: row.principalName,
+  approver: row.approver,
+  reason: row.reason,
+  at: row.at,
 })
 
 export const approvalWrites = (db: Db): Tx['writeApproval'] => ({

@@ -62,7 +62,7 @@ export const connectionWrites = (db: Db): Tx['writeConnection'] => ({
   },
 })
 
-const toConnection = (row: Row): Connection => ({
+export const toConnection = (row: Row): Connection => ({
   name: row.name,
   provider: row.provider,
   settings: from(row.settings),

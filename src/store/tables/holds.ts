@@ -2,10 +2,11 @@
 
 import type { Freeze } from '#domain/connection.ts'
 import type { PolicySpec } from '#domain/policy.ts'
-import type { Reads } from '#domain/ports.ts'
+import type { Holds, Reads } from '#domain/ports.ts'
 import type { Db } from '../database.ts'
+import { type Moment, observedNow } from './moment.ts'
 
-interface Row {
+export interface HoldRow {
   readonly now: Date
   readonly began_at: Date | null
   readonly detail: string | null
@@ -16,25 +17,34 @@ interface Row {
   readonly spec: PolicySpec | null
 }
 
-export const holdReads = (db: Db): Reads['holds'] => ({
+/** `told`: the moment of the answer. */
+export const holdReads = (
+  db: Db,
+  told: (moment: Moment) => void = () => undefined,
+): Reads['holds'] => ({
   of: async ({ keyId, policy }) => {
-    const rows = await db.$queryRaw<Row[]>`
-      SELECT clock.now, r.began_at, r.detail, f.until, f.reason, f.selector,
+    const rows = await db.$queryRaw<(HoldRow & { readonly observed: bigint })[]>`
+      SELECT clock.now, ${observedNow} AS observed, r.began_at, r.detail, f.until, f.reason, f.selector,
         (SELECT labels FROM app.key WHERE id = ${keyId}::uuid) AS labels,
         (SELECT spec FROM app.policy WHERE name = ${policy}) AS spec
-      FROM (SELECT app.now() AS now) clock
+      FROM (SELECT app.now() AS now) clock CROSS JOIN app.observed_clock
         LEFT JOIN app.recovery r ON r.ended_at IS NULL
         LEFT JOIN app.freeze f ON true
       LIMIT 1`
     const [row] = rows
     if (row === undefined) throw new Error('the database told no time')
-    const { now, began_at: beganAt, detail, until, reason, selector, labels, spec } = row
-    return {
-      now,
-      recovery: beganAt && { beganAt, detail: detail ?? '' },
-      freeze: until && { until, reason: reason ?? '', selector },
-      labels: labels ?? {},
-      spec,
-    }
+    told({ at: row.now, observedMs: Number(row.observed) })
+    return toHolds(row)
   },
 })
+
+export const toHolds = (row: HoldRow): Holds => {
+  const { now, began_at: beganAt, detail, until, reason, selector, labels, spec } = row
+  return {
+    now,
+    recovery: beganAt && { beganAt, detail: detail ?? '' },
+    freeze: until && { until, reason: reason ?? '', selector },
+    labels: labels ?? {},
+    spec,
+  }
+}

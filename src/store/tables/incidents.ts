@@ -2,7 +2,13 @@
 // written of keys and versions is written by one statement for all of them.
 
 import type { Incident, IncidentKey, IncidentPreview, VersionEvidence } from '#domain/incident.ts'
-import type { IncidentLease, IncidentTimerPatch, Reads, Tx } from '#domain/ports.ts'
+import type {
+  IncidentLease,
+  IncidentTimerPatch,
+  OpenIncidentKey,
+  Reads,
+  Tx,
+} from '#domain/ports.ts'
 import type { Db } from '../database.ts'
 import {
   type Incident as Row,
@@ -68,11 +74,7 @@ export const incidentReads = (db: Db): Reads['incidents'] => ({
       include: { incident: true },
       orderBy: [{ incidentId: 'asc' }, { keyId: 'asc' }],
     })
-    return rows.map(({ incident, ...row }) => ({
-      ...toKey(row),
-      mode: word(incident.mode),
-      incidentState: word(incident.state),
-    }))
+    return rows.map(({ incident, ...row }) => toOpenKey(row, incident))
   },
   refused: (keyIds) =>
     keyIds.length === 0
@@ -284,6 +286,15 @@ const versionColumns = (evidence: VersionEvidence) => ({
   detail: evidence.detail,
   operation_id: evidence.operationId,
   audit_event_id: evidence.auditEventId,
+})
+
+export const toOpenKey = (
+  row: KeyRow,
+  { mode, state }: Pick<Row, 'mode' | 'state'>,
+): OpenIncidentKey => ({
+  ...toKey(row),
+  mode: word(mode),
+  incidentState: word(state),
 })
 
 const toKey = ({ keyName, ...row }: KeyRow): IncidentKey => ({

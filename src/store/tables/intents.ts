@@ -80,7 +80,7 @@ const endColumns = (intent: Intent) => ({
   ended_at: intent.endedAt,
 })
 
-const toIntent = (row: Row): Intent => ({
+export const toIntent = (row: Row): Intent => ({
   ...row,
   effect: word(row.effect),
   outcome: word(row.outcome),

@@ -1,8 +1,9 @@
 // Leases and due times: they change every second and are no events. Times that gates and leases compare with are app.now().
 
 import type { Reads, TimerPatch, Tx } from '#domain/ports.ts'
+import type { RotationTimer } from '#domain/rotation.ts'
 import type { Db } from '../database.ts'
-import { Prisma } from '../generated/client.ts'
+import { Prisma, type RotationTimer as Row } from '../generated/client.ts'
 import { from, isUuid } from './translate.ts'
 
 export const timerReads = (db: Db): Reads['timers'] => ({
@@ -10,10 +11,14 @@ export const timerReads = (db: Db): Reads['timers'] => ({
     const row = isUuid(rotationId)
       ? await db.rotationTimer.findUnique({ where: { rotationId } })
       : null
-    if (row === null) return null
-    const { lane: _turns, waitingFor, progress, ...timer } = row
-    return { ...timer, waitingFor: from(waitingFor), progress: from(progress) }
+    return row && toTimer(row)
   },
+})
+
+export const toTimer = ({ lane: _turns, waitingFor, progress, ...timer }: Row): RotationTimer => ({
+  ...timer,
+  waitingFor: from(waitingFor),
+  progress: from(progress),
 })
 
 export const timerWrites = (db: Db): Tx['writeTimer'] => ({
@@ -22,6 +27,12 @@ export const timerWrites = (db: Db): Tx['writeTimer'] => ({
     await db.$executeRaw`
       INSERT INTO app.rotation_timer (rotation_id ${columns}) VALUES (${rotationId}::uuid ${values})
       ON CONFLICT (rotation_id) DO UPDATE SET rotation_id = excluded.rotation_id ${assignments}`
+  },
+  renew: async (rotationId, owner, ttlMs) => {
+    const renewed = await db.$executeRaw`
+      UPDATE app.rotation_timer SET lease_until = app.now() + ${ttlMs}::double precision * interval '1 millisecond'
+      WHERE rotation_id = ${rotationId}::uuid AND lease_owner = ${owner} AND lease_until > app.now()`
+    return renewed === 1
   },
   wakeNext: async (group, except) => {
     await db.$executeRaw`

@@ -7,7 +7,7 @@ import { Prisma, type Rotation as Row } from '../generated/client.ts'
 import { scopeConditions } from './keys.ts'
 import { from, isUuid, json, jsonOrNull, paged, take, word } from './translate.ts'
 
-export const rotationReads = (db: Db): Reads['rotations'] => ({
+export const rotationReads = (db: Db): Omit<Reads['rotations'], 'situation'> => ({
   get: async (id) => (isUuid(id) ? one(await db.rotation.findUnique({ where: { id } })) : null),
   list: async (filter, page) => {
     if (filter.keyId !== undefined && !isUuid(filter.keyId)) return { items: [], next: null }
@@ -138,7 +138,7 @@ const conditions = (filter: RotationFilter): Prisma.Sql => {
 
 const one = (row: Row | null): Rotation | null => row && toRotation(row)
 
-const toRotation = (row: Row): Rotation => ({
+export const toRotation = (row: Row): Rotation => ({
   id: row.id,
   keyId: row.keyId,
   keyName: row.keyName,

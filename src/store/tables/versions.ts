@@ -56,7 +56,7 @@ export const versionWrites = (db: Db): Tx['writeVersion'] => ({
 
 const one = (row: Row | null): Version | null => row && toVersion(row)
 
-const toVersion = ({ isPrimary, ...row }: Row): Version => ({
+export const toVersion = ({ isPrimary, ...row }: Row): Version => ({
   ...row,
   state: word(row.state),
   primary: isPrimary,
