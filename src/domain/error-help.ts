@@ -234,7 +234,7 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     },
   },
   'key.busy': {
-    why: 'The key has an open rotation or incident, or its object is still being made. Without the key nobody would finish it, and an old version might live on; and nothing is rotated that does not work yet.',
+    why: 'The key has an open rotation or incident, or its object is still being made; or an incident that disables is executed while another one is switching the key on again. Without the key nobody would finish it, and an old version might live on; and nothing is rotated that does not work yet.',
     todo: 'Let it end, or end it: `rekey cancel`, `rollback` or `abandon`. A creation ends with a repeat of the request that began it, or with the deletion of the key.',
     example: {
       detail: 'The key has an open rotation.',
@@ -364,8 +364,8 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     example: { detail: '0 of 1 approvals are given.' },
   },
   'incident.wrongState': {
-    why: 'It is executed once, closed once, and approved between preview and execution. What was asked does not fit where it is.',
-    todo: 'Look where it stands: `rekey describe incident/ID`.',
+    why: 'It is executed once, closed once, and approved between preview and execution. What was asked does not fit where it is. A restoration: nothing of it is left to be restored, a key that was named is not in it or not switched off yet, or another incident that is not closed has contained a key of it too: `key` and `incident` name that one, where you may see it.',
+    todo: 'Look where it stands: `rekey describe incident/ID`. A restoration that another incident holds up: restore or close that one first, or name the keys that only this one has: `rekey incident restore incident/ID --key NAME`.',
     example: { detail: 'An incident that is closed is not previewed.' },
   },
   'incident.wrongMode': {

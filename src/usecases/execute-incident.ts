@@ -23,6 +23,7 @@ import { incidentEvent, lockIncident, mustBeIn, rewrite } from './incident-event
 import { differences, type Differences } from './preview-incident.ts'
 import { mustWriteProviders } from './recovery-mode.ts'
 import { everything } from './rights.ts'
+import { namedTo } from './see-incident.ts'
 
 export interface ExecuteDeps {
   readonly ledger: Ledger
@@ -77,6 +78,7 @@ const first = async (
   const now = await tx.now()
   mustBeThis(incident, hash, now)
   await deps.mustBeApproved(tx, actor, incident)
+  await mustNotBeRestored(tx, actor, incident, shown.keys)
   const drawn = await deps.preview(tx, actor, incident)
   if (drawn.hash !== hash) throw stale(differences(deps.hashJson, shown, drawn))
   const keys = drawn.keys.map((plan, position) => keyOf(incident, plan, position, now))
@@ -99,6 +101,31 @@ const first = async (
       ),
     ],
   }
+}
+
+/** What leaked is ended whatever is under way (I11): a restoration finds it compromised, and brings nothing back. What is only
+ *  disabled would be switched on by it again, as somebody has asked: it ends by itself, in so many tries, and then the key is
+ *  looked at as it is. */
+const mustNotBeRestored = async (
+  tx: Tx,
+  actor: Actor,
+  { id, mode }: Incident,
+  plans: readonly ContainedKey[],
+): Promise<void> => {
+  if (mode !== 'disable') return
+  const open = await tx.incidents.openOfKeys(plans.map(({ keyId }) => keyId))
+  const asked = open.filter(
+    ({ incidentId, restoration }) => incidentId !== id && restoration === 'asked',
+  )
+  const [first, ...more] = asked
+  if (!first) return
+  const { text, incident } = await namedTo(tx, actor, first.incidentId)
+  const others = more.length === 0 ? '' : ` and ${more.length} more`
+  throw new RekeyError('key.busy', {
+    detail: `${first.key}${others} ${more.length === 0 ? 'is' : 'are'} being switched on again by ${text}.`,
+    hint: 'It ends by itself. Then preview this one again, and execute that. If it has leaked, another mode does not wait.',
+    extra: { keys: asked.slice(0, 100).map(({ key }) => key), incident },
+  })
 }
 
 const keyOf = (
@@ -188,6 +215,12 @@ const again = async (
     actor,
     bad.map(({ plan }) => plan),
     hashJson,
+  )
+  await mustNotBeRestored(
+    tx,
+    actor,
+    incident,
+    bad.map(({ plan }) => plan),
   )
   const now = await tx.now()
   for (let at = 0; at < bad.length; at += pageSize)

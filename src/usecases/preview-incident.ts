@@ -52,7 +52,7 @@ export const makeDrawPreview =
       expiresAt: new Date(at.getTime() + previewLifeMs),
       keys: sorted,
       consumers: [...new Set(planned.flatMap(({ consumers }) => consumers))].toSorted(),
-      warnings: [...leftOut(unknown), ...summary(planned)],
+      warnings: [...leftOut(unknown), ...summary(incident, planned)],
       approvalsNeeded:
         incident.breakGlass === null ? Math.max(...sorted.map(({ approvals }) => approvals)) : 0,
     }
@@ -63,8 +63,7 @@ interface Planned {
   readonly consumers: readonly string[]
   /** Whether somebody may use it of whom nothing is known. */
   readonly unseen: boolean
-  /** The other incident that works on it. */
-  readonly elsewhere: string | null
+  readonly elsewhere: 'held' | 'restoring' | null
 }
 
 /** Without what is said for people: another sentence is not another plan. */
@@ -159,7 +158,8 @@ interface World {
   >
   readonly floors: readonly Floor[]
   readonly consumers: readonly Consumer[]
-  readonly incidents: ReadonlyMap<string, string>
+  /** Those that another incident has, and whether it is switching them on again. */
+  readonly incidents: ReadonlyMap<string, 'held' | 'restoring'>
 }
 
 const worldOf = async (db: Reads, keys: readonly Key[], hashJson: HashJson): Promise<World> => {
@@ -191,10 +191,18 @@ const worldOf = async (db: Reads, keys: readonly Key[], hashJson: HashJson): Pro
     ),
     floors: (await db.floors.get()).items,
     consumers: await db.consumers.all(),
-    incidents: new Map(
-      (await db.incidents.openOfKeys(ids)).map(({ keyId, incidentId }) => [keyId, incidentId]),
-    ),
+    incidents: elsewhereOf(await db.incidents.openOfKeys(ids)),
   }
+}
+
+const elsewhereOf = (
+  open: Awaited<ReturnType<Reads['incidents']['openOfKeys']>>,
+): World['incidents'] => {
+  const found = new Map<string, 'held' | 'restoring'>()
+  for (const { keyId, restoration } of open)
+    if (restoration === 'asked') found.set(keyId, 'restoring')
+    else if (!found.has(keyId)) found.set(keyId, 'held')
+  return found
 }
 
 const planOne = (incident: Meant, world: World, key: Key, type: KeyType): readonly Planned[] => {
@@ -253,7 +261,7 @@ const leftOut = (unknown: readonly Key[]): readonly string[] =>
       ]
 
 /** What the sentences of the keys come to. */
-const summary = (planned: readonly Planned[]): readonly string[] => {
+const summary = ({ mode }: Meant, planned: readonly Planned[]): readonly string[] => {
   const about = (holds: (of: Planned) => boolean, say: (names: string) => string) => {
     const names = planned.filter(holds).map(({ plan }) => plan.key)
     return names.length === 0 ? [] : [say(listed(names))]
@@ -286,8 +294,13 @@ const summary = (planned: readonly Planned[]): readonly string[] => {
       (names) => `Nobody knows who else uses ${names}.`,
     ),
     ...about(
-      ({ elsewhere }) => elsewhere !== null,
+      ({ elsewhere }) => elsewhere === 'held',
       (names) => `Another incident that is not closed has ${names} already.`,
+    ),
+    ...about(
+      ({ elsewhere }) => elsewhere === 'restoring',
+      (names) =>
+        `Another incident is switching ${names} on again: ${mode === 'disable' ? 'this one is not executed before that is over, and is another one then.' : 'what this one means is ended all the same.'}`,
     ),
   ]
 }

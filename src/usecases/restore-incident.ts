@@ -8,6 +8,7 @@ import type { Committed, HashJson, Ledger, Reads, Tx } from '#domain/ports.ts'
 import { mustBeWhereShown } from './as-shown.ts'
 import { incidentEvent, lockIncident, mustBeIn, rewrite } from './incident-events.ts'
 import { mustWriteProviders } from './recovery-mode.ts'
+import { namedTo } from './see-incident.ts'
 import { everything } from './rights.ts'
 
 export interface RestoreDeps {
@@ -60,7 +61,7 @@ export const makeRestoreIncident =
         found.map(({ plan }) => plan),
         hashJson,
       )
-      await mustBeOurs(tx, id, found)
+      await mustBeOurs(tx, actor, id, found)
       const now = await tx.now()
       await tx.writeIncident.putKeys(
         found.map((key) => ({ ...key, restoration: 'asked', detail: null, updatedAt: now })),
@@ -75,16 +76,22 @@ export const makeRestoreIncident =
     })
 
 /** What another incident has contained too is off for its sake: nobody switches it on behind its back. */
-const mustBeOurs = async (tx: Tx, id: string, found: readonly IncidentKey[]): Promise<void> => {
+const mustBeOurs = async (
+  tx: Tx,
+  actor: Actor,
+  id: string,
+  found: readonly IncidentKey[],
+): Promise<void> => {
   const keyIds = found.map(({ keyId }) => keyId)
   const other = (await tx.incidents.openOfKeys(keyIds)).find(
     ({ incidentId, restoration }) => incidentId !== id && restoration !== 'done',
   )
   if (!other) return
+  const { text, incident } = await namedTo(tx, actor, other.incidentId)
   throw new RekeyError('incident.wrongState', {
-    detail: `${other.key} is contained by the incident ${other.incidentId} as well.`,
-    hint: 'Close that one first, or name the keys that are to be restored.',
-    extra: { key: other.key, incident: other.incidentId },
+    detail: `${other.key} is contained by ${text} as well.`,
+    hint: 'Once that one is restored or closed this one can be; or name the keys that are to be restored.',
+    extra: { key: other.key, incident },
   })
 }
 

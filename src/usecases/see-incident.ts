@@ -25,6 +25,18 @@ export const visibleIncident = async (
   return incident
 }
 
+/** Another incident, as it is told to somebody who may not see it. */
+export const namedTo = async (
+  db: IncidentReads,
+  actor: Actor,
+  id: string,
+): Promise<{ readonly text: string; readonly incident: string | null }> => {
+  const other = await db.incidents.get(id)
+  return other && maySeeIncident(actor, other)
+    ? { text: `the incident ${id}`, incident: id }
+    : { text: 'an incident that you may not see', incident: null }
+}
+
 export interface SeenIncident {
   readonly incident: Incident
   readonly counts: Readonly<Partial<Record<IncidentKeyState, number>>>

@@ -37,14 +37,18 @@ const stage = async (team: string): Promise<void> => {
   await api.house.policy(team, { selector: { matchLabels: { team } }, manual: true })
 }
 
-const approved = async (team: string, mode = 'revokeOnly') => {
+/** All keys of a team, or one key by its name. */
+const approved = async (team: string, mode = 'revokeOnly', token = rosa) => {
   const body = { title: 'A leak', severity: 'high', mode, reason: 'a test' }
   const opened = await api.call('POST', '/v1/incidents', {
-    token: rosa,
-    body: { ...body, selector: { matchLabels: { team } } },
+    token,
+    body: {
+      ...body,
+      selector: team.endsWith('-one') ? { keys: [team] } : { matchLabels: { team } },
+    },
   })
   const { id } = opened.json
-  const preview = await api.call('POST', of(id, '/preview'), { token: rosa })
+  const preview = await api.call('POST', of(id, '/preview'), { token })
   expect(preview.status, preview.text).toBe(200)
   const { hash, keys } = preview.json
   const answer = await api.call('POST', of(id, '/approvals'), {
@@ -332,6 +336,15 @@ const failed = async (id: string, state: 'failed' | 'refused' = 'failed'): Promi
   })
 }
 
+const asked = async (id: string): Promise<void> => {
+  await api.house.ledger.commit(admin, async (tx) => {
+    const { items } = await tx.incidents.keys(id, null, { limit: 200, after: null })
+    await tx.writeIncident.putKeys(items.map((key) => ({ ...key, restoration: 'asked' })))
+    const target = { id, name: id }
+    return { value: null, audit: [{ action: 'incident.partly', target, outcome: 'succeeded' }] }
+  })
+}
+
 const point = (team: string, host: string) =>
   api.call('PUT', `/v1/connections/${team}`, {
     body: {
@@ -385,6 +398,89 @@ describe('what was executed goes on where it was shown, or not at all', () => {
     ])
     expect((await point('back', 'back')).status).toBe(200)
     expect((await restore()).status).toBe(202)
+  })
+})
+
+describe('of two incidents over one key', () => {
+  const restore = (id: string, token = rosa) =>
+    api.call('POST', of(id, '/restorations'), {
+      token,
+      body: { reason: 'x' },
+      headers: { 'idempotency-key': `restore-${(tries += 1)}` },
+    })
+  const run = async (team: string, token = rosa) => {
+    const found = await approved(team, 'disable', token)
+    const order = { previewHash: found.hash, confirm: found.id }
+    const answer = await execute(found.id, order, { token })
+    expect(answer.status, answer.text).toBe(202)
+    await failed(found.id, 'refused')
+    return found
+  }
+
+  test('one that disables is not executed while the other is switching the key on again; one that revokes is', async () => {
+    await stage('on-again')
+    const first = await run('on-again')
+    const second = await approved('on-again', 'disable')
+    const order = { previewHash: second.hash, confirm: second.id }
+    expect((await restore(first.id)).status).toBe(202)
+    const answer = await execute(second.id, order)
+    expect(refusal(answer), answer.text).toEqual([409, 'key.busy'])
+    expect(answer.json).toMatchObject({
+      keys: ['on-again-one', 'on-again-two'],
+      incident: first.id,
+      hint: expect.stringContaining('ends by itself'),
+    })
+    expect(await executed(second.id)).toEqual([])
+    const preview = await api.call('POST', of(second.id, '/preview'), { token: rosa })
+    expect(preview.json.warnings.join(' ')).toMatch(
+      /Another incident is switching on-again-one, on-again-two on again/,
+    )
+    const leak = await approved('on-again-one', 'revokeOnly')
+    const shown = await api.call('GET', of(leak.id, '/preview'))
+    expect(shown.json.warnings.join(' ')).toMatch(/on again: what this one means is ended all the/)
+    const done = await execute(leak.id, { previewHash: leak.hash, confirm: leak.id })
+    expect(done.status, done.text).toBe(202)
+  })
+
+  test('what failed of one that disables is not tried again meanwhile', async () => {
+    await stage('again-held')
+    const [first, second] = [await approved('again-held', 'disable'), await run('again-held')]
+    const order = { previewHash: first.hash, confirm: first.id }
+    expect((await execute(first.id, order)).status).toBe(202)
+    await failed(first.id)
+    await failed(second.id, 'refused')
+    // As it was asked while the first one was not executed yet.
+    await asked(second.id)
+    expect(refusal(await execute(first.id, order))).toEqual([409, 'key.busy'])
+    expect((await executed(first.id)).map(({ state }) => state)).toEqual(['failed', 'failed'])
+  })
+
+  test('the key is not switched on by one while the other holds it, and what may not be seen is not named', async () => {
+    await stage('held')
+    const tina = await api.token(['responder'], { scope: { matchLabels: { team: 'held' } } })
+    const hers = await run('held', tina)
+    const ours = await run('held-one', rosa)
+    const answer = await restore(hers.id)
+    expect([...refusal(answer), answer.json.incident]).toEqual([
+      409,
+      'incident.wrongState',
+      ours.id,
+    ])
+    const hidden = await restore(hers.id, tina)
+    expect([...refusal(hidden), hidden.json.incident]).toEqual([409, 'incident.wrongState', null])
+    expect(hidden.json.detail).toContain('an incident that you may not see')
+    expect(hidden.text).not.toContain(ours.id)
+    // It may have the other one's keys back, and all of its own once the other is over.
+    const one = await api.call('POST', of(hers.id, '/restorations'), {
+      token: tina,
+      body: { keys: ['held-two'], reason: 'x' },
+      headers: { 'idempotency-key': 'held-two' },
+    })
+    expect(one.status, one.text).toBe(202)
+    await failed(ours.id, 'refused')
+    await api.call('POST', of(ours.id, '/closures'), { token: anna, body: { reason: 'x' } })
+    await failed(hers.id, 'refused')
+    expect((await restore(hers.id, tina)).status).toBe(202)
   })
 })
 

@@ -334,6 +334,7 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
         'incident.reviewMissing',
         'incident.empty',
         'incident.tooLarge',
+        'key.busy',
         'incident.wrongState',
       ],
       examples: [
