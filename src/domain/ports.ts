@@ -567,6 +567,15 @@ export interface Tx extends Reads {
         readonly state: 'suspended' | 'compromised'
       }[],
     ): Promise<void>
+    /** The sealed material of contained ones is gone, but for what another incident that is not closed has still to try. */
+    erase(
+      rows: readonly {
+        readonly keyId: string
+        readonly version: number
+        /** It can be read at its provider, or could. */
+        readonly known: boolean
+      }[],
+    ): Promise<void>
   }
   readonly writePolicy: {
     /** Inserts or replaces, and keeps the revision's text. `expectedRevision` null: must not exist. */

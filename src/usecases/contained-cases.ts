@@ -112,6 +112,24 @@ export const afterStep = (
   ],
 })
 
+/** What nobody will try again has no use for its material: refused for good, and never to be restored. */
+export const provenOf = (
+  { incident, versions, type }: Case,
+  evidence: readonly VersionEvidence[],
+): NonNullable<Step['proven']> => {
+  if (incident.mode === 'disable') return []
+  const sealed = new Set(
+    versions.flatMap(({ version, sealedId }) => (sealedId === null ? [] : [version])),
+  )
+  return evidence
+    .filter(({ version }) => sealed.has(version))
+    .filter(
+      ({ state, provenAt }) =>
+        provenAt !== null && (state === 'refused' || state === 'refusedAfter'),
+    )
+    .map(({ version }) => ({ version, known: type.traits.authority === 'store' }))
+}
+
 /** The key's row with this evidence of its versions. */
 export const keyWith = (
   { key, evidence }: Case,

@@ -20,7 +20,7 @@ import {
   said,
   stateAfter,
 } from './contain-key.ts'
-import { type Case, keyWith, plannedOf, timeAt } from './contained-cases.ts'
+import { type Case, keyWith, plannedOf, provenOf, timeAt } from './contained-cases.ts'
 import { keyEvent } from './containment-events.ts'
 import { type Trial, tryVersion } from './prove-contained.ts'
 
@@ -93,6 +93,7 @@ export const lookAgain = async (
     return {
       key,
       contained,
+      proven: provenOf(found, after.evidence),
       evidence,
       events: [keyEvent(key, evidence)],
       release: again

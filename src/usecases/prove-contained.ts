@@ -18,7 +18,7 @@ import {
   said,
   stateAfter,
 } from './contain-key.ts'
-import { type Case, keyWith, plannedOf, timeAt } from './contained-cases.ts'
+import { type Case, keyWith, plannedOf, provenOf, timeAt } from './contained-cases.ts'
 import { keyEvent } from './containment-events.ts'
 
 export type Trial =
@@ -80,6 +80,7 @@ export const proveKey = async (
     return {
       key,
       contained,
+      proven: provenOf(found, evidence),
       evidence,
       events: [keyEvent(key, evidence, receipt)],
       release: waits

@@ -28,6 +28,8 @@ export interface Step {
     readonly version: number
     readonly state: 'suspended' | 'compromised'
   }[]
+  /** Proven for good: nothing needs their material any more. */
+  readonly proven?: readonly { readonly version: number; readonly known: boolean }[]
   /** Active again, and handed out again if nothing else is. */
   readonly restored?: readonly { readonly version: number; readonly primary: boolean }[]
   readonly evidence?: readonly VersionEvidence[]
@@ -139,6 +141,12 @@ const writeGroup = async (
   const contained = all((step) =>
     step.contained?.map((version) => ({ ...version, keyId: step.key.keyId })),
   )
+  const proven = all((step) =>
+    // What was under way may have switched it on since: it is tried once more.
+    step.key.lateUntil === null
+      ? step.proven?.map((version) => ({ ...version, keyId: step.key.keyId }))
+      : [],
+  )
   const evidence = all((step) => step.evidence)
   const released = all(({ lease, release }) => (release ? [{ ...lease, ...release }] : []))
   const events: LedgerEvent[] = []
@@ -149,6 +157,7 @@ const writeGroup = async (
     if (restored.length > 0) events.push(...(await restore(tx, key, restored))) // oxlint-disable-line no-await-in-loop -- few, and one connection
   }
   if (evidence.length > 0) await tx.writeIncident.putVersions(evidence)
+  if (proven.length > 0) await tx.writeVersion.erase(proven)
   await tx.writeIncident.putKeys(steps.map(({ key }) => key))
   if (released.length > 0) await tx.writeIncident.release(released)
   const [first, ...more] = [...all((step) => step.events), ...taken, ...events]

@@ -4,6 +4,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { Version } from '#domain/key.ts'
 import type { InIncident, Provider } from '#domain/provider.ts'
+import { Secret } from '#domain/secret.ts'
 import { closeIncident } from '#usecases/close-incident.ts'
 import { openEngine, type Engine } from '#test/support/engine.ts'
 import { makeStandIns } from '#test/support/faults.ts'
@@ -117,4 +118,79 @@ test('a key that is switched off whole stays off while a version of it has leake
     'compromised',
     'suspended',
   ])
+})
+
+/** Whether the material of each version is there, as the table has it. */
+const sealedOf = async (keyId: string) => {
+  const rows = await engine.sql(
+    `SELECT v.version, s.ciphertext IS NOT NULL AS kept FROM app.version v LEFT JOIN app.sealed s ON s.id = v.sealed_id
+     WHERE v.key_id = $1 ORDER BY v.version`,
+    [keyId],
+  )
+  return rows.map(({ kept }) => kept)
+}
+const leftOf = async (sealedId: string) => {
+  const [row] = await engine.sql(
+    'SELECT ciphertext, wrapped_key, erased_at FROM app.sealed WHERE id = $1',
+    [sealedId],
+  )
+  return row
+}
+const passOf = async (name: string) => {
+  const key = await engine.key(name, {
+    connection: 'shelf',
+    type: 'shelf.pass',
+    ref: { path: name },
+  })
+  // As a rotation leaves it.
+  const { value: sealedId } = await engine.ledger.commit(responder, async (tx) => {
+    const [version] = await tx.versions.of(key.id)
+    if (!version) throw new Error('no version')
+    const id = await tx.writeSealed.insert(new Secret(shelf.row(name, '1').value), 'a test')
+    await tx.writeVersion.update({ ...version, sealedId: id }, version.state)
+    const target = { id: key.id, name }
+    return { value: id, audit: [{ action: 'key.put', target, outcome: 'succeeded' }] }
+  })
+  return { key, sealedId }
+}
+
+test('sealed material of what leaked is erased with the proof', async () => {
+  const { key, sealedId } = await passOf('erased')
+  const incident = await incidents.begin('revokeOnly', ['erased'])
+  expect((await incidents.settle(incident)).state).toBe('contained')
+  expect(await leftOf(sealedId)).toEqual({
+    ciphertext: null,
+    wrapped_key: null,
+    erased_at: expect.any(Date),
+  })
+  expect(await engine.versions(key.id)).toMatchObject([
+    { state: 'compromised', sealedId: null, materialKnown: false, fingerprint: expect.anything() },
+  ])
+})
+
+test('it is kept while it may be restored, and while it is to be tried again', async () => {
+  const back = await passOf('comes-back')
+  const disabled = await incidents.settle(await incidents.begin('disable', ['comes-back']))
+  expect(await sealedOf(back.key.id)).toEqual([true])
+  await incidents.restore(disabled)
+  await incidents.settle(disabled)
+  expect(await engine.versions(back.key.id)).toMatchObject([{ state: 'active', primary: true }])
+
+  const { key, sealedId } = await passOf('tried-again')
+  standIns.put((session) => ({
+    suspend: async () => ({ state: 'disabled' }),
+    stateOf: async (object, version, call) =>
+      object.keyName === 'tried-again' ? 'disabled' : session.stateOf(object, version, call),
+  }))
+  const incident = await incidents.settle(await incidents.begin('revokeOnly', ['tried-again']))
+  expect(await incidents.evidence(incident)).toMatchObject([{ state: 'failed' }])
+  expect(await sealedOf(key.id)).toEqual([true])
+  // Another incident proves it: the first has still to.
+  standIns.away()
+  const other = await incidents.settle(await incidents.begin('revokeOnly', ['tried-again']))
+  expect(await incidents.evidence(other)).toMatchObject([{ state: 'refused' }])
+  expect(await sealedOf(key.id)).toEqual([true])
+  await incidents.execute(incident)
+  expect((await incidents.settle(incident)).state).toBe('contained')
+  expect(await leftOf(sealedId)).toMatchObject({ ciphertext: null, wrapped_key: null })
 })

@@ -52,6 +52,24 @@ export const versionWrites = (db: Db): Tx['writeVersion'] => ({
       WHERE v.key_id = n."keyId" AND v.version = n.version
         AND v.state = ANY (CASE n.state WHEN 'suspended' THEN '{active}'::text[] ELSE '{preActivation,active,suspended,deactivated}' END)`
   },
+  erase: async (rows) => {
+    await db.$executeRaw`
+      WITH gone AS (
+        SELECT v.key_id, v.version, v.sealed_id, n.known FROM app.version v
+        JOIN jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS n ("keyId" uuid, version int, known boolean)
+          ON v.key_id = n."keyId" AND v.version = n.version
+        WHERE v.state IN ('compromised', 'destroyed') AND v.sealed_id IS NOT NULL AND NOT EXISTS (
+          SELECT FROM app.incident_version o JOIN app.incident i ON i.id = o.incident_id
+          WHERE o.key_id = v.key_id AND o.version = v.version AND i.state <> 'closed'
+            AND o.state NOT IN ('refused', 'restored') AND (o.state <> 'refusedAfter' OR o.proven_at IS NULL))
+        FOR UPDATE OF v
+      ), shut AS (
+        UPDATE app.sealed s SET wrapped_key = NULL, ciphertext = NULL, erased_at = app.now()
+        FROM gone WHERE s.id = gone.sealed_id AND s.erased_at IS NULL
+      )
+      UPDATE app.version v SET sealed_id = NULL, material_known = gone.known
+      FROM gone WHERE v.key_id = gone.key_id AND v.version = gone.version`
+  },
 })
 
 const one = (row: Row | null): Version | null => row && toVersion(row)
