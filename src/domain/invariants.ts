@@ -4,7 +4,8 @@
 // Not here, since no record shows them afterwards: that an effect had its intent before it was sent (only a witness at the
 // provider sees the order; I9 here proves the records), that a plan wrote nothing (I14), that no secret was told (I18).
 
-import type { IncidentKey, IncidentMode, VersionEvidence } from './incident.ts'
+import type { IncidentKey, IncidentMode, IncidentState, VersionEvidence } from './incident.ts'
+import { heldByNobody, openAtRest, refusedAndOn } from './incident-invariants.ts'
 import type { Key, Version } from './key.ts'
 import type { StoredEvent } from './ports.ts'
 import type { Described, TypeTraits } from './provider.ts'
@@ -44,13 +45,18 @@ export interface KeyFacts {
   readonly group: { readonly running: number; readonly max: number } | null
   /** Executions of incidents that are not closed. */
   readonly incidents: readonly IncidentFacts[]
+  /** Versions that some incident, closed or not, says to be refused. */
+  readonly refused: ReadonlySet<number>
   /** The database's clock. */
   readonly now: Date
 }
 
 /** A key in an incident, as it was executed, and what was done by it. */
 export interface IncidentFacts {
-  readonly key: IncidentKey & { readonly mode: IncidentMode }
+  readonly key: IncidentKey & {
+    readonly mode: IncidentMode
+    readonly incidentState: IncidentState
+  }
   readonly versions: readonly VersionEvidence[]
   readonly intents: readonly Intent[]
 }
@@ -329,12 +335,13 @@ const acknowledged = ({ rotations }: KeyFacts): readonly string[] =>
   })
 
 /** What was compromised stays so; and an incident has done what was previewed, to that and to nothing else. */
-const compromisedForEver = ({ versions, incidents }: KeyFacts): readonly string[] => [
-  ...versions
+const compromisedForEver = (facts: KeyFacts): readonly string[] => [
+  ...refusedAndOn(facts),
+  ...facts.versions
     .filter(({ compromisedAt }) => compromisedAt !== null)
     .filter(({ state, primary }) => primary || (state !== 'compromised' && state !== 'destroyed'))
     .map(({ version, state }) => `version ${version} was compromised, and is ${state}`),
-  ...incidents.flatMap((incident) => asPreviewed(incident, versions)),
+  ...facts.incidents.flatMap((incident) => asPreviewed(incident, facts.versions)),
 ]
 
 const asPreviewed = (
@@ -407,7 +414,13 @@ const lostMs = 15 * 60_000
 const waitsForPeople: ReadonlySet<string> = new Set(['person', 'approval'])
 
 /** An open rotation waits for a person who was told, or somebody looks at it again. */
-const goesOn = ({ rotations, now }: KeyFacts): readonly string[] =>
+const goesOn = (facts: KeyFacts): readonly string[] => [
+  ...openAtRest(facts),
+  ...heldByNobody(facts),
+  ...openGoOn(facts),
+]
+
+const openGoOn = ({ rotations, now }: KeyFacts): readonly string[] =>
   rotations.flatMap(({ rotation, timer }) => {
     const { id, phase } = rotation
     if (!isOpen(phase)) return []

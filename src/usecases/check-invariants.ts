@@ -165,6 +165,7 @@ const recordsOf = async (deps: CheckInvariantsDeps, key: Key): Promise<Records> 
       sealed: await sealedOf(db, deps.keyring, versions),
       group: await groupOf(db, items),
       incidents: await incidentsOf(db, key.id),
+      refused: new Set((await db.incidents.refused([key.id])).map(({ version }) => version)),
     }
   })
 }

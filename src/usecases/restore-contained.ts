@@ -3,7 +3,8 @@
 //
 // A request to switch off that was given up may still land for a while; nothing is switched on before that time is over, by the
 // database's clock. What has no outcome then, be it because the restoration took the key from whoever was at it, is asked about
-// and closed: what was done is taken back, what was not never will be.
+// and closed: what was done is taken back, what was not never will be. So is what an earlier try to switch on left, where the
+// version has leaked since.
 //
 // What was off before the incident stays off: a version in its soak, or one that was retired by switching it off. So does what
 // has leaked since: compromised is for ever (I11).
@@ -36,7 +37,11 @@ export const restoreKey: RestoreKey = async (engine, found, place) => {
   const late = Math.max(
     0,
     ...found.intents
-      .filter(({ phase, outcome }) => phase.startsWith('contain:') && outcome !== 'succeeded')
+      .filter(
+        (intent) =>
+          (intent.phase.startsWith('contain:') && intent.outcome !== 'succeeded') ||
+          isLeft(found, intent),
+      )
       .map(({ sentNotAfter }) => sentNotAfter.getTime() - timeAt(found, engine.clock)),
   )
   if (late > 0) {
@@ -61,14 +66,19 @@ export const restoreKey: RestoreKey = async (engine, found, place) => {
       ))
 }
 
+/** Without an outcome, and nothing of what follows finds it. */
+const isLeft = (found: Case, { phase, closed, target }: Intent): boolean =>
+  !closed &&
+  (phase === containing(found.incident.id) ||
+    (phase === phaseOf(found) && !switchedOff(found).some(([, id]) => id === target)))
+
 /** Null: it was given back, or the lease is lost. */
 const closeLeft = async (
   engine: Containing,
   found: Case,
   { session, turn }: Place,
 ): Promise<Case | null> => {
-  const phase = containing(found.incident.id)
-  const left = found.intents.filter((intent) => intent.phase === phase && !intent.closed)
+  const left = found.intents.filter((intent) => isLeft(found, intent))
   if (left.length === 0) return found
   const ended: ((at: Date) => Intent)[] = []
   try {
@@ -76,7 +86,8 @@ const closeLeft = async (
       const call = { signal: engine.clock.deadline(requestMs), incident: true }
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       const state = await turn(() => session.stateOf(found.object, intent.target ?? '', call))
-      const done = isMet(intent, state)
+      const isOn = state === 'enabled'
+      const done = intent.effect === 'reinstate' ? isOn : isMet(intent, state)
       const told = { ...intent, result: { state }, detail: 'found by a probe' }
       ended.push((at) => (done ? endIntent(told, null, at) : endIntent(intent, notDone, at)))
     }

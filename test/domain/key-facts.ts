@@ -261,6 +261,7 @@ export const completed: KeyFacts = {
   },
   group: null,
   incidents: [],
+  refused: new Set(),
   now: at(400),
 }
 

@@ -166,6 +166,8 @@ test('a restoration that is under way when the key is revoked for good brings no
   isOver = true
   gate.open()
   await gone
+  // What it had begun is asked about by whoever has the first one next.
+  expect((await incidents.settle(disabled, 5_000)).state).toBe('contained')
   expect(await breachesOf('raced')).toEqual([])
 })
 
@@ -205,4 +207,19 @@ test('two workers are at both at once, and one of them stops in mid-air: both en
   gate.open()
   await Promise.all(passes)
   for (const name of names) expect(await breachesOf(name)).toEqual([])
+})
+
+test('a version that somebody switches on after it was proven refused is told by the deep look', async () => {
+  const key = await engine.key('on-again')
+  const leak = await incidents.settle(await incidents.begin('revokeOnly', ['on-again']))
+  await closeIncident(engine)(responder, leak.id, 'it is revoked')
+  expect(await breachesOf('on-again')).toEqual([])
+  const connection = await engine.ledger.read((db) => db.connections.get('vault'))
+  if (!connection) throw new Error('no connection')
+  const session = await engine.deps.world.sessions.open(connection)
+  const object = { type: key.type, ref: key.ref, keyId: key.id, keyName: key.name }
+  await session.reinstate(object, '1', { signal: AbortSignal.timeout(10_000) })
+  expect(await breachesOf('on-again')).toMatchObject([
+    { invariant: 'I11', sentence: expect.stringContaining('1 is enabled at the provider') },
+  ])
 })
