@@ -52,7 +52,8 @@ const version: ContainmentFacts['versions'][number] = {
 
 const planned = (type: KeyType, mode: IncidentMode): ContainedVersion | undefined => {
   // A ref may say less (`suspends`); here the type's own word counts.
-  const { suspends: _byRef, ...whole } = type
+  const { suspends: _byRef, byHand, ...rest } = type
+  const whole = byHand ? { ...rest, byHand: { ...byHand, steps: () => ['its checklist'] } } : rest
   return planContainment({
     mode,
     breakGlass: false,

@@ -96,6 +96,7 @@ export const auditActions = {
   'incident.restoring': 'incident',
   'incident.noted': 'incident',
   'incident.stepTicked': 'incident',
+  'incident.stepConfirmed': 'incident',
   'incident.reviewed': 'incident',
   'incident.closed': 'incident',
   'effect.create': 'object',

@@ -5,6 +5,7 @@
 // The truth that it must tell: rotating a KMS or transit key revokes nothing; some systems know only the whole key; a store hands
 // a value out no more, and whoever has it keeps it; caches go on for a while; one place is emptied only by the next value.
 
+import type { ByHand } from './by-hand.ts'
 import { formatDuration } from './duration.ts'
 import type {
   ContainedKey,
@@ -139,7 +140,8 @@ const meansOf = (facts: ContainmentFacts, version: Version): Means => {
       break
   }
   if (incident?.currentStays && version.primary) return byReplacement(facts, version)
-  if (traits.suspend) return back(byHand ? 'byHand' : 'suspend')
+  if (traits.suspend)
+    return byHand ? back('byHand', asked(facts, byHand, 'suspend')) : back('suspend')
   if (traits.slot === 'single' && (!version.primary || replaces(facts.mode)))
     return byReplacement(facts, version)
   return destruction(facts)
@@ -153,17 +155,27 @@ const byReplacement = ({ mode }: ContainmentFacts, version: Version): Means => {
     : none(`Only the next value ends it, and the mode ${mode} makes none.`)
 }
 
-const destruction = ({ mode, breakGlass, type }: ContainmentFacts): Means => {
+const destruction = (facts: ContainmentFacts): Means => {
+  const { mode, breakGlass, type } = facts
   if (mode === 'disable')
     return none('It cannot be switched off for a while, only destroyed: choose another mode.')
   if (breakGlass)
     return none('It can only be destroyed, which a token to break glass with may not.')
-  return {
-    containment: type.byHand ? 'byHand' : 'destroy',
-    reversible: false,
-    why: 'It is destroyed: it cannot be switched off for a while.',
-  }
+  const why = 'It is destroyed: it cannot be switched off for a while.'
+  return type.byHand
+    ? {
+        containment: 'byHand',
+        reversible: false,
+        why: `${why} ${asked(facts, type.byHand, 'retire')}`,
+      }
+    : { containment: 'destroy', reversible: false, why }
 }
+
+const asked = (
+  { key }: ContainmentFacts,
+  { steps }: ByHand,
+  effect: 'suspend' | 'retire',
+): string => `By hand: ${steps(key.ref, effect).join('; ')}.`.replace('..', '.')
 
 const proofOf = (
   { type, connection }: ContainmentFacts,
@@ -173,7 +185,7 @@ const proofOf = (
   const unproven = (why: string) => ({ expect: 'unproven', why }) as const
   if (containment === 'none') return { expect: 'unproven', why: null }
   if (containment === 'byHand')
-    return unproven('A person says that it is refused: Rekey does not try it.')
+    return unproven('A person says that it is off, and how that was seen: Rekey does not try it.')
   if (type.incident?.proof === 'asked')
     return unproven('That it is gone is asked, not tried: wrong tries would lock good ones out.')
   if (type.incident?.proof === 'material' && !version.materialKnown)

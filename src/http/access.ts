@@ -23,6 +23,8 @@ const breakGlassWrites: ReadonlySet<string> = new Set([
   'POST /v1/incidents/{id}/preview',
   'POST /v1/incidents/{id}/executions',
   'POST /v1/incidents/{id}/notes',
+  'POST /v1/incidents/{id}/steps',
+  'POST /v1/incidents/{id}/confirmations',
 ])
 
 export const mayBreakGlass = ({ method, path }: Pick<Route, 'method' | 'path'>): boolean =>

@@ -132,7 +132,7 @@ export const provenOf = (
 
 /** The key's row with this evidence of its versions. */
 export const keyWith = (
-  { key, evidence }: Case,
+  { key, evidence }: Pick<Case, 'key' | 'evidence'>,
   changed: readonly VersionEvidence[],
   at: Date,
   more: Partial<IncidentKey> = {},

@@ -22,7 +22,7 @@ interface Begun {
 }
 
 export const beginIntent = (
-  { incident, key, type, connection }: Case,
+  { incident, key, type, connection }: Pick<Case, 'incident' | 'key' | 'type' | 'connection'>,
   { verb, last, target, ...of }: Begun,
   at: Date,
 ): Intent => {

@@ -2,7 +2,7 @@
 // adapter's own canary, and never where the preview says that it cannot be. What the provider still accepts has failed, however
 // politely it said that it is off; what nobody could try is unproven. Trying leaves nothing: a crash here tries once more.
 
-import { isSettled, mayContain, stages } from '#domain/contain-key.ts'
+import { containing, isSettled, lastIntent, mayContain, stages } from '#domain/contain-key.ts'
 import type { ContainedVersion, VersionEvidence } from '#domain/incident.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { IncidentTimerPatch } from '#domain/ports.ts'
@@ -24,7 +24,7 @@ import { keyEvent } from './containment-events.ts'
 export type Trial =
   | { readonly is: 'refused'; readonly facts: JsonObject }
   | { readonly is: 'accepted'; readonly detail: string }
-  | { readonly is: 'untried'; readonly why: string }
+  | { readonly is: 'untried'; readonly why: string; readonly at?: Date }
   | { readonly is: 'failed'; readonly error: ProviderError }
 
 /** Whether something is off and not tried yet. */
@@ -108,8 +108,7 @@ export const tryVersion = async (
   { session, turn }: Place,
 ): Promise<Trial> => {
   const planned = plannedOf(found, number)
-  if (planned.containment === 'byHand')
-    return { is: 'untried', why: 'A person must switch it off: Rekey has no way to.' }
+  if (planned.containment === 'byHand') return untriedByHand(found, planned)
   // Nothing was sent, and it is what readers get.
   if (planned.containment === 'none' && planned.state !== 'destroyed' && planned.primary)
     return { is: 'accepted', detail: planned.why ?? 'nothing could be sent' }
@@ -118,6 +117,20 @@ export const tryVersion = async (
   return trial.is === 'refused' && endsNothing(found, planned)
     ? { is: 'untried', why: planned.why ?? 'Its provider revokes nothing.' }
     : trial
+}
+
+/** Nobody can try it. Whether it is off is what a person has said (confirm-containment.ts), be it before it was executed again. */
+const untriedByHand = (found: Case, planned: ContainedVersion): Trial => {
+  const words = planned.providerVersions.map((id) =>
+    lastIntent(found.intents, containing(found.incident.id), id),
+  )
+  const at = words[0]?.endedAt
+  if (at && words.every((word) => word?.outcome === 'succeeded'))
+    return { is: 'untried', why: `Switched off by hand, a person said at ${at.toISOString()}.`, at }
+  return {
+    is: 'untried',
+    why: `${planned.why ?? 'A person must switch it off.'} Nobody has said that it is done.`,
+  }
 }
 
 const endsNothing = ({ type }: Case, { containment, state }: ContainedVersion): boolean =>
@@ -200,7 +213,12 @@ const judged = (
   const now = { ...one, effectiveAt, auditEventId: receipt }
   switch (trial.is) {
     case 'untried':
-      return { ...now, state: 'unproven', detail: trial.why }
+      return {
+        ...now,
+        state: 'unproven',
+        effectiveAt: trial.at ?? effectiveAt,
+        detail: trial.why,
+      }
     case 'failed':
       if (found.lease.tries + 1 < mostTries && trial.error.retryable) return one
       return { ...now, state: 'unproven', detail: `It could not be tried: ${said(trial.error)}` }

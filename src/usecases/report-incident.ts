@@ -112,8 +112,14 @@ export const withEvidence = async (
 }
 
 const leftToDo = (incident: Incident, keys: readonly ReportedKey[]): readonly string[] => {
-  const about = (states: readonly IncidentKeyState[], say: (names: string) => string) => {
-    const names = keys.filter(({ state }) => states.includes(state)).map(({ key }) => key)
+  const about = (
+    states: readonly IncidentKeyState[],
+    say: (names: string) => string,
+    which: (key: ReportedKey) => boolean = () => true,
+  ) => {
+    const names = keys
+      .filter((key) => states.includes(key.state) && which(key))
+      .map(({ key }) => key)
     return names.length === 0 ? [] : [say(some(names))]
   }
   return [
@@ -124,9 +130,16 @@ const leftToDo = (incident: Incident, keys: readonly ReportedKey[]): readonly st
       (names) =>
         `Failed, and perhaps still accepted: ${names}. See why, mend it, and execute again.`,
     ),
+    ...keys
+      .filter(isUnsaid)
+      .map(
+        ({ key, versions }) =>
+          `By hand, and nobody has said that it is done: ${key}. ${versions.find(isAsked)?.detail ?? ''} Then: rekey incident confirm incident/${incident.id} --key ${key} --evidence "…"`,
+      ),
     ...about(
       ['unproven'],
       (names) => `Switched off, and not proven to be refused: ${names}. Ask whoever accepts it.`,
+      (key) => !isUnsaid(key),
     ),
     ...about(['refusedAfter'], (names) => `Caches may accept it until its time: ${names}.`),
     ...keys
@@ -139,6 +152,13 @@ const leftToDo = (incident: Incident, keys: readonly ReportedKey[]): readonly st
       : []),
   ]
 }
+
+const isAsked = ({ containment, state, effectiveAt }: VersionEvidence): boolean =>
+  containment === 'byHand' && state === 'unproven' && effectiveAt === null
+
+/** A person must do it, and nobody has said anything. */
+const isUnsaid = ({ restoration, versions }: ReportedKey): boolean =>
+  restoration === null && versions.some(isAsked)
 
 /** In the order of the playbook. */
 const stepsLeft = (

@@ -583,6 +583,13 @@ export const rows: Readonly<Record<string, Row>> = {
   // Nothing was executed.
   restoreIncident: incident('/restorations', ['responder'], 409, reason),
   noteIncident: incident('/notes', ['approver', 'responder'], 200, { kind: 'fact', text: 'x' }),
+  // Nothing was executed.
+  confirmContainment: incident('/confirmations', ['responder'], 409, {
+    key: 'k',
+    version: 1,
+    outcome: 'done',
+    evidence: 'x',
+  }),
   // It has no playbook.
   tickIncidentStep: incident('/steps', ['approver', 'responder'], 409, {
     step: 1,

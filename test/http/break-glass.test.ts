@@ -192,6 +192,11 @@ describe('a token to break glass with', () => {
   const writes: Readonly<Record<string, { readonly body: object; readonly may: boolean }>> = {
     'PATCH /v1/incidents/{id}': { body: { commander: 'ada' }, may: true },
     'POST /v1/incidents/{id}/notes': { body: { kind: 'fact', text: 'x' }, may: true },
+    'POST /v1/incidents/{id}/steps': { body: { step: 1, outcome: 'done' }, may: true },
+    'POST /v1/incidents/{id}/confirmations': {
+      body: { key: 'k', version: 1, outcome: 'done', evidence: 'x' },
+      may: true,
+    },
     'POST /v1/incidents/{id}/preview': { body: {}, may: true },
     'POST /v1/incidents/{id}/executions': { body: {}, may: true },
     'POST /v1/incidents/{id}/approvals': { body: {}, may: false },
@@ -215,7 +220,9 @@ describe('a token to break glass with', () => {
         body: path.endsWith('executions') ? { previewHash: hash, confirm: id } : body,
         headers: { 'idempotency-key': `glass-${path}`, 'if-match': '*' },
       })
-      answers[route] = status < 300 ? may : [status, json.code]
+      // It has no playbook, and nothing that is done by hand: past the door all the same.
+      const entered = status < 300 || (may && [404, 409].includes(status))
+      answers[route] = entered ? may : [status, json.code]
     }
     expect(answers).toEqual(
       Object.fromEntries(

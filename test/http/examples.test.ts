@@ -93,9 +93,11 @@ const ofIncident = async () => {
 }
 
 /** Executed, on a key of its own. */
-const incidentOn = async (key: string): Promise<string> => {
-  await api.house.connection(`at-${key}`)
-  await api.house.register(key, { connection: `at-${key}` })
+const incidentOn = async (key: string, registered = false): Promise<string> => {
+  if (!registered) {
+    await api.house.connection(`at-${key}`)
+    await api.house.register(key, { connection: `at-${key}` })
+  }
   const body = { title: 'A leak', severity: 'low', mode: 'disable', reason: 'a test' }
   const { json } = await api.call('POST', '/v1/incidents', {
     body: { ...body, selector: { keys: [key] } },
@@ -297,6 +299,27 @@ const story: readonly Step[] = [
   [
     'restoreIncident',
     async () => ({ params: { id: await settled(await incidentOn('to-restore')) } }),
+  ],
+  [
+    'confirmContainment',
+    async () => {
+      await api.house.connection('portals', { provider: 'manual' })
+      const ref = { description: 'a token', steps: [{ when: 'suspend', do: 'Portal, Disable' }] }
+      await api.house.register('partner-token', {
+        connection: 'portals',
+        type: 'manual.credential',
+        ref,
+      })
+      const id = await incidentOn('partner-token', true)
+      await api.house.ledger.commit(admin, async (tx) => {
+        const key = await tx.keys.byName('partner-token')
+        const [one] = await tx.incidents.versionsOf(id, [key?.id ?? ''])
+        if (one) await tx.writeIncident.putVersions([{ ...one, state: 'unproven' }])
+        const target = { id, name: 'a leak' }
+        return { value: null, audit: [{ action: 'incident.noted', target, outcome: 'succeeded' }] }
+      })
+      return { params: { id } }
+    },
   ],
   [
     'reviewIncident',

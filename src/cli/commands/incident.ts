@@ -18,6 +18,7 @@ import {
 } from '../incident-steps.ts'
 import { countsText, incidentLine, previewText } from '../incident-text.ts'
 import { durationOf } from '../moments.ts'
+import { confirmByHand } from './incident-by-hand.ts'
 import { changeIncident, tickStep } from './incident-playbook.ts'
 import { show, withOutput } from '../output.ts'
 import { numberAt, objectAt, textAt } from '../read-json.ts'
@@ -115,6 +116,18 @@ export const addIncident = (program: Command, shell: Shell): void => {
       .addOption(new Option('--severity <severity>', 'how bad it is').choices(severities))
       .option('--commander <name>', 'who leads')
       .option('--playbook <name>', 'take its steps, as they are now')
+      .option('--dry-run', 'check everything and change nothing'),
+  )
+  about('confirm', 'say that what only a person can switch off is off', confirmByHand, (command) =>
+    command
+      .description(
+        'Say that a version which only a person can switch off is off, and how that was seen. It proves nothing: the version stays unproven, with who said what. With --not-done it is not off, and --evidence says why; with --on it is switched on again, for a restoration.',
+      )
+      .requiredOption('--key <name>', 'its key')
+      .requiredOption('--evidence <text>', 'how it was seen that it is refused now; no secrets')
+      .option('--version <number>', 'the version, where there are several')
+      .option('--not-done', 'it is not off')
+      .option('--on', 'it is on again')
       .option('--dry-run', 'check everything and change nothing'),
   )
   about('step', 'tick off a step of its playbook', tickStep, (command) =>

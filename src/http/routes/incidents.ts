@@ -23,6 +23,7 @@ import type { KeyType } from '#domain/provider.ts'
 import { approveIncident } from '#usecases/approve-incident.ts'
 import { changeIncident } from '#usecases/change-incident.ts'
 import { closeIncident, reviewIncident } from '#usecases/close-incident.ts'
+import { confirmContainment } from '#usecases/confirm-containment.ts'
 import { makeExecuteIncident } from '#usecases/execute-incident.ts'
 import { approvingRoles, mustBeApproved } from '#usecases/incident-approvals.ts'
 import { getTimeline } from '#usecases/incident-timeline.ts'
@@ -410,6 +411,61 @@ export const incidentRoutes = (deps: IncidentRoutesDeps): readonly Route[] => {
           status: 201,
           body: presentNote({ ...value, correctedBy: null }),
           location: `/v1/incidents/${params.id}/timeline`,
+          receipts,
+        }
+      },
+    }),
+    route({
+      ...common,
+      method: 'POST',
+      path: '/v1/incidents/{id}/confirmations',
+      operationId: 'confirmContainment',
+      summary: 'Say that a version which only a person can switch off is off, or that it is not',
+      description:
+        'Of versions whose containment is `byHand`. It proves nothing: the version stays `unproven`, with who said what. `step: on` says that one which the mode `disable` had switched off is on again; ask for the restoration before and after.',
+      access: [...responders],
+      params: idParams,
+      body: strict({
+        key: nameSchema,
+        version: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 }),
+        step: Type.Optional(
+          Type.Enum(['off', 'on'], { default: 'off', description: 'off, where it is not said' }),
+        ),
+        outcome: Type.Enum(['done', 'notDone']),
+        evidence: Type.String({
+          ...freeTextSchema(1_000),
+          minLength: 1,
+          description: 'how it was seen that it is refused now; of what is not done: why',
+        }),
+      }),
+      replies: { 201: incidentKeySchema },
+      errors: [
+        'resource.notFound',
+        'resource.exists',
+        'request.impossible',
+        'recovery.active',
+        'incident.wrongState',
+      ],
+      examples: [
+        {
+          body: {
+            key: 'partner-token',
+            version: 1,
+            outcome: 'done',
+            evidence: 'deleted in the portal at 02:40; a call with it got 401',
+          },
+        },
+      ],
+      handler: async ({ ledger, actor, params, body }) => {
+        const { value, receipts } = await confirmContainment({ ...deps, ledger })(
+          actor,
+          params.id,
+          { ...body, step: body.step ?? 'off' },
+        )
+        return {
+          status: 201,
+          body: presentKey(value),
+          location: `/v1/incidents/${params.id}/keys`,
           receipts,
         }
       },
