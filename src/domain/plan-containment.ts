@@ -142,18 +142,27 @@ const meansOf = (facts: ContainmentFacts, version: Version): Means => {
   if (incident?.currentStays && version.primary) return byReplacement(facts, version)
   if (traits.suspend)
     return byHand ? back('byHand', asked(facts, byHand, 'suspend')) : back('suspend')
-  if (traits.slot === 'single' && (!version.primary || replaces(facts.mode)))
+  if (traits.slot === 'single' && (!isInPlace(facts, version) || replaces(facts.mode)))
     return byReplacement(facts, version)
   return destruction(facts)
 }
 
 /** What readers get is ended by the next value; an older one was ended by this one. */
-const byReplacement = ({ mode }: ContainmentFacts, version: Version): Means => {
-  if (!version.primary) return none('Another value has taken its place already.')
+const byReplacement = (facts: ContainmentFacts, version: Version): Means => {
+  const { mode } = facts
+  if (!isInPlace(facts, version)) return none('Another value has taken its place already.')
+  const overwrote = version.primary ? '' : ' It has overwritten the one before it already.'
   return replaces(mode)
-    ? { containment: 'replace', reversible: false, why: 'Only the next value ends it.' }
+    ? { containment: 'replace', reversible: false, why: `Only the next value ends it.${overwrote}` }
     : none(`Only the next value ends it, and the mode ${mode} makes none.`)
 }
+
+/** What is in the one place: what is handed out, or what a rotation has written over that and not handed out yet. */
+const isInPlace = ({ type, versions }: ContainmentFacts, version: Version): boolean =>
+  version.primary ||
+  (type.traits.slot === 'single' &&
+    version.state === 'preActivation' &&
+    versions.every((other) => other.version <= version.version))
 
 const destruction = (facts: ContainmentFacts): Means => {
   const { mode, breakGlass, type } = facts

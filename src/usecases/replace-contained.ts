@@ -15,6 +15,7 @@ import type { Rotation } from '#domain/rotation.ts'
 import { afterStep, type Case, keyWith } from './contained-cases.ts'
 import { keyEvent } from './containment-events.ts'
 import { openRotation, type PlanDeps, planRotation } from './plan-rotation.ts'
+import { raiseEpoch } from './record-containment.ts'
 import { transitionEvent, write } from './rotation-engine.ts'
 
 /** False: there is nothing to write down, and the lease is held still. */
@@ -97,7 +98,7 @@ const decide = async (deps: ReplaceDeps, tx: Tx, found: Case): Promise<Decision 
   }
   const open = await tx.rotations.openOf(keyId)
   if (open && replacement === 'running' && open.id === rotationId) return null
-  if (open) return join(tx, found, open)
+  if (open) return join(tx, found, open, versions)
   if (rotationId !== null && replacement === 'running') {
     const ended = await tx.rotations.get(rotationId)
     // What a routine rotation left undone a new one does.
@@ -114,8 +115,27 @@ const decide = async (deps: ReplaceDeps, tx: Tx, found: Case): Promise<Decision 
 }
 
 /** There is one open rotation a key: it is taken over (overtaken-rotation.ts). With `rotateFast` nothing is compromised yet, and
- *  one that has made nothing is put aside. */
-const join = async (tx: Tx, found: Case, open: Rotation): Promise<Decision> => {
+ *  one that has made nothing is put aside. A new version that has leaked and that only the next value ends was not compromised
+ *  by what was sent, since nothing was: it is here, or its rotation would go on to hand it out. */
+const join = async (
+  tx: Tx,
+  found: Case,
+  open: Rotation,
+  versions: readonly Version[],
+): Promise<Decision> => {
+  const made = versions.find(({ version }) => version === open.toVersion)
+  const isLeaked = found.key.plan.versions.some(({ version }) => version === made?.version)
+  if (
+    made &&
+    isLeaked &&
+    made.state !== 'compromised' &&
+    (!made.primary || found.incident.mode === 'revokeFirst')
+  ) {
+    const events = await raiseEpoch(tx, open.id, found.key)
+    const { keyId, version } = made
+    await tx.writeVersion.contain([{ keyId, version, state: 'compromised' }])
+    return { key: { replacement: 'running', rotationId: open.id }, events, wake: [open.id] }
+  }
   const nothingMade = ['planned', 'awaitingApproval', 'preflight'].includes(open.phase)
   if (found.incident.mode !== 'rotateFast' || !nothingMade)
     return { key: { replacement: 'running', rotationId: open.id }, wake: [open.id] }
