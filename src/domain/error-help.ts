@@ -359,7 +359,7 @@ export const errorHelp: Readonly<Record<ErrorCode, ErrorHelp>> = {
     example: { detail: 'You opened this incident.' },
   },
   'incident.approvalMissing': {
-    why: 'The policies and floors of its keys ask for approvals of this very preview, and some are missing. An approval by somebody who has lost the role since, or whose token was deleted, does not count; two of one person count once.',
+    why: 'The policies and floors of its keys ask for approvals of this very preview, and some are missing. An approval by somebody who has lost the role since, whose token was deleted or has expired, or to whom the rules of their issuer give it no more, does not count; two of one person count once.',
     todo: '`rekey incident approve incident/ID`, by somebody who neither opened nor previewed it. When nobody is awake: a token to break glass with, which needs none and leaves a review.',
     example: { detail: '0 of 1 approvals are given.' },
   },

@@ -150,9 +150,22 @@ export const actorOfToken = (issuer: Issuer, token: VerifiedToken): Actor | null
   }
 }
 
+/** The rules that may hold for a principal of whose claims no more is known than the subject: none once the issuer, or what gave
+ *  them their roles, is taken out of the list. Null: it is no principal of an issuer. */
+export const rulesFor = (issuers: readonly Issuer[], principal: string): readonly Rule[] | null => {
+  const at = principal.indexOf('#')
+  if (at === -1) return null
+  const [issuer, subject] = [principal.slice(0, at), principal.slice(at + 1)]
+  const rules = issuers.find((one) => one.issuer === issuer)?.claims ?? []
+  return rules.filter(({ match }) => {
+    const wanted = match['sub'] ?? match['/sub']
+    return wanted === undefined || holds({ match: { sub: wanted } }, { sub: subject })
+  })
+}
+
 const boundsOf = ({ scope, consumer, keys }: Rule) => ({ scope, consumer, keys })
 
-const holds = ({ match }: Rule, claims: JsonObject): boolean =>
+const holds = ({ match }: Pick<Rule, 'match'>, claims: JsonObject): boolean =>
   Object.entries(match).every(([claim, wanted]) => {
     const found = claimOf(claims, claim)
     if (typeof wanted === 'boolean') return found === wanted

@@ -4,6 +4,7 @@
 import { hasRole, type Actor, type Role } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Incident, IncidentApproval } from '#domain/incident.ts'
+import { rulesFor } from '#domain/issuer.ts'
 import type { Clock, Reads } from '#domain/ports.ts'
 import { scopeOf } from '#domain/incident-schema.ts'
 import { type Asking, byDifferentPeople } from './another-person.ts'
@@ -11,7 +12,7 @@ import { scopeWithin } from './create-api-key.ts'
 
 export const approvingRoles = ['approver', 'responder'] as const satisfies readonly Role[]
 
-type ApprovalReads = Pick<Reads, 'incidents' | 'apiKeys'>
+type ApprovalReads = Pick<Reads, 'incidents' | 'apiKeys' | 'issuers'>
 
 /** Who said it, and may say it still; once for each person, and none of those who asked. */
 export const countedApprovals = async (
@@ -42,13 +43,29 @@ const mayStillApprove = async (
   now: Date,
 ): Promise<boolean> => {
   const key = await db.apiKeys.byId(principalId)
-  // A principal of an issuer has no row: what its token said then is what is known.
-  if (key === null) return hasRole({ roles }, ...approvingRoles)
+  if (key === null)
+    return hasRole({ roles }, ...approvingRoles) && maySayRules(db, selector, principalId)
   return (
     key.deletedAt === null &&
     (key.expiresAt === null || key.expiresAt > now) &&
     hasRole(key, ...approvingRoles) &&
     scopeWithin(scopeOf(selector), key.scope)
+  )
+}
+
+/** Whoever signed in has no row: what their token said then is what is known, as far as the rules still give it to anybody like them. */
+const maySayRules = async (
+  db: ApprovalReads,
+  selector: Incident['selector'],
+  principalId: string,
+): Promise<boolean> => {
+  const rules = rulesFor((await db.issuers.get()).items, principalId)
+  return (
+    rules === null ||
+    rules.some(
+      (rule) =>
+        hasRole(rule, ...approvingRoles) && scopeWithin(scopeOf(selector), rule.scope ?? null),
+    )
   )
 }
 
