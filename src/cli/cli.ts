@@ -22,6 +22,7 @@ import { addFreeze } from './commands/freeze.ts'
 import { addGet } from './commands/get.ts'
 import { addImport } from './commands/import.ts'
 import { addIncident } from './commands/incident.ts'
+import { addLogin } from './commands/login.ts'
 import { addLogs } from './commands/logs.ts'
 import { addOverride } from './commands/override.ts'
 import { addReview } from './commands/review.ts'
@@ -59,7 +60,7 @@ const verbs = {
     addFreeze,
   ],
   'Emergency:': [addRevoke, addIncident, addReview],
-  'Shell:': [addCompletion],
+  'Shell:': [addLogin, addCompletion],
 } as const
 
 export const buildCli = (io: CliIo): Command => {
@@ -87,7 +88,8 @@ export const buildCli = (io: CliIo): Command => {
 
 const variables = `Variables:
   REKEY_URL         the server (default http://127.0.0.1:7400)
-  REKEY_TOKEN       the token, or REKEY_TOKEN_FILE: a file with it; on this machine the admin key of REKEY_DATA_DIR
+  REKEY_TOKEN       the token, or REKEY_TOKEN_FILE: a file with it; else that of \`rekey login\`; else,
+                    on this machine, the admin key of REKEY_DATA_DIR
   NO_COLOR          no colours`
 
 const codes = `Exit codes:

@@ -7,6 +7,7 @@ import { Secret } from '#domain/secret.ts'
 import { editDistance } from '#domain/suggest.ts'
 import { usage } from './failure.ts'
 import type { CliIo } from './io.ts'
+import { readLogin } from './saved-login.ts'
 
 export const defaultUrl = 'http://127.0.0.1:7400'
 
@@ -19,15 +20,16 @@ export interface Target {
   readonly warnings: readonly string[]
 }
 
-export const resolveTarget = async (io: Pick<CliIo, 'env' | 'cwd'>): Promise<Target> => {
+export const resolveTarget = async (io: Pick<CliIo, 'env' | 'cwd' | 'clock'>): Promise<Target> => {
   const url = serverUrl(io.env['REKEY_URL'] || (await runningUrl(io)) || defaultUrl)
   const loopback = isLoopback(url.hostname)
-  const { token, source } = await findToken(io, loopback)
+  const address = url.href.replace(/\/+$/, '')
+  const { token, source } = await findToken(io, address, loopback)
   const warnings = misspelt(io.env)
   if (url.protocol === 'http:' && !loopback && token !== null) {
     warnings.push(`the token travels to ${url.host} without TLS; use https in REKEY_URL`)
   }
-  return { url: url.href.replace(/\/+$/, ''), token, tokenSource: source, warnings }
+  return { url: address, token, tokenSource: source, warnings }
 }
 
 /** Where the server of this data directory listens, if one is running and listens on this machine. */
@@ -57,7 +59,8 @@ export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host)
 
 const findToken = async (
-  { env, cwd }: Pick<CliIo, 'env' | 'cwd'>,
+  { env, cwd, clock }: Pick<CliIo, 'env' | 'cwd' | 'clock'>,
+  url: string,
   loopback: boolean,
 ): Promise<{ readonly token: Secret | null; readonly source: string }> => {
   if (env['REKEY_TOKEN'])
@@ -69,6 +72,13 @@ const findToken = async (
       throw usage(`REKEY_TOKEN_FILE names ${named}, which cannot be read`)
     }
     return { token: wellFormed(text, 'REKEY_TOKEN_FILE'), source: 'REKEY_TOKEN_FILE' }
+  }
+  const login = await readLogin(env, url)
+  if (login !== null) {
+    // Not the admin key instead: nobody becomes somebody else by waiting.
+    if (new Date(login.expiresAt) <= clock.now())
+      return { token: null, source: 'the login has ended: `rekey login`, or `rekey logout`' }
+    return { token: wellFormed(login.token, 'the login'), source: '`rekey login`' }
   }
   if (!loopback) return { token: null, source: 'REKEY_TOKEN is not set' }
   const path = `${env['REKEY_DATA_DIR'] || '.rekey'}/admin-key`

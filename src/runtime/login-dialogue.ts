@@ -198,7 +198,7 @@ const why = (error: unknown): string => {
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1) {
     if (isRekeyError(at)) return 'its address is not dialled'
     if (at.name === 'TimeoutError') return `no answer within ${patienceSeconds} s`
-    if (at.name === 'ResponseExceededMaxSizeError') return 'what it answered is too long'
+    if (at.name === tooLong) return 'what it answered is too long'
   }
   return 'the connection failed'
 }
@@ -209,6 +209,7 @@ const whyAway = (error: unknown): string | null => {
     if (at instanceof Away) return at.message
     if (isRekeyError(at)) return at.code === 'connection.unusable' ? unusable : why(at)
     if (at instanceof ResponseBodyError && at.error === 'invalid_client') return unknownClient
+    if (at instanceof Error && at.name === tooLong) return 'what it answered is too long'
     const status = statusOf(at)
     if (status !== null && status >= 500) return `it answered ${status}`
     at = at instanceof Error ? at.cause : undefined
@@ -225,6 +226,8 @@ const statusOf = (reply: unknown): number | null =>
     ? reply.status
     : null
 
+/** Of undici, in the middle of a body. */
+const tooLong = 'ResponseExceededMaxSizeError'
 const unusable = 'the client secret of this login is not to be had, or may not be sent there'
 const unknownClient = 'it does not know Rekey by this client id and secret'
 

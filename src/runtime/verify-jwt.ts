@@ -13,7 +13,6 @@ import type { Clock, Ledger } from '#domain/ports.ts'
 import type { Credentials } from './credentials.ts'
 import type { Egress } from './egress.ts'
 import { IssuerAway, type IssuerKeys, makeIssuerKeys } from './issuer-keys.ts'
-import { makeLoginDialogue } from './login-dialogue.ts'
 import { makeSafeFetch } from './safe-fetch.ts'
 
 const longest = 8_192
@@ -51,10 +50,16 @@ export const openJwts = ({
 }): Jwts => {
   const { fetch, close } = makeSafeFetch({ egress, kind: 'webhook', insecure: false, maxBytes })
   const verify = verifyBy(makeIssuerKeys({ fetch, egress, clock }), clock)
-  const dialogue = makeLoginDialogue({
-    ...{ fetch, egress, clock, credentials, ledger },
-    verifyJwt: verify,
-  })
+  // Its library is loaded by the first login.
+  let made: Promise<LoginDialogue> | null = null
+  const dialogueOf = () =>
+    (made ??= import('./login-dialogue.ts').then(({ makeLoginDialogue }) =>
+      makeLoginDialogue({ fetch, egress, clock, credentials, ledger, verifyJwt: verify }),
+    ))
+  const dialogue: LoginDialogue = {
+    begin: async (...asked) => (await dialogueOf()).begin(...asked),
+    finish: async (...asked) => (await dialogueOf()).finish(...asked),
+  }
   return { verify, dialogue, close }
 }
 

@@ -37,6 +37,7 @@ const elsewhere: readonly (readonly [begins: string, file: string, text: string]
   ['REKEY_PROVIDERS=/opt/rekey/acme', 'test/providers/outside.test.ts', 'withOutside('],
   ['npm run mutants', 'test/faults/mutants.test.ts', 'mutants'],
   ['.ci/run', '.ci/run', 'npm test'],
+  ['rekey login --issuer', 'test/cli/login.test.ts', "'login', '--issuer'"],
   [
     'rekey restore --from',
     'test/faults/restore.test.ts',

@@ -181,6 +181,43 @@ describe('a browser that logs in', () => {
     expect((await openBrowser().call('GET', '/v1/login/other/callback?code=c')).status).toBe(404)
   })
 
+  test.each([
+    [
+      'names a metadata service as its token endpoint',
+      'http://169.254.169.254/token',
+      /not dialled/,
+    ],
+    ['names a private address that nobody has allowed', 'https://10.0.0.1/token', /not dialled/],
+    ['names an address without TLS', 'http://id.example.com/token', /not dialled/],
+  ])('gets nowhere where the issuer %s', async (_what, token_endpoint, why) => {
+    issuer.answer('discovery', json({ ...issuer.document, token_endpoint }))
+    const browser = openBrowser()
+    const answer = await browser.back(await browser.begin())
+    expect(answer.json, answer.text).toMatchObject({
+      status: 503,
+      detail: expect.stringMatching(why),
+    })
+  })
+
+  test('is not sent to an address that is not dialled, and nobody follows where an issuer points', async () => {
+    const authorization_endpoint = 'http://id.example.com/authorize'
+    issuer.answer('discovery', json({ ...issuer.document, authorization_endpoint }))
+    expect((await openBrowser().call('GET', '/v1/login/acme')).status).toBe(503)
+    await issuer.restore()
+    const browser = openBrowser()
+    const back = await browser.begin()
+    issuer.answer('/token', (_request, reply) =>
+      reply.writeHead(307, { location: `${issuer.url}/elsewhere` }).end(),
+    )
+    expect((await browser.back(back)).json.code).toMatch(/^(?:login\.refused|auth\.issuer)/)
+    issuer.answer('/token', json({ id_token: 'x'.repeat(300_000) }))
+    expect((await browser.back(await browser.begin())).json).toMatchObject({
+      status: 503,
+      detail: expect.stringMatching(/too long/),
+    })
+    expect(issuer.asked).not.toContain('/elsewhere')
+  })
+
   test('is told that the issuer is away', async () => {
     const browser = openBrowser()
     const back = await browser.begin()

@@ -21,7 +21,8 @@ export const json =
   }
 
 interface Client {
-  readonly redirectUris: readonly string[]
+  /** Patterns for native apps, whose port is free (RFC 8252 7.3). */
+  readonly redirectUris: readonly (string | RegExp)[]
   /** Null: a public one. */
   readonly secret: string | null
 }
@@ -31,6 +32,9 @@ interface Grant {
   readonly at: number
   spent: boolean
 }
+
+const isThe = (known: string | RegExp, uri: string): boolean =>
+  typeof known === 'string' ? known === uri : known.test(uri)
 
 /** What a request for a code must say. */
 const mustAsk: Readonly<Record<string, RegExp>> = {
@@ -126,7 +130,8 @@ export const startIssuer = async (now: () => Date) => {
     const asks = Object.fromEntries(new URL(request.url ?? '', url).searchParams)
     const client = clients.get(asks['client_id'] ?? '')
     const fault =
-      client === undefined || !client.redirectUris.includes(asks['redirect_uri'] ?? '')
+      client === undefined ||
+      !client.redirectUris.some((known) => isThe(known, asks['redirect_uri'] ?? ''))
         ? 'client'
         : Object.entries(mustAsk).find(([name, form]) => !form.test(asks[name] ?? ''))?.[0]
     if (fault !== undefined) return json({ error: 'invalid_request', fault }, 400)(request, reply)
