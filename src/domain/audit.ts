@@ -91,6 +91,7 @@ export const auditActions = {
   'incident.approved': 'incident',
   'incident.executed': 'incident',
   'incident.keyAdvanced': 'key',
+  'incident.keyFailed': 'key',
   'incident.contained': 'incident',
   'incident.partly': 'incident',
   'incident.restoring': 'incident',

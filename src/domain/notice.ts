@@ -31,6 +31,7 @@ const news = {
   'rotation.cancelled': 'failed',
   // What leaked may be accepted still.
   'incident.partly': 'failed',
+  'incident.keyFailed': 'failed',
   'rotation.ackMissing': 'ackMissing',
   'apiKey.approved': 'breakGlass',
   'breakGlass.used': 'breakGlass',
@@ -124,6 +125,8 @@ const nextCommand = (event: AuditBody, key: string, rotation: string | null): st
   if (event.target.kind === 'installation') return 'rekey doctor'
   if (event.target.kind === 'playbook') return `rekey describe playbook/${event.target.name}`
   if (event.target.kind === 'incident') return `rekey incident report incident/${event.target.id}`
+  if (event.action === 'incident.keyFailed')
+    return `rekey incident report incident/${event.correlationId}`
   if (rotation !== null) return `rekey describe rotation/${rotation}`
   return event.action === 'key.overdue'
     ? `rekey rotate key/${key} --reason overdue`

@@ -288,6 +288,11 @@ export interface Reads {
     versionsOf(id: string, keyIds: readonly string[]): Promise<readonly VersionEvidence[]>
     /** In executions of incidents that are not closed. */
     openOfKeys(keyIds: readonly string[]): Promise<readonly OpenIncidentKey[]>
+    /** Not contained, not proven, not replaced or not restored: the most dangerous ones first, and how many there are. */
+    troubled(
+      id: string,
+      limit: number,
+    ): Promise<{ readonly keys: readonly IncidentKey[]; readonly count: number }>
     /** Those of the keys' versions that were tried and refused in some incident. */
     refused(
       keyIds: readonly string[],

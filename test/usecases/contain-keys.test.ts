@@ -2,6 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { Version } from '#domain/key.ts'
+import { noticeData, noticeOf } from '#domain/notice.ts'
 import { ProviderError } from '#domain/provider.ts'
 import { admin, openEngine, type Engine } from '#test/support/engine.ts'
 import { makeStandIns } from '#test/support/faults.ts'
@@ -347,4 +348,37 @@ test('a restoration waits by the clock of the database for what was sent and giv
   expect((await engine.vault.list(key.id)).map(({ state }) => state)).toEqual(['enabled'])
   expect(await engine.versions(key.id)).toMatchObject([{ state: 'active', primary: true }])
   expect((await incidents.intents(incident)).filter(({ closed }) => !closed)).toEqual([])
+})
+
+const pagesOf = async (incident: { readonly id: string }) =>
+  (await engine.ledger.read((db) => db.audit.after(incident.id, null, 1_000)))
+    .map(({ body }) => body)
+    .filter(({ action }) => action === 'incident.keyFailed' || action === 'incident.partly')
+
+test('who is paged is told of each key that failed: its name, the code and what helps; of thousands, of the first ones', async () => {
+  const names = Array.from({ length: 23 }, (_, n) => `paged-${String(n).padStart(2, '0')}`)
+  for (const name of names) await engine.key(name)
+  standIns.put((session) => ({
+    suspend: (object, version, call) =>
+      object.keyName === 'paged-00'
+        ? session.suspend(object, version, call)
+        : Promise.reject(
+            new ProviderError('forbidden', 'none', 'it may not', { hint: 'grant suspend' }),
+          ),
+  }))
+  const incident = await incidents.settle(await incidents.begin('revokeOnly', names))
+  const [partly, ...pages] = await pagesOf(incident)
+  expect(partly).toMatchObject({
+    reason: '22 keys are not contained; of 22 keys the 20 most dangerous ones are told one by one',
+  })
+  expect(pages.map(({ target }) => target.name)).toEqual(names.slice(1, 21))
+  const [first] = pages
+  if (!first) throw new Error('nobody is paged')
+  expect(noticeOf(first)).toBe('failed')
+  expect(noticeData(first, null)).toMatchObject({
+    key: 'paged-01',
+    owner: 'team',
+    reason: 'version 1 is not contained (forbidden): it may not (grant suspend)',
+    next: `rekey incident report incident/${incident.id}`,
+  })
 })

@@ -116,6 +116,21 @@ export const incidentReads = (db: Db): Reads['incidents'] => ({
     ])
     return { replacements, restorations }
   },
+  troubled: async (incidentId, limit) => {
+    const where = {
+      incidentId,
+      OR: [
+        { state: { in: ['failed', 'unproven'] } },
+        { replacement: 'failed' },
+        { restoration: 'failed' },
+      ],
+    }
+    const [rows, count] = await Promise.all([
+      db.incidentKey.findMany({ where, orderBy: { position: 'asc' }, take: limit }),
+      db.incidentKey.count({ where }),
+    ])
+    return { keys: rows.map(toKey), count }
+  },
   atRest: async () => {
     const found = await db.$queryRaw<{ readonly id: string }[]>`
       SELECT i.id FROM app.incident i WHERE i.state = 'executing' AND NOT EXISTS (
