@@ -382,3 +382,76 @@ test('who is paged is told of each key that failed: its name, the code and what 
     next: `rekey incident report incident/${incident.id}`,
   })
 })
+
+test('a connection that is pointed elsewhere while it is executed: the execution waits, and finds that it is another', async () => {
+  await engine.key('pointed')
+  const incident = await incidents.preview('revokeOnly', ['pointed'])
+  let goOn = (): void => {}
+  const gate = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  let reach = (): void => {}
+  const reached = new Promise<void>((resolve) => {
+    reach = resolve
+  })
+  const put = engine.ledger.commit(admin, async (tx) => {
+    await tx.lock('connection:vault')
+    const connection = await tx.connections.get('vault')
+    if (!connection) throw new Error('no connection')
+    const next = { ...connection, revision: connection.revision + 1 }
+    await tx.writeConnection.update(next, connection.revision)
+    reach()
+    await gate
+    const target = { id: 'vault', name: 'vault' }
+    return { value: null, audit: [{ action: 'connection.put', target, outcome: 'succeeded' }] }
+  })
+  await reached
+  const executed = incidents.execute(incident).then(
+    () => 'executed',
+    (error: unknown) => error,
+  )
+  const waiting = async () =>
+    Number(
+      (
+        await engine.sql(`SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND locktype = 'advisory'
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+      )[0]?.['n'],
+    )
+  await expect.poll(waiting, { timeout: 60_000 }).toBe(1)
+  goOn()
+  await put
+  expect(await executed).toMatchObject({
+    code: 'incident.previewStale',
+    extra: { changed: ['pointed'] },
+  })
+  expect(await incidents.keys(incident)).toEqual([])
+})
+
+test('a rotation that was held goes on as a routine one: its blackouts hold it', async () => {
+  const set = 'dark'
+  const key = await engine.key(set, { labels: { set } })
+  const spec = { selector: { matchLabels: { set } }, overlap: { min: '5m' } }
+  await engine.policy(set, spec)
+  const id = await engine.rotate(set)
+  await engine.until(id, ['overlapping'])
+  const incident = await incidents.settle(await incidents.begin('disable', [set]))
+  await engine.until(id, ['stalled'])
+  const now = engine.clock.now().getTime()
+  const iso = (ms: number): string => new Date(now + ms).toISOString()
+  const name = 'quarter-close'
+  await engine.policy(set, { ...spec, blackouts: [{ name, from: iso(0), to: iso(3_600_000) }] })
+  await incidents.restore(incident)
+  expect((await incidents.settle(incident)).state).toBe('contained')
+  for (let n = 0; n < 10; n++) {
+    await engine.drain()
+    await engine.clock.advance(60_000)
+  }
+  await engine.drain()
+  expect(await engine.rotation(id)).toMatchObject({
+    trigger: 'manual',
+    promotedAt: expect.any(Date),
+  })
+  expect((await engine.waitsFor(id))?.gate).toBe('blackout')
+  expect((await engine.versions(key.id)).map(({ state }) => state)).toEqual(['active', 'active'])
+  expect((await engine.until(id, 'end', 3 * 3_600_000, 600_000)).phase).toBe('completed')
+})

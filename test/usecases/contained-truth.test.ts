@@ -3,7 +3,7 @@
 
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { Version } from '#domain/key.ts'
-import type { InIncident, Provider } from '#domain/provider.ts'
+import { type InIncident, type Provider, ProviderError } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { closeIncident } from '#usecases/close-incident.ts'
 import { openEngine, type Engine } from '#test/support/engine.ts'
@@ -16,12 +16,14 @@ const said: Readonly<Record<string, InIncident>> = {
   'shelf.badge': { proof: 'asked' },
   'shelf.ring': { endedBy: 'nobody' },
   'shelf.value': { endedBy: 'key' },
+  'shelf.pair': { cachedForMs: () => 600_000 },
 }
 const provider: Provider = {
   ...shelf.provider,
   types: shelf.provider.types.map((type) => {
     const incident = said[type.type]
-    return incident ? { ...type, incident } : type
+    const late = type.type === 'shelf.pair' ? { lateEffectIn: () => 90_000 } : {}
+    return incident ? { ...type, ...late, incident } : type
   }),
 }
 const standIns = makeStandIns()
@@ -193,4 +195,33 @@ test('it is kept while it may be restored, and while it is to be tried again', a
   await incidents.execute(incident)
   expect((await incidents.settle(incident)).state).toBe('contained')
   expect(await leftOf(sealedId)).toMatchObject({ ciphertext: null, wrapped_key: null })
+})
+
+test('a proof that gets no answer when its caches are over is asked for later and later, and then unproven', async () => {
+  await engine.key('cached', { connection: 'shelf', type: 'shelf.pair', ref: { path: 'cached' } })
+  const incident = await incidents.begin('revokeOnly', ['cached'])
+  await incidents.contain()
+  expect(await incidents.evidence(incident)).toMatchObject([
+    { state: 'refusedAfter', provenAt: null, refusedAfter: expect.any(Date) },
+  ])
+  // It may land as late as its type says, from the end of its request on.
+  const [intent] = await incidents.intents(incident)
+  const lateMs = Number(intent?.sentNotAfter) - Number(intent?.startedAt)
+  expect(lateMs).toBe(60_000 + 90_000)
+
+  const asked: number[] = []
+  standIns.put(() => ({
+    verify: async () => {
+      asked.push((await engine.timers.now()).getTime())
+      return Promise.reject(new ProviderError('transient', 'none', 'it is away'))
+    },
+  }))
+  await engine.clock.advance(601_000)
+  await incidents.settle(incident, 3_000)
+  expect(asked).toHaveLength(6)
+  for (const [n, leastMs] of [750, 1_500, 3_000, 6_000, 12_000].entries())
+    expect((asked[n + 1] ?? 0) - (asked[n] ?? 0)).toBeGreaterThanOrEqual(leastMs)
+  expect(await incidents.evidence(incident)).toMatchObject([
+    { state: 'unproven', detail: 'It could not be tried: it is away' },
+  ])
 })
