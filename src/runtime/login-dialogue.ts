@@ -44,19 +44,26 @@ export interface LoginDialogueDeps {
 
 const patienceSeconds = 5
 const freshMs = 10 * 60_000
+/** Where the document was not to be had. */
+const coolMs = 30_000
+
+/** What an issuer says of itself. Whoever begins a login is a stranger: one request at a time asks for it, and after one that failed
+ *  the next waits, so that nobody can make Rekey hammer an issuer, or wait for it by the thousand. */
+interface Known {
+  readonly at: number
+  holdsMs: number
+  readonly server: Promise<ServerMetadata>
+}
 
 /** `why` is a clause in our own words. */
 class Away extends Error {}
 
 export const makeLoginDialogue = (deps: LoginDialogueDeps): LoginDialogue => {
   const { clock } = deps
-  const known = new Map<string, { readonly server: ServerMetadata; readonly at: number }>()
+  const known = new Map<string, Known>()
   const ask = askedThrough(deps)
 
-  const serverOf = async ({ issuer, login }: LoginIssuer): Promise<ServerMetadata> => {
-    const now = clock.now().getTime()
-    const had = known.get(issuer)
-    if (had !== undefined && now - had.at < freshMs) return had.server
+  const discover = async ({ issuer, login }: LoginIssuer): Promise<ServerMetadata> => {
     const found = await discovery(new URL(issuer), login.clientId, undefined, None(), {
       [customFetch]: ask,
       execute: [plainOnLoopback],
@@ -67,8 +74,18 @@ export const makeLoginDialogue = (deps: LoginDialogueDeps): LoginDialogue => {
     if (server.authorization_endpoint === undefined || server.token_endpoint === undefined)
       throw new Away('its document names no addresses to log in at')
     deps.egress.checkUrl(server.authorization_endpoint, 'webhook', { insecure: false })
-    known.set(issuer, { server, at: now })
     return server
+  }
+  const serverOf = (issuer: LoginIssuer): Promise<ServerMetadata> => {
+    const at = clock.now().getTime()
+    const had = known.get(issuer.issuer)
+    if (had !== undefined && at - had.at < had.holdsMs) return had.server
+    const asked: Known = { at, holdsMs: freshMs, server: discover(issuer) }
+    asked.server.catch(() => {
+      asked.holdsMs = coolMs
+    })
+    known.set(issuer.issuer, asked)
+    return asked.server
   }
   const configOf = async (issuer: LoginIssuer): Promise<Configuration> => {
     const server = await serverOf(issuer)

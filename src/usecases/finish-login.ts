@@ -10,6 +10,7 @@
 
 import {
   type BrowserSession,
+  issuerOfSession,
   type Login,
   type LoginAnswer,
   type LoginDialogue,
@@ -21,6 +22,7 @@ import type { Clock, Ids, Keyring, Ledger } from '#domain/ports.ts'
 import { revealText, Secret } from '#domain/secret.ts'
 import type { Sha256 } from './authenticate.ts'
 import { away, contextOf, loginNamed } from './begin-login.ts'
+import { lockIssuers } from './issuers.ts'
 
 export interface FinishLoginDeps {
   readonly ledger: Pick<Ledger, 'read' | 'commit'>
@@ -55,8 +57,7 @@ export const finishLogin =
     const login = opened(deps.keyring, sealed, name)
     if (login === null) throw refused('It was not begun in this browser, or long ago.')
     if (new Date(login.until) <= clock.now()) throw refused('It took longer than ten minutes.')
-    if (login.issuer !== issuer.issuer || login.clientId !== issuer.login.clientId)
-      throw refused('What it was begun with has changed meanwhile.')
+    if (login.issuer !== issuer.issuer || login.clientId !== issuer.login.clientId) throw changed()
     const told = await deps.dialogue.finish(issuer, redirectUri, login, answer)
     if (told.verdict === 'away') throw away(told.why)
     if (told.verdict === 'refused') throw refused(told.why)
@@ -73,6 +74,9 @@ export const finishLogin =
         ...{ issuer: issuer.issuer, clientId: issuer.login.clientId, subject, claims, source },
         ...{ createdAt: now, expiresAt, endedAt: null },
       }
+      await lockIssuers(tx)
+      // The issuer was asked meanwhile, for seconds.
+      if (issuerOfSession(session, (await tx.issuers.get()).items) === null) throw changed()
       await tx.writeBrowserSession.purge(now)
       if (!(await tx.writeBrowserSession.insert(session)))
         throw refused('It has given a session before.')
@@ -99,6 +103,8 @@ const unmapped = (): RekeyError =>
     detail: 'The issuer knows you, and no rule of it gives you a role here.',
     hint: 'An admin sees and changes the rules: GET /v1/issuers.',
   })
+
+const changed = (): RekeyError => refused('What it was begun with has changed meanwhile.')
 
 const refused = (detail: string): RekeyError => new RekeyError('login.refused', { detail })
 

@@ -5,7 +5,7 @@ import { RekeyError } from '#domain/errors.ts'
 import { takesLogins } from '#domain/browser-session.ts'
 import { type Issuer, issuerFaults, type Issuers } from '#domain/issuer.ts'
 import { pointerOf } from '#domain/issue.ts'
-import type { Committed, Ledger } from '#domain/ports.ts'
+import type { Committed, Ledger, Tx } from '#domain/ports.ts'
 import { checkPrecondition, type Precondition } from '#domain/precondition.ts'
 import type { EgressRules } from './put-connection.ts'
 import { asJson, mustHold, sameJson } from './written.ts'
@@ -31,6 +31,7 @@ export const putIssuers =
     mustBeSound(items)
     items.forEach(({ issuer }, i) => mustBeReachable(egress, issuer, i))
     return ledger.commit(actor, async (tx) => {
+      await lockIssuers(tx)
       const before = await tx.issuers.get()
       checkPrecondition(precondition, before.revision)
       const changed = !sameJson(before.items, items)
@@ -59,6 +60,9 @@ export const putIssuers =
       }
     })
   }
+
+/** Whoever logs in at one of them waits, or was before us, and is seen: its session ends with it. */
+export const lockIssuers = (tx: Pick<Tx, 'lock'>): Promise<void> => tx.lock('issuers')
 
 const mustBeSound = (items: readonly Issuer[]): void => {
   const errors = issuerFaults(items)

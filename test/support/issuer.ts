@@ -196,6 +196,16 @@ export const startIssuer = async (now: () => Date) => {
     },
     answer: (path: '/keys' | 'discovery' | (string & {}), answer: Answer): void =>
       void answers.set(path === 'discovery' ? discovery : path, answer),
+    /** From now on it answers at `path` as it does, but not before `go`; `asked`: somebody waits. */
+    hold: (path: string): { readonly asked: Promise<void>; readonly go: () => void } => {
+      const [begun, told] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      const usual = answers.get(path) ?? json({ error: 'not found' }, 404)
+      answers.set(path, (request, reply) => {
+        begun.resolve()
+        void told.promise.then(() => usual(request, reply))
+      })
+      return { asked: begun.promise, go: told.resolve }
+    },
     restore: async (): Promise<void> => {
       answers.set(discovery, json(document))
       await publish()

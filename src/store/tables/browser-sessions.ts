@@ -1,8 +1,11 @@
-import { keptMs, type SeenBrowserSession } from '#domain/browser-session.ts'
+import { idleMs, keptMs, type SeenBrowserSession } from '#domain/browser-session.ts'
 import type { Reads, Tx } from '#domain/ports.ts'
 import type { Db } from '../database.ts'
 import type { BrowserSession as Row, BrowserSessionUse } from '../generated/client.ts'
 import { bytes, from, isUuid, json, paged, take } from './translate.ts'
+
+/** As `lives` has it. */
+const idleSince = (now: Date): Date => new Date(now.getTime() - idleMs)
 
 const whole = { include: { use: true } } as const
 
@@ -16,6 +19,10 @@ export const browserSessionReads = (db: Db): Reads['browserSessions'] => ({
       where: {
         endedAt: null,
         expiresAt: { gt: now },
+        OR: [
+          { use: { lastUsedAt: { gt: idleSince(now) } } },
+          { use: { is: null }, createdAt: { gt: idleSince(now) } },
+        ],
         ...(page.after === null ? {} : { id: { gt: page.after } }),
       },
       orderBy: { id: 'asc' },
