@@ -94,26 +94,42 @@ export const playbookDocumentSchema = documentSchema('Playbook', playbookSpecSch
 /** Oftener, its review would be overdue before anybody has read the message. */
 export const leastReviewMs = 3_600_000
 
+/** Of its steps, as JSON. Each incident has a copy, which whoever works on one of its keys reads. */
+export const mostStepText = 32_000
+
 /** Pointers are relative to the spec. */
 export const playbookIssues = ({
   reviewEvery,
-}: Pick<PlaybookSpec, 'reviewEvery'>): readonly Issue[] =>
-  parseDuration(reviewEvery) >= leastReviewMs
+  steps,
+}: Pick<PlaybookSpec, 'reviewEvery' | 'steps'>): readonly Issue[] => [
+  ...(parseDuration(reviewEvery) >= leastReviewMs
     ? []
     : [
         {
-          code: 'request.invalid',
+          code: 'request.invalid' as const,
           pointer: '/reviewEvery',
           detail: 'a review is due once an hour at most',
           hint: 'write 180d, or what your reviews ask for',
         },
-      ]
+      ]),
+  ...(JSON.stringify(steps).length <= mostStepText
+    ? []
+    : [
+        {
+          code: 'request.invalid' as const,
+          pointer: '/steps',
+          detail: `the steps are longer than ${mostStepText.toLocaleString('en')} characters, as JSON`,
+          hint: 'Nobody reads more at night: link to what is longer, or write two playbooks.',
+        },
+      ]),
+]
 
 export const checkPlaybookDocument = (document: unknown): Checked => {
   const spec = (document as { readonly spec?: Partial<PlaybookSpec> } | null)?.spec
-  const every = spec?.reviewEvery
-  if (typeof every !== 'string' || !isDuration(every)) return { issues: [], warnings: [] }
-  const issues = playbookIssues({ reviewEvery: every })
+  const { reviewEvery, steps } = spec ?? {}
+  if (typeof reviewEvery !== 'string' || !isDuration(reviewEvery) || !Array.isArray(steps))
+    return { issues: [], warnings: [] }
+  const issues = playbookIssues({ reviewEvery, steps })
   return {
     issues: issues.map((issue) => ({ ...issue, pointer: `/spec${issue.pointer}` })),
     warnings: [],

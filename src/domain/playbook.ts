@@ -34,6 +34,10 @@ export interface Playbook {
   readonly updatedAt: Date
 }
 
+/** What is read of all of them: their steps may be long. */
+export type PlaybookOutline = Pick<Playbook, 'name' | 'labels' | 'managedBy'> &
+  Pick<PlaybookSpec, 'appliesTo'>
+
 /** From the last review on; before the first, from its making on. A change is no review. */
 export const reviewDueAt = ({
   spec,

@@ -26,7 +26,7 @@ import type { Key, Version } from './key.ts'
 import type { HouseProcess, Kek } from './kek.ts'
 import type { Labels } from './names.ts'
 import type { ListedPlan, Plan, PlanApproval, PlanState } from './plan.ts'
-import type { Playbook, StepTick } from './playbook.ts'
+import type { Playbook, PlaybookOutline, StepTick } from './playbook.ts'
 import type { PolicySpec } from './policy.ts'
 import type { Session } from './provider.ts'
 import type { Finding, FindingState, Installation, MarkedEvent, Recovery } from './recovery.ts'
@@ -191,7 +191,7 @@ export interface Reads {
   readonly playbooks: {
     get(name: string): Promise<Playbook | null>
     list(page: Page): Promise<Paged<Playbook>>
-    all(): Promise<readonly Playbook[]>
+    outlines(): Promise<readonly PlaybookOutline[]>
     /** Those whose review is overdue, which nobody was told of. */
     unreviewed(now: Date, limit: number): Promise<readonly Playbook[]>
     /** Those whose review is overdue, the longest first. */
@@ -216,7 +216,7 @@ export interface Reads {
   }
   readonly browserSessions: {
     byHash(hash: Uint8Array): Promise<SeenBrowserSession | null>
-    /** Those that have neither ended nor expired. */
+    /** Those that live. */
     list(now: Date, page: Page): Promise<Paged<SeenBrowserSession>>
   }
   readonly breakGlass: {

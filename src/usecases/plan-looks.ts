@@ -191,7 +191,7 @@ export const ownedBy = async (
     case 'Consumer':
       return namesOf(await db.consumers.all(), owner, (row) => inScope(actor, row))
     case 'Playbook':
-      return namesOf(await db.playbooks.all(), owner, (row) => inScope(actor, row))
+      return namesOf(await db.playbooks.outlines(), owner, (row) => inScope(actor, row))
     case 'Key': {
       const all = await everything((after) =>
         db.keys.list({ managedBy: owner, scope }, { limit: 200, after }),

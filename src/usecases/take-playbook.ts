@@ -40,13 +40,13 @@ export const suggestedPlaybooks = async (
   mode: IncidentMode,
   keys: readonly Pick<ContainedKey, 'keyId' | 'type'>[],
 ): Promise<readonly string[]> => {
-  const inSight = (await tx.playbooks.all()).filter((playbook) => inScope(actor, playbook))
+  const inSight = (await tx.playbooks.outlines()).filter((playbook) => inScope(actor, playbook))
   const plain = keys.map(({ type }) => ({ type, labels: {} }))
-  const possible = inSight.filter(({ spec }) => {
-    const { matchLabels: _labels, ...rest } = spec.appliesTo ?? {}
-    return spec.appliesTo !== undefined && appliesTo({ appliesTo: rest }, mode, plain)
+  const possible = inSight.filter(({ appliesTo: wanted }) => {
+    const { matchLabels: _labels, ...rest } = wanted ?? {}
+    return wanted !== undefined && appliesTo({ appliesTo: rest }, mode, plain)
   })
-  const byLabels = possible.some(({ spec }) => spec.appliesTo?.matchLabels !== undefined)
+  const byLabels = possible.some((outline) => outline.appliesTo?.matchLabels !== undefined)
   const known = byLabels ? await tx.keys.byIds(keys.map(({ keyId }) => keyId)) : plain
-  return possible.filter(({ spec }) => appliesTo(spec, mode, known)).map(({ name }) => name)
+  return possible.filter((outline) => appliesTo(outline, mode, known)).map(({ name }) => name)
 }

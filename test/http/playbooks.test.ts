@@ -3,8 +3,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemActor } from '#domain/actor.ts'
 import { noticeData, noticeOf } from '#domain/notice.ts'
+import { makeIds } from '#runtime/ids.ts'
 import { raiseUnreviewed } from '#usecases/raise-unreviewed.ts'
+import { tickStep } from '#usecases/tick-step.ts'
 import type { Json } from '../support/examples.ts'
+import { admin } from '../support/house.ts'
 import { type Answer, type Api, openApi } from '../support/http.ts'
 
 let api: Api
@@ -95,6 +98,14 @@ describe('a playbook', () => {
     expect(refusal(answer)).toEqual([400, 'request.invalid'])
     expect(answer.json.errors.map((error: Json) => error.pointer)).toContain(pointer)
     expect((await api.call('GET', '/v1/playbooks/bad')).status).toBe(404)
+  })
+
+  test('is no longer than somebody reads at night', async () => {
+    const steps = Array.from({ length: 9 }, () => ({ title: 'Read', text: 'x'.repeat(3_600) }))
+    const answer = await put('long', { steps })
+    expect(answer.json, answer.text).toMatchObject({ status: 400, code: 'request.invalid' })
+    expect(answer.json.errors).toMatchObject([{ pointer: '/steps' }])
+    expect((await put('long', { steps: steps.slice(1) })).status).toBe(201)
   })
 
   test('is reviewed by another than its last author, and only as it was read', async () => {
@@ -225,6 +236,18 @@ describe('an incident', () => {
     })
     expect(markdown.text).toContain('## Playbook')
     expect(markdown.text).toMatch(/\| 1 \| Tell the partner \| duty manager \| done, late \|/)
+  })
+
+  test('takes the last word on a step, also where it was said to a process whose clock is behind', async () => {
+    const { id } = await open({ playbook: 'leak' })
+    const { ledger, clock } = api.house
+    const behind = makeIds({ now: () => new Date(clock.now().getTime() - 20_000) })
+    await tick(id, 1)
+    await clock.advance(1_000)
+    const note = 'it was another partner'
+    await tickStep({ ledger, ids: behind })(admin, id, { step: 1, outcome: 'notDone', note })
+    const { json: incident } = await api.call('GET', `/v1/incidents/${id}`)
+    expect(incident.playbook.steps[0]).toMatchObject({ state: 'notDone', note })
   })
 
   test('takes no other playbook once a step was ticked off, and no step once it is closed', async () => {

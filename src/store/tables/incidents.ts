@@ -17,6 +17,9 @@ import {
 } from '../generated/client.ts'
 import { from, isUuid, json, jsonOrNull, paged, take, word } from './translate.ts'
 
+// By the database's clock: ids carry the time of whichever process took the word, and the last word counts.
+const asSaid = [{ at: 'asc' as const }, { id: 'asc' as const }]
+
 export const incidentReads = (db: Db): Reads['incidents'] => ({
   get: async (id) => {
     const row = isUuid(id) ? await db.incident.findUnique({ where: { id } }) : null
@@ -151,13 +154,13 @@ export const incidentReads = (db: Db): Reads['incidents'] => ({
   },
   notes: async (incidentId) => {
     const rows = isUuid(incidentId)
-      ? await db.incidentNote.findMany({ where: { incidentId }, orderBy: { id: 'asc' } })
+      ? await db.incidentNote.findMany({ where: { incidentId }, orderBy: asSaid })
       : []
     return rows.map((row) => ({ ...row, kind: word(row.kind) }))
   },
   ticks: async (incidentId) => {
     const rows = isUuid(incidentId)
-      ? await db.incidentStep.findMany({ where: { incidentId }, orderBy: { id: 'asc' } })
+      ? await db.incidentStep.findMany({ where: { incidentId }, orderBy: asSaid })
       : []
     return rows.map((row) => ({ ...row, outcome: word(row.outcome) }))
   },

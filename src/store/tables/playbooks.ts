@@ -1,8 +1,12 @@
-import type { Playbook } from '#domain/playbook.ts'
+import type { Playbook, PlaybookOutline } from '#domain/playbook.ts'
 import type { Reads, Tx } from '#domain/ports.ts'
 import type { Db } from '../database.ts'
 import type { Playbook as Row } from '../generated/client.ts'
 import { from, json, paged, take } from './translate.ts'
+
+interface Applies {
+  readonly appliesTo: NonNullable<PlaybookOutline['appliesTo']> | null
+}
 
 export const playbookReads = (db: Db): Reads['playbooks'] => ({
   get: async (name) => {
@@ -17,7 +21,12 @@ export const playbookReads = (db: Db): Reads['playbooks'] => ({
     })
     return paged(rows.map(toPlaybook), page, (playbook) => playbook.name)
   },
-  all: async () => (await db.playbook.findMany({ orderBy: { name: 'asc' } })).map(toPlaybook),
+  outlines: async () => {
+    const rows = await db.$queryRaw<(Omit<PlaybookOutline, 'appliesTo'> & Applies)[]>`
+      SELECT name, labels, managed_by AS "managedBy", spec -> 'appliesTo' AS "appliesTo"
+      FROM app.playbook ORDER BY name`
+    return rows.map(({ appliesTo, ...row }) => (appliesTo === null ? row : { ...row, appliesTo }))
+  },
   unreviewed: async (now, limit) =>
     (
       await db.playbook.findMany({
