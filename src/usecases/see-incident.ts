@@ -8,6 +8,7 @@ import type { StepTick } from '#domain/playbook.ts'
 import type { Ledger, Page, Paged, Reads } from '#domain/ports.ts'
 import { scopeWithin } from './create-api-key.ts'
 import { notFound } from './rights.ts'
+import { pageOf } from './written.ts'
 
 type IncidentReads = Pick<Reads, 'incidents'>
 
@@ -63,7 +64,7 @@ export const getIncident =
   (actor: Actor, id: string): Promise<SeenIncident> =>
     ledger.read(async (db) => seen(db, await visibleIncident(db, actor, id)))
 
-/** As far as the scope sees them; a page of it may hold fewer than `limit`. */
+/** As far as the scope sees them. */
 export const listIncidents =
   ({ ledger }: { readonly ledger: Pick<Ledger, 'read'> }) =>
   (
@@ -72,10 +73,11 @@ export const listIncidents =
     page: Page,
   ): Promise<Paged<SeenIncident>> =>
     ledger.read(async (db) => {
-      const found = await db.incidents.list(states, page)
+      const found = await pageOf(actor, page, (next) => db.incidents.list(states, next), {
+        sees: (incident) => maySeeIncident(actor, incident),
+        keyOf: ({ id }) => id,
+      })
       const items: SeenIncident[] = []
-      for (const incident of found.items)
-        // oxlint-disable-next-line no-await-in-loop -- one connection
-        if (maySeeIncident(actor, incident)) items.push(await seen(db, incident))
+      for (const incident of found.items) items.push(await seen(db, incident)) // oxlint-disable-line no-await-in-loop -- one connection
       return { items, next: found.next }
     })

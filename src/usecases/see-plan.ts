@@ -15,7 +15,7 @@ import type { Ledger, Page, Paged, Reads } from '#domain/ports.ts'
 import { byDifferentPeople } from './another-person.ts'
 import { scopeWithin } from './create-api-key.ts'
 import { notFound } from './rights.ts'
-import { sameJson } from './written.ts'
+import { pageOf, sameJson } from './written.ts'
 
 export interface SeenPlan {
   readonly plan: Plan
@@ -37,13 +37,16 @@ export interface PlanInList {
   readonly given: readonly PlanApproval[]
 }
 
-/** As far as the scope sees them; a page of it may hold fewer than `limit`. */
+/** As far as the scope sees them. */
 export const listPlans =
   ({ ledger }: { readonly ledger: Pick<Ledger, 'read'> }) =>
   (actor: Actor, state: PlanState | null, page: Page): Promise<Paged<PlanInList>> =>
     ledger.read(async (db) => {
-      const found = await db.plans.list(state, page)
-      const plans = found.items.filter((plan) => maySeePlan(actor, plan))
+      const found = await pageOf(actor, page, (next) => db.plans.list(state, next), {
+        sees: (plan) => maySeePlan(actor, plan),
+        keyOf: ({ id }) => id,
+      })
+      const plans = found.items
       const given = await db.plans.approvalsOf(plans.map(({ id }) => id))
       return {
         items: plans.map((plan) => ({

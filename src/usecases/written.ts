@@ -46,6 +46,18 @@ export const pageInScope = async <T extends Scoped & { readonly name: string }>(
   page: Page,
   list: (page: Page) => Promise<Paged<T>>,
   asScoped: (item: T) => Scoped = (item) => item,
+): Promise<Paged<T>> =>
+  pageOf(actor, page, list, {
+    sees: (item) => inScope(actor, asScoped(item)),
+    keyOf: ({ name }) => name,
+  })
+
+/** A full page of what is seen, whatever lies in between: how many are not is told by nothing, nor which is the next of them. */
+export const pageOf = async <T>(
+  actor: Actor,
+  page: Page,
+  list: (page: Page) => Promise<Paged<T>>,
+  { sees, keyOf }: { readonly sees: (item: T) => boolean; readonly keyOf: (item: T) => string },
 ): Promise<Paged<T>> => {
   if (!actor.scope) return list(page)
   const items: T[] = []
@@ -53,9 +65,9 @@ export const pageInScope = async <T extends Scoped & { readonly name: string }>(
   for (;;) {
     const found = await list({ limit: 200, after }) // oxlint-disable-line no-await-in-loop -- a page names the next one
     for (const item of found.items) {
-      if (!inScope(actor, asScoped(item))) continue
+      if (!sees(item)) continue
       const last = items.at(-1)
-      if (items.length === page.limit && last) return { items, next: last.name }
+      if (items.length === page.limit && last) return { items, next: keyOf(last) }
       items.push(item)
     }
     if (found.next === null) return { items, next: null }

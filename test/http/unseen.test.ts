@@ -126,6 +126,25 @@ test('an incident of others is answered as one that is not there, on every route
   }
 })
 
+test('lists have nothing to tell of what is not in them: neither how many there are, nor which is the next', async () => {
+  const mine: string[] = []
+  for (let n = 0; n < 3; n += 1) {
+    mine.push(await opened(tina, { keys: ['stock'] })) // oxlint-disable-line no-await-in-loop -- one after the other
+    await opened(rosa, { keys: ['billing'] }) // oxlint-disable-line no-await-in-loop -- in between
+  }
+  const seen: string[] = []
+  let cursor = ''
+  do {
+    const path = `/v1/incidents?limit=1${cursor === '' ? '' : `&cursor=${cursor}`}`
+    const { json } = await api.call('GET', path, { token: tina }) // oxlint-disable-line no-await-in-loop -- a page names the next one
+    // No page is empty but the last, and it is the last that says so.
+    expect(json.items).toHaveLength(1)
+    seen.push(json.items[0].id)
+    cursor = json.nextCursor ?? ''
+  } while (cursor !== '')
+  expect(seen.slice(0, 3)).toEqual(mine.toReversed())
+})
+
 describe('what may not be seen is counted, not named', () => {
   const names = ['theirs', 'pays', 'spy', 'mole', 'billing', 'ledger', 'foreign']
   const silent = (answer: Answer) => {
