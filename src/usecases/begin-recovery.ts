@@ -60,9 +60,15 @@ const begin = async (
     }
     if (!(await tx.writeRecovery.insert(recovery))) throw new Begun()
     const stalled = await stallOpen(tx, recovery)
+    // One that was ended after the backup has come back with it.
+    const sessionsEnded = await tx.writeBrowserSession.endAllBut([], now)
     return {
       value: recovery,
-      audit: [began(installation, recovery, stalled.length), ...events, ...stalled],
+      audit: [
+        began(installation, recovery, { stalled: stalled.length, sessionsEnded }),
+        ...events,
+        ...stalled,
+      ],
     }
   })
   return value
@@ -133,7 +139,11 @@ const stall = async (tx: Tx, rotation: Rotation, recovery: Recovery): Promise<Le
   return transitionEvent(rotation, next, reason)
 }
 
-const began = (installation: Installation, recovery: Recovery, stalled: number): LedgerEvent => ({
+const began = (
+  installation: Installation,
+  recovery: Recovery,
+  counts: { readonly stalled: number; readonly sessionsEnded: number },
+): LedgerEvent => ({
   action: 'recovery.began',
   target: { id: installation.id, name: 'rekey' },
   outcome: 'succeeded',
@@ -142,6 +152,6 @@ const began = (installation: Installation, recovery: Recovery, stalled: number):
     recovery: recovery.id,
     why: recovery.reason,
     evidence: recovery.evidence,
-    stalled,
+    ...counts,
   },
 })

@@ -79,6 +79,26 @@ test('every open rotation that may write is stalled with the reason, and everybo
   expect(begun?.body).toMatchObject({ after: { why: 'regress', stalled: 1 } })
 })
 
+test('the sessions of browsers end: one that was ended after the backup has come back with it', async () => {
+  const at = engine.clock.now()
+  const hash = engine.ids.random(32)
+  await engine.ledger.commit(admin, async (tx) => {
+    const made = await tx.writeBrowserSession.insert({
+      ...{ id: engine.ids.next(), hash, loginId: engine.ids.next() },
+      ...{ issuer: 'https://id.example', clientId: 'c', subject: 's', claims: {} },
+      ...{ source: '127.0.0.1', createdAt: at, endedAt: null },
+      expiresAt: new Date(at.getTime() + 3_600_000),
+    })
+    const target = { id: 's', name: 's' }
+    return { value: made, audit: [{ action: 'session.begun', target, outcome: 'succeeded' }] }
+  })
+  const ended = async () =>
+    (await engine.ledger.read((db) => db.browserSessions.byHash(hash)))?.endedAt ?? null
+  expect(await ended()).toBeNull()
+  await goBack(engine)
+  expect(await ended()).not.toBeNull()
+})
+
 test('nothing is written to a provider, whatever people and timers ask for', async () => {
   await engine.policy('all', {
     schedule: { cron: '* * * * *', timezone: 'UTC' },
