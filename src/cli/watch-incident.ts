@@ -22,6 +22,10 @@ export interface Watching {
 }
 
 const lookMs = 1_000
+/** Without a terminal: how often a line is said at most. */
+const talkMs = 5_000
+/** Failed keys that are named. */
+const mostFailed = 3
 /** States of keys in the order in which they are gone through. */
 const order = [
   'pending',
@@ -38,7 +42,7 @@ const underWay = new Set(['pending', 'revoking', 'replacing'])
 
 interface Look {
   readonly incident: JsonObject
-  /** Those that failed, the last ones. */
+  /** The most dangerous of those that failed. */
   readonly failed: readonly JsonObject[]
   readonly at: number
 }
@@ -51,6 +55,7 @@ export const watchIncident = async (run: Run, watching: Watching): Promise<void>
   const looks: Look[] = []
   const live = await run.live(run.io.stderr, () => frameOf(run, looks))
   let before = ''
+  let spokenAt = -Infinity
   try {
     for (;;) {
       // oxlint-disable-next-line no-await-in-loop -- one look after the other
@@ -58,14 +63,17 @@ export const watchIncident = async (run: Run, watching: Watching): Promise<void>
         run,
         patience,
         () => detached(watching),
-        () => lookAt(run, watching.id),
+        () => lookAt(run, watching.id, looks.at(-1)),
       )
       looks.push(look)
       if (looks.length > 30) looks.splice(1, 1)
-      if (live) live.update()
-      else before = talkOf(run, look, before)
       const { incident } = look
       const state = textAt(incident, 'state')
+      if (live) live.update()
+      else if (state !== 'executing' || look.at - spokenAt >= talkMs) {
+        before = talkOf(run, look, before)
+        spokenAt = look.at
+      }
       if (state !== 'executing') return await ended(run, incident, state)
       if (run.signal.aborted) throw detached(watching)
       if (patience.aborted) throw stillWaiting(incident, watching)
@@ -77,23 +85,28 @@ export const watchIncident = async (run: Run, watching: Watching): Promise<void>
   }
 }
 
-const lookAt = async (run: Run, id: string): Promise<Look> => {
+/** Counts are asked for each time; of ten thousand keys only the few that are named are read, when another one has failed. */
+const lookAt = async (run: Run, id: string, last: Look | undefined): Promise<Look> => {
   const client = await run.client()
   const path = `/v1/incidents/${segment(id)}`
   const incident = objectAt((await client.send({ method: 'GET', path })).body)
+  const failures = (of: JsonObject): number => numberAt(of, 'counts', 'failed') ?? 0
+  const asBefore = last !== undefined && failures(last.incident) === failures(incident)
   const failed =
-    (numberAt(incident, 'counts', 'failed') ?? 0) === 0
+    failures(incident) === 0
       ? []
-      : objectsAt(
-          (
-            await client.send({
-              method: 'GET',
-              path: `${path}/keys`,
-              query: { state: 'failed', limit: '3' },
-            })
-          ).body,
-          'items',
-        )
+      : asBefore
+        ? last.failed
+        : objectsAt(
+            (
+              await client.send({
+                method: 'GET',
+                path: `${path}/keys`,
+                query: { state: 'failed', limit: String(mostFailed) },
+              })
+            ).body,
+            'items',
+          )
   return { incident, failed, at: run.io.clock.now().getTime() }
 }
 
@@ -132,26 +145,40 @@ const frameOf = (run: Run, looks: readonly Look[]): readonly string[] => {
             ? paint('bold', line)
             : line
       }),
-    ...objectsAt(incident, 'waiting').map(
-      (one) => `  left at ${plain(textAt(one, 'connection'))}: ${textAt(one, 'keys')}`,
-    ),
+    ...objectsAt(incident, 'waiting').map((one) => `  ${leftAt(one, run.io.clock.now())}`),
     ...failed.map((key) =>
       paint('red', `  failed: ${plain(textAt(key, 'key'))}: ${plain(whyFailed(key))}`),
     ),
+    ...moreFailed(incident, failed.length),
     ...(textAt(incident, 'state') === 'executing'
       ? [paint('dim', 'Ctrl-C leaves it: it goes on at the server')]
       : []),
   ]
 }
 
+const leftAt = (one: JsonObject, now: Date): string => {
+  const waits = now.getTime() - new Date(textAt(one, 'since')).getTime()
+  const oldest = waits >= 5_000 ? `, the oldest silent for ${span(waits)}` : ''
+  return `left at ${plain(textAt(one, 'connection'))}: ${textAt(one, 'keys')}${oldest}`
+}
+
+const moreFailed = (incident: JsonObject, named: number): readonly string[] => {
+  const more = (numberAt(incident, 'counts', 'failed') ?? 0) - named
+  return more > 0
+    ? [`  … and ${more} more failed: rekey describe incident/${textAt(incident, 'id')}`]
+    : []
+}
+
+/** What the provider said, with its code where it has one, and what helps. */
 const whyFailed = (key: JsonObject): string =>
   textAt(key, 'detail') ||
   objectsAt(key, 'versions')
-    .map((version) => textAt(version, 'detail'))
+    .map((version) => [textAt(version, 'code'), textAt(version, 'detail')])
+    .map(([code = '', detail = '']) => (code === '' ? detail : `${detail} [${code}]`))
     .filter((text) => text !== '')
     .join('; ')
 
-/** Without a terminal: a line when something has changed. */
+/** Without a terminal: a line now and then, when something has changed. */
 const talkOf = (run: Run, { incident }: Look, before: string): string => {
   const text = `${textAt(incident, 'state')}: ${countsText(incident)}`
   if (text !== before) run.talk(text)

@@ -303,7 +303,14 @@ export interface Reads {
     waiting(
       id: string,
       limit: number,
-    ): Promise<readonly { readonly connection: string; readonly keys: number }[]>
+    ): Promise<
+      readonly {
+        readonly connection: string
+        readonly keys: number
+        /** Since when nothing was heard of the one that waits longest. */
+        readonly since: Date | null
+      }[]
+    >
     /** How many keys are in each state. */
     counts(id: string): Promise<Readonly<Partial<Record<IncidentKeyState, number>>>>
     /** How many keys got no replacement, or were not restored. */

@@ -42,7 +42,7 @@ export interface SeenIncident {
   readonly incident: Incident
   readonly counts: Readonly<Partial<Record<IncidentKeyState, number>>>
   /** While it executes: where most keys are not at rest yet. */
-  readonly waiting: readonly { readonly connection: string; readonly keys: number }[]
+  readonly waiting: Awaited<ReturnType<Reads['incidents']['waiting']>>
   /** What was said of the steps of its playbook. */
   readonly ticks: readonly StepTick[]
   /** Of the present preview. */

@@ -113,7 +113,16 @@ export const incidentSchema = strict(
       examples: [{ refused: 2, revoking: 1 }],
     }),
     waiting: Type.Array(
-      strict({ connection: sentence('vault'), keys: Type.Integer({ examples: [1] }) }),
+      strict({
+        connection: sentence('vault'),
+        keys: Type.Integer({ examples: [1] }),
+        since: nullable(
+          Type.String({
+            format: 'date-time',
+            description: 'since when nothing was heard of the key that waits longest',
+          }),
+        ),
+      }),
       {
         description:
           'while it executes: the connections with the most keys that are not at rest yet',
@@ -142,7 +151,7 @@ export const presentIncident = (
     at: at.toISOString(),
   })),
   counts,
-  waiting,
+  waiting: waiting.map(({ since, ...at }) => ({ ...at, since: since?.toISOString() ?? null })),
 })
 
 const presentTaken = (taken: TakenPlaybook, ticks: readonly StepTick[], now: Date) => ({

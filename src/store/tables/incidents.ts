@@ -98,10 +98,15 @@ export const incidentReads = (db: Db): Reads['incidents'] => ({
       by: ['connection'],
       where: { incidentId, state: { in: ['pending', 'revoking', 'replacing'] } },
       _count: { keyId: true },
+      _min: { updatedAt: true },
       orderBy: { _count: { keyId: 'desc' } },
       take: limit,
     })
-    return rows.map(({ connection, _count }) => ({ connection, keys: _count.keyId }))
+    return rows.map(({ connection, _count, _min }) => ({
+      connection,
+      keys: _count.keyId,
+      since: _min.updatedAt,
+    }))
   },
   counts: async (incidentId) => {
     if (!isUuid(incidentId)) return {}
