@@ -409,6 +409,16 @@ export interface Holds {
   readonly spec: PolicySpec | null
 }
 
+/** What is written with a move of a rotation. */
+export interface AlsoMoved {
+  /** The owner's, renewed; nothing is written where it is not the owner's any more. */
+  readonly lease?: { readonly owner: string; readonly ttlMs: number }
+  /** The first of those that wait for a place in its group is due now. */
+  readonly wakesGroup?: boolean
+  /** So is its key in executions of incidents that wait for a rotation, or for what one had under way. */
+  readonly wakesIncident?: boolean
+}
+
 /** A rotation with all that a step of it is decided by, at one moment of the database's clock. */
 export interface Situation {
   readonly rotation: Rotation
@@ -421,6 +431,8 @@ export interface Situation {
   readonly versions: readonly Version[]
   readonly connection: Connection | null
   readonly approvals: readonly Approval[]
+  /** Whether any consumer is told of new versions. */
+  readonly reloads: boolean
   /** Of the key, in executions of incidents that are not closed. */
   readonly incidents: readonly OpenIncidentKey[]
   readonly holds: Holds
@@ -662,6 +674,7 @@ export interface Tx extends Reads {
     move(
       row: Rotation,
       expected: { readonly phase: Phase; readonly epoch: number },
+      also?: AlsoMoved,
     ): Promise<boolean>
   }
   readonly writeIntent: {
@@ -702,8 +715,6 @@ export interface Tx extends Reads {
     release(leases: readonly (IncidentLease & IncidentTimerPatch)[]): Promise<void>
     /** Due at once, whoever is at it: that one writes nothing more. */
     seize(id: string, keyIds: readonly string[]): Promise<void>
-    /** Those of the key in executions that wait for a rotation, or for what one had under way, are due at once. */
-    wake(keyId: string): Promise<void>
     /** False when this principal said so already. */
     approve(row: IncidentApproval): Promise<boolean>
     note(row: IncidentNote): Promise<void>
@@ -728,10 +739,6 @@ export interface Tx extends Reads {
   readonly writeTimer: {
     /** Creates or changes; absent members keep their value. */
     set(rotationId: string, patch: TimerPatch): Promise<void>
-    /** The owner's lease is good for so long; false where it is not the owner's any more. */
-    renew(rotationId: string, owner: string, ttlMs: number): Promise<boolean>
-    /** The first of those of the group that wait for a place in it is due now; `except` is not among them any more. */
-    wakeNext(group: string, except: string): Promise<void>
   }
   readonly writeDrift: {
     /** What is told. `since` is now where the state is another than before. */

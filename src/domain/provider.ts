@@ -454,6 +454,12 @@ export interface VaultStore {
   }): Promise<{ readonly version: number; readonly created: boolean }>
   find(object: string, operationId: string): Promise<number | null>
   list(object: string): Promise<readonly VaultRow[]>
+  /** One version, with its material where it is enabled (or disabled, for old data when `disabledToo`). */
+  look(
+    object: string,
+    version: number,
+    disabledToo?: boolean,
+  ): Promise<(VaultRow & { readonly material: Secret<Uint8Array> | null }) | null>
   /** The pointer to the current version. */
   current(object: string): Promise<number | null>
   /** Compare-and-swap of the pointer; false when it is elsewhere. */
@@ -475,6 +481,8 @@ export interface VaultRow {
   readonly state: 'enabled' | 'disabled' | 'destroyed'
   readonly algorithm: string
   readonly publicKey: string | null
+  /** The pointer is at it. */
+  readonly current: boolean
   readonly createdAt: Date
   readonly lastUsedAt: Date | null
 }

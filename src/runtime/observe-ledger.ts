@@ -84,8 +84,8 @@ const watched =
           })
           await span.run(() => writeRotation.insert(rotation)).finally(() => span.end())
         },
-        move: async (rotation, expected) => {
-          const moved = await writeRotation.move(rotation, expected)
+        move: async (rotation, expected, also) => {
+          const moved = await writeRotation.move(rotation, expected, also)
           if (moved) {
             const takenOver = rotation.epoch > expected.epoch
             seen.moves.push({ rotation, before: expected.phase, takenOver })

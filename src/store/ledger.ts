@@ -33,6 +33,7 @@ import {
   rk,
   sqlState,
 } from './sql-state.ts'
+import type { Heads } from './stream-heads.ts'
 import { writeEvents, type EventDeps } from './write-events.ts'
 
 export interface LedgerDeps {
@@ -91,8 +92,9 @@ const perform = async <T>(
   actor: Actor,
   work: (tx: Tx) => Promise<Outcome<T>>,
 ): Promise<{ readonly outcome: Outcome<T>; readonly receipts: Committed<T>['receipts'] }> => {
-  const outcome = await work(makeTx(db, deps))
-  return { outcome, receipts: await writeEvents(db, deps, actor, outcome.audit) }
+  const heads: Heads = new Map()
+  const outcome = await work(makeTx(db, deps, heads))
+  return { outcome, receipts: await writeEvents(db, deps, actor, outcome.audit, heads) }
 }
 
 /** Everything that `commit` does, up to the checks that COMMIT would make, and then back. */

@@ -4,6 +4,7 @@ import type { Ids, Keyring, Reads, Tx } from '#domain/ports.ts'
 import type { Tracer } from '#domain/telemetry.ts'
 import type { Db } from './database.ts'
 import { markEffective } from './idempotency.ts'
+import type { Heads } from './stream-heads.ts'
 import { apiKeyReads, apiKeyWrites } from './tables/api-keys.ts'
 import {
   acknowledgementReads,
@@ -79,7 +80,7 @@ interface TxDeps {
   readonly trace: Pick<Tracer, 'current'>
 }
 
-export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => {
+export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps, heads: Heads): Tx => {
   let moment: Promise<Moment> | null = null
   const now = () => (moment ??= momentOf(db))
   return {
@@ -103,6 +104,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => {
       await db.$executeRaw`SAVEPOINT rehearsal`
       const value = await work()
       await db.$executeRaw`ROLLBACK TO SAVEPOINT rehearsal`
+      heads.clear()
       return value
     },
     fingerprint: (material) => keyring.fingerprint(material),
@@ -121,7 +123,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps): Tx => {
     writeApiKey: apiKeyWrites(db),
     writeBrowserSession: browserSessionWrites(db),
     writeBreakGlass: breakGlassWrites(db),
-    writeRotation: rotationWrites(db, trace),
+    writeRotation: rotationWrites(db, trace, heads),
     writeIntent: intentWrites(db),
     writeApproval: approvalWrites(db),
     writeConfirmation: confirmationWrites(db),

@@ -3,47 +3,72 @@
 // A database that cannot be reached is a provider that cannot: what it threw is translated, and says what may be left.
 
 import type { Keyring } from '#domain/ports.ts'
-import { ProviderError, type VaultStore } from '#domain/provider.ts'
+import { ProviderError, type VaultRow, type VaultStore } from '#domain/provider.ts'
 import type { Database } from './database.ts'
+import { gather } from './gather.ts'
 import { isUnavailable } from './sql-state.ts'
-import { bytes, word } from './tables/translate.ts'
+import { bytes } from './tables/translate.ts'
 
 export const createVaultStore = (deps: {
   readonly database: Database
   readonly keyring: Keyring
 }): VaultStore => {
   const db = deps.database.client
+  // An emergency switches off and tries hundreds at once.
+  const look = gather<Version, SealedRow | 'none'>({
+    nameOf: nameOfVersion,
+    send: async (asks) => {
+      const rows = await db.$queryRaw<readonly SealedRow[]>`
+        SELECT m.object, m.version, m.state, m.algorithm, m.public_key, m.created_at, m.last_used_at, p.current = m.version AS current,
+          m.kek_id, m.wrapped_key, m.ciphertext
+        FROM unnest(${asks.map(({ object }) => object)}::text[], ${asks.map(({ version }) => version)}::int[]) a (object, version)
+          JOIN vault.material m ON m.object = a.object AND m.version = a.version
+          LEFT JOIN vault.pointer p ON p.object = m.object`
+      const found = new Map(rows.map((row) => [nameOfVersion(row), row]))
+      return asks.map((ask) => found.get(nameOfVersion(ask)) ?? 'none')
+    },
+  })
+  const setState = gather<Version & { readonly state: VaultRow['state'] }, 'changed' | 'same'>({
+    nameOf: nameOfVersion,
+    send: async (asks) => {
+      const rows = await db.$queryRaw<readonly Version[]>`
+        WITH wanted AS MATERIALIZED (
+          SELECT m.object, m.version, a.state
+          FROM unnest(${asks.map(({ object }) => object)}::text[], ${asks.map(({ version }) => version)}::int[],
+            ${asks.map(({ state }) => state)}::text[]) a (object, version, state)
+            JOIN vault.material m ON m.object = a.object AND m.version = a.version
+          ORDER BY m.object, m.version FOR UPDATE OF m
+        )
+        UPDATE vault.material m SET state = w.state,
+          wrapped_key = CASE WHEN w.state <> 'destroyed' THEN m.wrapped_key END,
+          ciphertext = CASE WHEN w.state <> 'destroyed' THEN m.ciphertext END
+        FROM wanted w WHERE m.object = w.object AND m.version = w.version AND m.state NOT IN ('destroyed', w.state)
+        RETURNING m.object, m.version`
+      const changed = new Set(rows.map(nameOfVersion))
+      return asks.map((ask) => (changed.has(nameOfVersion(ask)) ? 'changed' : 'same'))
+    },
+  })
   const store: VaultStore = {
-    insert: (row) =>
-      db.$transaction(async (tx) => {
-        // One writer an object: the number after the last one is nobody else's.
-        await tx.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${`vault\n${row.object}`}, 0))`
-        const made = await tx.material.findUnique({
-          where: { object_operationId: { object: row.object, operationId: row.operationId } },
-          select: { version: true },
-        })
-        if (made !== null) return { version: made.version, created: false }
-        const { _max } = await tx.material.aggregate({
-          where: { object: row.object },
-          _max: { version: true },
-        })
-        const version = (_max.version ?? 0) + 1
-        const box = deps.keyring.seal(row.material, contextOfMaterial(row.object, version))
-        await tx.material.create({
-          data: {
-            object: row.object,
-            version,
-            operationId: row.operationId,
-            algorithm: row.algorithm,
-            publicKey: row.publicKey,
-            kekId: box.kekId,
-            wrappedKey: bytes(box.wrappedKey),
-            ciphertext: bytes(box.ciphertext),
-          },
-          select: { version: true },
-        })
-        return { version, created: true }
-      }, limits),
+    // The number after the last one, and this operation's only row: the two keys of the table let one of two at once have it, and
+    // the other looks again. Sealed for its number, so that the number comes first.
+    insert: async ({ object, operationId, algorithm, publicKey, material }) => {
+      for (;;) {
+        /* oxlint-disable no-await-in-loop -- until nobody else was faster */
+        const rows = await db.$queryRaw<{ readonly made: number | null; readonly last: number }[]>`
+          SELECT (SELECT version FROM vault.material WHERE object = ${object} AND operation_id = ${operationId}) AS made,
+            (SELECT coalesce(max(version), 0) FROM vault.material WHERE object = ${object}) AS last`
+        const { made = null, last = 0 } = rows[0] ?? {}
+        if (made !== null) return { version: made, created: false }
+        const version = last + 1
+        const box = deps.keyring.seal(material, contextOfMaterial(object, version))
+        const inserted = await db.$executeRaw`
+          INSERT INTO vault.material (object, version, operation_id, algorithm, public_key, kek_id, wrapped_key, ciphertext)
+          VALUES (${object}, ${version}, ${operationId}, ${algorithm}, ${publicKey}, ${box.kekId}, ${bytes(box.wrappedKey)}, ${bytes(box.ciphertext)})
+          ON CONFLICT DO NOTHING`
+        /* oxlint-enable no-await-in-loop */
+        if (inserted === 1) return { version, created: true }
+      }
+    },
     find: async (object, operationId) => {
       const row = await db.material.findUnique({
         where: { object_operationId: { object, operationId } },
@@ -52,19 +77,22 @@ export const createVaultStore = (deps: {
       return row?.version ?? null
     },
     list: async (object) => {
-      const rows = await db.material.findMany({
-        where: { object },
-        orderBy: { version: 'asc' },
-        select: {
-          version: true,
-          state: true,
-          algorithm: true,
-          publicKey: true,
-          createdAt: true,
-          lastUsedAt: true,
-        },
-      })
-      return rows.map((row) => ({ ...row, state: word(row.state) }))
+      const rows = await db.$queryRaw<readonly Row[]>`
+        SELECT m.version, m.state, m.algorithm, m.public_key, m.created_at, m.last_used_at, p.current = m.version AS current
+        FROM vault.material m LEFT JOIN vault.pointer p ON p.object = m.object
+        WHERE m.object = ${object} ORDER BY m.version`
+      return rows.map(toRow)
+    },
+    look: async (object, version, disabledToo = false) => {
+      const row = await look({ object, version })
+      if (row === 'none') return null
+      const handedOut = row.state === 'enabled' || (disabledToo && row.state === 'disabled')
+      const { kek_id: kekId, wrapped_key: wrappedKey, ciphertext } = row
+      const material =
+        handedOut && wrappedKey && ciphertext
+          ? deps.keyring.open({ kekId, wrappedKey, ciphertext }, contextOfMaterial(object, version))
+          : null
+      return { ...toRow(row), material }
     },
     current: async (object) =>
       (await db.pointer.findUnique({ where: { object } }))?.current ?? null,
@@ -75,15 +103,8 @@ export const createVaultStore = (deps: {
           : await db.$executeRaw`UPDATE vault.pointer SET current = ${to}, moved_at = app.now() WHERE object = ${object} AND current = ${from}`
       return moved === 1
     },
-    setState: async (object, version, state) => {
-      const changed =
-        state === 'destroyed'
-          ? await db.$executeRaw`UPDATE vault.material SET state = 'destroyed', wrapped_key = NULL, ciphertext = NULL
-              WHERE object = ${object} AND version = ${version} AND state <> 'destroyed'`
-          : await db.$executeRaw`UPDATE vault.material SET state = ${state}
-              WHERE object = ${object} AND version = ${version} AND state NOT IN ('destroyed', ${state})`
-      return changed === 1
-    },
+    setState: async (object, version, state) =>
+      (await setState({ object, version, state })) === 'changed',
     open: async (object, version, disabledToo = false) => {
       const row = await db.material.findUnique({ where: { object_version: { object, version } } })
       if (!row?.wrappedKey || !row.ciphertext) return null
@@ -110,13 +131,43 @@ export const createVaultStore = (deps: {
     remove: (...of) => reaching('unknown', () => store.remove(...of)),
     find: (...of) => reaching('none', () => store.find(...of)),
     list: (...of) => reaching('none', () => store.list(...of)),
+    look: (...of) => reaching('none', () => store.look(...of)),
     current: (...of) => reaching('none', () => store.current(...of)),
     open: (...of) => reaching('none', () => store.open(...of)),
   }
 }
 
-/** How long a transaction waits for a session, in ms: as long as the ledger's. */
-const limits = { maxWait: 5_000 } as const
+interface Version {
+  readonly object: string
+  readonly version: number
+}
+const nameOfVersion = ({ object, version }: Version): string => `${version} ${object}`
+
+interface Row {
+  readonly version: number
+  readonly state: VaultRow['state']
+  readonly algorithm: string
+  readonly public_key: string | null
+  readonly created_at: Date
+  readonly last_used_at: Date | null
+  /** Null: there is no pointer. */
+  readonly current: boolean | null
+}
+interface SealedRow extends Row, Version {
+  readonly kek_id: string
+  readonly wrapped_key: Uint8Array | null
+  readonly ciphertext: Uint8Array | null
+}
+
+const toRow = (row: Row): VaultRow => ({
+  version: row.version,
+  state: row.state,
+  algorithm: row.algorithm,
+  publicKey: row.public_key,
+  current: row.current ?? false,
+  createdAt: row.created_at,
+  lastUsedAt: row.last_used_at,
+})
 
 const reaching = async <T>(effect: 'none' | 'unknown', work: () => Promise<T>): Promise<T> => {
   try {

@@ -2,7 +2,7 @@
 //
 // A stream is the events of one rotation or incident. Its head is locked here, at the end of the transaction, so that
 // sequence numbers follow the order of commits; heads are locked in the order of their names, so that two transactions
-// with two streams do not wait for each other.
+// with two streams do not wait for each other. Whoever writes a rotation has locked its row, and with it the head of its stream.
 
 import { canonicalBody, leafHash } from '#audit/canonical.ts'
 import type { Writer } from '#audit/writer.ts'
@@ -11,6 +11,7 @@ import { auditActions, type AuditBody, type Receipt } from '#domain/audit.ts'
 import type { Clock, Ids, LedgerEvent } from '#domain/ports.ts'
 import type { Tracer } from '#domain/telemetry.ts'
 import type { Db } from './database.ts'
+import type { Heads } from './stream-heads.ts'
 import { Prisma } from './generated/client.ts'
 
 export interface EventDeps {
@@ -20,11 +21,6 @@ export interface EventDeps {
   readonly trace: Pick<Tracer, 'current'>
 }
 
-interface Head {
-  seq: number
-  prev: Uint8Array | null
-}
-
 type Events = readonly [LedgerEvent, ...LedgerEvent[]]
 
 export const writeEvents = async (
@@ -32,8 +28,9 @@ export const writeEvents = async (
   deps: EventDeps,
   actor: Actor,
   events: Events,
+  locked: Heads = new Map(),
 ): Promise<readonly [Receipt, ...Receipt[]]> => {
-  const heads = await lockHeads(db, events)
+  const heads = await lockHeads(db, events, locked)
   const traceId = deps.trace.current()?.traceId ?? null
   // The key may be exchanged while the records are written: they are of the one that signs now.
   const { kid } = deps.writer
@@ -86,10 +83,15 @@ export const signedEvent = (
 }
 
 /** Makes missing heads and locks all of them; what it returns is current until the transaction ends. */
-const lockHeads = async (db: Db, events: Events): Promise<Map<string, Head>> => {
+const lockHeads = async (db: Db, events: Events, locked: Heads): Promise<Heads> => {
   const streams = [...new Set(events.flatMap((e) => e.correlationId ?? []))].toSorted()
-  const heads = new Map<string, Head>()
+  const heads: Heads = new Map()
   for (const stream of streams) {
+    const head = locked.get(stream)
+    if (head) {
+      heads.set(stream, { ...head })
+      continue
+    }
     const rows = await db.$queryRaw<
       { readonly seq: number; readonly leaf_hash: Uint8Array | null }[]
     >`

@@ -8,7 +8,7 @@ import type { Rotation } from '#domain/rotation.ts'
 import { call, mintOrder } from './rotation-effects.ts'
 import { move, type Run, stall, type Step } from './rotation-engine.ts'
 import { absentDetail } from './record-effect.ts'
-import { carrier, type Scene } from './rotation-scene.ts'
+import { carrier, intentsOf, type Scene } from './rotation-scene.ts'
 import { materialIn, runEffect } from './run-effect.ts'
 import { lastSwitch, removeNew } from './switch-effects.ts'
 import { adoptCarriers, carriersIn, present } from './version-changes.ts'
@@ -42,8 +42,10 @@ export const complete = async (
   return move(run, rotation, 'completed', {
     also: async (tx, next) => {
       const events: LedgerEvent[] = [...(await also(tx, next))]
-      const version = await present(tx, to.keyId, to.version)
-      await adoptCarriers(tx, next, version, preImage, events)
+      if (carriersIn(preImage).length > 0) {
+        const version = await present(tx, to.keyId, to.version)
+        await adoptCarriers(tx, next, version, preImage, events)
+      }
       return events
     },
   })
@@ -72,13 +74,14 @@ export const lateMint = async (
   rotation: Rotation,
   scene: Scene,
 ): Promise<string | null> => {
-  const { intents, versions } = await run.ledger.read(async (db) => ({
-    intents: await db.intents.of(rotation.id),
-    versions: await db.versions.of(rotation.keyId),
-  }))
+  const intents = await intentsOf(run, rotation)
+  const absent = intents.filter(
+    ({ effect, detail }) => effect === 'mint' && detail === absentDetail,
+  )
+  if (absent.length === 0) return null
+  const versions = await run.ledger.read((db) => db.versions.of(rotation.keyId))
   const known = new Set(versions.flatMap(({ providerVersions }) => providerVersions))
-  for (const intent of intents) {
-    if (intent.effect !== 'mint' || intent.detail !== absentDetail) continue
+  for (const intent of absent) {
     // oxlint-disable-next-line no-await-in-loop -- hardly ever more than one
     const order = mintOrder(scene, rotation, intent, await materialIn(run, intent))
     // oxlint-disable-next-line no-await-in-loop -- see above

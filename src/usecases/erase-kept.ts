@@ -4,19 +4,22 @@
 // a credential that is in force (I6).
 
 import type { Tx } from '#domain/ports.ts'
-import type { Rotation } from '#domain/rotation.ts'
+import type { Intent, Rotation } from '#domain/rotation.ts'
 
 export const eraseKept = async (tx: Tx, rotation: Rotation): Promise<void> => {
+  const kept = (await tx.intents.of(rotation.id)).filter(({ closed }) => closed).flatMap(keptBy)
+  if (kept.length === 0) return
   const versions = await tx.versions.of(rotation.keyId)
   const needed = new Set(versions.map(({ sealedId }) => sealedId))
-  for (const intent of await tx.intents.of(rotation.id)) {
-    if (!intent.closed) continue
-    const kept = Object.entries(intent.preImage).flatMap(([name, id]) =>
-      name.endsWith('SealedId') && typeof id === 'string' ? [id] : [],
-    )
-    for (const id of [...kept, ...(intent.sealedId ? [intent.sealedId] : [])]) {
-      // oxlint-disable-next-line no-await-in-loop -- one connection
-      if (!needed.has(id)) await tx.writeSealed.erase(id)
-    }
+  for (const id of kept) {
+    // oxlint-disable-next-line no-await-in-loop -- one connection
+    if (!needed.has(id)) await tx.writeSealed.erase(id)
   }
 }
+
+const keptBy = ({ preImage, sealedId }: Intent): readonly string[] => [
+  ...Object.entries(preImage).flatMap(([name, id]) =>
+    name.endsWith('SealedId') && typeof id === 'string' ? [id] : [],
+  ),
+  ...(sealedId ? [sealedId] : []),
+]

@@ -93,7 +93,7 @@ const look = async (
     patch: { preImage: { ...prepared.preImage, ...(enabled ? { enabledBefore: enabled } : {}) } },
     also: async (tx) => {
       const events: LedgerEvent[] = []
-      if (from) {
+      if (adopts) {
         const old = await present(tx, from.keyId, from.version)
         await adoptCarriers(tx, rotation, old, prepared.preImage, events)
       }

@@ -22,7 +22,7 @@ const pausesMs = [500, 2_000] as const
 
 /** The next telling that is due, as a step; null when all were told. */
 export const reloadConsumers = async (run: Run, rotation: Rotation): Promise<Step | null> => {
-  if (rotation.promotedAt === null) return null
+  if (rotation.promotedAt === null || run.seen?.reloads === false) return null
   const intents = await intentsOf(run, rotation)
   const told = new Set(
     intents

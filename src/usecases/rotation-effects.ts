@@ -20,7 +20,13 @@ import type { Change, Run } from './rotation-engine.ts'
 import { carrier, type Scene, sceneOf } from './rotation-scene.ts'
 import type { EffectSpec, Sent } from './run-effect.ts'
 import { mustBeOurs, overwritten, refusalToMint } from './standby.ts'
-import { adoptCarriers, advanceVersion, present, servePrimary } from './version-changes.ts'
+import {
+  adoptCarriers,
+  advanceVersion,
+  carriersIn,
+  present,
+  servePrimary,
+} from './version-changes.ts'
 
 /** Bounds of a read. */
 export const call = (run: Run) => ({ signal: run.clock.deadline(10_000) })
@@ -101,7 +107,8 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
       })
       // `single`: there is one place at the provider; what was in it is gone from there with this very effect.
       const events: LedgerEvent[] = []
-      const before = from && (await present(tx, current.keyId, from.version))
+      const touchesOld = type.traits.slot === 'single' || carriersIn(intent.preImage).length > 0
+      const before = from && touchesOld ? await present(tx, current.keyId, from.version) : null
       const old = before && (await adoptCarriers(tx, current, before, intent.preImage, events))
       if (old?.state === 'active' && type.traits.slot === 'single') {
         await advanceVersion(tx, old, ['suspended'], { primary: false })

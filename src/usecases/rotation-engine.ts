@@ -5,6 +5,7 @@
 import type { Actor } from '#domain/actor.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type {
+  AlsoMoved,
   Clock,
   Ids,
   Ledger,
@@ -85,19 +86,24 @@ export const renewLease = async (run: Run, rotation: Rotation): Promise<void> =>
   if ((await run.timers.heartbeat([run.owner], run.leaseMs)) === 0) throw new Fenced(rotation.id)
 }
 
-/** The same in the transaction that commits the intent of the request. */
-export const renewLeaseIn = async (tx: Tx, run: Run, rotation: Rotation): Promise<void> => {
-  if (!(await tx.writeTimer.renew(rotation.id, run.owner, run.leaseMs)))
-    throw new Fenced(rotation.id)
-}
+/** The same, for the transaction that commits the intent of the request. */
+export const leaseOf = ({ owner, leaseMs }: Run): AlsoMoved['lease'] => ({ owner, ttlMs: leaseMs })
 
 export interface Change {
   readonly phase?: Phase
   readonly patch?: Partial<Rotation>
+  /** Incidents that the key is in look at it, whatever becomes of the rotation. */
+  readonly wakesIncident?: boolean
 }
 
-/** Writes the rotation's next state under its fence; throws `Fenced` when phase or epoch are no longer what was read. */
-export const write = async (tx: Tx, rotation: Rotation, change: Change): Promise<Rotation> => {
+/** Writes the rotation's next state under its fence; throws `Fenced` when phase or epoch are no longer what was read, or the lease
+ *  that is to be renewed is not ours any more. */
+export const write = async (
+  tx: Tx,
+  rotation: Rotation,
+  change: Change,
+  lease?: AlsoMoved['lease'],
+): Promise<Rotation> => {
   const phase = change.phase ?? rotation.phase
   if (phase !== rotation.phase && !mayGo(rotation.phase, phase)) {
     throw new RangeError(`a rotation does not go from ${rotation.phase} to ${phase}`)
@@ -107,16 +113,16 @@ export const write = async (tx: Tx, rotation: Rotation, change: Change): Promise
   if (!isOpen(phase)) await eraseKept(tx, rotation)
   const ended = isOpen(phase) ? {} : { endedAt: await tx.now() }
   const next: Rotation = { ...rotation, ...change.patch, ...entered, ...ended, phase }
-  if (!(await tx.writeRotation.move(next, { phase: rotation.phase, epoch: rotation.epoch }))) {
-    throw new Fenced(rotation.id)
-  }
-  // An incident may wait for what serves, or for the key to be free.
-  if (next.promotedAt !== rotation.promotedAt || !isOpen(phase))
-    await tx.writeIncident.wake(next.keyId)
-  if (moves && (rotation.phase === 'planned' || !isOpen(phase))) {
+  const also: AlsoMoved = {
+    ...(lease ? { lease } : {}),
+    // An incident may wait for what serves, or for the key to be free.
+    wakesIncident:
+      change.wakesIncident === true || next.promotedAt !== rotation.promotedAt || !isOpen(phase),
     // The line behind it moves up, in the same transaction: only its first one looks for a place by itself (begin-rotation.ts).
-    await tx.writeTimer.wakeNext(rotation.plan.group.id, rotation.id)
+    wakesGroup: moves && (rotation.phase === 'planned' || !isOpen(phase)),
   }
+  if (!(await tx.writeRotation.move(next, { phase: rotation.phase, epoch: rotation.epoch }, also)))
+    throw new Fenced(rotation.id)
   return next
 }
 
@@ -194,8 +200,15 @@ export const move = async (
   }),
 })
 
-const enter = async (tx: Tx, from: Rotation, phase: Phase, more: Moving) => {
-  const next = await write(tx, from, { phase, ...(more.patch ? { patch: more.patch } : {}) })
+const enter = async (
+  tx: Tx,
+  from: Rotation,
+  phase: Phase,
+  more: Moving,
+  lease?: AlsoMoved['lease'],
+) => {
+  const change = { phase, ...(more.patch ? { patch: more.patch } : {}) }
+  const next = await write(tx, from, change, lease)
   const extra = more.also ? await more.also(tx, next) : []
   const told = transitionEvent(from, next, more.reason, more.told)
   return { next, audit: [told, ...extra] as const }
@@ -223,12 +236,20 @@ export const commit = async <T>(
   run: Run,
   rotation: Rotation,
   work: (tx: Tx, at: Rotation) => Promise<Outcome<T>>,
+  first: {
+    /** Before anything is written. */
+    readonly mayWrite?: (tx: Tx) => Promise<void>
+    /** Renewed where a transition is written before. */
+    readonly lease?: AlsoMoved['lease']
+  } = {},
 ): Promise<T> => {
   const { going } = run
   const joins = going !== undefined && !going.written
   const { value } = await run.ledger.commit(run.actor, async (tx) => {
+    await first.mayWrite?.(tx)
     if (!joins) return work(tx, rotation)
-    const { next, audit } = await enter(tx, going.from, going.to.phase, going.more)
+    const { from, to, more } = going
+    const { next, audit } = await enter(tx, from, to.phase, more, first.lease)
     const outcome = await work(tx, { ...next, trigger: rotation.trigger })
     return { ...outcome, audit: [...audit, ...outcome.audit] }
   })

@@ -20,7 +20,7 @@ import {
   type Change,
   Fenced,
   commit,
-  renewLeaseIn,
+  leaseOf,
   type Run,
   type Step,
   transitionEvent,
@@ -152,13 +152,15 @@ const commitIntent = async (
   prepared: Awaited<ReturnType<EffectSpec['begin']>>,
 ): Promise<{ readonly intent: Intent; readonly now: Rotation }> => {
   const eventId = run.ids.next()
-  return commit(run, rotation, async (tx, at) => {
-    // Asked once more where the answer counts: whatever was set while the provider was read holds this write too.
+  const lease = leaseOf(run)
+  // Asked once more where the answer counts: whatever was set while the provider was read holds this write too.
+  const mayWrite = async (tx: Tx): Promise<void> => {
     const held = await effectHoldIn(tx, rotation)
     if (held) throw new Held(held)
-    const now = await tx.now()
     await mustBePermitted(spec, tx)
-    await renewLeaseIn(tx, run, rotation)
+  }
+  const work = async (tx: Tx, at: Rotation) => {
+    const now = await tx.now()
     const begun = run.seen?.intents ?? (await tx.intents.of(rotation.id))
     const before = begun.filter(
       ({ phase, target }) => phase === rotation.phase && target === spec.target,
@@ -200,15 +202,16 @@ const commitIntent = async (
     }
     await tx.writeIntent.insert(intent)
     // Entering the phase has passed the fence.
-    const next = at === rotation ? await write(tx, rotation, {}) : at
+    const next = at === rotation ? await write(tx, rotation, {}, lease) : at
     return {
       value: { intent, now: next },
       audit: [
         effectEvent(rotation, spec, intent, 'intent', { id: eventId }),
         ...(spec.byHand && !isMet(intent) ? [stepAsked(rotation, intent, spec.byHand)] : []),
-      ],
+      ] as const,
     }
-  })
+  }
+  return commit(run, rotation, work, { mayWrite, lease })
 }
 
 /** It was so before: nobody is asked, and the probe finds it. */
@@ -277,12 +280,12 @@ export const succeeded = async (
     const at = { ...rotation, phase: intent.phase as Rotation['phase'] }
     const { events = [], phase, patch = {} } = await spec.done(tx, at, sent, intent)
     const goesOn = intent.phase === rotation.phase && phase !== undefined
-    const next = await write(tx, rotation, { patch, ...(goesOn ? { phase } : {}) })
+    // Found, it has landed at some time since: what an incident proved before that is to be looked at once more.
+    const wakesIncident = detail !== null
+    const next = await write(tx, rotation, { patch, wakesIncident, ...(goesOn ? { phase } : {}) })
     await settle(tx, intent, { outcome: 'succeeded', closed: true, result: sent.result, detail })
     // What had failed before this success is over: the tries of what comes next begin anew.
     if (next.phase === rotation.phase) await forgetTries(tx, rotation)
-    // It has landed at some time since: what an incident proved before that is to be looked at once more.
-    if (detail !== null) await tx.writeIncident.wake(rotation.keyId)
     const said = next.phase !== rotation.phase || next.promotedAt !== rotation.promotedAt
     return {
       value: next,

@@ -56,7 +56,8 @@ export const setOld = (
     },
     done: async (tx, current, _sent, intent) => {
       const old = await present(tx, current.keyId, from.version)
-      const left = notYet(await tx.intents.of(current.id), old, effect)
+      const others = old.providerVersions.some((id) => id !== providerVersion)
+      const left = others ? notYet(await tx.intents.of(current.id), old, effect) : []
       if (left.some((id) => id !== providerVersion)) return {}
       if (effect === 'suspend') {
         if (old.state === 'active') await advanceVersion(tx, old, ['suspended'])

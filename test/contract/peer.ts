@@ -95,6 +95,7 @@ export const noVault: VaultStore = {
   insert: refuse,
   find: refuse,
   list: refuse,
+  look: refuse,
   current: refuse,
   move: refuse,
   setState: refuse,

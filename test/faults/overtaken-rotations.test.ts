@@ -6,6 +6,7 @@ import type { Key } from '#domain/key.ts'
 import type { Phase } from '#domain/rotation-machine.ts'
 import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { checkKey } from '#usecases/check-invariants.ts'
+import { oneAtATime } from '#test/support/dying-worker.ts'
 import { type Engine, openEngine } from '#test/support/engine.ts'
 import { withIncidents } from '#test/support/incidents.ts'
 import { makeShelf } from '#test/support/shelf.ts'
@@ -30,7 +31,8 @@ const stepTo = async (id: string, phase: Phase): Promise<void> => {
         return asked > 1
       },
     } as AbortSignal
-    const one = makeAdvanceRotation(engine.deps, {
+    const deps = { ...engine.deps, ledger: oneAtATime(engine.deps.ledger) }
+    const one = makeAdvanceRotation(deps, {
       instance: `s${n}`,
       bell: { ring: async () => {} },
       report: () => {},

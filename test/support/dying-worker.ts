@@ -159,6 +159,17 @@ class Died extends Error {}
 /** The same, of a transition and what was to be written with it: the transition is written alone then. */
 class Apart extends Error {}
 
+/** A ledger that has each transition of a rotation written alone, for those who want to see it in every phase. */
+export const oneAtATime = (ledger: Ledger): Ledger => ({
+  ...ledger,
+  commit: (actor, work) =>
+    ledger.commit(actor, async (tx) => {
+      const outcome = await work(tx)
+      if (toldBy(outcome.audit).length > 1) throw new Apart()
+      return outcome
+    }),
+})
+
 interface Told {
   readonly kind: 'intent' | 'outcome' | 'move'
   readonly phase: Phase

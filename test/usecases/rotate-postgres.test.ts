@@ -176,14 +176,17 @@ test('what is published names the user with its password, and each rotation the 
 
 describe('when a worker dies', () => {
   /** A worker that never comes back from a call; what it was about to do is let go later. */
-  const dead = (name: string, effectFirst: boolean) => {
+  const dead = (effectFirst: boolean) => {
     let late = (): void => undefined
+    let hangs = (): void => undefined
+    const hanging = new Promise<void>((done) => (hangs = done))
     stage.meet('mint', async (go) => {
       if (effectFirst) await go()
+      hangs()
       await new Promise<void>((done) => (late = done))
       return effectFirst ? undefined : go()
     })
-    return { late: () => late(), name }
+    return { late: () => late(), hanging }
   }
 
   test.each([true, false])(
@@ -192,14 +195,12 @@ describe('when a worker dies', () => {
       const name = `dead-${effectFirst}`
       const { users, password } = await stage.pair(name)
       const id = await stage.rotate(name)
-      const { late } = dead(name, effectFirst)
+      const { late, hanging } = dead(effectFirst)
       const dying = stage.worker('dies')
-      // Until it hangs in the call.
       const hung = (async () => {
         for (let n = 0; n < 20; n++) await dying(id)
       })()
-      while ((await stage.house.ledger.read((db) => db.intents.of(id))).length === 0)
-        await new Promise((resolve) => setTimeout(resolve, 10))
+      await hanging
       await stage.house.clock.advance(60_000)
       expect((await stage.until(id, 'end')).phase).toBe('completed')
       const held = await stage.value(name)

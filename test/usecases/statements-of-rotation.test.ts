@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => engine.close())
 
-test('a rotation in the built-in vault is nine transactions, and few statements', async () => {
+test('a rotation in the built-in vault is eight transactions, and few statements', async () => {
   await engine.policy('p')
   await engine.key('first')
   const id = await engine.rotate('first')
@@ -20,6 +20,6 @@ test('a rotation in the built-in vault is nine transactions, and few statements'
     console.info(statements.map((text) => text.slice(0, 160)).join('\n'))
   expect((await engine.rotation(id)).phase).toBe('completed')
   expect(engine.faults).toEqual([])
-  expect(commits).toBeLessThanOrEqual(9)
-  expect(statements.length).toBeLessThanOrEqual(134)
+  expect(commits).toBeLessThanOrEqual(8)
+  expect(statements.length).toBeLessThanOrEqual(94)
 })

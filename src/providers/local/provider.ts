@@ -44,19 +44,21 @@ export const local: Provider = {
   connect: ({ ports }: ConnectArgs) => localSession(ports),
 }
 
+type Found = NonNullable<Awaited<ReturnType<ProviderPorts['vault']['look']>>>
+
 const localSession = ({ vault, random, now }: ProviderPorts): Session => {
   const { session, row } = storedVersions(vault, (order) => newMaterial(order, random))
   const describe = async (keyId: string): Promise<Described> => {
-    const [rows, current] = await Promise.all([vault.list(keyId), vault.current(keyId)])
+    const rows = await vault.list(keyId)
     if (rows.length === 0) throw missingObject()
     return {
       versions: rows.map((of) => ({
         id: String(of.version),
         state: of.state,
-        current: of.version === current,
+        current: of.current,
         createdAt: of.createdAt,
       })),
-      facts: publicFacts(rows.find((of) => of.version === current)),
+      facts: publicFacts(rows.find(({ current }) => current)),
     }
   }
 
@@ -68,10 +70,14 @@ const localSession = ({ vault, random, now }: ProviderPorts): Session => {
       return { preImage: { versions: versions.map((version) => version.id) }, risks: [] }
     },
     async verify(order) {
-      const found = await row(order.object.keyId, Number(order.providerVersion))
-      if (!found)
-        return { ok: order.how === 'refused', detail: 'there is no such version', facts: {} }
-      return order.how === 'refused' ? refusal(order, found) : use(order, found)
+      const { object, providerVersion, how } = order
+      const found = await vault.look(
+        object.keyId,
+        Number(providerVersion),
+        how === 'oldDataReadable',
+      )
+      if (!found) return { ok: how === 'refused', detail: 'there is no such version', facts: {} }
+      return how === 'refused' ? refusal(found) : use(order, found)
     },
     async readMaterial(object, version, call) {
       if (object.type !== 'local.secret') {
@@ -105,10 +111,7 @@ const localSession = ({ vault, random, now }: ProviderPorts): Session => {
     },
   }
 
-  async function use(order: VerifyOrder, found: VaultRow): Promise<Verdict> {
-    const { object } = order
-    const old = order.how === 'oldDataReadable'
-    const material = await vault.open(object.keyId, found.version, old)
+  function use(order: VerifyOrder, { material, ...found }: Found): Verdict {
     const facts = { version: found.version, algorithm: found.algorithm }
     if (!material) return { ok: false, detail: `version ${found.version} is ${found.state}`, facts }
     if (!isAlgorithm(found.algorithm)) {
@@ -140,11 +143,10 @@ const localSession = ({ vault, random, now }: ProviderPorts): Session => {
   }
 
   /** Tries to use it, as a consumer would, and tells whether that was refused. */
-  async function refusal(order: VerifyOrder, found: VaultRow): Promise<Verdict> {
-    const material = await vault.open(order.object.keyId, found.version)
-    const facts = { operation: 'open', state: found.state }
+  function refusal({ material, version, state }: Found): Verdict {
+    const facts = { operation: 'open', state }
     return material
-      ? { ok: false, detail: `version ${found.version} is still handed out`, facts }
+      ? { ok: false, detail: `version ${version} is still handed out`, facts }
       : { ok: true, facts }
   }
 }

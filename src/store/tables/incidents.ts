@@ -74,10 +74,19 @@ export const incidentReads = (db: Db): Reads['incidents'] => ({
   openOfKeys: async (keyIds) => {
     const rows = await db.incidentKey.findMany({
       where: { keyId: { in: [...keyIds] }, incident: { state: { not: 'closed' } } },
-      include: { incident: true },
       orderBy: [{ incidentId: 'asc' }, { keyId: 'asc' }],
     })
-    return rows.map(({ incident, ...row }) => toOpenKey(row, incident))
+    // Hardly ever are there any.
+    if (rows.length === 0) return []
+    const incidents = await db.incident.findMany({
+      where: { id: { in: [...new Set(rows.map(({ incidentId }) => incidentId))] } },
+      select: { id: true, mode: true, state: true },
+    })
+    const byId = new Map(incidents.map((incident) => [incident.id, incident]))
+    return rows.flatMap((row) => {
+      const incident = byId.get(row.incidentId)
+      return incident && incident.state !== 'closed' ? [toOpenKey(row, incident)] : []
+    })
   },
   refused: (keyIds) =>
     keyIds.length === 0
@@ -227,13 +236,6 @@ export const incidentWrites = (db: Db): Tx['writeIncident'] => ({
     await db.$executeRaw`
       UPDATE app.incident_key_timer SET due_at = app.now(), stage = 0, progress = NULL, lease_owner = NULL, lease_until = NULL
       WHERE incident_id = ${incidentId}::uuid AND key_id = ANY (${[...keyIds]}::uuid[])`
-  },
-  wake: async (keyId) => {
-    await db.$executeRaw`
-      UPDATE app.incident_key_timer t SET due_at = least(t.due_at, app.now())
-      FROM app.incident_key k
-      WHERE k.key_id = ${keyId}::uuid AND (k.replacement IN ('pending', 'running') OR k.late_until IS NOT NULL)
-        AND t.incident_id = k.incident_id AND t.key_id = k.key_id`
   },
   approve: async (approval) => {
     const { count } = await db.incidentApproval.createMany({

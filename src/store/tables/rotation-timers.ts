@@ -28,18 +28,6 @@ export const timerWrites = (db: Db): Tx['writeTimer'] => ({
       INSERT INTO app.rotation_timer (rotation_id ${columns}) VALUES (${rotationId}::uuid ${values})
       ON CONFLICT (rotation_id) DO UPDATE SET rotation_id = excluded.rotation_id ${assignments}`
   },
-  renew: async (rotationId, owner, ttlMs) => {
-    const renewed = await db.$executeRaw`
-      UPDATE app.rotation_timer SET lease_until = app.now() + ${ttlMs}::double precision * interval '1 millisecond'
-      WHERE rotation_id = ${rotationId}::uuid AND lease_owner = ${owner} AND lease_until > app.now()`
-    return renewed === 1
-  },
-  wakeNext: async (group, except) => {
-    await db.$executeRaw`
-      UPDATE app.rotation_timer SET due_at = least(due_at, app.now()) WHERE rotation_id = (
-        SELECT id FROM app.rotation WHERE group_id = ${group} AND phase = 'planned' AND id <> ${except}::uuid
-        ORDER BY created_at, id LIMIT 1)`
-  },
 })
 
 /** Each list begins with a comma for every member that the patch has. */

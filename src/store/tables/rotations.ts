@@ -4,6 +4,7 @@ import { openPhases } from '#domain/rotation-machine.ts'
 import type { Tracer } from '#domain/telemetry.ts'
 import type { Db } from '../database.ts'
 import { Prisma, type Rotation as Row } from '../generated/client.ts'
+import type { Heads } from '../stream-heads.ts'
 import { scopeConditions } from './keys.ts'
 import { from, isUuid, json, jsonOrNull, paged, take, word } from './translate.ts'
 
@@ -89,7 +90,12 @@ export const rotationReads = (db: Db): Omit<Reads['rotations'], 'situation'> => 
   },
 })
 
-export const rotationWrites = (db: Db, trace: Pick<Tracer, 'current'>): Tx['writeRotation'] => ({
+/** `heads`: of streams that this transaction has locked. */
+export const rotationWrites = (
+  db: Db,
+  trace: Pick<Tracer, 'current'>,
+  heads: Heads,
+): Tx['writeRotation'] => ({
   insert: async (row) => {
     // Kept for whoever advances it: all that is done to it, in any process, is one trace.
     const traceparent = trace.current()?.traceparent ?? null
@@ -98,10 +104,18 @@ export const rotationWrites = (db: Db, trace: Pick<Tracer, 'current'>): Tx['writ
   },
   // All that a rotation may become; what it was planned as stays. The spacing of a group counts from the last entry into
   // minting; going on from a stall into it counts again.
-  move: async (row, expected) => {
+  move: async (row, expected, { lease, wakesGroup = false, wakesIncident = false } = {}) => {
     const entered = row.phase !== expected.phase
     const mints = entered && row.phase === 'minting'
-    const rows = await db.$queryRaw<{ readonly moved: number }[]>`
+    const owner = lease?.owner ?? null
+    const rows = await db.$queryRaw<
+      {
+        readonly moved: number
+        readonly timed: number
+        readonly seq: number
+        readonly leaf_hash: Uint8Array | null
+      }[]
+    >`
       WITH moved AS (
         UPDATE app.rotation SET phase = ${row.phase}, epoch = ${row.epoch}, from_version = ${row.fromVersion}, to_version = ${row.toVersion},
           pre_image = ${JSON.stringify(row.preImage)}::jsonb, stalled_in = ${row.stalledIn}, stalled_reason = ${row.stalledReason},
@@ -110,12 +124,32 @@ export const rotationWrites = (db: Db, trace: Pick<Tracer, 'current'>): Tx['writ
           mint_entered_at = CASE WHEN ${mints} THEN ${row.phaseEnteredAt} ELSE mint_entered_at END
         WHERE id = ${row.id}::uuid AND phase = ${expected.phase} AND epoch = ${expected.epoch}
         RETURNING id
-      ), forgotten AS (
-        UPDATE app.rotation_timer t SET progress = NULL, waiting_for = NULL FROM moved
-        WHERE t.rotation_id = moved.id AND ${entered} AND (t.progress IS NOT NULL OR t.waiting_for IS NOT NULL)
+      ), timed AS (
+        UPDATE app.rotation_timer t SET progress = CASE WHEN NOT ${entered} THEN t.progress END,
+          waiting_for = CASE WHEN NOT ${entered} THEN t.waiting_for END,
+          lease_until = CASE WHEN ${owner}::text IS NULL THEN t.lease_until
+            ELSE app.now() + ${lease?.ttlMs ?? 0}::double precision * interval '1 millisecond' END
+        FROM moved WHERE t.rotation_id = moved.id AND CASE WHEN ${owner}::text IS NULL
+          THEN ${entered} AND (t.progress IS NOT NULL OR t.waiting_for IS NOT NULL)
+          ELSE t.lease_owner = ${owner} AND t.lease_until > app.now() END
+        RETURNING 1
+      ), next AS (
+        UPDATE app.rotation_timer SET due_at = least(due_at, app.now()) WHERE ${wakesGroup} AND rotation_id = (
+          SELECT id FROM app.rotation WHERE group_id = ${row.plan.group.id} AND phase = 'planned' AND id <> ${row.id}::uuid
+          ORDER BY created_at, id LIMIT 1)
+      ), incident AS (
+        UPDATE app.incident_key_timer t SET due_at = least(t.due_at, app.now()) FROM app.incident_key k
+        WHERE ${wakesIncident} AND k.key_id = ${row.keyId}::uuid AND (k.replacement IN ('pending', 'running') OR k.late_until IS NOT NULL)
+          AND t.incident_id = k.incident_id AND t.key_id = k.key_id
+      ), head AS (
+        INSERT INTO app.stream_head AS h (stream, seq) VALUES (${row.id}, 0)
+        ON CONFLICT (stream) DO UPDATE SET seq = h.seq RETURNING seq, leaf_hash
       )
-      SELECT count(*)::int AS moved FROM moved`
-    return rows[0]?.moved === 1
+      SELECT (SELECT count(*) FROM moved)::int AS moved, (SELECT count(*) FROM timed)::int AS timed, seq, leaf_hash FROM head`
+    const [found] = rows
+    if (found?.moved !== 1 || (lease && found.timed !== 1)) return false
+    heads.set(row.id, { seq: found.seq, prev: found.leaf_hash })
+    return true
   },
 })
 

@@ -34,6 +34,7 @@ interface Row extends HoldRow {
   readonly intents: readonly Cells[]
   readonly versions: readonly Cells[]
   readonly approvals: readonly Cells[]
+  readonly reloads: boolean
   readonly incidents: readonly { readonly key: Cells; readonly incident: Cells }[]
   readonly spec: PolicySpec | null
 }
@@ -51,7 +52,7 @@ export const situationOf =
         ${list(Prisma.sql`jsonb_build_object('key', k, 'incident', jsonb_build_object('mode', n.mode, 'state', n.state)) ORDER BY k.incident_id`)}
           FROM app.incident_key k JOIN app.incident n ON n.id = k.incident_id
           WHERE k.key_id = r.key_id AND n.state <> 'closed') AS incidents,
-        y.began_at, y.detail, f.until, f.reason, f.selector,
+        EXISTS (SELECT FROM app.consumer WHERE reload IS NOT NULL) AS reloads, y.began_at, y.detail, f.until, f.reason, f.selector,
         (SELECT labels FROM app.key WHERE id = r.key_id) AS labels,
         (SELECT spec FROM app.policy WHERE name = r.policy) AS spec
       FROM (SELECT app.now() AS now) clock CROSS JOIN app.observed_clock
@@ -71,6 +72,7 @@ export const situationOf =
       intents: row.intents.map((cells) => toIntent(record<IntentRow>(cells))),
       versions: row.versions.map((cells) => toVersion(record<VersionRow>(cells))),
       connection: row.connection && toConnection(record<ConnectionRow>(row.connection)),
+      reloads: row.reloads,
       approvals: row.approvals.map((cells) => toApproval(record<ApprovalRow>(cells))),
       incidents: row.incidents.map(({ key, incident }) =>
         toOpenKey(
