@@ -122,6 +122,6 @@ export const stepsText = (incident: JsonObject, now: Date): string => {
       ]
       return lines.length === 0 ? [] : [`${textAt(step, 'step')}. ${lines.join('\n   ')}`]
     })
-  const head = `playbook ${plain(textAt(incident, 'playbook', 'name'))}, revision ${textAt(incident, 'playbook', 'revision')}${textAt(incident, 'playbook', 'reviewOverdue') === 'true' ? ', whose review was overdue: it may be wrong' : ''}`
+  const head = `playbook ${plain(textAt(incident, 'playbook', 'name'))}, revision ${textAt(incident, 'playbook', 'revision')}${textAt(incident, 'playbook', 'reviewOverdue') === 'true' ? ', whose review was overdue: it may be wrong' : ''}${textAt(incident, 'playbook', 'revisionReviewed') === 'false' ? ', which nobody has reviewed as it is' : ''}`
   return section(head, `${table(stepColumns, steps, now)}${how.join('\n')}`.trimEnd())
 }

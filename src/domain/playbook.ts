@@ -70,6 +70,8 @@ export interface TakenPlaybook {
   readonly by: Person
   /** Whether nobody had looked at it in time, when it was taken. */
   readonly reviewOverdue: boolean
+  /** Whether this very revision was read by another than its author: a review in time may be of the one before. */
+  readonly revisionReviewed?: boolean
   readonly steps: readonly PlaybookStep[]
 }
 

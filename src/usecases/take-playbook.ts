@@ -19,7 +19,7 @@ export const takePlaybook = async (
       hint: 'rekey get playbooks',
       errors: [{ pointer, detail: 'does not exist' }],
     })
-  const { revision, spec, reviewDueAt } = playbook
+  const { revision, spec, review, reviewDueAt } = playbook
   const now = await tx.now()
   return {
     name,
@@ -29,6 +29,7 @@ export const takePlaybook = async (
     at: now.toISOString(),
     by: { id: actor.id, name: actor.name },
     reviewOverdue: reviewDueAt <= now,
+    revisionReviewed: review?.revision === revision,
     steps: spec.steps,
   }
 }

@@ -205,6 +205,24 @@ describe('an incident', () => {
     await put('leak', {}, 'rosa', { 'if-match': '*' })
   })
 
+  test('says whether somebody has reviewed the revision that it took, and not one before', async () => {
+    await put('read')
+    await review('read', 1, 'rosa')
+    const taken = async () => (await open({ playbook: 'read' })).playbook
+    expect(await taken()).toMatchObject({ revisionReviewed: true, reviewOverdue: false })
+    await put('read', { steps: [{ title: 'Run', command: 'x' }] }, 'olga', { 'if-match': '*' })
+    expect(await taken()).toMatchObject({
+      revision: 2,
+      revisionReviewed: false,
+      reviewOverdue: false,
+    })
+    const { id } = await open({ playbook: 'read' })
+    const markdown = await api.call('GET', `/v1/incidents/${id}/report`, {
+      headers: { accept: 'text/markdown' },
+    })
+    expect(markdown.text).toContain('Nobody had reviewed this revision.')
+  })
+
   test('has its steps ticked off, by whom and when, and what is late is said', async () => {
     const { id } = await open({ playbook: 'leak' })
     await api.house.clock.advance(2 * hour)

@@ -146,7 +146,7 @@ const stepsOf = ({ incident: { playbook }, ticks, at }: IncidentReport): readonl
   return [
     '## Playbook',
     '',
-    `${text(playbook.title)} (${text(playbook.name)}, revision ${playbook.revision}, of ${text(playbook.owner)}), taken ${moment(new Date(playbook.at))}.${playbook.reviewOverdue ? ' Its review was overdue.' : ''}`,
+    `${text(playbook.title)} (${text(playbook.name)}, revision ${playbook.revision}, of ${text(playbook.owner)}), taken ${moment(new Date(playbook.at))}.${playbook.reviewOverdue ? ' Its review was overdue.' : ''}${playbook.revisionReviewed === false ? ' Nobody had reviewed this revision.' : ''}`,
     '',
     ...table(
       ['Step', 'What', 'Owner', 'State', 'Due', 'Who', 'When', 'Note'],

@@ -69,6 +69,11 @@ const takenSchema = strict(
       description: 'nobody had reviewed it in time when it was taken',
       examples: [false],
     }),
+    revisionReviewed: Type.Boolean({
+      description:
+        'another than its author had read this very revision; false: it has changed since its review, or had none',
+      examples: [true],
+    }),
     steps: Type.Array(stepSchema),
   },
   { description: 'its steps as they were when the incident took it' },
@@ -156,6 +161,8 @@ export const presentIncident = (
 
 const presentTaken = (taken: TakenPlaybook, ticks: readonly StepTick[], now: Date) => ({
   ...taken,
+  // One that was taken before this was kept says nothing of it.
+  revisionReviewed: taken.revisionReviewed ?? false,
   steps: takenSteps(taken, ticks, now).map((step) => presentStep(step, taken.owner)),
 })
 
