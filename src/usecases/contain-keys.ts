@@ -6,12 +6,12 @@
 // No freeze, pause or blackout holds an emergency; only recovery mode does, since nobody knows then what is true.
 
 import { systemActor } from '#domain/actor.ts'
-import { isSettled, stages } from '#domain/contain-key.ts'
+import { stages } from '#domain/contain-key.ts'
 import type { ClaimedKey, IncidentTimerPatch, IncidentTimers } from '#domain/ports.ts'
-import { ProviderError } from '#domain/provider.ts'
 import { containKey, type Containing, isToSend, type Place, record } from './contain-key.ts'
 import { afterStep, type Case, keyWith, loadCases, timeAt } from './contained-cases.ts'
 import { keyEvent } from './containment-events.ts'
+import { givenUp } from './give-up-contained.ts'
 import { isToLook, lateMsOf, lookAgain } from './look-again.ts'
 import { isToProve, proveKey } from './prove-contained.ts'
 import { makeRecorder } from './record-containment.ts'
@@ -197,30 +197,17 @@ export const makeContainKeys = (
   /** A session that cannot be opened, or a fault of ours: tried again, and after some tries it has failed. */
   const failed = async (found: Case, error: unknown): Promise<void> => {
     const tries = found.lease.tries + 1
-    const left = found.evidence.filter((one) => !isSettled(one))
-    if (tries < mostFaults || left.length === 0) {
+    const end = tries < mostFaults ? null : givenUp(found, error, timeAt(found, clock))
+    if (!end) {
       const afterMs = Math.min(30_000, afterFaultMs * 2 ** found.lease.tries)
       return putOff({ ...found.lease, tries }, afterMs)
     }
-    const what = error instanceof Error ? error.message : 'a fault'
     try {
       await record(engine, found, (at) => {
-        const detail =
-          error instanceof ProviderError
-            ? `It could not be sent: ${what}`
-            : "It could not be sent: a fault in Rekey; the worker's log says more"
-        const evidence = left.map((one) => ({ ...one, state: 'failed' as const, detail }))
-        const key = keyWith(found, evidence, at)
-        return {
-          key,
-          evidence,
-          events: [keyEvent(key, evidence)],
-          release: nextOf({
-            ...found,
-            key,
-            evidence: afterStep(found, { key, evidence }).evidence,
-          }),
-        }
+        const { evidence, change } = end
+        const key = keyWith(found, evidence, at, change)
+        const after = { ...found, key, evidence: afterStep(found, { key, evidence }).evidence }
+        return { key, evidence, events: [keyEvent(key, evidence)], release: nextOf(after) }
       })
     } catch (again) {
       worker.report(found.key.keyId, again)

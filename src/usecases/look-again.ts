@@ -8,6 +8,7 @@
 
 import { effectOf, isSettled, stages } from '#domain/contain-key.ts'
 import type { VersionEvidence } from '#domain/incident.ts'
+import type { Version } from '#domain/key.ts'
 import type { IncidentTimerPatch } from '#domain/ports.ts'
 import {
   asFailure,
@@ -84,10 +85,11 @@ export const lookAgain = async (
         (one) => evidence.find(({ version }) => version === one.version) ?? one,
       ),
     }
-    // What was under way may have made one of them active, or handed it out, in the records too.
-    const contained = looked.flatMap(([one, trial]) => {
-      const state = trial.is === 'refused' ? stateAfter(found, plannedOf(found, one.version)) : null
-      return state ? [{ version: one.version, state }] : []
+    // What was under way may have made one of them active, or handed it out, in the records too. As long as nobody knows what became
+    // of it, whoever has the rotation is not fenced for the sake of what is as it was.
+    const contained = looked.flatMap(([{ version }, trial]) => {
+      const state = trial.is === 'refused' ? stateAfter(found, plannedOf(found, version)) : null
+      return state && (isOver || !isRecorded(found, version, state)) ? [{ version, state }] : []
     })
     const waitMs = Math.max(0, ...errors.map((error) => backoffMs(engine.ids, found, error)))
     return {
@@ -103,6 +105,9 @@ export const lookAgain = async (
   })
   return true
 }
+
+const isRecorded = ({ versions }: Case, number: number, state: Version['state']): boolean =>
+  versions.some((one) => one.version === number && one.state === state && !one.primary)
 
 /** What was refused is tried as before. Of what could not be tried, or was accepted still, the provider's word is asked for. */
 const lookAt = async (

@@ -263,7 +263,8 @@ const end = async (engine: Containing, found: Case, intents: readonly Intent[]):
       auditEventId: receipt,
     }))
     const detail = off.length === 0 ? null : staysOff(off)
-    const change: Partial<IncidentKey> = { restoration: 'done', detail }
+    // What was under way may do as it likes from here on: the incident is through with the key.
+    const change: Partial<IncidentKey> = { restoration: 'done', lateUntil: null, detail }
     const key = { ...keyWith(found, evidence, at, change), state: 'restored' as const }
     const told: readonly LedgerEvent[] = ended.map((intent) =>
       effectEvent(found, intent, 'succeeded', {}),

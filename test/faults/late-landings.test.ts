@@ -6,7 +6,7 @@ import type { IncidentMode } from '#domain/incident.ts'
 import type { Phase } from '#domain/rotation-machine.ts'
 import { checkKey } from '#usecases/check-invariants.ts'
 import { admin, type Engine, openEngine } from '#test/support/engine.ts'
-import { type FaultyMethod, makeDeferral } from '#test/support/faults.ts'
+import { type FaultyMethod, makeDeferral, shutSessions } from '#test/support/faults.ts'
 import { withIncidents } from '#test/support/incidents.ts'
 import { makeShelf } from '#test/support/shelf.ts'
 
@@ -62,6 +62,13 @@ const statesOf = async (keyId: string, version: number) => {
     ids.map((id) => session.stateOf(object, id, { signal: AbortSignal.timeout(10_000) })),
   )
 }
+
+/** Keys that somebody works on, or will. */
+const dueOf = (incidentId: string) =>
+  engine.sql(
+    'SELECT key_id FROM app.incident_key_timer WHERE incident_id = $1 AND (due_at IS NOT NULL OR lease_owner IS NOT NULL)',
+    [incidentId],
+  )
 
 const breachesOf = async (keyId: string) => {
   const { ledger, timers, keyring, clock, deps } = engine
@@ -136,4 +143,69 @@ test('nobody resolves what was under way: the incident looks by itself, when it 
     { attempt: 1, outcome: 'succeeded' },
     { attempt: 2, outcome: 'succeeded' },
   ])
+})
+
+test('a key that is restored before that is left alone by the incident from then on', async () => {
+  const key = await keyOf('local.secret')
+  const id = await underWay(key, 'reinstate', 'soaking')
+  const incident = await incidents.begin('disable', [key.name], [{ key: key.name, version: 1 }])
+  await incidents.contain()
+  expect(await incidents.keys(incident)).toMatchObject([{ lateUntil: expect.any(Date) }])
+  await incidents.restore(incident)
+  await incidents.contain()
+  expect(await incidents.keys(incident)).toMatchObject([{ state: 'restored', lateUntil: null }])
+  await deferral.land()
+
+  // The undo goes on where it was held, and what it switches on stays on.
+  await engine.clock.advance(30_000)
+  await engine.drain()
+  for (let look = 0; look < 5; look++) {
+    await incidents.contain()
+    await engine.clock.advance(10_000)
+  }
+  expect((await incidents.settle(incident)).state).toBe('contained')
+  expect((await engine.intents(id)).filter(({ closed }) => !closed)).toEqual([])
+  expect(await statesOf(key.id, 1)).toEqual(['enabled'])
+  expect([incidents.faults, await dueOf(incident.id)]).toEqual([[], []])
+  expect(await incidents.keys(incident)).toMatchObject([{ state: 'restored' }])
+  expect(await incidents.intents(incident)).toHaveLength(1)
+})
+
+test('looking once more, as long as nobody has found out, takes no rotation from whoever has it', async () => {
+  const key = await keyOf('local.secret')
+  const id = await underWay(key, 'reinstate', 'soaking')
+  const incident = await incidents.begin('revokeOnly', [key.name], [{ key: key.name, version: 1 }])
+  await incidents.contain()
+  const { epoch } = await engine.rotation(id)
+  const [open] = (await engine.intents(id)).filter(({ closed }) => !closed)
+  await engine.clock.advance(
+    (open?.sentNotAfter.getTime() ?? 0) - engine.clock.now().getTime() + 1_000,
+  )
+  for (let look = 0; look < 3; look++) {
+    await incidents.contain()
+    await engine.clock.advance(6_000)
+  }
+  expect(await incidents.get(incident), 'not at rest').toMatchObject({ state: 'executing' })
+  expect((await engine.rotation(id)).epoch).toBe(epoch)
+})
+
+test('a connection that cannot be opened any more ends the look: what nobody could try again is unproven', async () => {
+  const key = await keyOf('local.secret')
+  await underWay(key, 'reinstate', 'soaking')
+  const incident = await incidents.begin('revokeOnly', [key.name], [{ key: key.name, version: 1 }])
+  await incidents.contain()
+  expect(await incidents.evidence(incident)).toMatchObject([{ state: 'refused' }])
+  const { world } = engine.deps
+  const shut = incidents.worker('shut', {
+    world: { ...world, sessions: shutSessions(world.sessions) },
+  })
+  for (let turn = 0; turn < 20; turn++) {
+    await shut()
+    await engine.clock.advance(30_000)
+  }
+  expect(await incidents.get(incident)).toMatchObject({ state: 'partly' })
+  expect(await incidents.evidence(incident)).toMatchObject([
+    { state: 'unproven', provenAt: null, detail: expect.stringContaining('no door') },
+  ])
+  incidents.faults.length = 0
 })

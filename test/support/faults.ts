@@ -1,5 +1,6 @@
 // Faults between the engine and a session: what a network, a provider or a dying process does to one call.
 
+import type { Sessions } from '#domain/ports.ts'
 import { type Call, ProviderError, type Session } from '#domain/provider.ts'
 
 export const faultKinds = [
@@ -95,6 +96,12 @@ export const makeStandIns = () => {
     wrap: (session: Session): Session => ({ ...session, ...over(session) }),
   }
 }
+
+/** Connections that cannot be opened. */
+export const shutSessions = (sessions: Sessions): Sessions => ({
+  ...sessions,
+  open: () => Promise.reject(new ProviderError('auth', 'none', 'no door')),
+})
 
 /** A process that was killed in the middle of a call never goes on. */
 export const forever = <T>(): Promise<T> => new Promise(() => {})

@@ -1,8 +1,10 @@
-// Connections that hang, at their door or in their requests, hold as many keys as a process has room for, and keep nobody waiting.
+// Connections that hang, at their door or in their requests, hold as many keys as a process has room for, and keep nobody waiting. One
+// that cannot be opened ends what was asked of it.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Connection } from '#domain/connection.ts'
 import { openEngine, type Engine } from '#test/support/engine.ts'
+import { shutSessions } from '#test/support/faults.ts'
 import { withIncidents } from '#test/support/incidents.ts'
 import { makeShelf } from '#test/support/shelf.ts'
 
@@ -31,8 +33,9 @@ beforeAll(async () => {
 })
 afterAll(() => engine.close())
 
+let made = 0
 const keysOf = async (connection: string, count: number): Promise<readonly string[]> => {
-  const names = Array.from({ length: count }, (_, n) => `${connection}-${n}`)
+  const names = Array.from({ length: count }, () => `${connection}-${++made}`)
   for (const name of names)
     await engine.key(name, { connection, type: 'shelf.pass', ref: { path: name } })
   return names
@@ -71,4 +74,25 @@ test('two connections hang, and the keys of a third are refused meanwhile', asyn
   gate.open()
   await pass
   expect((await incidents.settle(first)).state).toBe('contained')
+})
+
+test('what cannot be switched on again, since its connection cannot be opened, is asked for by a person once more', async () => {
+  const keys = await keysOf('fine', 1)
+  const incident = await incidents.settle(await incidents.begin('disable', keys))
+  await incidents.restore(incident)
+  const { world } = engine.deps
+  const shut = incidents.worker('shut', {
+    world: { ...world, sessions: shutSessions(world.sessions) },
+  })
+  for (let turn = 0; turn < 10; turn++) {
+    await shut()
+    await engine.clock.advance(30_000)
+  }
+  expect(await incidents.get(incident)).toMatchObject({ state: 'partly' })
+  expect(await incidents.keys(incident)).toMatchObject([
+    { restoration: 'failed', detail: expect.stringContaining('no door') },
+  ])
+  await incidents.restore(incident)
+  expect((await incidents.settle(incident)).state).toBe('contained')
+  expect(await incidents.keys(incident)).toMatchObject([{ state: 'restored', restoration: 'done' }])
 })
