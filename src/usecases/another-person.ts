@@ -48,19 +48,26 @@ export const mustBeAnother = async (
   throw refusal(code, kinship ?? 'siblings', 'said so already')
 }
 
-/** Of what was said, once for each person who is none of those that asked. */
+/** Of what was said, once for each person who is none of those that asked. With a token that was deleted nothing is said any more:
+ *  it may have been somebody else's by then. */
 export const byDifferentPeople = async <T extends Saying>(
   db: MakerReads,
   said: readonly T[],
   asking: readonly Pick<Asking, 'id'>[] = [],
-): Promise<readonly T[]> =>
-  said.length === 0
-    ? said
+): Promise<readonly T[]> => {
+  const standing: T[] = []
+  for (const one of said) {
+    const key = await db.apiKeys.byId(one.principalId) // oxlint-disable-line no-await-in-loop -- a handful, on one connection
+    if (key === null || key.deletedAt === null) standing.push(one)
+  }
+  return standing.length === 0
+    ? standing
     : differentPeople(
-        await makersOf(db, said, asking),
-        said,
+        await makersOf(db, standing, asking),
+        standing,
         asking.map(({ id }) => id),
       )
+}
 
 const makersOf = (
   db: MakerReads,

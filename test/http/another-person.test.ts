@@ -192,6 +192,23 @@ describe.each(Object.entries(places))('%s', (place, ask) => {
   })
 })
 
+test('what was said with a token that was deleted since counts no more', async () => {
+  const body = { name: 'leaver', type: 'pat', roles: ['approver'] }
+  const leaver = (await post(tokens.first, '/v1/api-keys', body)).json
+  const spec = { selector: { matchLabels: { app: 'guarded' } }, manual: true }
+  const document = { apiVersion: 'rekey.dev/v1', kind: 'RotationPolicy', spec }
+  const plan = await post(tokens.bob, '/v1/plans', {
+    documents: [{ ...document, metadata: { name: 'guarded' } }],
+  })
+  const { id, hash } = plan.json
+  expect((await post(leaver.token, `/v1/plans/${id}/approvals`, { hash })).status).toBe(201)
+  await api.call('DELETE', `/v1/api-keys/${leaver.id}`)
+  const refused = await post(tokens.bob, `/v1/plans/${id}/apply`, { hash })
+  expect([refused.status, refused.json.code]).toEqual([409, 'policy.weakening'])
+  expect((await post(tokens.ann2, `/v1/plans/${id}/approvals`, { hash })).status).toBe(201)
+  expect((await post(tokens.bob, `/v1/plans/${id}/apply`, { hash })).status).toBe(200)
+})
+
 describe('two words of one person count once', () => {
   test('where two people must agree to an incident, when said and when it is executed', async () => {
     const rule = { matchLabels: {}, spec: { emergency: { approvals: 2 } } }
