@@ -73,7 +73,7 @@ export const makeLoginDialogue = (deps: LoginDialogueDeps): LoginDialogue => {
     if (server.issuer !== issuer) throw new Away('its document names another issuer')
     if (server.authorization_endpoint === undefined || server.token_endpoint === undefined)
       throw new Away('its document names no addresses to log in at')
-    deps.egress.checkUrl(server.authorization_endpoint, 'webhook', { insecure: false })
+    mustBeDialled(deps.egress, server.authorization_endpoint)
     return server
   }
   const serverOf = (issuer: LoginIssuer): Promise<ServerMetadata> => {
@@ -196,18 +196,26 @@ const authOf = (server: ServerMetadata, secret: Secret<string> | null) => {
     : ClientSecretPost(secret.reveal())
 }
 
+const mustBeDialled = (egress: LoginDialogueDeps['egress'], url: string): void => {
+  try {
+    egress.checkUrl(url, 'webhook', { insecure: false })
+  } catch (error) {
+    throw new Away(why(error))
+  }
+}
+
 const askedThrough =
   ({ fetch, egress }: LoginDialogueDeps) =>
   async (url: string, { body, ...init }: CustomFetchOptions): Promise<Response> => {
     try {
-      egress.checkUrl(url, 'webhook', { insecure: false })
+      mustBeDialled(egress, url)
       // Forms, or nothing.
       return await fetch(url, {
         ...init,
         ...(body instanceof URLSearchParams ? { body } : {}),
       })
     } catch (error) {
-      throw new Away(why(error))
+      throw error instanceof Away ? error : new Away(why(error))
     }
   }
 
