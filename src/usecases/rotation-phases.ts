@@ -45,7 +45,9 @@ const promoting: PhaseHandler = async (run, rotation) => {
     if (unknown) return waitForGate(run, rotation, unknown)
     return runEffect(run, rotation, await promoteAtProvider(run, rotation))
   }
-  const now = run.seen?.at ?? (await run.timers.now())
+  // With one slot not when the step began: a verification may have gone before in it, and the gap lasted through that.
+  const isGap = rotation.plan.traits.slot === 'single'
+  const now = isGap || !run.seen ? await run.timers.now() : run.seen.at
   const { phase = rotation.phase, patch = {} } = promoted(rotation, now)
   const told = await measuredGap(run, rotation, now)
   return move(run, rotation, phase, { patch, told, also: (tx, moved) => servePrimary(tx, moved) })

@@ -141,6 +141,21 @@ describe('a single place', () => {
     expect(old?.suspendedAt?.getTime()).toBeLessThan(old?.deactivatedAt?.getTime() ?? 0)
   })
 
+  test('it lasts through the verification that the promotion is written with', async () => {
+    await make('slow', 'shelf.slot')
+    standIns.put((session) => ({
+      verify: async (order, call) => {
+        if (order.providerVersion === '2' && order.how === 'roundTrip')
+          await engine.clock.advance(7_000)
+        return session.verify(order, call)
+      },
+    }))
+    const id = await engine.rotate('slow')
+    await engine.until(id, 'end', 120_000, 500)
+    const { gapMs } = (await gapIn(id, 'rotation.promoted')) as { readonly gapMs: number }
+    expect(gapMs).toBeGreaterThanOrEqual(7_000)
+  })
+
   test('an undo measures it until the old value is written back', async () => {
     await make('back', 'shelf.slot')
     standIns.put((session) => ({
