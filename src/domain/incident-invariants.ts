@@ -5,10 +5,12 @@ import type { IncidentFacts, KeyFacts } from './invariants.ts'
 import type { Intent } from './rotation.ts'
 import { isOpen } from './rotation-machine.ts'
 
-/** What was proven refused is off still, unless an incident is at it. Its provider was asked. */
+/** What was proven refused is off still, unless an incident is at it, or another one that had disabled it too has restored it since:
+ *  then no open one holds it. Its provider was asked. */
 export const refusedAndOn = (facts: KeyFacts): readonly string[] =>
   facts.versions
     .filter(({ version }) => facts.refused.has(version) && !isWorkedOn(facts, version))
+    .filter(({ version, state }) => state !== 'active' || isHeld(facts, version))
     .flatMap(({ version, providerVersions }) =>
       (facts.provider?.versions ?? [])
         .filter(({ id, state }) => state === 'enabled' && providerVersions.includes(id))
@@ -26,6 +28,9 @@ const isWorkedOn = ({ incidents }: KeyFacts, number: number): boolean =>
     const isRefused = state === 'refused' || state === 'refusedAfter'
     return !isRefused || key.lateUntil !== null || effectOf(planned) === null
   })
+
+const isHeld = ({ incidents }: KeyFacts, number: number): boolean =>
+  incidents.some(({ versions }) => versions.some(({ version }) => version === number))
 
 const atRest: ReadonlySet<string> = new Set(['contained', 'partly', 'closed'])
 

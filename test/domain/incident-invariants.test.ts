@@ -71,6 +71,15 @@ test.each<readonly [string, KeyFacts]>([
     },
   ],
   [
+    'what two have disabled, one of them restored, and both are closed',
+    {
+      ...withVersion(completed, 2, { state: 'active', primary: true }),
+      refused: new Set([2]),
+      incidents: [],
+      provider: provider('enabled'),
+    },
+  ],
+  [
     'an intent of an incident that is not at rest',
     { ...disabled, incidents: [of({ incidentState: 'executing' }, {}, [open])] },
   ],
