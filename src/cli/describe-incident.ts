@@ -1,9 +1,10 @@
 // An incident in full: where it stands, what is left to do, and the command to run next.
 
+import { selectorText } from '#domain/incident-words.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { Described } from './commands/describe.ts'
 import { moment, orDash, plain } from './human.ts'
-import { countsText, modeText, stepsText } from './incident-text.ts'
+import { countsText, modeIn, stepsText } from './incident-text.ts'
 import { numberAt, objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
 import { segment } from './segment.ts'
 import { section, sheet } from './sheet.ts'
@@ -27,14 +28,14 @@ export const describeIncident = async (run: Run, id: string): Promise<Described>
         ['title', textAt(incident, 'title')],
         ['state', textAt(incident, 'state')],
         ['severity', textAt(incident, 'severity')],
-        ['mode', `${mode}: ${modeText[mode] ?? ''}`],
+        ['mode', `${mode}: ${modeIn(mode)}`],
         ['reason', textAt(incident, 'reason')],
         ['commander', orDash(textAt(incident, 'commander'))],
         [
           'opened',
           `${textAt(incident, 'openedBy', 'name')}, ${moment(textAt(incident, 'createdAt'), now)}`,
         ],
-        ['means', JSON.stringify(objectAt(incident, 'selector'))],
+        ['means', selectorText(objectAt(incident, 'selector'))],
         ['previewed', by('preview')],
         ['approved', approvals(incident)],
         ['executed', by('execution')],

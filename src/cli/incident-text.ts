@@ -1,5 +1,6 @@
 // Incidents and their previews in words.
 
+import { modeText } from '#domain/incident-words.ts'
 import type { JsonObject } from '#domain/json.ts'
 import { moment, plain } from './human.ts'
 import { at, isObject, numberAt, objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
@@ -15,6 +16,9 @@ export const incidentLine = (incident: JsonObject): string =>
     plain(textAt(incident, 'title')),
   ].join('  ')
 
+export const modeIn = (mode: string): string =>
+  Object.hasOwn(modeText, mode) ? modeText[mode as keyof typeof modeText] : ''
+
 /** `2 refused, 1 failed` */
 export const countsText = (incident: JsonObject): string => {
   const counts = at(incident, 'counts')
@@ -24,20 +28,37 @@ export const countsText = (incident: JsonObject): string => {
   return told.join(', ')
 }
 
-export const modeText: Readonly<Record<string, string>> = {
-  disable: 'switched off; one call brings it back',
-  rotateFast: 'a new version first, then the old one is revoked for good',
-  revokeFirst: 'revoked for good and proven refused, then a new version: an outage',
-  revokeOnly: 'revoked for good and proven refused, and nothing takes its place',
+const done: Readonly<Record<string, string>> = {
+  suspend: 'switched off',
+  destroy: 'destroyed',
+  switchOffKey: 'whole key off',
+  replace: 'replaced',
+  byHand: 'by hand',
+  none: 'nothing',
 }
 
-const columns: readonly Column<JsonObject>[] = [
+const next: Readonly<Record<string, string>> = {
+  none: 'nothing serves',
+  new: 'a new version',
+  existing: 'goes on with',
+  openRotation: 'its rotation ends at',
+}
+
+/** What has leaked comes back in the mode `disable` only, whatever its provider could. */
+const columnsIn = (mode: string): readonly Column<JsonObject>[] => [
   { title: 'KEY', text: (row) => textAt(row, 'key') },
   { title: 'VERSION', text: (row) => `v${textAt(row, 'version', 'version')}` },
-  { title: 'WHAT', text: (row) => textAt(row, 'version', 'containment') },
+  {
+    title: 'WHAT',
+    text: (row) => {
+      const containment = textAt(row, 'version', 'containment')
+      return done[containment] ?? containment
+    },
+  },
   {
     title: 'COMES-BACK',
-    text: (row) => (textAt(row, 'version', 'reversible') === 'true' ? 'yes' : 'no'),
+    text: (row) =>
+      mode === 'disable' && textAt(row, 'version', 'reversible') === 'true' ? 'yes' : 'no',
   },
   { title: 'PROOF', text: (row) => textAt(row, 'version', 'expect') },
   { title: 'AFTERWARDS', text: (row) => afterwards(row) },
@@ -45,7 +66,8 @@ const columns: readonly Column<JsonObject>[] = [
 
 const afterwards = (row: JsonObject): string => {
   const version = textAt(row, 'replacementVersion')
-  return `${textAt(row, 'replacement')}${version === '' ? '' : ` v${version}`}`
+  const replacement = textAt(row, 'replacement')
+  return `${next[replacement] ?? replacement}${version === '' ? '' : ` v${version}`}`
 }
 
 /** The first so many keys whole; of the rest only how many. */
@@ -69,8 +91,8 @@ export const previewText = (preview: JsonObject, mode: string, now: Date): strin
         )),
   ]
   return [
-    `${keys.length} key${keys.length === 1 ? '' : 's'}, ${mode}: ${modeText[mode] ?? ''}\n`,
-    table(columns, rows, now),
+    `${keys.length} key${keys.length === 1 ? '' : 's'}, ${mode}: ${modeIn(mode)}\n`,
+    table(columnsIn(mode), rows, now),
     rest > 0 ? `… and ${rest} keys more: see them all with -o json\n` : '',
     section('what that means', [...new Set(warnings)].map((text) => plain(text)).join('\n')),
     section('used by', textsAt(preview, 'consumers').map(plain).join(', ')),
@@ -79,6 +101,7 @@ export const previewText = (preview: JsonObject, mode: string, now: Date): strin
     `hash       ${textAt(preview, 'hash')}\n`,
     `holds      until ${moment(textAt(preview, 'expiresAt'), now)}\n`,
     `approvals  ${needed === 0 ? 'none needed' : `${needed} needed, by somebody who neither opened nor previewed it`}\n`,
+    'so far     nothing was done; whoever stops here leaves everything as it is\n',
   ].join('')
 }
 

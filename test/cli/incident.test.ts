@@ -78,7 +78,9 @@ test('revoke waits for somebody else, who approves what was shown; then it is ex
     await terminal(rosa)
   ).run('revoke', 'key/stolen', '--reason', 'a laptop was lost')
   expect([asked.exit, asked.stdout]).toEqual([7, ''])
-  expect(asked.stderr).toMatch(/1 key, revokeFirst[\s\S]*stolen +v1 +suspend +yes +refused +new/)
+  expect(asked.stderr).toMatch(
+    /1 key, revokeFirst[\s\S]*stolen +v1 +switched off +no +refused +a new version/,
+  )
   expect(asked.stderr).toMatch(/An outage/)
   const id = idIn(asked.stderr)
 
@@ -86,7 +88,10 @@ test('revoke waits for somebody else, who approves what was shown; then it is ex
   const approved = await approver.run('approve', `incident/${id}`)
   expect([approved.exit, approved.stdout]).toEqual([2, ''])
   const agreed = await approver.run('incident', 'approve', `incident/${id}`)
-  expect([agreed.exit, agreed.stderr]).toEqual([0, expect.stringMatching(/stolen +v1 +suspend/)])
+  expect([agreed.exit, agreed.stderr]).toEqual([
+    0,
+    expect.stringMatching(/stolen +v1 +switched off/),
+  ])
 
   const shell = await terminal(rosa, { answers: ['wrong', id] })
   const wrong = await shell.run('incident', 'execute', `incident/${id}`)
@@ -107,7 +112,7 @@ test('revoke waits for somebody else, who approves what was shown; then it is ex
   expect(json.keys[0].versions[0]).toMatchObject({ state: 'refused' })
   expect(json.keys[0].versions[0].operation).not.toBeNull()
   expect((await shell.run('incident', 'timeline', `incident/${id}`)).stdout).toMatch(
-    /incident\.opened[\s\S]*incident\.approved[\s\S]*incident\.executed[\s\S]*incident\.contained/,
+    /opened[\s\S]*agreed to it[\s\S]*had it done[\s\S]*came to rest, contained/,
   )
   const closed = await shell.run('incident', 'close', `incident/${id}`, '--reason', 'replaced')
   expect([closed.exit, closed.stdout]).toEqual([0, expect.stringContaining('closed')])

@@ -2,6 +2,7 @@
 
 import { Option, type Command } from 'commander'
 import { incidentModes, noteKinds, severities } from '#domain/incident.ts'
+import { momentText } from '#domain/incident-words.ts'
 import type { JsonObject } from '#domain/json.ts'
 import { confirmByName, confirmYes } from '../confirm.ts'
 import { nextOf } from '../describe-incident.ts'
@@ -417,7 +418,7 @@ const timeline = async (run: Run, id: string, { all }: { readonly all?: true }):
           const said = textAt(item, 'note', 'text')
           const what =
             said === ''
-              ? `${textAt(item, 'action')} ${textAt(item, 'outcome')}${textAt(item, 'reason') === '' ? '' : `: ${textAt(item, 'reason')}`}`
+              ? `${momentText(textAt(item, 'action'))}${textAt(item, 'outcome') === 'succeeded' ? '' : ` (${textAt(item, 'outcome')})`}${textAt(item, 'reason') === '' ? '' : `: ${textAt(item, 'reason')}`}`
               : `${textAt(item, 'note', 'kind')}: ${said}`
           const target =
             textAt(item, 'target', 'kind') === 'incident'

@@ -1,5 +1,6 @@
 // The report as Markdown, for the ticket and the archive. Whatever people wrote is text in it and nothing else.
 
+import { modeText, momentText, selectorText, stateMeanings } from '#domain/incident-words.ts'
 import { takenSteps } from '#domain/playbook.ts'
 import type { IncidentReport, ReportedKey } from '#usecases/report-incident.ts'
 
@@ -15,17 +16,18 @@ export const markdownOf = (report: IncidentReport): string => {
   return [
     `# ${text(incident.title)}`,
     '',
+    ...inShort(report).flatMap((sentence) => [text(sentence), '']),
     ...table(
       ['', ''],
       [
         ['Incident', incident.id],
         ['Severity', incident.severity],
-        ['Mode', incident.mode],
+        ['Mode', `${incident.mode}: ${modeText[incident.mode]}`],
         ['State', incident.state],
         ['Reason', incident.reason],
         ['Opened', `${incident.openedBy.name}, ${moment(incident.createdAt)}`],
         ['Commander', incident.commander ?? '–'],
-        ['Selector', JSON.stringify(incident.selector)],
+        ['Means', selectorText(incident.selector)],
         [
           'Previewed',
           preview === null
@@ -129,9 +131,9 @@ export const markdownOf = (report: IncidentReport): string => {
     ...table(
       ['At', 'Who', 'What', 'Why', 'Audit event', 'Leaf hash'],
       timeline.map(({ event: { body, receipt }, note }) => [
-        body.at,
-        body.actor.name,
-        note === null ? body.action : `${note.kind}: ${note.text}`,
+        moment(new Date(body.at)),
+        body.actor.type === 'worker' ? 'Rekey' : body.actor.name,
+        note === null ? momentText(body.action) : `${note.kind}: ${note.text}`,
         body.reason ?? '',
         body.id,
         receipt.leafHash,
@@ -165,6 +167,28 @@ const stepsOf = ({ incident: { playbook }, ticks, at }: IncidentReport): readonl
   ]
 }
 
+/** For whoever reads nothing else. */
+const inShort = ({ incident, keys, counts, at }: IncidentReport): readonly string[] => {
+  const { execution } = incident
+  if (execution === null) return [`Nothing was done as of ${moment(at)}.`]
+  const total = keys.length
+  const versions = keys.flatMap((key) => key.versions)
+  const proven = versions.filter(({ state, provenAt }) => state === 'refused' && provenAt !== null)
+  const last = new Date(Math.max(...proven.map(({ provenAt }) => provenAt?.getTime() ?? 0)))
+  return [
+    `On ${moment(execution.at)} ${execution.by.name} had ${total} ${total === 1 ? 'key' : 'keys'} contained: ${modeText[incident.mode]}.`,
+    ...(proven.length === 0
+      ? []
+      : [
+          `${proven.length} of ${versions.length} ${versions.length === 1 ? 'version was' : 'versions were'} tried afterwards with the old credential and refused, the last at ${moment(last)}.`,
+        ]),
+    ...Object.entries(counts).map(
+      ([state, count]) =>
+        `${count} ${count === 1 ? 'key is' : 'keys are'} ${state}${stateMeanings[state] === undefined ? '' : `: ${stateMeanings[state]}`}.`,
+    ),
+  ]
+}
+
 const replacements = (keys: readonly ReportedKey[]): readonly string[] => {
   const replaced = keys.filter(({ replacement }) => replacement !== null)
   if (replaced.length === 0) return []
@@ -184,7 +208,9 @@ const replacements = (keys: readonly ReportedKey[]): readonly string[] => {
   ]
 }
 
-const moment = (at: Date | null): string => at?.toISOString() ?? '–'
+/** In UTC, to the second: what is exact stands in the JSON, and in the log. */
+const moment = (at: Date | null): string =>
+  at === null ? '–' : `${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`
 
 /** In one line, with everything that Markdown or HTML would read as its own taken literally. */
 const text = (written: string): string =>

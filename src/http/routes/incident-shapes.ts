@@ -226,7 +226,10 @@ const containedKeySchema = strict({
       primary: Type.Boolean(),
       providerVersions: Type.Array(Type.String()),
       containment: containmentSchema,
-      reversible: Type.Boolean(),
+      reversible: Type.Boolean({
+        description:
+          'whether its provider can switch it on again; the mode `disable` alone ever does',
+      }),
       expect: Type.Enum(['refused', 'refusedAfter', 'unproven'], {
         description: 'the proof that can be had',
       }),
