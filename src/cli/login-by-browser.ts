@@ -30,7 +30,7 @@ export const loginByBrowser = async (
     oidc.randomPKCECodeVerifier(),
   ]
   const challenge = await oidc.calculatePKCECodeChallenge(verifier)
-  const back = await answerOn(run, { port, patienceMs }, (redirectUri) => {
+  const back = await answerOn(run, { port, patienceMs, state }, (redirectUri) => {
     const url = oidc.buildAuthorizationUrl(config, {
       ...{ redirect_uri: redirectUri, scope: `openid ${scope}`.trim(), state, nonce },
       ...{ code_challenge: challenge, code_challenge_method: 'S256' },
@@ -69,10 +69,14 @@ const configOf = async (issuer: string, clientId: string): Promise<Configuration
 const notLoggedIn = (detail: string, cause?: unknown): Failure =>
   new Failure({ code: 'login.refused', exit: 'rights', title: 'Not logged in', detail, cause })
 
-/** The address that the browser came back to, with what it brought. */
+/** The address that the browser came back to, with what it brought. Whoever does not know the state does not end the wait. */
 const answerOn = (
   run: Run,
-  { port, patienceMs }: Pick<LoginQuestion, 'port' | 'patienceMs'>,
+  {
+    port,
+    patienceMs,
+    state,
+  }: Pick<LoginQuestion, 'port' | 'patienceMs'> & { readonly state: string },
   ready: (redirectUri: string) => void,
 ): Promise<URL> =>
   new Promise((resolve, reject) => {
@@ -80,7 +84,10 @@ const answerOn = (
     let redirectUri = ''
     const server = createServer((request, reply) => {
       const url = URL.parse(request.url ?? '', redirectUri)
-      const isAnswer = request.method === 'GET' && url?.pathname === '/callback'
+      const isAnswer =
+        request.method === 'GET' &&
+        url?.pathname === '/callback' &&
+        url.searchParams.get('state') === state
       reply.writeHead(isAnswer ? 200 : 404, { 'content-type': 'text/plain', connection: 'close' })
       reply.end(isAnswer ? 'Go back to the terminal.\n' : 'There is nothing here.\n')
       if (isAnswer) end(() => resolve(url))

@@ -84,13 +84,16 @@ test('a person logs in with a browser, is known from then on, and is forgotten b
 
 test('an answer to another question is refused, and nothing is kept', async () => {
   for (const spoil of [
-    (back: URL) => back.searchParams.set('state', 'x'.repeat(43)),
     (back: URL) => back.searchParams.set('iss', 'https://evil.example'),
     (back: URL) => back.searchParams.set('code', 'x'),
   ]) {
     const started = await login()
     const back = new URL(await goTo(await addressIn(started)))
     expect((await fetch(new URL('/other', back))).status).toBe(404)
+    // Whoever finds the port, and does not know the question, ends nobody's login.
+    const guessed = new URL(back)
+    guessed.searchParams.set('state', 'x'.repeat(43))
+    expect((await fetch(guessed)).status).toBe(404)
     spoil(back)
     await (await fetch(back)).text()
     const done = await started.ended
