@@ -57,8 +57,13 @@ export const createIncidentTimers = ({ client: db }: Database): IncidentTimers =
     orUnavailable(async () => {
       if (owners.length === 0) return
       await db.$executeRaw`
-        UPDATE app.incident_key_timer SET lease_until = app.now() + ${ttlMs}::double precision * interval '1 millisecond'
-        WHERE lease_owner = ANY (${[...owners]}::text[]) AND lease_until > app.now()`
+        -- In the order in which steps lock them, or the two would wait for each other.
+        WITH held AS (
+          SELECT incident_id, key_id FROM app.incident_key_timer
+          WHERE lease_owner = ANY (${[...owners]}::text[]) AND lease_until > app.now()
+          ORDER BY incident_id, key_id FOR UPDATE)
+        UPDATE app.incident_key_timer t SET lease_until = app.now() + ${ttlMs}::double precision * interval '1 millisecond'
+        FROM held h WHERE t.incident_id = h.incident_id AND t.key_id = h.key_id`
     }),
   release: (leases) =>
     orUnavailable(async () => {

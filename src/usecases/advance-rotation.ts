@@ -137,7 +137,10 @@ const drive = async (
       return 'wait' in step ? step.wait : { dueAt: seen.at }
     }
     const first = await attempt({ ...run, seen }, rotation, seen.rotation.phase, report)
-    const step = 'going' in first ? await goFurther({ ...run, seen }, first.going) : first
+    const step =
+      'going' in first
+        ? await goFurther({ ...run, seen }, first.going, stopping?.aborted === true)
+        : first
     if ('wait' in step) return step.wait
     if (!isOpen(step.moved.phase)) return afterEnd(run, step.moved, bell)
   }
@@ -146,8 +149,10 @@ const drive = async (
 
 /** The next phase has its first step with what was seen before this one. Where it has written nothing, whatever kept it from that,
  *  the transition is written alone, and the phase is asked anew. */
-const goFurther = async (run: Run, going: Going): Promise<WrittenStep> => {
+const goFurther = async (run: Run, going: Going, stopping: boolean): Promise<WrittenStep> => {
   const { from, to, more } = going
+  // Whoever stops begins no effect more.
+  if (stopping) return move(run, from, to.phase, more)
   try {
     const step = isOpen(to.phase) && (await phaseHandlers[to.phase]({ ...run, going }, to))
     if (step && going.written && !('going' in step)) return step

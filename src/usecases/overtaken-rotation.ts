@@ -99,13 +99,16 @@ const hold = (run: Run, rotation: Rotation, incident: string): Promise<Step> => 
 export const resumeHeld = async (tx: Tx, key: IncidentKey): Promise<readonly LedgerEvent[]> => {
   const rotation = await tx.rotations.openOf(key.keyId)
   if (!rotation) return []
-  await tx.writeTimer.set(rotation.id, { dueNow: true })
-  if (rotation.phase !== 'stalled' || !isHeld(rotation.stalledReason) || !rotation.stalledIn)
+  if (rotation.phase !== 'stalled' || !isHeld(rotation.stalledReason) || !rotation.stalledIn) {
+    await tx.writeTimer.set(rotation.id, { dueNow: true })
     return []
+  }
+  // The rotation before its timer, as everywhere, or two would wait for each other.
   const next = await write(tx, rotation, {
     phase: resumeInto(rotation.stalledIn),
     patch: { stalledIn: null, stalledReason: null },
   })
+  await tx.writeTimer.set(rotation.id, { dueNow: true })
   return [transitionEvent(rotation, next, `incident ${key.incidentId} was restored`)]
 }
 

@@ -1,8 +1,8 @@
 // What an incident of mode `disable` switched off is switched on again: intent, the provider, its word, one real use, and then
 // the versions are what they were. A crash leaves an open intent: whoever has the lease next asks the provider, and goes on.
 //
-// A request to switch off that was given up may still land for a while; nothing is switched on before that time is over, by the
-// database's clock. What has no outcome then, be it because the restoration took the key from whoever was at it, is asked about
+// A request to switch off that was given up may still land for a while, and be seen later still; nothing is switched on before that
+// time is over, by the database's clock. What has no outcome then, be it because the restoration took the key from whoever was at it, is asked about
 // and closed: what was done is taken back, what was not never will be. So is what an earlier try to switch on left, where the
 // version has leaked since.
 //
@@ -34,6 +34,7 @@ import { beginIntent, endIntent } from './incident-intents.ts'
 export type RestoreKey = (engine: Containing, found: Case, place: Place) => Promise<void>
 
 export const restoreKey: RestoreKey = async (engine, found, place) => {
+  const { delayMs } = found.type.traits.consistency
   const late = Math.max(
     0,
     ...found.intents
@@ -42,7 +43,7 @@ export const restoreKey: RestoreKey = async (engine, found, place) => {
           (intent.phase.startsWith('contain:') && intent.outcome !== 'succeeded') ||
           isLeft(found, intent),
       )
-      .map(({ sentNotAfter }) => sentNotAfter.getTime() - timeAt(found, engine.clock)),
+      .map(({ sentNotAfter }) => sentNotAfter.getTime() + delayMs - timeAt(found, engine.clock)),
   )
   if (late > 0) {
     await engine.release(found, { afterMs: late, stage: stages.contain, tries: found.lease.tries })
