@@ -30,6 +30,7 @@ const makers = [
   'createApiKey',
   'makePlan',
   'openIncident',
+  'putPlaybook',
   'startRotation',
 ] as const
 
@@ -165,6 +166,7 @@ describe('?dryRun=all', () => {
     approveIncident: 'incident.wrongState',
     approvePlan: 'rotation.selfApproval',
     approveRotation: 'rotation.wrongPhase',
+    confirmContainment: 'incident.wrongState',
     confirmStep: 'rotation.wrongPhase',
     endSession: 'request.impossible',
     executeIncident: 'incident.confirmationWrong',
@@ -172,7 +174,9 @@ describe('?dryRun=all', () => {
     restoreIncident: 'incident.wrongMode',
     resumeRotation: 'rotation.wrongPhase',
     reviewIncident: 'incident.wrongState',
+    reviewPlaybook: 'playbook.selfApproval',
     rollBackRotation: 'rotation.wrongPhase',
+    tickIncidentStep: 'incident.wrongState',
   }
 
   test('of every write does nothing but record that it was tried', async () => {
