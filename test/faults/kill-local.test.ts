@@ -31,13 +31,14 @@ const held = ['local.secret', 'local.key'].flatMap((type) =>
 let rekey: RekeyProcess
 let prober: Prober
 let approver: string
+let operator: string
 long.describe('kill -9 while keys of the built-in vault rotate', () => {
   beforeAll(async () => {
     rekey = await openRekey()
     await rekey.start()
     await rekey.ask('PUT', '/v1/connections/built-in', { provider: 'local' })
-    const roles = ['approver']
-    approver = (await rekey.ask('POST', '/v1/api-keys', { name: 'boss', type: 'svc', roles })).token
+    approver = await tokenOf('boss', 'approver')
+    operator = await tokenOf('ops', 'operator')
     await policy('secrets', 'destroy')
     // What a destroyed version made would not open any more.
     await policy('data-keys', 'disable')
@@ -125,7 +126,8 @@ type Waiting = (typeof held)[number] & { readonly id: string }
 const bringIn = async (): Promise<readonly Waiting[]> => {
   const waiting: Waiting[] = []
   for (const each of held) {
-    const { id } = await rekey.ask('POST', '/v1/rotations', { key: each.key, reason: 'a test' })
+    const body = { key: each.key, reason: 'a test' }
+    const { id } = await rekey.ask('POST', '/v1/rotations', body, operator)
     waiting.push({ ...each, id })
   }
   const overlap = ({ phase }: Waiting) => phase !== 'awaitingApproval'
@@ -221,6 +223,10 @@ const killedRound = async <T>(
   await Promise.all(lost.map((send) => send()))
   return brought
 }
+
+/** Whoever approves is another person than whoever asked. */
+const tokenOf = async (name: string, role: string): Promise<string> =>
+  (await rekey.ask('POST', '/v1/api-keys', { name, type: 'svc', roles: [role] })).token
 
 const policy = (name: string, retire: string, more: object = {}) =>
   rekey.ask('POST', '/v1/policies', {

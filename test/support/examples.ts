@@ -8,6 +8,8 @@ export type Json = any
 
 export interface Operation {
   readonly id: string
+  /** Nobody is asked for a token. */
+  readonly isPublic: boolean
   readonly method: string
   readonly path: string
   readonly examples: readonly Example[]
@@ -26,6 +28,7 @@ export const operationsOf = (document: Json): readonly Operation[] =>
   Object.entries<Json>(document.paths).flatMap(([path, methods]) =>
     Object.entries<Json>(methods).map(([method, operation]) => ({
       id: operation.operationId,
+      isPublic: operation.security?.length === 0,
       method: method.toUpperCase(),
       path,
       examples: examplesOf(operation),

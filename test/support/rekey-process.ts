@@ -40,8 +40,13 @@ export interface RekeyProcess {
     body?: unknown,
     headers?: Readonly<Record<string, string>>,
   ) => Promise<Reply>
-  /** The same, and anything but 2xx throws. */
-  readonly ask: (method: string, path: string, body?: unknown) => Promise<Reply['json']>
+  /** The same, or with another token, and anything but 2xx throws. */
+  readonly ask: (
+    method: string,
+    path: string,
+    body?: unknown,
+    as?: string,
+  ) => Promise<Reply['json']>
   /** All items of a list. */
   readonly list: (path: string) => Promise<readonly Reply['json'][]>
   /** Connection string of the database's superuser, while it is up. */
@@ -138,9 +143,11 @@ export const openRekey = async (
     return { status: reply.status, json: text === '' ? null : JSON.parse(text) }
   }
 
-  const ask: RekeyProcess['ask'] = async (method, path, body) => {
-    const headers: Record<string, string> =
-      method === 'POST' ? { 'idempotency-key': randomUUID() } : {}
+  const ask: RekeyProcess['ask'] = async (method, path, body, as = token) => {
+    const headers: Record<string, string> = {
+      authorization: `Bearer ${as}`,
+      ...(method === 'POST' ? { 'idempotency-key': randomUUID() } : {}),
+    }
     const { status, json } = await call(method, path, body, headers)
     if (status < 200 || status > 299)
       throw new Error(`${method} ${path}: ${status} ${JSON.stringify(json)}\n${said.slice(-4_000)}`)
