@@ -83,6 +83,10 @@ const typeShape = Type.Object({
   objectId: func,
   leastPrivilege: func,
   generate: Type.Optional(func),
+  suspends: Type.Optional(func),
+  lateEffectIn: Type.Optional(func),
+  handedOut: Type.Optional(func),
+  byHand: Type.Optional(Type.Object({ steps: func, withinMs: func })),
   incident: Type.Optional(incidentShape),
 })
 
@@ -107,8 +111,16 @@ export const faultsOfProvider = (given: unknown): readonly string[] => {
   return [
     ...functionsOf(provider, ['endpoints', 'connect'], ''),
     ...provider.types.flatMap((type, i) => faultsOfType(type, `/types/${i}`, provider.id)),
+    ...provider.types.flatMap(({ type }, i) =>
+      provider.types.findIndex((other) => other.type === type) < i
+        ? [`/types/${i}/type "${type}" is declared twice`]
+        : [],
+    ),
   ]
 }
+
+/** What a type may leave out; called in the middle of a rotation where it is there. */
+const whereThere = ['generate', 'suspends', 'lateEffectIn', 'handedOut'] as const
 
 const functionsOf = <T extends object>(of: T, names: readonly (keyof T & string)[], at: string) =>
   names.flatMap((name) =>
@@ -121,9 +133,10 @@ const faultsOfType = (type: KeyType, at: string, id: string): readonly string[] 
   return [
     ...functionsOf(
       type,
-      ['objectId', 'leastPrivilege', ...(makes ? (['generate'] as const) : [])],
+      ['objectId', 'leastPrivilege', ...whereThere.filter((name) => type[name] !== undefined)],
       at,
     ),
+    ...(type.byHand ? functionsOf(type.byHand, ['steps', 'withinMs'], `${at}/byHand`) : []),
     ...(type.incident ? faultsInIncident(type, type.incident, at) : []),
     ...(type.type.startsWith(`${id}.`) ? [] : [`${at}/type must begin with "${id}."`]),
     ...(makes === (traits.material === 'ours')
