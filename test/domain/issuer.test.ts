@@ -305,6 +305,7 @@ describe('a list of issuers', () => {
       ...login(name),
     })
     expect(faults({ ...good, ...login('a') }, other('b'))).toEqual([])
+    expect(faults(good, other('a'))).toEqual([])
     expect(faults({ ...good, ...login('a') }, other('a'))).toEqual([
       { pointer: '/items/1/login/name', detail: 'the name is taken' },
     ])
