@@ -340,7 +340,10 @@ const compromisedForEver = (facts: KeyFacts): readonly string[] => [
   ...facts.versions
     .filter(({ compromisedAt }) => compromisedAt !== null)
     .filter(({ state, primary }) => primary || (state !== 'compromised' && state !== 'destroyed'))
-    .map(({ version, state }) => `version ${version} was compromised, and is ${state}`),
+    .map(
+      ({ version, state, primary }) =>
+        `version ${version} was compromised, and is ${primary ? 'handed out' : state}`,
+    ),
   ...facts.incidents.flatMap((incident) => asPreviewed(incident, facts.versions)),
 ]
 
@@ -354,7 +357,7 @@ const asPreviewed = (
     all
       .map(({ version }) => version)
       .toSorted((a, b) => a - b)
-      .join(', ')
+      .join(', ') || 'none'
   // What carries the value of such a version is part of it, also where it was written once more since.
   const carriers = versions
     .filter(({ version }) => planned.some((one) => one.version === version))

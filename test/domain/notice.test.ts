@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { AuditBody } from '#domain/audit.ts'
-import { isTold, noticeData, noticeOf, notices } from '#domain/notice.ts'
+import { isTold, newsActions, noticeData, noticeOf, notices, subjectOf } from '#domain/notice.ts'
 
 const event = (over: Partial<AuditBody>): AuditBody => ({
   id: '0199a1b2-0000-7000-8000-000000000001',
@@ -89,5 +89,177 @@ describe('what is told', () => {
   test('however long the reason, the message stays below 20 kB', () => {
     const data = noticeData(event({ reason: '\u0000'.repeat(30_000) }), 'o')
     expect(Buffer.byteLength(JSON.stringify(data))).toBeLessThan(20_000)
+  })
+})
+
+describe('every kind of news', () => {
+  test.each([
+    ['rotation.stalled', 'stalled'],
+    ['rotation.stepAsked', 'stalled'],
+    ['recovery.began', 'stalled'],
+    ['key.notRotating', 'stalled'],
+    ['key.overdue', 'overdue'],
+    ['playbook.reviewOverdue', 'overdue'],
+    ['key.drifted', 'drifted'],
+    ['rotation.rolledBack', 'failed'],
+    ['rotation.cancelled', 'failed'],
+    ['incident.partly', 'failed'],
+    ['incident.keyFailed', 'failed'],
+    ['rotation.ackMissing', 'ackMissing'],
+    ['apiKey.approved', 'breakGlass'],
+    ['breakGlass.used', 'breakGlass'],
+    ['breakGlass.bound', 'breakGlass'],
+    ['incident.contained', null],
+    ['request.denied', null],
+  ] as const)('%s: %s', (action, notice) => {
+    expect(noticeOf(event({ action }))).toBe(notice)
+    expect(newsActions.some((one) => one === action)).toBe(notice !== null)
+  })
+})
+
+const glass = { type: 'breakGlass', id: 'b1', name: 'envelope', roles: ['responder'] } as const
+
+describe('a token to break glass with', () => {
+  test.each([
+    ['incident.opened', 'breakGlass'],
+    ['rotation.cancelled', 'breakGlass'],
+    ['rotation.stalled', 'breakGlass'],
+    ['request.denied', null],
+    ['audit.read', null],
+  ] as const)('is told of by whatever it does, and not by what it reads: %s', (action, notice) => {
+    expect(noticeOf(event({ action, actor: glass }))).toBe(notice)
+  })
+  test('is told to every sink, whatever it chose and a policy routes', () => {
+    const notify = [{ sink: 'oncall', events: ['stalled' as const] }]
+    expect(isTold({ name: 'siem', events: [] }, 'breakGlass', notify)).toBe(true)
+    expect(isTold({ name: 'siem', events: ['overdue'] }, 'breakGlass', [])).toBe(true)
+  })
+  test('says which token, who, what and in which incident; the form is that of all news', () => {
+    const target = { kind: 'incident', id: 'i1', name: 'A leak' } as const
+    const body = event({ action: 'incident.executed', actor: glass, target, correlationId: 'i1' })
+    const data = noticeData(body, 'payments')
+    expect(data).toEqual({
+      key: null,
+      rotation: null,
+      policy: null,
+      owner: null,
+      token: 'envelope',
+      by: 'envelope',
+      action: 'incident.executed',
+      incident: 'i1',
+      reason: 'the provider refused',
+      next: 'rekey get audit-events --actor b1',
+      auditEvent: body.id,
+    })
+    expect(Object.keys(data)).toEqual(
+      expect.arrayContaining(Object.keys(noticeData(event({}), null))),
+    )
+  })
+  test('is named by itself where somebody else approves it, and its reason is cut as every other', () => {
+    const admin = { type: 'user', id: 'u1', name: 'ada', roles: ['admin'] } as const
+    const target = { kind: 'apiKey', id: 'b1', name: 'envelope' } as const
+    const body = event({
+      action: 'apiKey.approved',
+      actor: admin,
+      target,
+      reason: 'x'.repeat(3_000),
+    })
+    expect(noticeData(body, null)).toMatchObject({
+      token: 'envelope',
+      by: 'ada',
+      reason: 'x'.repeat(2_000),
+      next: 'rekey get audit-events --actor u1',
+    })
+    expect(noticeData({ ...body, reason: null }, null)).toMatchObject({ reason: null })
+  })
+})
+
+describe('what news is about', () => {
+  const rotation = event({})
+  const keyEvent = event({
+    action: 'key.drifted',
+    target: { kind: 'key', id: 'k1', name: 'billing' },
+    after: { policy: 'monthly', keyId: 'other', owner: 'payments' },
+  })
+
+  test('a rotation: its key by name and id, its policy and itself', () => {
+    expect(subjectOf(rotation)).toEqual({
+      key: 'billing',
+      keyId: 'k1',
+      policy: 'monthly',
+      rotation: 'r1',
+    })
+  })
+  test('a key: no rotation', () => {
+    expect(subjectOf(keyEvent)).toEqual({
+      key: 'billing',
+      keyId: 'k1',
+      policy: 'monthly',
+      rotation: null,
+    })
+  })
+  test.each(['installation', 'incident', 'playbook'] as const)('an %s: no key at all', (kind) => {
+    const target = { kind, id: 'x1', name: 'it' }
+    expect(subjectOf(event({ target }))).toEqual({
+      key: 'it',
+      keyId: null,
+      policy: null,
+      rotation: null,
+    })
+  })
+  test.each([null, 'text', ['a'], {}, { keyId: 1, policy: true }])(
+    'nothing that the event does not say: %j',
+    (after) => {
+      expect(subjectOf(event({ after }))).toEqual({
+        key: 'billing',
+        keyId: null,
+        policy: null,
+        rotation: 'r1',
+      })
+    },
+  )
+  test('the owner is who is known now, else who the event names, else nobody', () => {
+    expect(noticeData(keyEvent, 'shop')).toMatchObject({ owner: 'shop' })
+    expect(noticeData(keyEvent, null)).toMatchObject({ owner: 'payments' })
+    expect(noticeData(rotation, null)).toMatchObject({ owner: null })
+  })
+  test('a reason is cut, or is not there', () => {
+    expect(noticeData(event({ reason: null }), null)).toMatchObject({ reason: null })
+    expect(noticeData(event({ reason: 'x'.repeat(2_001) }), null)).toMatchObject({
+      reason: 'x'.repeat(2_000),
+    })
+  })
+
+  type Target = AuditBody['target']
+  test.each<readonly [action: AuditBody['action'], target: Target, next: string]>([
+    ['recovery.began', { kind: 'installation', id: 'i', name: 'rekey' }, 'rekey doctor'],
+    [
+      'playbook.reviewOverdue',
+      { kind: 'playbook', id: 'p1', name: 'leak' },
+      'rekey describe playbook/leak',
+    ],
+    [
+      'incident.partly',
+      { kind: 'incident', id: 'i1', name: 'A leak' },
+      'rekey incident report incident/i1',
+    ],
+    [
+      'incident.keyFailed',
+      { kind: 'key', id: 'k1', name: 'billing' },
+      'rekey incident report incident/r1',
+    ],
+    [
+      'rotation.stalled',
+      { kind: 'rotation', id: 'r1', name: 'billing' },
+      'rekey describe rotation/r1',
+    ],
+    [
+      'key.overdue',
+      { kind: 'key', id: 'k1', name: 'billing' },
+      'rekey rotate key/billing --reason overdue',
+    ],
+    ['key.drifted', { kind: 'key', id: 'k1', name: 'billing' }, 'rekey describe key/billing'],
+  ])('%s: what comes next', (action, target, next) => {
+    expect(noticeData(event({ action, target }), null)).toMatchObject({ next })
   })
 })

@@ -106,7 +106,7 @@ describe('a playbook is meant', () => {
     ],
     ['for no incident without keys', { modes: ['disable'] }, 'disable', [], false],
   ])('%s', (_what, wanted, mode, keys, meant) => {
-    expect(appliesTo({ appliesTo: wanted }, mode, keys)).toBe(meant)
+    expect(appliesTo(wanted === undefined ? {} : { appliesTo: wanted }, mode, keys)).toBe(meant)
   })
 
   test('all the more, the less it asks for', () => {
