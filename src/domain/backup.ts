@@ -4,6 +4,7 @@
 
 import { Type, type Static } from 'typebox'
 import { Check } from 'typebox/value'
+import { timestampSchema } from './timestamp.ts'
 
 const strict = <T extends Parameters<typeof Type.Object>[0]>(properties: T) =>
   Type.Object(properties, { additionalProperties: false })
@@ -18,7 +19,7 @@ const manifestSchema = strict({
   /** Of Rekey, and of the server that it was taken from. */
   version: Type.String(),
   postgres: Type.String(),
-  createdAt: Type.String(),
+  createdAt: timestampSchema,
   migrations: Type.Array(strict({ name: Type.String(), checksum: sha256 }), { minItems: 1 }),
   installation: orNull(
     strict({ id: Type.String(), incarnation: Type.String(), cluster: Type.String() }),
@@ -30,7 +31,7 @@ const manifestSchema = strict({
   highWater: orNull(strict({ id: Type.String(), leafHash: sha256, at: Type.String() })),
   /** All events: their number, and the exclusive or of their leaf hashes. */
   log: strict({ events: count, digest: sha256 }),
-  months: Type.Array(Type.String({ pattern: '^\\d{4}-\\d{2}$' })),
+  months: Type.Array(Type.String({ pattern: '^\\d{4}-(0[1-9]|1[0-2])$' })),
   /** In the order in which they can be filled: what is referred to comes first. */
   tables: Type.Array(
     strict({

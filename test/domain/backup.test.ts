@@ -86,6 +86,8 @@ describe('it is none', () => {
     ['with a digest that is too long', { log: { events: 1, digest: `${sha256}a` } }],
     ['with more of the log', { log: { ...whole.log, first: 'e' } }],
     ['with a last event without its hash', { highWater: { id: 'e', at: 'now' } }],
+    ['with a time that is none', { createdAt: 'yesterday' }],
+    ['with a thirteenth month', { months: ['2026-13'] }],
     ['with a month that is a day', { months: ['2026-11-26'] }],
     ['with a month after others', { months: ['in 2026-11'] }],
     ['with a table of another schema', { tables: [{ ...table, name: 'public.key' }] }],
