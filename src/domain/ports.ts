@@ -670,10 +670,12 @@ export interface Tx extends Reads {
   }
   readonly writeRotation: {
     insert(row: Rotation): Promise<void>
-    /** `UPDATE … WHERE id AND phase AND epoch`. Into another phase it takes along neither progress nor what it waited for. */
+    /** `UPDATE … WHERE id AND phase AND epoch`, as they were before. What is the same in both stays as it is by now: whoever takes
+     *  over writes over nothing that its holder has recorded since. Into another phase it takes along neither progress nor what it
+     *  waited for. */
     move(
       row: Rotation,
-      expected: { readonly phase: Phase; readonly epoch: number },
+      before: Pick<Rotation, 'phase' | 'epoch'> & Partial<Rotation>,
       also?: AlsoMoved,
     ): Promise<boolean>
   }

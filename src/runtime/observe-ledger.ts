@@ -84,11 +84,11 @@ const watched =
           })
           await span.run(() => writeRotation.insert(rotation)).finally(() => span.end())
         },
-        move: async (rotation, expected, also) => {
-          const moved = await writeRotation.move(rotation, expected, also)
+        move: async (rotation, before, also) => {
+          const moved = await writeRotation.move(rotation, before, also)
           if (moved) {
-            const takenOver = rotation.epoch > expected.epoch
-            seen.moves.push({ rotation, before: expected.phase, takenOver })
+            const takenOver = rotation.epoch > before.epoch
+            seen.moves.push({ rotation, before: before.phase, takenOver })
           }
           return moved
         },

@@ -193,8 +193,7 @@ export const makeRollback = (deps: SteerDeps): Steer<Said, Rotation> =>
     await mustWriteProviders(tx)
     if (!isOpen(rotation.phase) || from === 'rollingBack') throw wrongPhase(rotation, 'rolled back')
     // Holds the row: a worker that is about to commit the intent of a mint comes before this look, or is fenced by what follows.
-    const { phase, epoch } = rotation
-    if (!(await tx.writeRotation.move(rotation, { phase, epoch }))) throw new Fenced(rotation.id)
+    if (!(await tx.writeRotation.move(rotation, rotation))) throw new Fenced(rotation.id)
     const steps = undoSteps(
       from,
       rotation.plan.traits,

@@ -326,6 +326,19 @@ describe('rotations', () => {
     })
   })
 
+  test('whoever takes over with what was read before writes over nothing that was recorded since', async () => {
+    const { rotation } = await openRotation(db, 'taken-over')
+    const since = { preImage: { was: 'here' }, promotedAt: new Date('2026-11-03T00:00:00Z') }
+    const recorded = { ...rotation, ...since }
+    expect(await write(db, (tx) => tx.writeRotation.move(recorded, rotation))).toBe(true)
+    const taken = { ...rotation, epoch: rotation.epoch + 1 }
+    expect(await write(db, (tx) => tx.writeRotation.move(taken, rotation))).toBe(true)
+    expect(await db.ledger.read((r) => r.rotations.get(rotation.id))).toMatchObject({
+      ...since,
+      epoch: taken.epoch,
+    })
+  })
+
   test('a move from another phase or epoch than the row’s writes nothing', async () => {
     const { rotation } = await openRotation(db, 'moved')
     const moved = { ...rotation, phase: 'preflight', epoch: 1 } as const

@@ -104,8 +104,8 @@ export const rotationWrites = (
   },
   // All that a rotation may become; what it was planned as stays. The spacing of a group counts from the last entry into
   // minting; going on from a stall into it counts again.
-  move: async (row, expected, { lease, wakesGroup = false, wakesIncident = false } = {}) => {
-    const entered = row.phase !== expected.phase
+  move: async (row, before, { lease, wakesGroup = false, wakesIncident = false } = {}) => {
+    const entered = row.phase !== before.phase
     const mints = entered && row.phase === 'minting'
     const owner = lease?.owner ?? null
     const rows = await db.$queryRaw<
@@ -117,12 +117,16 @@ export const rotationWrites = (
       }[]
     >`
       WITH moved AS (
-        UPDATE app.rotation SET phase = ${row.phase}, epoch = ${row.epoch}, from_version = ${row.fromVersion}, to_version = ${row.toVersion},
-          pre_image = ${JSON.stringify(row.preImage)}::jsonb, stalled_in = ${row.stalledIn}, stalled_reason = ${row.stalledReason},
-          undo = ${row.undo && JSON.stringify(row.undo)}::jsonb, phase_observed_ms = ${Math.round(row.phaseObservedMs)}::bigint,
-          phase_entered_at = ${row.phaseEnteredAt}, passage_at = ${row.passageAt}, promoted_at = ${row.promotedAt}, ended_at = ${row.endedAt},
+        UPDATE app.rotation SET phase = ${row.phase}, epoch = ${row.epoch},
+          from_version = CASE WHEN ${row.fromVersion !== before.fromVersion} THEN ${row.fromVersion}::integer ELSE from_version END,
+          to_version = CASE WHEN ${row.toVersion !== before.toVersion} THEN ${row.toVersion}::integer ELSE to_version END,
+          pre_image = CASE WHEN ${row.preImage !== before.preImage} THEN ${JSON.stringify(row.preImage)}::jsonb ELSE pre_image END,
+          undo = CASE WHEN ${row.undo !== before.undo} THEN ${row.undo && JSON.stringify(row.undo)}::jsonb ELSE undo END,
+          promoted_at = CASE WHEN ${row.promotedAt !== before.promotedAt} THEN ${row.promotedAt}::timestamptz ELSE promoted_at END,
+          stalled_in = ${row.stalledIn}, stalled_reason = ${row.stalledReason}, phase_observed_ms = ${Math.round(row.phaseObservedMs)}::bigint,
+          phase_entered_at = ${row.phaseEnteredAt}, passage_at = ${row.passageAt}, ended_at = ${row.endedAt},
           mint_entered_at = CASE WHEN ${mints} THEN ${row.phaseEnteredAt} ELSE mint_entered_at END
-        WHERE id = ${row.id}::uuid AND phase = ${expected.phase} AND epoch = ${expected.epoch}
+        WHERE id = ${row.id}::uuid AND phase = ${before.phase} AND epoch = ${before.epoch}
         RETURNING id
       ), timed AS (
         UPDATE app.rotation_timer t SET progress = CASE WHEN NOT ${entered} THEN t.progress END,
