@@ -121,8 +121,7 @@ export const write = async (
     // The line behind it moves up, in the same transaction: only its first one looks for a place by itself (begin-rotation.ts).
     wakesGroup: moves && (rotation.phase === 'planned' || !isOpen(phase)),
   }
-  if (!(await tx.writeRotation.move(next, rotation, also)))
-    throw new Fenced(rotation.id)
+  if (!(await tx.writeRotation.move(next, rotation, also))) throw new Fenced(rotation.id)
   return next
 }
 
