@@ -24,7 +24,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'fence skipped: a transition does not ask for phase and epoch',
     file: 'src/store/tables/rotations.ts',
-    from: 'WHERE id = ${row.id}::uuid AND phase = ${expected.phase} AND epoch = ${expected.epoch}',
+    from: 'WHERE id = ${row.id}::uuid AND phase = ${before.phase} AND epoch = ${before.epoch}',
     to: 'WHERE id = ${row.id}::uuid',
   },
   {
