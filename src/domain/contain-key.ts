@@ -83,6 +83,14 @@ export const keyStateOf = (
   return key.replacement === 'done' && isRefused ? 'replaced' : worst
 }
 
+/** Until when caches may take what was refused once, where it was not tried after that yet; null: nothing is waited for. */
+export const cachedUntil = ({
+  state,
+  provenAt,
+  refusedAfter,
+}: Pick<VersionEvidence, 'state' | 'provenAt' | 'refusedAfter'>): Date | null =>
+  state === 'refusedAfter' && provenAt === null ? refusedAfter : null
+
 export const isSettled = (version: Pick<VersionEvidence, 'state'>): boolean =>
   version.state !== 'pending' && version.state !== 'revoking'
 

@@ -209,8 +209,12 @@ export interface Reads {
     byHash(hash: Uint8Array): Promise<ApiKey | null>
     byId(id: string): Promise<ApiKey | null>
     list(page: Page): Promise<Paged<ApiKey>>
-    /** By the id of a token, who made it: of those among the principals that are tokens, and of all that they come from. */
-    makers(principals: readonly string[]): Promise<ReadonlyMap<string, string>>
+    /** By the id of a token, who made it: of those among the principals that are tokens, and of all that they come from; and which
+     *  of these tokens were deleted. */
+    makers(principals: readonly string[]): Promise<{
+      readonly makers: ReadonlyMap<string, string>
+      readonly deleted: ReadonlySet<string>
+    }>
     /** When each was last used, as far as that was written down yet. */
     lastUses(ids: readonly string[]): Promise<ReadonlyMap<string, Date>>
   }

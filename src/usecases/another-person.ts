@@ -3,7 +3,7 @@
 
 import type { Actor } from '#domain/actor.ts'
 import { type ErrorCode, RekeyError } from '#domain/errors.ts'
-import { differentPeople, type Kinship, kinshipOf, type Makers } from '#domain/person.ts'
+import { differentPeople, type Kinship, kinshipOf } from '#domain/person.ts'
 import type { Reads } from '#domain/ports.ts'
 
 type MakerReads = Pick<Reads, 'apiKeys'>
@@ -33,7 +33,7 @@ export const mustBeAnother = async (
   { asking, said = [], code }: Another,
 ): Promise<void> => {
   const own = { principalId: actor.id }
-  const makers = await makersOf(db, [own, ...said], asking)
+  const { makers } = await makersOf(db, [own, ...said], asking)
   for (const { id, did } of asking) {
     const kinship = kinshipOf(makers, actor.id, id)
     if (kinship !== null) throw refusal(code, kinship, did)
@@ -55,25 +55,21 @@ export const byDifferentPeople = async <T extends Saying>(
   said: readonly T[],
   asking: readonly Pick<Asking, 'id'>[] = [],
 ): Promise<readonly T[]> => {
-  const standing: T[] = []
-  for (const one of said) {
-    const key = await db.apiKeys.byId(one.principalId) // oxlint-disable-line no-await-in-loop -- a handful, on one connection
-    if (key === null || key.deletedAt === null) standing.push(one)
-  }
-  return standing.length === 0
-    ? standing
-    : differentPeople(
-        await makersOf(db, standing, asking),
-        standing,
-        asking.map(({ id }) => id),
-      )
+  if (said.length === 0) return said
+  const { makers, deleted } = await makersOf(db, said, asking)
+  const standing = said.filter(({ principalId }) => !deleted.has(principalId))
+  return differentPeople(
+    makers,
+    standing,
+    asking.map(({ id }) => id),
+  )
 }
 
 const makersOf = (
   db: MakerReads,
   said: readonly Saying[],
   asking: readonly Pick<Asking, 'id'>[],
-): Promise<Makers> =>
+): ReturnType<MakerReads['apiKeys']['makers']> =>
   db.apiKeys.makers([...said.map(({ principalId }) => principalId), ...asking.map(({ id }) => id)])
 
 const texts: Readonly<Record<Kinship, (did: string) => string>> = {

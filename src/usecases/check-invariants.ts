@@ -201,7 +201,7 @@ const saidOf = async (
   rotationId: string,
 ): Promise<Pick<RotationFacts, 'approvals' | 'makers'>> => {
   const approvals = await db.approvals.of(rotationId)
-  const makers = await db.apiKeys.makers(approvals.map(({ principalId }) => principalId))
+  const { makers } = await db.apiKeys.makers(approvals.map(({ principalId }) => principalId))
   return { approvals, makers }
 }
 

@@ -6,7 +6,7 @@
 // No freeze, pause or blackout holds an emergency; only recovery mode does, since nobody knows then what is true.
 
 import { systemActor } from '#domain/actor.ts'
-import { stages } from '#domain/contain-key.ts'
+import { cachedUntil, stages } from '#domain/contain-key.ts'
 import type { ClaimedKey, IncidentTimerPatch, IncidentTimers } from '#domain/ports.ts'
 import { containKey, type Containing, isToSend, type Place, record } from './contain-key.ts'
 import { afterStep, type Case, keyWith, loadCases, timeAt } from './contained-cases.ts'
@@ -183,11 +183,10 @@ export const makeContainKeys = (
     if (key.replacement === 'pending' && found.key.rotationId === null)
       return { afterMs: 0, stage: stages.replace, tries }
     const now = timeAt(found, clock)
-    const waits = evidence.flatMap(({ state, provenAt, refusedAfter }) =>
-      state === 'refusedAfter' && provenAt === null && refusedAfter
-        ? [Math.max(0, refusedAfter.getTime() - now) + 1]
-        : [],
-    )
+    const waits = evidence.flatMap((one) => {
+      const until = cachedUntil(one)
+      return until === null ? [] : [Math.max(0, until.getTime() - now) + 1]
+    })
     const replaced = key.replacement === 'pending' || key.replacement === 'running'
     const late = lateMsOf(found, now)
     const all = [...waits, ...(replaced ? [lookAgainMs] : []), ...(late === null ? [] : [late])]
@@ -206,8 +205,8 @@ export const makeContainKeys = (
       await record(engine, found, (at) => {
         const { evidence, change } = end
         const key = keyWith(found, evidence, at, change)
-        const after = { ...found, key, evidence: afterStep(found, { key, evidence }).evidence }
-        return { key, evidence, events: [keyEvent(key, evidence)], release: nextOf(after) }
+        const release = nextOf(afterStep(found, { key, evidence }))
+        return { key, evidence, events: [keyEvent(key, evidence)], release }
       })
     } catch (again) {
       worker.report(found.key.keyId, again)

@@ -1,7 +1,7 @@
 // A key whose connection cannot be opened, however often it is tried, or at which our own code fails: what is said of it then. Nothing
 // was sent, and nobody waits for it for ever: the incident comes to rest, and a person asks for it again.
 
-import { isSettled } from '#domain/contain-key.ts'
+import { cachedUntil, isSettled } from '#domain/contain-key.ts'
 import type { IncidentKey, VersionEvidence } from '#domain/incident.ts'
 import { ProviderError } from '#domain/provider.ts'
 import type { Case } from './contained-cases.ts'
@@ -40,8 +40,7 @@ const isRefused = ({ state }: VersionEvidence): boolean =>
   state === 'refused' || state === 'refusedAfter'
 
 /** The time of its caches is over. */
-const isDue = ({ state, provenAt, refusedAfter }: VersionEvidence, now: number): boolean =>
-  state === 'refusedAfter' &&
-  provenAt === null &&
-  refusedAfter !== null &&
-  refusedAfter.getTime() <= now
+const isDue = (one: VersionEvidence, now: number): boolean => {
+  const until = cachedUntil(one)
+  return until !== null && until.getTime() <= now
+}

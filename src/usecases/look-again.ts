@@ -21,7 +21,7 @@ import {
   said,
   stateAfter,
 } from './contain-key.ts'
-import { type Case, keyWith, plannedOf, provenOf, timeAt } from './contained-cases.ts'
+import { afterStep, type Case, keyWith, plannedOf, provenOf, timeAt } from './contained-cases.ts'
 import { keyEvent } from './containment-events.ts'
 import { type Trial, tryVersion } from './prove-contained.ts'
 
@@ -78,13 +78,7 @@ export const lookAgain = async (
   await record(engine, found, (at) => {
     const evidence = looked.flatMap(([one, trial]) => changedBy(one, trial, again))
     const key = keyWith(found, evidence, at, isOver && !again ? { lateUntil: null } : {})
-    const after: Case = {
-      ...found,
-      key,
-      evidence: found.evidence.map(
-        (one) => evidence.find(({ version }) => version === one.version) ?? one,
-      ),
-    }
+    const after = afterStep(found, { key, evidence })
     // What was under way may have made one of them active, or handed it out, in the records too. As long as nobody knows what became
     // of it, whoever has the rotation is not fenced for the sake of what is as it was.
     const contained = looked.flatMap(([{ version }, trial]) => {

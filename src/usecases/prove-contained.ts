@@ -2,7 +2,14 @@
 // adapter's own canary, and never where the preview says that it cannot be. What the provider still accepts has failed, however
 // politely it said that it is off; what nobody could try is unproven. Trying leaves nothing: a crash here tries once more.
 
-import { containing, isSettled, lastIntent, mayContain, stages } from '#domain/contain-key.ts'
+import {
+  cachedUntil,
+  containing,
+  isSettled,
+  lastIntent,
+  mayContain,
+  stages,
+} from '#domain/contain-key.ts'
 import type { ContainedVersion, VersionEvidence } from '#domain/incident.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { IncidentTimerPatch } from '#domain/ports.ts'
@@ -18,7 +25,7 @@ import {
   said,
   stateAfter,
 } from './contain-key.ts'
-import { type Case, keyWith, plannedOf, provenOf, timeAt } from './contained-cases.ts'
+import { afterStep, type Case, keyWith, plannedOf, provenOf, timeAt } from './contained-cases.ts'
 import { keyEvent } from './containment-events.ts'
 
 export type Trial =
@@ -70,13 +77,6 @@ export const proveKey = async (
       const state = requestedAt ? null : stateAfter(found, plannedOf(found, version))
       return state ? [{ version, state }] : []
     })
-    const now: Case = {
-      ...found,
-      key,
-      evidence: found.evidence.map(
-        (one) => evidence.find(({ version }) => version === one.version) ?? one,
-      ),
-    }
     return {
       key,
       contained,
@@ -85,7 +85,7 @@ export const proveKey = async (
       events: [keyEvent(key, evidence, receipt)],
       release: waits
         ? { afterMs, stage: stages.prove, tries: found.lease.tries + errors.length }
-        : next(now),
+        : next(afterStep(found, { key, evidence })),
     }
   })
   return true
@@ -93,8 +93,8 @@ export const proveKey = async (
 
 /** Off, or never to be sent; or refused once, and the time of its caches is over. */
 const isToTry = (found: Case, one: VersionEvidence, now: number): boolean => {
-  if (one.state === 'refusedAfter')
-    return one.provenAt === null && one.refusedAfter !== null && one.refusedAfter.getTime() <= now
+  const until = cachedUntil(one)
+  if (until !== null) return until.getTime() <= now
   if (isSettled(one) || !mayContain(found.incident.mode, found.key)) return false
   const { containment } = plannedOf(found, one.version)
   if (containment === 'replace') return found.key.replacement === 'done'

@@ -17,15 +17,20 @@ export const apiKeyReads = (db: Db): Reads['apiKeys'] => ({
   },
   makers: async (principals) => {
     const ids = principals.filter(isUuid)
-    if (ids.length === 0) return new Map()
-    const rows = await db.$queryRaw<{ readonly id: string; readonly maker: string }[]>`
-      WITH RECURSIVE line (id, maker) AS (
-        SELECT k.id, k.created_by FROM app.api_key k WHERE k.id = ANY (${ids}::uuid[])
+    if (ids.length === 0) return { makers: new Map(), deleted: new Set() }
+    const rows = await db.$queryRaw<
+      { readonly id: string; readonly maker: string; readonly deleted: boolean }[]
+    >`
+      WITH RECURSIVE line (id, maker, deleted) AS (
+        SELECT k.id, k.created_by, k.deleted_at IS NOT NULL FROM app.api_key k WHERE k.id = ANY (${ids}::uuid[])
         UNION
-        SELECT k.id, k.created_by FROM line JOIN app.api_key k ON k.id =
+        SELECT k.id, k.created_by, k.deleted_at IS NOT NULL FROM line JOIN app.api_key k ON k.id =
           CASE WHEN line.maker ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN line.maker::uuid END)
-      SELECT id, maker FROM line`
-    return new Map(rows.map(({ id, maker }) => [id, maker]))
+      SELECT id, maker, deleted FROM line`
+    return {
+      makers: new Map(rows.map(({ id, maker }) => [id, maker])),
+      deleted: new Set(rows.flatMap(({ id, deleted }) => (deleted ? [id] : []))),
+    }
   },
   lastUses: async (ids) => {
     const rows = await db.apiKeyUse.findMany({ where: { apiKeyId: { in: ids.filter(isUuid) } } })
