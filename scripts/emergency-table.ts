@@ -1,54 +1,19 @@
 // What an emergency does to a key of each type, for docs/reference/key-types.md: planned as an incident plans it, for one present
 // version whose value is known, so that the page cannot say anything else than the preview.
 
-import { planContainment, type ContainmentFacts } from '#domain/plan-containment.ts'
+import { planContainment } from '#domain/plan-containment.ts'
 import type { ContainedVersion, IncidentMode } from '#domain/incident.ts'
 import { defaultPolicy } from '#domain/policy.ts'
 import type { KeyType, Provider } from '#domain/provider.ts'
+import { keyNamed, versionOf } from '#test/store/records.ts'
 
-const at = new Date(0)
-
-const key: ContainmentFacts['key'] = {
-  id: '',
-  name: '',
-  connection: '',
-  type: '',
-  ref: {},
-  objectId: '',
-  purpose: '',
-  owner: '',
-  environment: '',
-  labels: {},
-  consumers: [],
-  usableBy: [],
-  observe: null,
-  generate: null,
-  policy: null,
-  policySelectedAt: null,
-  managedBy: null,
-  revision: 1,
-  createdAt: at,
-  updatedAt: at,
-  deletedAt: null,
-}
-const version: ContainmentFacts['versions'][number] = {
-  keyId: '',
-  version: 1,
+const key = keyNamed('', '')
+const version = versionOf('', 1, {
   state: 'active',
   primary: true,
   providerVersions: ['1'],
   materialKnown: true,
-  fingerprint: null,
-  sealedId: null,
-  rotationId: null,
-  createdAt: at,
-  verifiedAt: at,
-  activatedAt: at,
-  suspendedAt: null,
-  deactivatedAt: null,
-  compromisedAt: null,
-  destroyedAt: null,
-}
+})
 
 const planned = (type: KeyType, mode: IncidentMode): ContainedVersion | undefined => {
   // A ref may say less (`suspends`); here the type's own word counts.

@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import { segment } from '../segment.ts'
 import { isFailure, usage } from '../failure.ts'
+import { numberOf } from '../number-of.ts'
 import { show, withOutput } from '../output.ts'
 import { numberAt } from '../read-json.ts'
 import { nameOf } from '../reference.ts'
@@ -41,7 +42,7 @@ const acknowledge = async (run: Run, reference: string, options: Options): Promi
   const consumer = nameOf(`consumer/${options.consumer}`, 'consumer')
   const path = `/v1/rotations/${segment(id)}`
   const version =
-    options.version === undefined ? await awaited(run, path) : numberOf(options.version)
+    options.version === undefined ? await awaited(run, path) : numberOf(options.version, 'version')
   const dryRun = options.dryRun === true
   const client = await run.client()
   const { body } = await client.send({
@@ -60,11 +61,6 @@ const acknowledge = async (run: Run, reference: string, options: Options): Promi
     text: () =>
       `rotation/${id}  ${dryRun ? 'would be acknowledged' : 'acknowledged'} by ${consumer} for v${version}\n`,
   })
-}
-
-const numberOf = (text: string): number => {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw usage('--version takes the number of a version')
-  return Number(text)
 }
 
 /** An `ack` token may not read the rotation: it says the version. */

@@ -4,6 +4,7 @@ import type { JsonObject } from '#domain/json.ts'
 import { usage } from '../failure.ts'
 import { plain } from '../human.ts'
 import { pathOf } from '../incident-steps.ts'
+import { numberOf } from '../number-of.ts'
 import { show } from '../output.ts'
 import { numberAt, objectAt, objectsAt, textAt } from '../read-json.ts'
 import { nameOf } from '../reference.ts'
@@ -22,7 +23,9 @@ export const confirmByHand = async (run: Run, id: string, options: Options): Pro
   const { evidence, notDone, on, dryRun = false } = options
   const key = nameOf(options.key.includes('/') ? options.key : `key/${options.key}`, 'key')
   const version =
-    options.version === undefined ? await onlyVersion(run, id, key) : numberOf(options.version)
+    options.version === undefined
+      ? await onlyVersion(run, id, key)
+      : numberOf(options.version, 'version')
   const client = await run.client()
   const { body } = await client.send({
     method: 'POST',
@@ -51,11 +54,6 @@ export const confirmByHand = async (run: Run, id: string, options: Options): Pro
       ? `next: rekey incident restore incident/${id} --key ${key} --reason "…"`
       : `next: rekey describe incident/${id}`,
   )
-}
-
-const numberOf = (text: string): number => {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw usage('--version takes the number of a version')
-  return Number(text)
 }
 
 /** Where there is one, it is meant. */

@@ -5,6 +5,7 @@ import { confirmYes } from '../confirm.ts'
 import { playbookText, readPlaybook } from '../describe-playbook.ts'
 import { usage } from '../failure.ts'
 import { moment } from '../human.ts'
+import { numberOf } from '../number-of.ts'
 import { show, withOutput } from '../output.ts'
 import { textAt } from '../read-json.ts'
 import { nameOf } from '../reference.ts'
@@ -42,7 +43,7 @@ const review = async (run: Run, name: string, { text, revision, dryRun }: Option
     method: 'POST',
     path: `/v1/playbooks/${segment(name)}/reviews`,
     body: {
-      revision: numberOf(revision ?? (await revisionSeen(run, name, dryRun === true))),
+      revision: numberOf(revision ?? (await revisionSeen(run, name, dryRun === true)), 'revision'),
       text,
     },
     dryRun: dryRun === true,
@@ -55,11 +56,6 @@ const review = async (run: Run, name: string, { text, revision, dryRun }: Option
         ? `playbook/${name}  would be reviewed\n`
         : `playbook/${name}  reviewed; the next review is due ${moment(textAt(body, 'status', 'reviewDueAt'), run.io.clock.now())}\n`,
   })
-}
-
-const numberOf = (text: string): number => {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw usage('--revision takes the number of a revision')
-  return Number(text)
 }
 
 const revisionSeen = async (run: Run, name: string, dryRun: boolean): Promise<string> => {

@@ -12,7 +12,7 @@ import { numberAt, textAt } from '../read-json.ts'
 import { nameOf } from '../reference.ts'
 import type { Run, Shell } from '../shell.ts'
 import { effectOf, follow, timeoutOf } from './incident.ts'
-import { usage } from '../failure.ts'
+import { numberOf } from '../number-of.ts'
 
 interface Options {
   readonly reason: string
@@ -62,7 +62,7 @@ const revoke = async (run: Run, key: string, options: Options): Promise<void> =>
       selector:
         options.version === undefined
           ? { keys: [name] }
-          : { versions: [{ key: name, version: numberOf(options.version) }] },
+          : { versions: [{ key: name, version: numberOf(options.version, 'version') }] },
     },
     options.dryRun === true,
   )
@@ -83,11 +83,6 @@ const revoke = async (run: Run, key: string, options: Options): Promise<void> =>
   await confirmByName(run, name, effectOf(previewed), options.confirm)
   await execute(run, id, { previewHash: textAt(preview, 'hash') })
   return follow(run, id, timeoutMs, 'the incident was executed and is under way')
-}
-
-const numberOf = (text: string): number => {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw usage('--version takes the number of a version')
-  return Number(text)
 }
 
 const waits = (id: string, needed: number): Failure =>
