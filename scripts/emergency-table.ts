@@ -16,8 +16,8 @@ const version = versionOf('', 1, {
 })
 
 const planned = (type: KeyType, mode: IncidentMode): ContainedVersion | undefined => {
-  // A ref may say less (`suspends`); here the type's own word counts.
-  const { suspends: _byRef, byHand, ...rest } = type
+  // A ref may say less (`suspends`), or names halves; here the type's own word counts, and there is one version.
+  const { suspends: _byRef, halves: _ofPair, byHand, ...rest } = type
   const whole = byHand ? { ...rest, byHand: { ...byHand, steps: () => ['its checklist'] } } : rest
   return planContainment({
     mode,

@@ -26,6 +26,7 @@ export interface MeantOptions {
   readonly createdAfter?: string
   readonly createdBefore?: string
   readonly secretStdin?: true
+  readonly oneHalf?: true
 }
 
 export const selectorOf = async (run: Run, options: MeantOptions): Promise<JsonObject> => {
@@ -55,7 +56,7 @@ export const selectorOf = async (run: Run, options: MeantOptions): Promise<JsonO
     throw usage('say what it is about', {
       hint: '--key NAME, -l team=payments, --connection NAME, --consumer NAME, --secret-stdin, …',
     })
-  return selector
+  return options.oneHalf === true ? { ...selector, pairs: 'meant' } : selector
 }
 
 const keyName = (text: string): string => nameOf(text.includes('/') ? text : `key/${text}`, 'key')

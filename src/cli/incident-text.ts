@@ -1,9 +1,20 @@
 // Incidents and their previews in words.
 
+import { halfEffects } from '#domain/incident.ts'
 import { modeText } from '#domain/incident-words.ts'
 import type { JsonObject } from '#domain/json.ts'
+import { halfText } from '#domain/pair-halves.ts'
 import { moment, plain } from './human.ts'
-import { at, isObject, numberAt, objectAt, objectsAt, textAt, textsAt } from './read-json.ts'
+import {
+  at,
+  isObject,
+  listAt,
+  numberAt,
+  objectAt,
+  objectsAt,
+  textAt,
+  textsAt,
+} from './read-json.ts'
 import { section } from './sheet.ts'
 import { table, type Column } from './table.ts'
 
@@ -70,6 +81,25 @@ const afterwards = (row: JsonObject): string => {
   return `${next[replacement] ?? replacement}${version === '' ? '' : ` v${version}`}`
 }
 
+/** Of keys that are pairs: which half first, and what is done to it. */
+const halvesText = (keys: readonly JsonObject[]): string =>
+  keys
+    .flatMap((key) => {
+      const steps = objectsAt(key, 'halves').map((half) =>
+        halfText({
+          half: textAt(half, 'half'),
+          does: halfEffects.find((word) => word === textAt(half, 'does')) ?? 'nothing',
+          step: numberAt(half, 'step'),
+          versions: listAt(half, 'versions').map(Number),
+        }),
+      )
+      return steps.length === 0
+        ? []
+        : [`${textAt(key, 'key')}`, ...steps.map((step) => `  ${step}`)]
+    })
+    .map(plain)
+    .join('\n')
+
 /** The first so many keys whole; of the rest only how many. */
 const mostShown = 40
 
@@ -94,6 +124,7 @@ export const previewText = (preview: JsonObject, mode: string, now: Date): strin
     `${keys.length} key${keys.length === 1 ? '' : 's'}, ${mode}: ${modeIn(mode)}\n`,
     table(columnsIn(mode), rows, now),
     rest > 0 ? `… and ${rest} keys more: see them all with -o json\n` : '',
+    section('halves of pairs, in this order', halvesText(keys.slice(0, mostShown))),
     section('what that means', [...new Set(warnings)].map((text) => plain(text)).join('\n')),
     section('used by', textsAt(preview, 'consumers').map(plain).join(', ')),
     section('differs from the preview before', differsText(preview)),

@@ -9,6 +9,7 @@ import type {
   IncidentMode,
   VersionEvidence,
 } from './incident.ts'
+import { isBeforeNew } from './pair-halves.ts'
 import type { Intent } from './rotation.ts'
 
 /** Containment before proof before replacement, over all keys of an incident. */
@@ -70,12 +71,13 @@ const worstFirst: readonly ContainmentState[] = [
   'restored',
 ]
 
-/** The worst of its versions, then the replacement. */
+/** The worst of its versions, then the replacement. Once the first of them was begun, what waits for its turn is begun as well. */
 export const keyStateOf = (
   versions: readonly Pick<VersionEvidence, 'state'>[],
-  key: Pick<IncidentKey, 'replacement' | 'restoration'>,
+  key: Pick<IncidentKey, 'state' | 'replacement' | 'restoration'>,
 ): IncidentKeyState => {
-  const worst = worstFirst.find((state) => versions.some((version) => version.state === state))
+  const found = worstFirst.find((state) => versions.some((version) => version.state === state))
+  const worst = found === 'pending' && key.state === 'revoking' ? 'revoking' : found
   if (worst === undefined || worst === 'pending' || worst === 'revoking')
     return key.replacement === 'running' ? 'replacing' : (worst ?? 'refused')
   if (key.replacement === 'running') return 'replacing'
@@ -94,11 +96,18 @@ export const cachedUntil = ({
 export const isSettled = (version: Pick<VersionEvidence, 'state'>): boolean =>
   version.state !== 'pending' && version.state !== 'revoking'
 
-/** With `rotateFast` nothing is revoked before the new version serves. */
+/** With `rotateFast` nothing is revoked before the new version serves, but for the half of a pair that it is put on. */
 export const mayContain = (
   mode: IncidentMode,
-  { replacement }: Pick<IncidentKey, 'replacement'>,
-): boolean => mode !== 'rotateFast' || replacement === null || replacement === 'done'
+  { replacement, plan }: Pick<IncidentKey, 'replacement'> & { readonly plan: Planned },
+  version: number,
+): boolean =>
+  mode !== 'rotateFast' ||
+  replacement === null ||
+  replacement === 'done' ||
+  isBeforeNew(plan, version)
+
+type Planned = Parameters<typeof isBeforeNew>[0]
 
 /** Whether no routine rotation of the key may begin: it is switched off for a while, or something is still to be done. */
 export const isHeldBy = ({

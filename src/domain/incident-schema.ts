@@ -3,7 +3,7 @@
 import { Type, type Static } from 'typebox'
 import type { Scope } from './actor.ts'
 import { field, maybe, strict } from './fields.ts'
-import { type IncidentSelector, incidentModes, severities } from './incident.ts'
+import { type IncidentSelector, incidentModes, pairChoices, severities } from './incident.ts'
 import { type DeepReadonly, labelValueSchema, matchLabelsSchema, nameSchema } from './names.ts'
 import { timestampSchema } from './timestamp.ts'
 
@@ -40,6 +40,10 @@ const selectorFields = {
   ),
   createdAfter: maybe('versions that were made then or later', timestampSchema),
   createdBefore: maybe('versions that were made before', timestampSchema),
+  pairs: maybe(
+    'of keys that are a pair, of which one half is meant: both halves (the default), or only what is meant',
+    Type.Enum([...pairChoices]),
+  ),
 }
 
 /** All that is given must hold; a list holds if one of it does. */

@@ -31,6 +31,7 @@ export const selectorText = (selector: IncidentSelector): string => {
     ...one.flatMap((name) => (selector[name] === undefined ? [] : [`${name} ${selector[name]}`])),
     ...(selector.createdAfter === undefined ? [] : [`made since ${selector.createdAfter}`]),
     ...(selector.createdBefore === undefined ? [] : [`made before ${selector.createdBefore}`]),
+    ...(selector.pairs === 'meant' ? ['of pairs only the half that is meant'] : []),
   ].join('; ')
 }
 

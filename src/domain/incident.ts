@@ -83,7 +83,12 @@ export interface IncidentSelector {
   /** Of the versions. */
   readonly createdAfter?: string
   readonly createdBefore?: string
+  /** Of a key that is a pair: both halves, though one is meant; or only what is meant. Left out: both. */
+  readonly pairs?: (typeof pairChoices)[number]
 }
+
+/** Whoever was where one half is used has seen both: in turn they are in the same place. */
+export const pairChoices = ['both', 'meant'] as const
 
 /**
  * What is sent for one version; frozen in the preview.
@@ -118,6 +123,22 @@ export interface ContainedVersion {
   readonly why: string | null
 }
 
+/**
+ * contain   the versions that it has are ended, and tried
+ * replace   it gets the new password, which is handed out
+ * serve     it has what is handed out from then on
+ * nothing   it has none that is meant
+ */
+export const halfEffects = ['contain', 'replace', 'serve', 'nothing'] as const
+
+export interface HalfStep {
+  readonly half: string
+  readonly does: (typeof halfEffects)[number]
+  /** Those of one number are done at the same time; null: nothing is done. */
+  readonly step: number | null
+  readonly versions: readonly number[]
+}
+
 export interface ContainedKey {
   readonly keyId: string
   readonly key: string
@@ -129,6 +150,8 @@ export interface ContainedKey {
   readonly replacement: 'none' | 'existing' | 'openRotation' | 'new'
   readonly replacementVersion: number | null
   readonly openRotation: string | null
+  /** `slot: pair`: what is done to its halves, in this order; left out for all others. */
+  readonly halves?: readonly HalfStep[]
   /** The connections that log in with it. */
   readonly losesAccess: readonly string[]
   readonly approvals: number

@@ -17,7 +17,8 @@ import type {
 import type { JsonObject } from './json.ts'
 import type { Key, Version, VersionState } from './key.ts'
 import type { ResolvedPolicy } from './policy.ts'
-import { type KeyType, typeFor } from './provider.ts'
+import { halfStepsOf, halfWarnings } from './pair-halves.ts'
+import { type KeyType, type TypeTraits, typeFor } from './provider.ts'
 import type { Rotation } from './rotation.ts'
 
 export interface ContainmentFacts {
@@ -47,8 +48,31 @@ export interface ContainmentFacts {
 const living: readonly VersionState[] = ['active', 'suspended', 'deactivated']
 
 /** Those of the key that the incident means: named ones, else all that its provider may accept still; of what is new and not proven
- *  only what is named, or lies in a span. `refused`: compromised ones that were tried and refused already. */
+ *  only what is named, or lies in a span. `refused`: compromised ones that were tried and refused already.
+ *
+ *  Of a pair, one half of which may be in somebody's hands still, the other one too: it is used in the same places, and whoever is
+ *  woken should not have to know that there are two. */
 export const versionsMeant = (
+  selector: IncidentSelector,
+  key: Pick<Key, 'name'>,
+  versions: readonly Version[],
+  refused: (version: Version) => boolean,
+  slot: TypeTraits['slot'],
+): ReadonlySet<number> => {
+  const meant = selectedOf(selector, key, versions, refused)
+  if (slot !== 'pair' || selector.pairs === 'meant') return meant
+  const mayBeKnown = versions.some(
+    ({ version, state }) => meant.has(version) && state !== 'destroyed',
+  )
+  const whole = mayBeKnown ? versions.filter((version) => isAccepted(version, refused)) : []
+  return new Set([...meant, ...whole.map(({ version }) => version)])
+}
+
+/** Perhaps, as far as is known here. */
+const isAccepted = (version: Version, refused: (version: Version) => boolean): boolean =>
+  version.state === 'compromised' ? !refused(version) : living.includes(version.state)
+
+const selectedOf = (
   selector: IncidentSelector,
   key: Pick<Key, 'name'>,
   versions: readonly Version[],
@@ -61,8 +85,7 @@ export const versionsMeant = (
   const meant = versions.filter((version) => {
     if (version.createdAt < from || (to !== null && version.createdAt >= to)) return false
     if (named !== undefined) return named.some((one) => one.version === version.version)
-    if (version.state === 'compromised') return !refused(version)
-    return living.includes(version.state) || (spans && version.state === 'preActivation')
+    return isAccepted(version, refused) || (spans && version.state === 'preActivation')
   })
   return new Set(meant.map(({ version }) => version))
 }
@@ -74,6 +97,7 @@ export const planContainment = (given: ContainmentFacts): ContainedKey => {
   const versions = facts.versions
     .filter(({ version }) => facts.chosen.has(version))
     .map((version) => containmentOf(facts, version))
+  const halves = halfStepsOf(facts, versions, next)
   return {
     keyId: key.id,
     key: key.name,
@@ -83,6 +107,7 @@ export const planContainment = (given: ContainmentFacts): ContainedKey => {
     versions,
     ...next,
     openRotation: openRotation?.id ?? null,
+    ...(halves === null ? {} : { halves }),
     losesAccess: facts.losesAccess.toSorted(),
     approvals: policy.emergency.approvals,
     basis: {
@@ -94,7 +119,10 @@ export const planContainment = (given: ContainmentFacts): ContainedKey => {
           ? null
           : { name: key.policy, revision: facts.policyRevision },
     },
-    warnings: warningsOf(facts, versions, next.replacement),
+    warnings: [
+      ...warningsOf(facts, versions, next.replacement),
+      ...(halves === null ? [] : halfWarnings(facts.mode, halves, versions)),
+    ],
   }
 }
 

@@ -87,6 +87,7 @@ const typeShape = Type.Object({
   lateEffectIn: Type.Optional(func),
   handedOut: Type.Optional(func),
   byHand: Type.Optional(Type.Object({ steps: func, withinMs: func })),
+  halves: Type.Optional(Type.Object({ of: func, holding: func })),
   incident: Type.Optional(incidentShape),
 })
 
@@ -137,6 +138,10 @@ const faultsOfType = (type: KeyType, at: string, id: string): readonly string[] 
       at,
     ),
     ...(type.byHand ? functionsOf(type.byHand, ['steps', 'withinMs'], `${at}/byHand`) : []),
+    ...(type.halves ? functionsOf(type.halves, ['of', 'holding'], `${at}/halves`) : []),
+    ...((type.halves !== undefined) === (traits.slot === 'pair')
+      ? []
+      : [`${at}/halves must be there if, and only if, traits.slot is "pair"`]),
     ...(type.incident ? faultsInIncident(type, type.incident, at) : []),
     ...(type.type.startsWith(`${id}.`) ? [] : [`${at}/type must begin with "${id}."`]),
     ...(makes === (traits.material === 'ours')

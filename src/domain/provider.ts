@@ -83,8 +83,18 @@ export interface KeyType {
   readonly byHand?: ByHand
   /** What an incident must know of it beside the traits; left out where they say it all. */
   readonly incident?: InIncident
+  /** There iff `slot` is `pair`. */
+  readonly halves?: Halves
   /** Makes new material from `generate` parameters; there iff `traits.material` is `ours`. `random(n)` gives n random bytes. */
   readonly generate?: (params: JsonObject, random: (bytes: number) => Uint8Array) => Material
+}
+
+/** The two that take turns. */
+export interface Halves {
+  /** Their names. The first one gets the new password where neither is in use. */
+  readonly of: (ref: JsonObject) => readonly [string, string]
+  /** Which of them a provider version is of; null: of neither. */
+  readonly holding: (ref: JsonObject, providerVersion: string) => string | null
 }
 
 export interface InIncident {

@@ -102,7 +102,10 @@ export const isToSend = (found: Case): boolean => wantedOf(found).length > 0
 /** What is to be sent for the versions that are not at rest, one a provider version. */
 const wantedOf = (found: Case) =>
   found.evidence
-    .filter((evidence) => !isSettled(evidence) && mayContain(found.incident.mode, found.key))
+    .filter(
+      (evidence) =>
+        !isSettled(evidence) && mayContain(found.incident.mode, found.key, evidence.version),
+    )
     .flatMap((evidence) => {
       const version = plannedOf(found, evidence.version)
       const effect = effectOf(version)

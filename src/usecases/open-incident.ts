@@ -96,6 +96,7 @@ const keptSelector = async (
   actor: Actor,
   { digests, ...asked }: AskedSelector,
 ): Promise<IncidentSelector> => {
+  mustNarrow({ ...asked, ...(digests ? { digests } : {}) })
   mustBeMoments(asked)
   await mustBeThere(tx, actor, asked)
   if (digests === undefined) return asked
@@ -110,6 +111,16 @@ const keptSelector = async (
       '/selector/digests',
     )
   return { ...asked, versions: kept }
+}
+
+/** What is done with pairs says of no key that it is meant. */
+const mustNarrow = ({ pairs: _pairs, ...fields }: AskedSelector): void => {
+  if (Object.keys(fields).length > 0) return
+  throw new RekeyError('request.invalid', {
+    detail: 'The selector says of no key that it is meant.',
+    hint: 'Beside `pairs` say keys, labels, a connection, a consumer or versions.',
+    errors: [{ pointer: '/selector', detail: 'means no key' }],
+  })
 }
 
 const mustBeMoments = ({ createdAfter, createdBefore }: IncidentSelector): void => {

@@ -209,7 +209,7 @@ const planOne = (incident: Meant, world: World, key: Key, type: KeyType): readon
   const connection = world.connections.get(key.connection)
   const versions = world.versions.get(key.id) ?? []
   const refused = ({ version }: Version): boolean => world.refused.has(`${key.id}/${version}`)
-  const chosen = versionsMeant(incident.selector, key, versions, refused)
+  const chosen = versionsMeant(incident.selector, key, versions, refused, type.traits.slot)
   if (!connection || chosen.size === 0) return []
   const ruling = key.policy === null ? undefined : world.policies.get(key.policy)
   const policy = tighten(ruling?.resolved ?? defaultPolicy, floorsFor(world.floors, key.labels))

@@ -95,7 +95,7 @@ export const proveKey = async (
 const isToTry = (found: Case, one: VersionEvidence, now: number): boolean => {
   const until = cachedUntil(one)
   if (until !== null) return until.getTime() <= now
-  if (isSettled(one) || !mayContain(found.incident.mode, found.key)) return false
+  if (isSettled(one) || !mayContain(found.incident.mode, found.key, one.version)) return false
   const { containment } = plannedOf(found, one.version)
   if (containment === 'replace') return found.key.replacement === 'done'
   return containment === 'none' || containment === 'byHand' || one.effectiveAt !== null

@@ -190,6 +190,6 @@ const unreplaced = ({ incident }: Case, why: string): Decision => ({
   key: { replacement: 'failed', detail: `There is no replacement: ${why}.` },
   failed:
     incident.mode === 'rotateFast'
-      ? `Nothing was revoked, since there is no replacement: ${why}.`
+      ? `It was not revoked, since there is no replacement: ${why}.`
       : `Only a replacement would end it, and there is none: ${why}.`,
 })

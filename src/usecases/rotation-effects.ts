@@ -113,7 +113,8 @@ export const mint = async (run: Run, rotation: Rotation): Promise<EffectSpec> =>
       if (old?.state === 'active' && type.traits.slot === 'single') {
         await advanceVersion(tx, old, ['suspended'], { primary: false })
       }
-      if (type.traits.slot === 'pair') await overwritten(tx, versions)
+      if (type.traits.slot === 'pair')
+        await overwritten(tx, scene, providerVersionOf(sent.result), versions)
       return {
         phase: nextPhase(current.plan.phases, current.phase),
         patch: { toVersion: number },

@@ -58,10 +58,19 @@ export const mustBeOurs = async (
   )
 }
 
-/** With the outcome of the mint: what was on the standby is gone. */
-export const overwritten = async (tx: Tx, versions: readonly Version[]): Promise<void> => {
+/** With the outcome of the mint: what was on the half that it is put on is gone; what is off on the other one is not. */
+export const overwritten = async (
+  tx: Tx,
+  { type, object }: Pick<Scene, 'type' | 'object'>,
+  minted: string,
+  versions: readonly Version[],
+): Promise<void> => {
+  const halfOf = (id: string | undefined): string | null =>
+    id === undefined ? null : (type.halves?.holding(object.ref, id) ?? null)
+  const half = halfOf(minted)
   for (const version of versions) {
     if (version.state !== 'deactivated' && version.state !== 'preActivation') continue
+    if (halfOf(version.providerVersions.at(-1)) !== half) continue
     // oxlint-disable-next-line no-await-in-loop -- one at most
     if (version.sealedId !== null) await tx.writeSealed.erase(version.sealedId)
     // oxlint-disable-next-line no-await-in-loop -- see above

@@ -143,10 +143,14 @@ describe('what is still to be sent, or to be found out', () => {
 
 describe('the state of a key', () => {
   type Replacement = IncidentKey['replacement']
-  const of = (versions: readonly ContainmentState[], replacement: Replacement = null) =>
+  const of = (
+    versions: readonly ContainmentState[],
+    replacement: Replacement = null,
+    before: IncidentKey['state'] = 'pending',
+  ) =>
     keyStateOf(
       versions.map((state) => ({ state })),
-      { replacement, restoration: null },
+      { state: before, replacement, restoration: null },
     )
   const worstFirst = [
     'revoking',
@@ -199,6 +203,13 @@ describe('the state of a key', () => {
     expect(of(['refused', 'refusedAfter'], 'done')).toBe('replaced')
   })
 
+  test('once it was begun it stays so while a version waits for its turn, and is due anew only from rest', () => {
+    expect(of(['refused', 'pending'], 'pending', 'revoking')).toBe('revoking')
+    expect(of(['refused', 'pending'], 'running', 'revoking')).toBe('replacing')
+    expect(of(['refused', 'pending'], 'done', 'replacing')).toBe('pending')
+    expect(of(['refused', 'pending'], null, 'refused')).toBe('pending')
+  })
+
   test('a key of which no version is meant has nothing that could be accepted', () => {
     expect(of([])).toBe('refused')
     expect(of([], 'running')).toBe('replacing')
@@ -229,12 +240,13 @@ describe('whether the old version may be revoked yet', () => {
     ['failed', false],
     ['done', true],
   ] as const)('rotateFast, replacement %s: %s', (replacement, may) => {
-    expect(mayContain('rotateFast', { replacement })).toBe(may)
+    expect(mayContain('rotateFast', { replacement, plan: {} }, 1)).toBe(may)
   })
   test.each(incidentModes.filter((mode) => mode !== 'rotateFast'))(
     '%s waits for no new version',
     (mode) => {
-      for (const replacement of replacements) expect(mayContain(mode, { replacement })).toBe(true)
+      for (const replacement of replacements)
+        expect(mayContain(mode, { replacement, plan: {} }, 1)).toBe(true)
     },
   )
 })

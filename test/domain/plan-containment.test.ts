@@ -47,6 +47,7 @@ const version = (number: number, more: Partial<Version> = {}): Version => ({
 /** Of any type: whether its object can be switched off for a while is said by `suspend`, or by the steps of a person. */
 const refOf = (suspends: boolean) => ({
   suspend: suspends,
+  users: ['app_a', 'app_b'],
   description: 'a key',
   steps: [{ when: suspends ? 'suspend' : 'retire', do: 'switch it off' }],
 })
@@ -270,9 +271,10 @@ describe('the versions that are meant', () => {
     version(5, { primary: true }),
     version(6, { state: 'preActivation' }),
   ]
-  const meant = (selector: Parameters<typeof versionsMeant>[0]) => [
-    ...versionsMeant(selector, { name: 'orders' }, versions, ({ version: n }) => n === 2),
-  ]
+  const meant = (
+    selector: Parameters<typeof versionsMeant>[0],
+    slot: 'multi' | 'pair' = 'multi',
+  ) => [...versionsMeant(selector, { name: 'orders' }, versions, ({ version: n }) => n === 2, slot)]
 
   test('all that the provider may accept still, and what was compromised and never seen refused', () => {
     expect(meant({ keys: ['orders'] })).toEqual([3, 4, 5])
@@ -287,6 +289,15 @@ describe('the versions that are meant', () => {
         ],
       }),
     ).toEqual([1, 6])
+  })
+  test('of a pair the other half too, unless that is not wanted, or nobody can have any of it any more', () => {
+    const named = (number: number) => ({ versions: [{ key: 'orders', version: number }] })
+    expect(meant(named(4), 'pair')).toEqual([4, 3, 5])
+    expect(meant({ ...named(4), pairs: 'both' }, 'pair')).toEqual([4, 3, 5])
+    expect(meant({ ...named(4), pairs: 'meant' }, 'pair')).toEqual([4])
+    expect(meant(named(1), 'pair')).toEqual([1])
+    expect(meant({ versions: [{ key: 'others', version: 4 }] }, 'pair')).toEqual([])
+    expect(meant(named(4))).toEqual([4])
   })
   test('of a span of creation also what is not proven yet; its end is not in it', () => {
     const createdAfter = at(5).toISOString()

@@ -42,6 +42,9 @@ const without = (of: object, name: string): object =>
 const incident = (said: Changed<InIncident>, change: Partial<TypeTraits> = {}): unknown =>
   type({ traits: { ...wholeType.traits, ...change }, incident: said })
 
+const pair = (halves: unknown): unknown =>
+  type({ traits: { ...wholeType.traits, slot: 'pair' }, halves })
+
 const byProvider: Partial<TypeTraits> = { material: 'provider' }
 const words = {
   slot: ['multi', 'pair', 'single', 'internal'],
@@ -83,6 +86,7 @@ describe('a provider may be used', () => {
         handedOut: (_at: unknown, made: unknown) => made,
       }),
     ],
+    ['that is a pair with its halves', pair({ of: () => ['a', 'b'], holding: () => 'a' })],
     ['with steps by hand', type({ byHand: { steps: () => [], withinMs: () => 1 } })],
     ['that says nothing of incidents', incident({})],
     [
@@ -101,12 +105,11 @@ describe('a provider may be used', () => {
   })
 
   test.each(Object.entries(words))('with any of the words of %s', (trait, all) => {
-    for (const word of all)
-      expect(
-        faultsOfProvider(traits({ ...free, [trait]: word })).filter(
-          (fault) => !fault.includes('needs'),
-        ),
-      ).toEqual([])
+    for (const word of all) {
+      const halves = word === 'pair' ? { of: () => ['a', 'b'], holding: () => 'a' } : undefined
+      const given = type({ traits: { ...wholeType.traits, ...free, [trait]: word }, halves })
+      expect(faultsOfProvider(given).filter((fault) => !fault.includes('needs'))).toEqual([])
+    }
   })
 })
 

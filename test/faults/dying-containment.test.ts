@@ -4,12 +4,10 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { IncidentMode } from '#domain/incident.ts'
-import type { Ledger } from '#domain/ports.ts'
-import type { Session } from '#domain/provider.ts'
 import { containLeaseMs } from '#usecases/contain-keys.ts'
 import { type Engine, openEngine } from '#test/support/engine.ts'
-import { forever } from '#test/support/faults.ts'
 import { withIncidents } from '#test/support/incidents.ts'
+import { makeMortal } from '#test/support/mortal.ts'
 import { makeShelf } from '#test/support/shelf.ts'
 
 const shelf = makeShelf()
@@ -20,63 +18,6 @@ beforeAll(async () => {
   incidents = withIncidents(engine)
 })
 afterAll(() => engine.close())
-
-class Died extends Error {}
-
-/** Dies at its nth point; Infinity: never. All that it does afterwards hangs, and what it was about to commit is undone. */
-const makeMortal = (at: number) => {
-  let points = 0
-  let dead = false
-  let tell = (): void => {}
-  const died = new Promise<void>((resolve) => {
-    tell = resolve
-  })
-  const isEnd = (): boolean => {
-    points += 1
-    if (points === at) {
-      dead = true
-      tell()
-    }
-    return dead
-  }
-  const { ledger, world } = engine.deps
-  const commit: Ledger['commit'] = async (actor, work) => {
-    if (dead) return forever()
-    try {
-      const done = await ledger.commit(actor, async (tx) => {
-        const outcome = await work(tx)
-        if (isEnd()) throw new Died()
-        return outcome
-      })
-      return isEnd() ? await forever() : done
-    } catch (error) {
-      if (error instanceof Died) return forever()
-      throw error
-    }
-  }
-  const around = async <T>(call: () => Promise<T>): Promise<T> => {
-    if (isEnd()) return forever()
-    const answer = await call()
-    return isEnd() ? forever() : answer
-  }
-  const mortal = (session: Session): Session => ({
-    ...session,
-    suspend: (...args) => around(() => session.suspend(...args)),
-    reinstate: (...args) => around(() => session.reinstate(...args)),
-    retire: (...args) => around(() => session.retire(...args)),
-    verify: (...args) => around(() => session.verify(...args)),
-  })
-  const sessions = {
-    ...world.sessions,
-    open: async (connection: Parameters<typeof world.sessions.open>[0]) =>
-      mortal(await world.sessions.open(connection)),
-  }
-  return {
-    deps: { ledger: { ...ledger, commit }, world: { ...world, sessions } },
-    died,
-    points: () => points,
-  }
-}
 
 let count = 0
 const keysOf = async (type: string): Promise<readonly string[]> => {
@@ -92,7 +33,7 @@ const keysOf = async (type: string): Promise<readonly string[]> => {
 const run = async (mode: IncidentMode, type: string, at: number): Promise<number> => {
   const names = await keysOf(type)
   const incident = await incidents.begin(mode, names)
-  const mortal = makeMortal(at)
+  const mortal = makeMortal(engine, at)
   const first = incidents.worker(`m${count}`, mortal.deps)
   await Promise.race([mortal.died, first()])
   await engine.clock.advance(containLeaseMs + 1_000)
@@ -133,7 +74,7 @@ test('a restoration that dies at each of its points brings back what was disable
     const names = await keysOf('local.secret')
     const incident = await incidents.settle(await incidents.begin('disable', names))
     await incidents.restore(incident)
-    const mortal = makeMortal(at)
+    const mortal = makeMortal(engine, at)
     await Promise.race([mortal.died, incidents.worker(`r${count}`, mortal.deps)()])
     await engine.clock.advance(containLeaseMs + 1_000)
     const restored = await incidents.settle(incident)

@@ -109,6 +109,8 @@ describe('what is meant', () => {
 
   test.each([
     ['nothing', {}, '/selector'],
+    ['pairs, of which none is named,', { pairs: 'both' }, '/selector'],
+    ['halves of a kind that is none', { keys: ['orders'], pairs: 'one' }, '/selector/pairs'],
     ['an unknown field', { labels: { team: 'a' } }, '/selector/labels'],
     ['a key that is not there', { keys: ['orders', 'odrers'] }, '/selector/keys/1'],
     ['a connection that is not there', { connections: ['valut'] }, '/selector/connections/0'],

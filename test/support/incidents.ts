@@ -68,7 +68,7 @@ export const withIncidents = (engine: Ground) => {
         address: connection ? addressOf(hashJson, connection) : '',
       },
       versions,
-      chosen: versionsMeant(selector, key, versions, () => false),
+      chosen: versionsMeant(selector, key, versions, () => false, type.traits.slot),
       openRotation: await db.rotations.openOf(key.id),
       policy: defaultPolicy,
       policyRevision: null,
@@ -115,9 +115,10 @@ export const withIncidents = (engine: Ground) => {
       mode: IncidentMode,
       keys: readonly string[],
       versions?: Incident['selector']['versions'],
+      pairs?: Incident['selector']['pairs'],
     ): Promise<Incident> {
       const id = ids.next()
-      const selector = { keys, ...(versions ? { versions } : {}) }
+      const selector = { keys, ...(versions ? { versions } : {}), ...(pairs ? { pairs } : {}) }
       const { value } = await ledger.commit(responder, async (tx) => {
         const now = await tx.now()
         const preview = await draw(tx, { mode, selector })
@@ -143,8 +144,9 @@ export const withIncidents = (engine: Ground) => {
       mode: IncidentMode,
       keys: readonly string[],
       versions?: Incident['selector']['versions'],
+      pairs?: Incident['selector']['pairs'],
     ): Promise<Incident> {
-      const incident = await incidents.preview(mode, keys, versions)
+      const incident = await incidents.preview(mode, keys, versions, pairs)
       return (await incidents.execute(incident)).value
     },
     /** Turns the clock in steps, and lets workers do what is due, until it has come to rest. */

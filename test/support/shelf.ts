@@ -122,6 +122,15 @@ export const makeShelf = (change: Partial<TypeTraits> = {}): Shelf => {
       generateSchema: generateSecretSchema,
       objectId: ({ ref }) => `shelf:${pathIn(ref)}`,
       leastPrivilege: () => ({}),
+      ...(changed.slot === 'pair'
+        ? {
+            halves: {
+              of: () => ['a', 'b'] as const,
+              holding: (ref, id) =>
+                places.get(pathIn(ref))?.rows.find((row) => row.id === id)?.user ?? null,
+            },
+          }
+        : {}),
       ...(changed.material === 'ours' ? { generate: generateSecret } : {}),
     }
   })
@@ -184,7 +193,9 @@ export const makeShelf = (change: Partial<TypeTraits> = {}): Shelf => {
     const pair = slotOf(order.object.type) === 'pair'
     if (pair && !known && place && place.rows.at(-1)?.id !== order.preImage['newest'])
       throw new ProviderError('conflict', 'none', 'somebody set a password meanwhile')
-    const user = pair ? standby(path, order.preImage['serving']) : null
+    const serving = order.preImage['serving'] ?? null
+    // With none in use it is the first one's turn.
+    const user = pair ? (serving === null ? 'a' : standby(path, serving)) : null
     const row = known ?? add(path, shown, order.operationId, user)
     return {
       providerVersion: row.id,

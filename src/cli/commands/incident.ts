@@ -165,6 +165,9 @@ export const addIncident = (program: Command, shell: Shell): void => {
   )
 }
 
+export const oneHalfText =
+  'of a pair, one half of which is meant, leave the other one alone: nobody who has the one may have the other'
+
 interface OpenOptions extends MeantOptions {
   readonly title: string
   readonly severity: string
@@ -215,6 +218,7 @@ const addOpen = (incident: Command, shell: Shell): void => {
       '--secret-stdin',
       'what leaked, one a line on standard input: only SHA-256 digests leave this machine',
     )
+    .option('--one-half', oneHalfText)
     .option('--dry-run', 'check everything and change nothing')
   command.action((options: OpenOptions) =>
     shell.act(

@@ -11,13 +11,14 @@ import { show, withOutput } from '../output.ts'
 import { numberAt, textAt } from '../read-json.ts'
 import { nameOf } from '../reference.ts'
 import type { Run, Shell } from '../shell.ts'
-import { effectOf, follow, timeoutOf } from './incident.ts'
+import { effectOf, follow, oneHalfText, timeoutOf } from './incident.ts'
 import { numberOf } from '../number-of.ts'
 
 interface Options {
   readonly reason: string
   readonly mode: string
   readonly version?: string
+  readonly oneHalf?: true
   readonly confirm?: string
   readonly timeout?: string
   readonly dryRun?: true
@@ -37,7 +38,11 @@ export const addRevoke = (program: Command, shell: Shell): void => {
         .choices(incidentModes)
         .default('revokeFirst'),
     )
-    .option('--version <number>', 'only this version (default: all that may still be accepted)')
+    .option(
+      '--version <number>',
+      'only this version, of a pair with the other half (default: all that may still be accepted)',
+    )
+    .option('--one-half', oneHalfText)
     .option('--confirm <name>', 'the name of the key, instead of typing it')
     .option('--timeout <duration>', 'how long to follow it (default: as long as it takes)')
     .option('--dry-run', 'check whether an incident could be opened; change nothing')
@@ -59,10 +64,12 @@ const revoke = async (run: Run, key: string, options: Options): Promise<void> =>
       severity: 'high',
       mode,
       reason,
-      selector:
-        options.version === undefined
+      selector: {
+        ...(options.version === undefined
           ? { keys: [name] }
-          : { versions: [{ key: name, version: numberOf(options.version, 'version') }] },
+          : { versions: [{ key: name, version: numberOf(options.version, 'version') }] }),
+        ...(options.oneHalf === true ? { pairs: 'meant' } : {}),
+      },
     },
     options.dryRun === true,
   )

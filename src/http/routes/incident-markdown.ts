@@ -1,6 +1,7 @@
 // The report as Markdown, for the ticket and the archive. Whatever people wrote is text in it and nothing else.
 
 import { modeText, momentText, selectorText, stateMeanings } from '#domain/incident-words.ts'
+import { halfOfVersion } from '#domain/pair-halves.ts'
 import { takenSteps } from '#domain/playbook.ts'
 import type { IncidentReport, ReportedKey } from '#usecases/report-incident.ts'
 
@@ -93,7 +94,7 @@ export const markdownOf = (report: IncidentReport): string => {
           ],
           versions.map(({ key, version }) => [
             key.key,
-            String(version.version),
+            numbered(key, version),
             version.state,
             version.containment,
             moment(version.requestedAt),
@@ -141,6 +142,12 @@ export const markdownOf = (report: IncidentReport): string => {
     ),
     '',
   ].join('\n')
+}
+
+/** Of a pair with its half. */
+const numbered = ({ plan }: ReportedKey, { version }: ReportedKey['versions'][number]): string => {
+  const half = halfOfVersion(plan, version)
+  return half === null ? String(version) : `${version}, ${half}`
 }
 
 const stepsOf = ({ incident: { playbook }, ticks, at }: IncidentReport): readonly string[] => {

@@ -5,6 +5,7 @@ import {
   type ContainedKey,
   containmentEdges,
   containments,
+  halfEffects,
   type Incident,
   incidentKeyEdges,
   type IncidentKeyState,
@@ -15,6 +16,7 @@ import {
   severities,
   type VersionEvidence,
 } from '#domain/incident.ts'
+import { halfOfVersion } from '#domain/pair-halves.ts'
 import { keptSelectorSchema } from '#domain/incident-schema.ts'
 import { versionStates } from '#domain/key.ts'
 import {
@@ -242,6 +244,23 @@ const containedKeySchema = strict({
   }),
   replacementVersion: nullable(Type.Integer({ examples: [null] })),
   openRotation: nullable(Type.String()),
+  halves: nullable(
+    Type.Array(
+      strict({
+        half: sentence('app_b'),
+        does: Type.Enum([...halfEffects], {
+          examples: ['contain'],
+          description:
+            'contain: its versions are switched off and tried; replace: it gets the new password; serve: it has what is handed out from then on; nothing',
+        }),
+        step: nullable(
+          Type.Integer({ examples: [1], description: 'those of one number at the same time' }),
+        ),
+        versions: Type.Array(Type.Integer({ examples: [2] })),
+      }),
+      { description: 'of a pair: what is done to each of its halves, in this order' },
+    ),
+  ),
   losesAccess: Type.Array(sentence('pays'), { description: 'connections that log in with it' }),
   approvals: Type.Integer({ examples: [1] }),
   basis: strict(
@@ -286,12 +305,13 @@ export const presentPreview = ({ at, expiresAt, keys, ...preview }: IncidentPrev
   expiresAt: expiresAt.toISOString(),
   keys: keys.map(({ keyId: _keyId, basis, ...key }: ContainedKey) => {
     const { address: _address, ...shown } = basis
-    return { ...key, basis: shown }
+    return { ...key, halves: key.halves?.map((half) => ({ ...half })) ?? null, basis: shown }
   }),
 })
 
 const evidenceSchema = strict({
   version: Type.Integer(),
+  half: nullable(Type.String({ description: 'of a pair: which half', examples: [null] })),
   containment: containmentSchema,
   state: Type.Enum([...evidenceStates], { examples: ['refused'] }),
   requestedAt: nullable(momentSchema),
@@ -331,11 +351,12 @@ export const presentKey = ({ key, connection, state, replacement, ...rest }: Rep
   restoration: rest.restoration,
   detail: rest.detail,
   updatedAt: rest.updatedAt.toISOString(),
-  versions: rest.versions.map(presentEvidence),
+  versions: rest.versions.map((one) => presentEvidence(one, halfOfVersion(rest.plan, one.version))),
 })
 
-const presentEvidence = (evidence: VersionEvidence) => ({
+const presentEvidence = (evidence: VersionEvidence, half: string | null) => ({
   version: evidence.version,
+  half,
   containment: evidence.containment,
   state: evidence.state,
   requestedAt: evidence.requestedAt?.toISOString() ?? null,

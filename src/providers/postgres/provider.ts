@@ -17,7 +17,7 @@ import {
   schemeOf,
   settingsSchema,
 } from './settings.ts'
-import { refSchema, usersOf } from './versions.ts'
+import { refSchema, userOf, usersOf } from './versions.ts'
 import { makeWire, statementMs } from './wire.ts'
 
 const traits: TypeTraits = {
@@ -52,6 +52,7 @@ const user: KeyType = {
   objectId: ({ settings, ref }) => objectIdOf(readSettings(settings), usersOf(ref)),
   leastPrivilege: (ref) => documentsOf(usersOf(ref)),
   handedOut,
+  halves: { of: usersOf, holding: (ref, version) => userOf(usersOf(ref), version) },
   incident: { proof: 'material', truth: ['The sessions that it has open are ended.'] },
   generate: generateSecret,
 }
