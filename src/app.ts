@@ -8,7 +8,7 @@ import type { Logger } from 'pino'
 import { kidText, makeTurningWriter, makeWriter } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
 import type { Ledger, Timers } from '#domain/ports.ts'
-import type { Material, Provider } from '#domain/provider.ts'
+import type { Provider } from '#domain/provider.ts'
 import { StartRefused } from '#domain/start-refused.ts'
 import { checkBind } from '#http/check-bind.ts'
 import { productRoutes } from '#http/product-routes.ts'
@@ -206,7 +206,7 @@ export const startApp = async ({
       file: highWaterFile(config.dataDir),
       ids,
       clock,
-      pepperId: keyring.pepperId,
+      pepperId: keyring.peppers.making.id,
     })
     // Before anything that could write at a provider: is this the database that this machine knew?
     await watch.look()
@@ -230,7 +230,7 @@ export const startApp = async ({
       ids,
       vault,
       paces: createPaces(database),
-      fingerprint: (material: Material) => keyring.fingerprint(material),
+      keyring,
       publishDir: config.publishDir,
       logins,
       native: {
@@ -248,7 +248,6 @@ export const startApp = async ({
     const outbox = observeOutbox(createOutbox(database), meter)
     const send = withLastLook({
       ledger,
-      fingerprint: (material) => keyring.fingerprint(material),
       send: makeSendToWebhook({ fetch: webhooks.fetch, clock }),
     })
     const house: House = { ledger, ids, clock, providers: byId, sessions, credentials, egress, log }

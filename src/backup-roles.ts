@@ -165,7 +165,7 @@ const restore = async (work: Work, from: string): Promise<Manifest> => {
 
 /** What was sealed under another key-encryption key would never be opened again, and nobody would notice before it is needed. */
 const mustHaveKeys = (config: Config, manifest: Manifest): void => {
-  const { kekIds, pepperId } = keyringIds(keyFiles(config))
+  const { kekIds, peppers } = keyringIds(keyFiles(config))
   const other = manifest.keks.find((kek) => !kekIds.includes(kek))
   if (other !== undefined) {
     throw new BackupRefused(
@@ -174,10 +174,10 @@ const mustHaveKeys = (config: Config, manifest: Manifest): void => {
       `Put that key into ${config.kekFile} (mode 0600) first, beside what is in it. It is in no backup: it comes from where you keep it.`,
     )
   }
-  if (manifest.pepper !== null && manifest.pepper !== pepperId) {
+  if (manifest.pepper !== null && !peppers.some(({ id }) => id === manifest.pepper)) {
     throw new BackupRefused(
       'keys',
-      `fingerprints of the backup were made with the pepper ${manifest.pepper}, and ${pepperId === null ? 'there is none here' : `the one here is ${pepperId}`}`,
+      `fingerprints of the backup were made with the pepper ${manifest.pepper}, and ${peppers.length === 0 ? 'there is none here' : `here is ${peppers.map(({ id }) => id).join(', ')}`}`,
       `Put that pepper into ${keyFiles(config).pepperFile} (mode 0600) first. It is in no backup: it comes from where you keep it.`,
     )
   }

@@ -1,6 +1,7 @@
 // Effects that people carry out, where there is no API: what they are asked to do, and what they say of it afterwards.
 // The intent is the order, the confirmation is the reply, and the probe reads it (docs/adr/0017-steps-by-hand.md).
 
+import type { Fingerprint } from './fingerprint.ts'
 import type { JsonObject } from './json.ts'
 
 /** What each effect leaves of the version that it is about. */
@@ -46,7 +47,7 @@ export interface Confirmation {
   readonly version: string
   readonly became: Became
   /** Of the new value, as the ledger makes it; the person's client sends the value's SHA-256 and nothing else. */
-  readonly fingerprint: Uint8Array | null
+  readonly fingerprint: Fingerprint | null
   readonly evidence: string | null
   readonly principalId: string
   readonly principalName: string

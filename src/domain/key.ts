@@ -2,6 +2,7 @@
 // The database holds the same edges in a trigger; a test keeps this table and that trigger equal.
 
 import type { ManagedBy } from './connection.ts'
+import type { Fingerprint } from './fingerprint.ts'
 import type { JsonObject } from './json.ts'
 
 export const versionEdges = {
@@ -31,7 +32,7 @@ export interface Version {
   /** Whether Rekey can still get at the material (sealed here, or readable at the provider). */
   readonly materialKnown: boolean
   /** HMAC(pepper, SHA-256(material)), null where the material was never seen. */
-  readonly fingerprint: Uint8Array | null
+  readonly fingerprint: Fingerprint | null
   /** Sealed material held by Rekey while it is needed; null otherwise. */
   readonly sealedId: string | null
   /** The rotation that made it; null for an adopted one. */

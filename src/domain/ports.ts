@@ -22,9 +22,11 @@ import type { Issuers } from './issuer.ts'
 import type { BrowserSession, SeenBrowserSession } from './browser-session.ts'
 import type { BreakGlass, FrozenSink } from './break-glass.ts'
 import type { Confirmation } from './by-hand.ts'
+import type { Fingerprint, Fingerprints } from './fingerprint.ts'
 import type { Key, Version } from './key.ts'
 import type { HouseProcess, Kek } from './kek.ts'
 import type { Labels } from './names.ts'
+import type { PepperName, PepperWord } from './pepper.ts'
 import type { ListedPlan, Plan, PlanApproval, PlanState } from './plan.ts'
 import type { Playbook, PlaybookOutline, StepTick } from './playbook.ts'
 import type { PolicySpec } from './policy.ts'
@@ -73,10 +75,18 @@ export interface Keyring {
   seal(material: Secret<string> | Secret<Uint8Array>, context: string): SealedBox
   /** Throws when the KEK is another, the context differs or a bit changed. */
   open(box: SealedBox, context: string): Secret<Uint8Array>
-  /** HMAC(pepper, SHA-256(material)). */
-  fingerprint(material: Secret<string> | Secret<Uint8Array>): Uint8Array
+  /** To be stored: HMAC(pepper, SHA-256(material)) under the pepper of this moment. */
+  fingerprint(material: Secret<string> | Secret<Uint8Array>): Fingerprint
   /** The same, of material that only its SHA-256 is known of. */
-  fingerprintOf(digest: Uint8Array): Uint8Array
+  fingerprintOf(digest: Uint8Array): Fingerprint
+  /** To look it up. */
+  fingerprints(material: Secret<string> | Secret<Uint8Array>): Fingerprints
+  fingerprintsOf(digest: Uint8Array): Fingerprints
+  /** Whether it was made of this material, with whichever pepper. Throws `service.unavailable` where that is in no file here. */
+  isFingerprintOf(fingerprint: Fingerprint, material: Secret<string> | Secret<Uint8Array>): boolean
+  /** Throws `service.unavailable` where one of these peppers is neither retired nor in the file here: what is looked up might be
+   *  known by it. */
+  mustKnow(peppers: readonly number[]): void
   /** Signs cursors and the like: HMAC-SHA-256 under a key derived for `purpose`. */
   mac(purpose: string, text: string): Uint8Array
   /** What `mac` gives, and what it gave, or gives in another process, under the other KEKs that are accepted. */
@@ -100,6 +110,29 @@ export interface KekRing {
   reread(): void
   /** Obeys what the database says. Throws where the one that is to seal is not in the file. */
   obey(word: KekWord): void
+}
+
+/** The peppers of a process. */
+export interface PepperRing {
+  /** Makes new fingerprints. */
+  readonly making: PepperName
+  /** Those in the file when it was read last: what a start with it would have. */
+  readonly inFile: readonly PepperName[]
+  /** Reads the file again. Throws where it cannot be read; what was known stays known. */
+  reread(): void
+  /** Obeys what the database says. Throws where one that is in use is not in the file, or another under its number. */
+  obey(word: PepperWord): void
+}
+
+/** The file of this host with the peppers of the installation. */
+export interface PepperFile {
+  readonly path: string
+  /** In the order of the file; none where there is no file. */
+  peppers(): readonly PepperName[]
+  /** A new pepper behind the others. On the disk when it resolves. */
+  add(number: number): Promise<PepperName>
+  /** False where it is not there, or alone. */
+  remove(pepper: PepperName): Promise<boolean>
 }
 
 /** The file of this host with the KEKs of the installation. */
@@ -166,7 +199,10 @@ export interface Reads {
     /** Those of the key that have one of the numbers. */
     some(keyId: string, numbers: readonly number[]): Promise<readonly Version[]>
     primaries(keyIds: readonly string[]): Promise<readonly Version[]>
-    byFingerprint(fingerprint: Uint8Array): Promise<readonly Version[]>
+    /** Those that hold this very material, by whichever pepper they are known. */
+    holding(material: Secret<string> | Secret<Uint8Array>): Promise<readonly Version[]>
+    /** The same, of material that only its SHA-256 is known of. */
+    holdingDigest(digest: Uint8Array): Promise<readonly Version[]>
   }
   readonly policies: {
     get(name: string): Promise<Policy | null>
@@ -563,10 +599,10 @@ export interface Tx extends Reads {
   observed(): Promise<number>
   /** Runs `work` and undoes all that it wrote; its locks go with it. Where it throws, the transaction is over. */
   rehearse<T>(work: () => Promise<T>): Promise<T>
-  /** HMAC(pepper, SHA-256(material)). */
-  fingerprint(material: Secret<string> | Secret<Uint8Array>): Uint8Array
-  /** The same, of material that only its SHA-256 is known of. */
-  fingerprintOf(digest: Uint8Array): Uint8Array
+  /** To be stored: see `Keyring`. */
+  fingerprint(material: Secret<string> | Secret<Uint8Array>): Fingerprint
+  fingerprintOf(digest: Uint8Array): Fingerprint
+  isFingerprintOf(fingerprint: Fingerprint, material: Secret<string> | Secret<Uint8Array>): boolean
   readonly writeConnection: {
     /** With an external id that was never used before. */
     insert(row: Omit<Connection, 'externalId'>): Promise<Connection>

@@ -11,6 +11,7 @@
 import type { Socket } from 'node:net'
 import type { TSchema } from 'typebox'
 import type { ByHand, Confirmation } from './by-hand.ts'
+import type { Fingerprint } from './fingerprint.ts'
 import type { Json, JsonObject } from './json.ts'
 import type { Secret } from './secret.ts'
 
@@ -162,8 +163,9 @@ export interface ProviderPorts {
    *  that encrypt before anything of worth is said; `tcp:` goes to loopback only, unless the record says `insecure: true`.
    *  Whoever takes it ends it. */
   readonly socket: (scheme: 'tcp:' | 'tls:') => Socket
-  /** A name for a value of an object, where the system numbers no versions: the same for the same value, today and in a year,
-   *  and nothing of the value to be had from it without this installation's pepper. */
+  /** A name for a value of an object, where the system numbers no versions: in one call the same for the same value as it is
+   *  known by, today and in a year, and nothing of the value to be had from it without this installation's pepper. Asked anew
+   *  in each call, never kept: a name may have become another one, of another pepper, by the next. */
   readonly nameOf: (object: string, value: Material) => string
   /** The directory below which values are published to files; null: there is none. */
   readonly publishDir: string | null
@@ -241,6 +243,8 @@ export interface Described {
   readonly versions: readonly ProviderVersion[]
   /** Plain facts for people: rotation by the provider itself, limits left, … */
   readonly facts: JsonObject
+  /** The objects whose values were named in the call (`ports.nameOf`). The house writes it, no adapter does. */
+  readonly namedBy?: readonly string[]
 }
 
 /** The pre-image holds all that a probe needs to tell our effect from another's. It is stored: no material in it. Four names
@@ -272,7 +276,7 @@ export interface Minted {
   /** There where the provider makes material that is shown once (an access key's secret): sealed before anything else happens. */
   readonly material?: Material
   /** As the ledger makes it (`Tx.fingerprint`), where that is all that is known of the material. */
-  readonly fingerprint?: Uint8Array
+  readonly fingerprint?: Fingerprint
   readonly facts: JsonObject
 }
 

@@ -1,32 +1,33 @@
 // Envelope encryption: each sealed row has a data key of its own, wrapped by the key-encryption key (KEK) of this installation.
 // The keys live in files outside the database, so that a copy of the database opens nothing:
 //   <data>/kek     a line for each KEK, `rekey-kek-v1 <base64 of 32 bytes>`
-//   <data>/pepper  `rekey-pepper-v1 <number> <base64 of 32 bytes>`; a KEK may change, fingerprints must stay comparable
+//   <data>/pepper  a line for each pepper, `rekey-pepper-v1 <number> <base64 of 32 bytes>`; what fingerprints are made with
 // A box: nonce (12) ‖ ciphertext ‖ tag (16), AES-256-GCM; the KEK's id and the context are authenticated in both layers.
 //
 // Every KEK of the file opens; which one seals is said by the database, where all processes read it (usecases/follow-keks.ts).
 // The file is read again now and then, and at once where a row names a KEK that was not in it: so a process that stood still
 // while the KEK was changed opens what the others sealed meanwhile. What was read once is kept until the database says that it
-// is retired: a line that somebody took out too early stops the next start, and not what runs.
+// is retired: a line that somebody took out too early stops the next start, and not what runs. The same holds for peppers.
 
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHash,
-  createHmac,
-  hkdfSync,
-  randomBytes,
-} from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 import { RekeyError } from '#domain/errors.ts'
-import type { KekFile, KekRing, KekWord, Keyring, SealedBox } from '#domain/ports.ts'
+import type { PepperName } from '#domain/pepper.ts'
+import type { KekFile, KekRing, Keyring, SealedBox } from '#domain/ports.ts'
 import { Secret, revealBytes } from '#domain/secret.ts'
 import { readKeyFile, readOrMakeKeyFile, replaceKeyFile } from './key-file.ts'
+import { makeRing, nameOf, sound } from './key-ring.ts'
+import {
+  makePeppers,
+  openPepperFile,
+  type OpenPeppers,
+  pepperFile,
+  type ReadPeppers,
+} from './peppers.ts'
 
 export interface OpenKeyring extends Keyring, KekRing {
   /** Fingerprints of all KEKs that open. */
   readonly kekIds: readonly string[]
-  /** Fingerprint of the pepper: another one makes other fingerprints of the same material. */
-  readonly pepperId: string
+  readonly peppers: OpenPeppers
 }
 
 interface KeyFiles {
@@ -40,12 +41,6 @@ const kekForm = {
   pattern: /^((?:rekey-kek-v1 [A-Za-z0-9+/]{43}=[ \t\r]*(?:\n\s*|$))+)$/,
   make: () => kekLine(randomBytes(32)),
 }
-const pepperForm = {
-  what: 'fingerprint pepper',
-  pattern: /^rekey-pepper-v1 1 ([A-Za-z0-9+/]{43}=)\s*$/,
-  make: () => `rekey-pepper-v1 1 ${randomBytes(32).toString('base64')}\n`,
-}
-
 type ReadKeks = () => readonly Uint8Array[]
 
 const keksIn = (text: string | null): readonly Uint8Array[] =>
@@ -56,23 +51,17 @@ const keksIn = (text: string | null): readonly Uint8Array[] =>
 /** Opens the key files, or makes them at the first start. Throws when somebody else can read one. */
 export const openKeyring = async (files: KeyFiles): Promise<OpenKeyring> => {
   await readOrMakeKeyFile(files.kekFile, kekForm)
-  const pepper = await readOrMakeKeyFile(files.pepperFile, pepperForm)
-  return keyringOver(
-    () => keksIn(readKeyFile(files.kekFile, kekForm)),
-    Buffer.from(pepper, 'base64'),
-  )
+  const peppers = await openPepperFile(files.pepperFile)
+  return keyringOver(() => keksIn(readKeyFile(files.kekFile, kekForm)), peppers)
 }
 
-/** Fingerprints of the keys that are there; none, and null, where there is no file. Makes none. */
+/** Fingerprints of the keys that are there; none where there is no file. Makes none. */
 export const keyringIds = (
   files: KeyFiles,
-): { readonly kekIds: readonly string[]; readonly pepperId: string | null } => {
-  const pepper = readKeyFile(files.pepperFile, pepperForm)
-  return {
-    kekIds: keksIn(readKeyFile(files.kekFile, kekForm)).map((kek) => nameOf('kek', kek)),
-    pepperId: pepper === null ? null : nameOf('pepper', Buffer.from(pepper, 'base64')),
-  }
-}
+): { readonly kekIds: readonly string[]; readonly peppers: readonly PepperName[] } => ({
+  kekIds: keksIn(readKeyFile(files.kekFile, kekForm)).map((kek) => nameOf('kek', kek)),
+  peppers: pepperFile(files.pepperFile).peppers(),
+})
 
 /** The file of the KEKs, for the command that changes it. */
 export const kekFile = (path: string): KekFile => ({
@@ -93,21 +82,24 @@ export const kekFile = (path: string): KekFile => ({
 })
 
 export const makeKeyring = (kek: Uint8Array, pepper: Uint8Array): OpenKeyring =>
-  keyringOver(() => [kek], pepper)
+  keyringOver(
+    () => [kek],
+    () => [[1, pepper]],
+  )
 
-export const keyringOver = (read: ReadKeks, pepper: Uint8Array): OpenKeyring => {
-  const keks = makeKeks(read)
-  const pepperId = nameOf('pepper', sound(pepper))
-  // The first byte names the pepper: after a change of pepper, old fingerprints still say what they were made with.
-  const fingerprintOf = (digest: Uint8Array): Uint8Array =>
-    new Uint8Array([1, ...createHmac('sha256', pepper).update(digest).digest()])
+export const keyringOver = (readKeks: ReadKeks, readPeppers: ReadPeppers): OpenKeyring => {
+  const keks = makeRing(
+    () => readKeks().map((kek) => [nameOf('kek', sound(kek)), kek] as const),
+    (id, ours, cause) => new WrongKek(id, ours, cause),
+  )
+  const peppers = makePeppers(readPeppers)
   const mac = (kek: Uint8Array, purpose: string, text: string): Uint8Array => {
     const key = Buffer.from(hkdfSync('sha256', kek, new Uint8Array(), `rekey-mac\n${purpose}`, 32))
     return new Uint8Array(createHmac('sha256', key).update(text, 'utf8').digest())
   }
   return {
     get kekId() {
-      return keks.sealing
+      return keks.active
     },
     get kekIds() {
       return keks.all()
@@ -115,11 +107,11 @@ export const keyringOver = (read: ReadKeks, pepper: Uint8Array): OpenKeyring => 
     get fileKekIds() {
       return keks.inFile
     },
-    pepperId,
+    peppers: peppers.ring,
     reread: () => keks.reread(),
-    obey: (word) => keks.obey(word),
+    obey: ({ seals, retired }) => keks.obey(seals, retired),
     seal: (material, context) => {
-      const kekId = keks.sealing
+      const kekId = keks.active
       const kek = keks.find(kekId)
       const dataKey = randomBytes(32)
       try {
@@ -140,72 +132,15 @@ export const keyringOver = (read: ReadKeks, pepper: Uint8Array): OpenKeyring => 
         dataKey.fill(0)
       }
     },
-    fingerprint: (material) =>
-      fingerprintOf(createHash('sha256').update(revealBytes(material)).digest()),
-    fingerprintOf,
-    mac: (purpose, text) => mac(keks.find(keks.sealing), purpose, text),
+    ...peppers.fingerprinting,
+    mac: (purpose, text) => mac(keks.find(keks.active), purpose, text),
     macs: (purpose, text) => {
-      const others = keks.all().filter((id) => id !== keks.sealing)
+      const others = keks.all().filter((id) => id !== keks.active)
       const of = (id: string): Uint8Array => mac(keks.find(id), purpose, text)
-      return [of(keks.sealing), ...others.map(of)]
+      return [of(keks.active), ...others.map(of)]
     },
   }
 }
-
-/** The KEKs that open, and the one that seals: the first of the file, until the database says another. */
-const makeKeks = (read: ReadKeks) => {
-  const known = new Map<string, Uint8Array>()
-  const retired = new Set<string>()
-  let inFile: readonly string[] = []
-  const reread = (): void => {
-    const found = read().map((kek) => [nameOf('kek', sound(kek)), kek] as const)
-    inFile = found.map(([id]) => id)
-    for (const [id, kek] of found) if (!retired.has(id)) known.set(id, kek)
-  }
-  reread()
-  let sealing = inFile[0] ?? ''
-  const find = (id: string): Uint8Array => {
-    const kek = known.get(id)
-    if (kek !== undefined) return kek
-    try {
-      reread()
-    } catch (cause) {
-      throw new WrongKek(id, [...known.keys()], cause)
-    }
-    const come = known.get(id)
-    if (come === undefined) throw new WrongKek(id, [...known.keys()])
-    return come
-  }
-  return {
-    get sealing() {
-      return sealing
-    },
-    get inFile() {
-      return inFile
-    },
-    all: () => [...known.keys()],
-    reread,
-    find,
-    obey: (word: KekWord): void => {
-      if (word.seals !== null) {
-        find(word.seals)
-        sealing = word.seals
-      }
-      for (const id of word.retired) {
-        retired.add(id)
-        if (id !== sealing) known.delete(id)
-      }
-    },
-  }
-}
-
-const sound = (key: Uint8Array): Uint8Array => {
-  if (key.length !== 32) throw new RangeError('keys of the keyring are 32 bytes')
-  return key
-}
-
-const nameOf = (what: 'kek' | 'pepper', key: Uint8Array): string =>
-  createHash('sha256').update(`rekey-${what}-id\n`).update(key).digest('hex').slice(0, 16)
 
 /** 503: another process, or a start with the right file, can do what was asked. */
 export class WrongKek extends RekeyError {

@@ -14,7 +14,7 @@ import { atItsLimit, type Line, makeLine } from './line.ts'
 import { pacedFetch, pacedSession } from './paced.ts'
 import type { Credentials } from './credentials.ts'
 import type { Egress } from './egress.ts'
-import { nameOfValue } from './name-of-value.ts'
+import { knownNames, type KnownNamesDeps } from './known-names.ts'
 import { makeSafeFetch, type SafeFetch } from './safe-fetch.ts'
 import { CheckedSocket } from './checked-socket.ts'
 
@@ -28,7 +28,7 @@ export interface SessionsDeps {
     readonly ids: Ids
     readonly vault: VaultStore
     readonly paces: Paces
-    readonly fingerprint: (material: Material) => Uint8Array
+    readonly keyring: KnownNamesDeps['keyring']
     readonly publishDir?: string | null
     readonly logins: (connection: Pick<Connection, 'name' | 'revision'>) => LoginBook
     /** Libraries of others that may be loaded, and what they get of the environment. */
@@ -98,6 +98,7 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
       connection.name,
       declaredPace(provider, connection.settings),
     )
+    const names = knownNames({ keyring: deps.host.keyring, ledger: deps.ledger })
     const adapter = provider.connect({
       connection: connection.name,
       settings: connection.settings,
@@ -109,7 +110,7 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
         random: (bytes) => deps.host.ids.random(bytes),
         fetch: pacedFetch(http.fetch, line, deps.host.clock),
         socket: (scheme) => new CheckedSocket({ egress: deps.egress, scheme, insecure }),
-        nameOf: (object, value) => nameOfValue(deps.host.fingerprint, object, value),
+        nameOf: names.nameOf,
         publishDir: deps.host.publishDir ?? null,
         vault: deps.host.vault,
         logins: inTurn(deps.host.logins(connection), deps.host.clock),
@@ -124,7 +125,8 @@ export const makeSessions = (deps: SessionsDeps): Sessions => {
     })
     // Where requests are not HTTP, an operation counts as one.
     const speaksHttp = endpoints.some((endpoint) => /^https?:/.test(endpoint))
-    const session = boundedSession(speaksHttp ? adapter : pacedSession(adapter, line))
+    const named = names.around(adapter)
+    const session = boundedSession(speaksHttp ? named : pacedSession(named, line))
     kept.set(connection.name, { stamp: now, session, http, line })
     if (old) retire(old)
     return session

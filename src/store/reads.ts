@@ -45,7 +45,7 @@ import { versionReads, versionWrites } from './tables/versions.ts'
 export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   connections: connectionReads(db),
   keys: keyReads(db),
-  versions: versionReads(db),
+  versions: versionReads(db, keyring),
   policies: policyReads(db),
   plans: planReads(db),
   consumers: consumerReads(db),
@@ -109,6 +109,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps, heads: Heads): T
     },
     fingerprint: (material) => keyring.fingerprint(material),
     fingerprintOf: (digest) => keyring.fingerprintOf(digest),
+    isFingerprintOf: (fingerprint, material) => keyring.isFingerprintOf(fingerprint, material),
     writeConnection: connectionWrites(db),
     writeKey: keyWrites(db),
     writeVersion: versionWrites(db),

@@ -1,6 +1,7 @@
 // What must be so before Rekey serves: the role that serves can bend nothing, and every guard of the log is awake.
 // Each line is a query that runs as that role and returns one sentence for every fault. `rekey doctor` shows the same list.
 
+import type { PepperName } from '#domain/pepper.ts'
 import type { Database } from './database.ts'
 import { Prisma } from './generated/client.ts'
 import { kekNames } from './keks-in-use.ts'
@@ -20,7 +21,10 @@ export const newerSchema = 'schema.newer'
 /** Empty: all is well. A start refuses on any finding. */
 export const selfCheck = async (
   database: Database,
-  keyring: { readonly kekIds: readonly string[]; readonly pepperId: string },
+  keyring: {
+    readonly kekIds: readonly string[]
+    readonly peppers: { readonly all: readonly PepperName[] }
+  },
 ): Promise<readonly Finding[]> => {
   const schema = await checkMigrations(database)
   // The other queries name tables and functions that the missing migrations would make.
@@ -40,7 +44,7 @@ export const selfCheck = async (
       hint: order,
     })),
     ...(await checkKeks(database, keyring.kekIds)),
-    ...(await checkPepper(database, keyring.pepperId)),
+    ...(await checkPeppers(database, keyring.peppers.all)),
   ]
 }
 
@@ -185,14 +189,17 @@ const checkKeks = async (
     }))
 }
 
-const checkPepper = async ({ client }: Database, pepperId: string): Promise<readonly Finding[]> => {
+const checkPeppers = async (
+  { client }: Database,
+  ours: readonly PepperName[],
+): Promise<readonly Finding[]> => {
   // Not `findUnique`: see tables/freeze.ts.
   const row = await client.installation.findFirst()
-  if (row === null || row.pepperId === pepperId) return []
+  if (row === null || ours.some(({ id }) => id === row.pepperId)) return []
   return [
     {
       check: 'pepper.ours',
-      detail: `fingerprints were made with the pepper ${row.pepperId}, but the one in use is ${pepperId}`,
+      detail: `fingerprints were made with the pepper ${row.pepperId}, but the file holds ${ours.map(({ id }) => id).join(', ')}`,
       hint: 'Bring back the file "pepper" of the data directory: with another one, material that is known is not recognised.',
     },
   ]

@@ -101,8 +101,8 @@ const succeed = async (
 ): Promise<number | null> => {
   const ours = await tx.versions.of(key.id)
   const old = ours.find((version) => version.primary) ?? null
-  const fingerprint = fingerprintOf(tx, by.proof.material)
-  if (old?.fingerprint && fingerprint && Buffer.compare(old.fingerprint, fingerprint) === 0) {
+  const { material } = by.proof
+  if (old?.fingerprint && material && tx.isFingerprintOf(old.fingerprint, material)) {
     // Somebody wrote beside it: the very same value, under a newer number.
     const providerVersions = [...old.providerVersions, by.successor]
     await mustUpdate(tx, { ...old, providerVersions }, old.state)
@@ -119,8 +119,8 @@ const succeed = async (
   const now = await tx.now()
   const proven = {
     primary: true,
-    fingerprint,
-    materialKnown: by.proof.material !== null,
+    fingerprint: fingerprintOf(tx, material),
+    materialKnown: material !== null,
     verifiedAt: by.proof.verified ? now : null,
   }
   if (known && (known.state === 'active' || mayBecome(known.state, 'active'))) {

@@ -142,7 +142,7 @@ const leftBehind = async (
   { there, material }: Seen,
 ): Promise<{ readonly version: Version; readonly events: readonly LedgerEvent[] }> => {
   mustBeEnabled(there)
-  await mustNotHoldPrimary(tx, key, fingerprintOf(tx, material))
+  await mustNotHoldPrimary(tx, key, material)
   await advanceVersion(tx, version, ['active'])
   const adopted = await tx.versions.get(key.id, version.version)
   if (!adopted) throw new RangeError('a version is never deleted')
@@ -168,8 +168,7 @@ const oldVersion = async (
     })
   }
   mustBeEnabled(there)
-  const fingerprint = fingerprintOf(tx, material)
-  await mustNotHoldPrimary(tx, key, fingerprint)
+  await mustNotHoldPrimary(tx, key, material)
   const now = await tx.now()
   const version: Version = {
     keyId: key.id,
@@ -178,7 +177,7 @@ const oldVersion = async (
     primary: false,
     providerVersions: [providerVersion],
     materialKnown: material !== null,
-    fingerprint,
+    fingerprint: fingerprintOf(tx, material),
     sealedId: null,
     rotationId: null,
     verifiedAt: null,
@@ -201,14 +200,10 @@ const mustBeEnabled = ({ state }: ProviderVersion): void => {
   })
 }
 
-const mustNotHoldPrimary = async (
-  tx: Tx,
-  key: Key,
-  fingerprint: Uint8Array | null,
-): Promise<void> => {
+const mustNotHoldPrimary = async (tx: Tx, key: Key, material: Material | null): Promise<void> => {
   const primary = await tx.versions.primary(key.id)
-  if (!primary?.fingerprint || !fingerprint) return
-  if (Buffer.compare(primary.fingerprint, fingerprint) === 0)
+  if (!primary?.fingerprint || !material) return
+  if (tx.isFingerprintOf(primary.fingerprint, material))
     throw inUse('It holds the value of the primary version.')
 }
 

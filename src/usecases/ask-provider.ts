@@ -9,7 +9,7 @@ import { callMs } from './prove-version.ts'
 import { carriersIn } from './version-changes.ts'
 
 export interface AskDeps {
-  readonly keyring: Pick<Keyring, 'fingerprint'>
+  readonly keyring: Pick<Keyring, 'isFingerprintOf'>
   readonly clock: Clock
 }
 
@@ -48,8 +48,7 @@ const isReplaced = async (
   if (primary.fingerprint === null || carrier === undefined) return { replaced: false }
   try {
     const material = await session.readMaterial(object, carrier, call(deps))
-    const replaced = Buffer.compare(deps.keyring.fingerprint(material), primary.fingerprint) !== 0
-    return { replaced }
+    return { replaced: !deps.keyring.isFingerprintOf(primary.fingerprint, material) }
   } catch (error) {
     if (!isAnswer(error)) throw error
     // A version that is off or gone is told by its state; of others nobody may call the value the same unseen.

@@ -37,7 +37,7 @@ import { addressOf } from './registration.ts'
 export interface CheckInvariantsDeps {
   readonly ledger: Pick<Ledger, 'read'>
   readonly timers: Pick<Timers, 'now'>
-  readonly keyring: Pick<Keyring, 'fingerprint'>
+  readonly keyring: Pick<Keyring, 'isFingerprintOf'>
   readonly types: ReadonlyMap<string, KeyType>
   readonly clock: Clock
   /** Without them only the records are looked at. */
@@ -225,7 +225,7 @@ const eventsOf = async (
 
 const sealedOf = async (
   db: Reads,
-  keyring: Pick<Keyring, 'fingerprint'>,
+  keyring: Pick<Keyring, 'isFingerprintOf'>,
   versions: readonly Version[],
 ): Promise<KeyFacts['sealed']> => {
   const found = new Map<number, 'opens' | 'gone' | 'shut' | 'another value'>()
@@ -234,8 +234,7 @@ const sealedOf = async (
     try {
       // oxlint-disable-next-line no-await-in-loop -- one connection
       const material = await db.sealed.open(sealedId)
-      const same =
-        material && fingerprint && Buffer.compare(keyring.fingerprint(material), fingerprint) === 0
+      const same = material && fingerprint && keyring.isFingerprintOf(fingerprint, material)
       found.set(
         version,
         material === null ? 'gone' : same || !fingerprint ? 'opens' : 'another value',

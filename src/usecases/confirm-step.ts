@@ -35,7 +35,7 @@ export const makeConfirmStep =
         const step = await stepAsked(tx, types, rotation, said.operationId)
         const digest = mustBeProof(rotation, step, said)
         const fingerprint = digest && tx.fingerprintOf(digest)
-        if (fingerprint) await mustBeNew(tx, rotation, fingerprint)
+        if (digest) await mustBeNew(tx, rotation, digest)
         const row: Confirmation = {
           operationId: step.operationId,
           keyId: rotation.keyId,
@@ -123,8 +123,8 @@ const mustBeProof = (rotation: Rotation, step: Step, said: Said): Uint8Array | n
 }
 
 /** One credential, one key, one version: who copies the old value has rotated nothing. */
-const mustBeNew = async (tx: Tx, rotation: Rotation, fingerprint: Uint8Array): Promise<void> => {
-  const [same] = await tx.versions.byFingerprint(fingerprint)
+const mustBeNew = async (tx: Tx, rotation: Rotation, digest: Uint8Array): Promise<void> => {
+  const [same] = await tx.versions.holdingDigest(digest)
   if (!same) return
   throw impossible(
     '/fingerprint',

@@ -7,7 +7,6 @@ import { Secret } from '#domain/secret.ts'
 
 export interface LastLookDeps {
   readonly ledger: Pick<Ledger, 'read'>
-  readonly fingerprint: (material: Secret) => Uint8Array
   readonly send: SendToSink
 }
 
@@ -16,14 +15,14 @@ const shortest = 12
 
 /** The same sender, which looks first. Finds a secret that stands as a word, not one that is broken by spaces. */
 export const withLastLook =
-  ({ ledger, fingerprint, send }: LastLookDeps): SendToSink =>
+  ({ ledger, send }: LastLookDeps): SendToSink =>
   async (sink, secret, message) => {
     const words = [...new Set(textsOf(message.data).flatMap(wordsOf))]
     const managed = await ledger.read(async (db) => {
       const found: string[] = []
       for (const word of words) {
         // oxlint-disable-next-line no-await-in-loop -- a handful of words, one connection
-        const versions = await db.versions.byFingerprint(fingerprint(new Secret(word)))
+        const versions = await db.versions.holding(new Secret(word))
         if (versions.length > 0) found.push(word)
       }
       return found

@@ -191,9 +191,8 @@ const versionsOf = async (
 ): Promise<NonNullable<IncidentSelector['versions']>> => {
   const found: { readonly key: string; readonly version: number }[] = []
   for (const digest of digests) {
-    const fingerprint = tx.fingerprintOf(Buffer.from(digest, 'hex'))
     // oxlint-disable-next-line no-await-in-loop -- one connection
-    const versions = await tx.versions.byFingerprint(fingerprint)
+    const versions = await tx.versions.holdingDigest(Buffer.from(digest, 'hex'))
     const keys = await tx.keys.byIds(versions.map(({ keyId }) => keyId)) // oxlint-disable-line no-await-in-loop -- one connection
     for (const { keyId, version } of versions) {
       const key = keys.find(({ id }) => id === keyId)

@@ -2,6 +2,7 @@
 // fingerprinted where it can be read, so that the same material under two keys is found.
 
 import { RekeyError } from '#domain/errors.ts'
+import type { Fingerprint } from '#domain/fingerprint.ts'
 import type { Clock, Tx } from '#domain/ports.ts'
 import {
   type Material,
@@ -68,5 +69,5 @@ export const readable = async (work: () => Promise<Material>): Promise<Material 
   }
 }
 
-export const fingerprintOf = (tx: Tx, material: Material | null): Uint8Array | null =>
+export const fingerprintOf = (tx: Tx, material: Material | null): Fingerprint | null =>
   material && tx.fingerprint(material)

@@ -23,7 +23,7 @@ export interface ReconcileDeps {
   readonly whereabouts: Pick<Whereabouts, 'putFinding'>
   readonly sessions: Pick<Sessions, 'open'>
   readonly providers: Providers
-  readonly keyring: Pick<Keyring, 'fingerprint'>
+  readonly keyring: Pick<Keyring, 'isFingerprintOf'>
   readonly clock: Clock
 }
 

@@ -11,6 +11,7 @@
 // never answered by doing the thing again.
 
 import type { HandStep } from '#domain/by-hand.ts'
+import type { Fingerprint } from '#domain/fingerprint.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import { type Call, type Material, type Probe, ProviderError } from '#domain/provider.ts'
@@ -36,7 +37,7 @@ import { absentDetail, effectEvent, record, settle } from './record-effect.ts'
 export interface Sent {
   readonly result: JsonObject
   readonly material?: Material
-  readonly fingerprint?: Uint8Array
+  readonly fingerprint?: Fingerprint
 }
 
 /** An effect as data. It is made anew from the rotation and the intent alone by whoever takes over: nothing that decides is

@@ -12,7 +12,7 @@ import type {
 } from '#domain/provider.ts'
 import type { Secret } from '#domain/secret.ts'
 import { makeKeyring } from '#runtime/keyring.ts'
-import { nameOfValue } from '#runtime/name-of-value.ts'
+import { namesOfValue } from '#domain/value-name.ts'
 import { makeNativeProcess } from '#runtime/native-process.ts'
 import { libraryEnvironment } from '#src/config.ts'
 import type { FaultProxy, Match } from '#test/support/fault-proxy.ts'
@@ -110,7 +110,7 @@ export const plainPorts = (vault: VaultStore = noVault): ProviderPorts => ({
   fetch: globalThis.fetch,
   socket: () => new Socket(),
   publishDir: null,
-  nameOf: (object, value) => nameOfValue(pepper.fingerprint, object, value),
+  nameOf: (object, value) => namesOfValue(pepper, object, value)[0],
   vault,
   confirmations: async () => [],
   nativeModules: [],

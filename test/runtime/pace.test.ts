@@ -74,7 +74,7 @@ const process = () => {
       ids: db.ids,
       vault: db.vault,
       paces: db.paces,
-      fingerprint: db.keyring.fingerprint,
+      keyring: db.keyring,
       logins: db.logins,
       native: { modules: [], env: () => ({}) },
     },

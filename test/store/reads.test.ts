@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Policy } from '#domain/connection.ts'
 import type { KeyFilter, KeySchedule, Page, Paged, RotationFilter } from '#domain/ports.ts'
+import { Secret } from '#domain/secret.ts'
 import { phases } from '#domain/rotation-machine.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
 import { connectionNamed, keyNamed, openRotation, rotationOf, versionOf, write } from './records.ts'
@@ -175,7 +176,8 @@ describe('keys', () => {
 describe('versions', () => {
   test('are found by primary and by fingerprint', async () => {
     const { key } = await openRotation(db, 'versions')
-    const fingerprint = db.ids.random(33)
+    const material = new Secret('what version 1 holds')
+    const fingerprint = db.keyring.fingerprint(material)
     await write(db, async (tx) => {
       await tx.writeVersion.insert(versionOf(key.id, 1, { state: 'deactivated', fingerprint }))
       await tx.writeVersion.insert(
@@ -186,7 +188,7 @@ describe('versions', () => {
       of: (await r.versions.of(key.id)).map((v) => v.version),
       primary: await r.versions.primary(key.id),
       primaries: (await r.versions.primaries([key.id])).map((v) => v.version),
-      print: (await r.versions.byFingerprint(fingerprint)).map((v) => v.version),
+      print: (await r.versions.holding(material)).map((v) => v.version),
     }))
     expect(read).toMatchObject({
       of: [1, 2],

@@ -179,7 +179,7 @@ describe('finds', () => {
         id: db.ids.next(),
         incarnation: db.ids.next(),
         cluster: 'c',
-        pepperId: db.keyring.pepperId,
+        pepperId: db.keyring.peppers.making.id,
         restoredFrom: null,
         createdAt: db.clock.now(),
         updatedAt: db.clock.now(),
@@ -187,7 +187,10 @@ describe('finds', () => {
     )
     expect(await check()).toEqual([])
     const found = (
-      await selfCheck(db.database, { ...db.keyring, pepperId: '0000000000000000' })
+      await selfCheck(db.database, {
+        ...db.keyring,
+        peppers: { all: [{ number: 1, id: '0000000000000000' }] },
+      })
     ).at(-1)
     expect(found).toMatchObject({ check: 'pepper.ours' })
   })

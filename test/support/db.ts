@@ -23,7 +23,7 @@ import { noTelemetry, type Tracer } from '#domain/telemetry.ts'
 import { Secret } from '#domain/secret.ts'
 import { hashJson } from '#runtime/hash.ts'
 import { makeIds } from '#runtime/ids.ts'
-import { makeKeyring, type OpenKeyring } from '#runtime/keyring.ts'
+import { keyringOver, type OpenKeyring } from '#runtime/keyring.ts'
 import { createApiKeyUses, createSessionUses } from '#store/last-uses.ts'
 import { withClient, withDatabase, type DatabaseUrls } from '#store/bootstrap.ts'
 import { openDatabase, type Database } from '#store/database.ts'
@@ -53,6 +53,8 @@ export interface TestDatabase {
   readonly sessionUses: LastUses
   readonly outbox: Outbox
   readonly keyring: OpenKeyring
+  /** Another pepper makes fingerprints from now on, in the keyring alone; the ones before are still known. */
+  exchangePepper(): void
   readonly writer: Writer
   readonly ids: Ids
   readonly clock: HandClock
@@ -112,7 +114,12 @@ export const openTestDatabase = async (
     await sql('UPDATE app.test_clock SET shift_ms = $1', [ms])
   })
   const ids = makeIds(clock)
-  const keyring = makeKeyring(randomBytes(32), randomBytes(32))
+  const kek = randomBytes(32)
+  const peppers: (readonly [number, Uint8Array])[] = [[1, randomBytes(32)]]
+  const keyring = keyringOver(
+    () => [kek],
+    () => peppers,
+  )
   const writer = makeWriter(new Secret(new Uint8Array(randomBytes(32))))
   const database = openDatabase({ url: nearby(urls.app), poolSize: options.poolSize ?? 8 })
   const rung: string[] = []
@@ -137,6 +144,13 @@ export const openTestDatabase = async (
     sessionUses: createSessionUses(database),
     outbox: createOutbox(database),
     keyring,
+    exchangePepper: () => {
+      const before = keyring.peppers.all
+      peppers.push([peppers.length + 1, randomBytes(32)])
+      keyring.peppers.reread()
+      const makes = keyring.peppers.inFile.at(-1) ?? null
+      keyring.peppers.obey({ makes, inUse: before, retired: [] })
+    },
     writer,
     ids,
     clock,

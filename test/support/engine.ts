@@ -12,7 +12,7 @@ import { isOpen, type Phase } from '#domain/rotation-machine.ts'
 import type { Provider, ProviderPorts, Session } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { keyTypes, providers } from '#providers/registry.ts'
-import { nameOfValue } from '#runtime/name-of-value.ts'
+import { namesOfValue } from '#domain/value-name.ts'
 import { inTurn } from '#runtime/login-turns.ts'
 import { makeNativeProcess } from '#runtime/native-process.ts'
 import { libraryEnvironment } from '#src/config.ts'
@@ -77,7 +77,7 @@ export const openEngine = async (options: EngineOptions = {}) => {
     fetch: globalThis.fetch,
     socket: () => new Socket(),
     publishDir: null,
-    nameOf: (object, value) => nameOfValue(db.keyring.fingerprint, object, value),
+    nameOf: (object, value) => namesOfValue(db.keyring, object, value)[0],
     vault,
     logins: inTurn(db.logins({ name: 'x', revision: 1 }), clock),
     nativeModules: [],

@@ -94,7 +94,7 @@ export const openHouse = async (options: HouseOptions = {}) => {
       ids,
       vault,
       paces,
-      fingerprint: db.keyring.fingerprint,
+      keyring: db.keyring,
       logins,
       native: { modules: options.nativeModules ?? [], env: () => libraryEnvironment() },
       publishDir: options.publishDir ?? null,

@@ -22,7 +22,11 @@ export const memoryFile = (): MarkFile & { mark: HighWater | null; writes: numbe
 }
 
 /** A process of its own: what it remembers is in its file. */
-export const watchOf = (db: TestDatabase, file: MarkFile, pepperId = db.keyring.pepperId) =>
+export const watchOf = (
+  db: TestDatabase,
+  file: MarkFile,
+  pepperId = db.keyring.peppers.making.id,
+) =>
   makeWatchHighWater({
     ledger: db.ledger,
     whereabouts: db.whereabouts,

@@ -5,6 +5,7 @@
 import pg from 'pg'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
+import { bytesOfFingerprint } from '#domain/fingerprint.ts'
 import { Secret } from '#domain/secret.ts'
 import type { OpenKeyring } from '#runtime/keyring.ts'
 import type { VaultPeer } from '#test/peers/vault.ts'
@@ -79,7 +80,7 @@ export const startServedProber = async (probed: Probed): Promise<ServedProber> =
     if (status !== 200) return null
     const { password, username } = Object(data['data'])
     if (username !== 'app') fail(name, 'a field that is not Rekey’s was lost')
-    return hex(keyring.fingerprint(new Secret(String(password))))
+    return hex(bytesOfFingerprint(keyring.fingerprint(new Secret(String(password)))))
   }
 
   const useKv = async (name: string, before: Served): Promise<void> => {

@@ -75,7 +75,7 @@ test.each([
 
 test('another key-encryption key fails, and names both', async () => {
   await write(db, (tx) => tx.writeSealed.insert(new Secret('x'), 'sink'))
-  const keyring = { kekIds: ['kek:other'], pepperId: db.keyring.pepperId }
+  const keyring = { kekIds: ['kek:other'], peppers: db.keyring.peppers }
   const checks = await look({ faults: () => selfCheck(db.database, keyring) })
   expect(checks.get('kek kek.ours')).toMatchObject({
     state: 'fail',

@@ -50,7 +50,6 @@ const newWorker = (over: Partial<Outbox> = {}): (() => Promise<number>) =>
     outbox: { ...db.outbox, ...over },
     send: withLastLook({
       ledger: db.ledger,
-      fingerprint: (material) => db.keyring.fingerprint(material),
       send,
     }),
     ids: db.ids,

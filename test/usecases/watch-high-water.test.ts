@@ -36,7 +36,7 @@ test('the first look names the installation; the mark follows the log and is rea
   const watch = watchOf(db, file)
   await watch.look()
   const row = await rowOf()
-  expect(row?.pepperId).toBe(db.keyring.pepperId)
+  expect(row?.pepperId).toBe(db.keyring.peppers.making.id)
   const receipt = await db.ledger.note(actor, event('succeeded'))
   await watch.look()
   expect(await markIn(file.path)).toMatchObject({

@@ -1,6 +1,7 @@
 // What people and consumers said about a rotation. Once each: saying it again changes nothing.
 
 import type { Confirmation } from '#domain/by-hand.ts'
+import { asFingerprint, bytesOfFingerprint } from '#domain/fingerprint.ts'
 import type { Reads, Tx } from '#domain/ports.ts'
 import type { Approval } from '#domain/rotation.ts'
 import type { Db } from '../database.ts'
@@ -56,11 +57,12 @@ const toConfirmation = (row: Row): Confirmation => ({
   ...row,
   effect: word(row.effect),
   became: word(row.became),
+  fingerprint: row.fingerprint && asFingerprint(row.fingerprint),
 })
 
 export const confirmationWrites = (db: Db): Tx['writeConfirmation'] => ({
   insert: async ({ fingerprint, ...row }) => {
-    const bytes = fingerprint && Uint8Array.from(fingerprint)
+    const bytes = fingerprint && bytesOfFingerprint(fingerprint)
     const { count } = await db.confirmation.createMany({
       data: [{ ...row, fingerprint: bytes }],
       skipDuplicates: true,

@@ -1,10 +1,14 @@
 import type { Version } from '#domain/key.ts'
-import type { Reads, Tx } from '#domain/ports.ts'
+import { asFingerprint, bytesOfFingerprint, type Fingerprints } from '#domain/fingerprint.ts'
+import type { Keyring, Reads, Tx } from '#domain/ports.ts'
 import type { Db } from '../database.ts'
 import type { Version as Row } from '../generated/client.ts'
-import { bytes, word } from './translate.ts'
+import { word } from './translate.ts'
 
-export const versionReads = (db: Db): Reads['versions'] => ({
+export const versionReads = (
+  db: Db,
+  keyring: Pick<Keyring, 'fingerprints' | 'fingerprintsOf'>,
+): Reads['versions'] => ({
   of: async (keyId) =>
     (await db.version.findMany({ where: { keyId }, orderBy: { version: 'asc' } })).map(toVersion),
   ofKeys: async (keyIds) =>
@@ -23,14 +27,17 @@ export const versionReads = (db: Db): Reads['versions'] => ({
     (await db.version.findMany({ where: { keyId: { in: [...keyIds] }, isPrimary: true } })).map(
       toVersion,
     ),
-  byFingerprint: async (fingerprint) =>
-    (
-      await db.version.findMany({
-        where: { fingerprint: bytes(fingerprint) },
-        orderBy: [{ keyId: 'asc' }, { version: 'asc' }],
-      })
-    ).map(toVersion),
+  holding: (material) => known(db, keyring.fingerprints(material)),
+  holdingDigest: (digest) => known(db, keyring.fingerprintsOf(digest)),
 })
+
+const known = async (db: Db, fingerprints: Fingerprints): Promise<readonly Version[]> =>
+  (
+    await db.version.findMany({
+      where: { fingerprint: { in: fingerprints.map(bytesOfFingerprint) } },
+      orderBy: [{ keyId: 'asc' }, { version: 'asc' }],
+    })
+  ).map(toVersion)
 
 export const versionWrites = (db: Db): Tx['writeVersion'] => ({
   insert: async (row) => {
@@ -78,11 +85,12 @@ export const toVersion = ({ isPrimary, ...row }: Row): Version => ({
   ...row,
   state: word(row.state),
   primary: isPrimary,
+  fingerprint: row.fingerprint && asFingerprint(row.fingerprint),
 })
 
 const toRow = ({ primary, ...version }: Version) => ({
   ...version,
   isPrimary: primary,
   providerVersions: [...version.providerVersions],
-  fingerprint: version.fingerprint && bytes(version.fingerprint),
+  fingerprint: version.fingerprint && bytesOfFingerprint(version.fingerprint),
 })

@@ -1,0 +1,217 @@
+// Peppers are exchanged in the middle of everything: what is known by an old one stays known, and nothing that is named by its
+// value is taken for somebody else's.
+
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { pepperOf } from '#domain/fingerprint.ts'
+import type { Session, VerifyOrder } from '#domain/provider.ts'
+import type { Phase } from '#domain/rotation-machine.ts'
+import { Secret } from '#domain/secret.ts'
+import { pepperOfName } from '#domain/value-name.ts'
+import { aroundSession } from '#runtime/around-session.ts'
+import { makeFaultPlan } from '#test/support/faults.ts'
+import { long } from '#test/support/peers.ts'
+import { openRunningApi, type RunningApi } from '#test/support/running-api.ts'
+
+let directory: string
+let api: RunningApi
+const plans = makeFaultPlan()
+/** Values that do not work. */
+let refused = (_order: VerifyOrder): boolean => false
+/** Before the n-th call of a provider from now on. */
+let before: { n: number; readonly work: () => void } | null = null
+let calls = 0
+const counting = (session: Session): Session =>
+  aroundSession(
+    {
+      ...session,
+      verify: async (order, call) =>
+        order.how === 'roundTrip' && refused(order)
+          ? { ok: false, detail: 'it does not log in', facts: {} }
+          : session.verify(order, call),
+    },
+    async (_operation, call) => {
+      if (before?.n === calls++) before.work()
+      return call()
+    },
+  )
+/** Exchanges the pepper before the n-th call that `work` makes; returns how many it made. */
+const exchangedAt = async (n: number, work: () => Promise<unknown>): Promise<number> => {
+  calls = 0
+  before = { n, work: () => api.house.exchangePepper() }
+  await work()
+  before = null
+  return calls
+}
+const undone = async (name: string): Promise<void> => {
+  const id = await api.rotate(name)
+  await api.reach(id, ['overlapping'])
+  expect((await api.rollback(id)).status).toBe(202)
+  expect((await api.reach(id, 'end')).phase, name).toBe('rolledBack')
+}
+const rotated = async (name: string, end: Phase): Promise<void> => {
+  const { phase } = await api.reach(await api.rotate(name), 'end')
+  expect(phase, name).toBe(end)
+}
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'rekey-pepper-'))
+  api = await openRunningApi({
+    publishDir: directory,
+    wrap: (session) => counting(plans.wrap(session)),
+  })
+  refused = () => false
+  await api.house.connection('vault')
+  await api.house.connection('files', {
+    provider: 'file',
+    grants: [{ matchLabels: {}, refs: ['*'] }],
+  })
+})
+afterEach(async () => {
+  await api?.close()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+const read = (path: string): string => readFileSync(join(directory, path), 'utf8')
+const write = (path: string, value: string): void =>
+  writeFileSync(join(directory, path), value, { mode: 0o600 })
+const own = async (name: string, value = `${name}, first`) => {
+  write(name, value)
+  const { value: key } = await api.house.register(name, {
+    connection: 'files',
+    type: 'file',
+    ref: { path: name },
+    labels: { key: name },
+    create: false,
+  })
+  await api.policy(name, { acceptGap: true })
+  return key
+}
+const digestOf = (value: string): string => createHash('sha256').update(value).digest('hex')
+const pasted = async (value: string): Promise<readonly string[]> => {
+  const { json } = await api.post('/v1/incidents', {
+    title: 'a leak',
+    severity: 'high',
+    mode: 'revokeFirst',
+    reason: 'pasted',
+    selector: { digests: [digestOf(value)] },
+  })
+  return json.selector.versions.map((one: { readonly key: string }) => one.key)
+}
+
+long.describe('an exchange before any call of a provider: the value of a file', () => {
+  test('is known: the rotation ends as without one, and writes once', async () => {
+    for (let n = 0, calls = 0; n <= calls; n++) {
+      const name = `app-${n}`
+      const key = await own(name) // oxlint-disable-line no-await-in-loop -- one rotation after the other
+      calls = await exchangedAt(n, () => rotated(name, 'completed')) // oxlint-disable-line no-await-in-loop -- see above
+      const versions = await api.house.versions(key.id) // oxlint-disable-line no-await-in-loop -- see above
+      const served = versions.map(({ state, primary }) => [state === 'active', primary])
+      expect(served, String(n)).toEqual([
+        [false, false],
+        [true, true],
+      ])
+      expect(read(name)).not.toBe(`${name}, first`)
+      // And again, from what it is known by now.
+      await rotated(name, 'completed') // oxlint-disable-line no-await-in-loop -- see above
+      expect(calls).toBeGreaterThan(5)
+    }
+  })
+
+  test('is written back by the undo', async () => {
+    refused = ({ object }) => read(object.keyName) !== `${object.keyName}, first`
+    for (let n = 0, calls = 0; n <= calls; n++) {
+      const name = `back-${n}`
+      await own(name) // oxlint-disable-line no-await-in-loop -- one rotation after the other
+      calls = await exchangedAt(n, () => rotated(name, 'rolledBack')) // oxlint-disable-line no-await-in-loop -- see above
+      expect(read(name), String(n)).toBe(`${name}, first`)
+    }
+  })
+
+  test('that is published is given back by the undo', async () => {
+    for (let n = 0, calls = 0; n <= calls; n++) {
+      const name = `source-${n}`
+      write(`published-${n}`, 'what it held')
+      await api.house.register(name, { labels: { key: name } }) // oxlint-disable-line no-await-in-loop -- one rotation after the other
+      const ref = { path: `published-${n}` }
+      // oxlint-disable-next-line no-await-in-loop -- see above
+      await api.policy(name, {
+        publish: [{ name: 'app', connection: 'files', type: 'file', ref }],
+        overlap: { min: '1h' },
+      })
+      calls = await exchangedAt(n, () => undone(name)) // oxlint-disable-line no-await-in-loop -- see above
+      expect(read(`published-${n}`), String(n)).toBe('what it held')
+    }
+  })
+})
+
+describe('the value of a file', () => {
+  test.each(['killed before', 'killed after'] as const)(
+    'that a worker was %s writing is found by another one that has another pepper, and written once',
+    async (kind) => {
+      const key = await own('dies')
+      plans.arm('mint', kind)
+      const id = await api.rotate('dies')
+      const dying = api.worker('dies')
+      const rung = (async () => {
+        for (let n = 0; n < 20; n++) await dying(id)
+      })()
+      void rung.catch(() => undefined)
+      await plans.met()
+      api.house.exchangePepper()
+      await api.house.clock.advance(60_000)
+      expect((await api.reach(id, 'end')).phase).toBe('completed')
+      const versions = await api.house.versions(key.id)
+      expect(versions).toHaveLength(2)
+      expect(versions.at(-1)?.primary).toBe(true)
+    },
+  )
+
+  test('that somebody else wrote is still somebody else’s', async () => {
+    await own('foreign')
+    api.house.exchangePepper()
+    write('foreign', 'not ours')
+    const id = await api.rotate('foreign')
+    const { phase } = await api.until(id, ['stalled', 'cancelled', 'rolledBack', 'completed'])
+    expect(phase).not.toBe('completed')
+    expect(read('foreign')).toBe('not ours')
+  })
+
+  test('gets a name of the new pepper, and the one that is known keeps its own', async () => {
+    const key = await own('named')
+    api.house.exchangePepper()
+    expect((await api.reach(await api.rotate('named'), 'end')).phase).toBe('completed')
+    const versions = await api.house.versions(key.id)
+    expect(versions.flatMap(({ providerVersions }) => providerVersions.map(pepperOfName))).toEqual([
+      1, 2,
+    ])
+    expect(versions.map(({ fingerprint }) => fingerprint && pepperOf(fingerprint))).toEqual([1, 2])
+  })
+})
+
+test('a pasted secret is found before and after an exchange, whichever pepper it is known by', async () => {
+  await own('old', 'a value of before')
+  expect(await pasted('a value of before')).toEqual(['old'])
+  api.house.exchangePepper()
+  await own('new', 'a value of after')
+  expect(await pasted('a value of before')).toEqual(['old'])
+  expect(await pasted('a value of after')).toEqual(['new'])
+  await own('twin', 'a value of before')
+  expect((await pasted('a value of before')).toSorted()).toEqual(['old', 'twin'])
+})
+
+test('a login that was refused stays refused, and is remembered under the pepper of now', async () => {
+  const { house } = api
+  const book = house.logins({ name: 'vault', revision: 1 })
+  const wrong = new Secret('wrong')
+  expect(await book.claim(wrong)).toBe('try')
+  await book.ended(wrong, 'refused')
+  house.exchangePepper()
+  expect(await book.claim(wrong)).toBe('refused')
+  const [row] = await house.sql('SELECT get_byte(fingerprint, 0) AS pepper FROM app.login')
+  expect(row).toEqual({ pepper: 2 })
+  expect(await book.claim(wrong)).toBe('refused')
+  expect(await book.claim(new Secret('right'))).toBe('try')
+})
