@@ -63,7 +63,7 @@ export const sessionOperations = [
 ] as const satisfies readonly (keyof Session)[]
 export type SessionOperation = (typeof sessionOperations)[number]
 // A method of a session that is not in the list does not compile.
-true satisfies Exclude<keyof Session, 'publicKeys' | 'close'> extends SessionOperation
+true satisfies Exclude<keyof Session, 'publicKeys' | 'promised' | 'close'> extends SessionOperation
   ? true
   : never
 

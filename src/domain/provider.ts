@@ -301,7 +301,8 @@ export interface VerifyOrder {
   readonly preImage: JsonObject
 }
 
-/** `ok: false` is a verdict (the version does not work, or still works when it should be refused), not a fault of transport. */
+/** Of the facts of a refusal `acceptedUntil` (ISO 8601) is read: until when those who keep a copy may go on accepting it.
+ *  `ok: false` is a verdict (the version does not work, or still works when it should be refused), not a fault of transport. */
 export type Verdict =
   | { readonly ok: true; readonly facts: JsonObject }
   | { readonly ok: false; readonly detail: string; readonly facts: JsonObject }
@@ -382,10 +383,20 @@ export interface Session {
     input: Uint8Array,
     call: Call,
   ): Promise<Uint8Array>
+  /** What others were promised of a version, where they keep copies; there where the pre-image has `promoteAfterMs`. Beside the
+   *  times of the pre-image, which were the settings' when it was drawn, this is what was really told and made since. */
+  promised?(object: ObjectAddress, providerVersion: string): Promise<Promised>
   /** Of all keys of the connection, for `/jwks/{connection}`; there where the provider publishes keys. */
   publicKeys?(objects: readonly ObjectAddress[]): Promise<PublicKeySet>
   /** Idempotent. Stops timers, closes sockets. */
   close(): Promise<void>
+}
+
+export interface Promised {
+  /** Everybody knows it from then on: it is not handed out before. */
+  readonly knownAt: Date | null
+  /** Until when what it made may be presented: it is not switched off before. */
+  readonly honouredUntil: Date | null
 }
 
 /** What verifiers may trust now: JSON Web Keys (RFC 7517), and how long they may keep them. */
@@ -465,6 +476,8 @@ export interface VaultStore {
     readonly algorithm: string
     readonly material: Secret<Uint8Array>
     readonly publicKey: string | null
+    /** When it ends by itself. */
+    readonly notAfter?: Date
   }): Promise<{ readonly version: number; readonly created: boolean }>
   find(object: string, operationId: string): Promise<number | null>
   list(object: string): Promise<readonly VaultRow[]>
@@ -486,7 +499,11 @@ export interface VaultStore {
   ): Promise<boolean>
   /** Material of an enabled version (or of a disabled one, for old data when `disabledToo`); null otherwise. */
   open(object: string, version: number, disabledToo?: boolean): Promise<Secret<Uint8Array> | null>
-  used(object: string, version: number, at: Date): Promise<void>
+  /** `honouredUntil`: until when what was made with it then may be presented; the latest one counts. */
+  used(object: string, version: number, at: Date, honouredUntil?: Date): Promise<void>
+  /** Before anybody is told to keep a copy of what is enabled for so long. From then on `knownAt` and `forgottenAt` of what
+   *  changes count by it, and by what was told before for as long as that lasts. */
+  tellKept(objects: readonly string[], keptForMs: number): Promise<void>
   remove(object: string): Promise<void>
 }
 
@@ -499,4 +516,16 @@ export interface VaultRow {
   readonly current: boolean
   readonly createdAt: Date
   readonly lastUsedAt: Date | null
+  readonly notAfter: Date | null
+  readonly honouredUntil: Date | null
+  /** From when on no copy is left that does not show it; null: none was kept when it was enabled. */
+  readonly knownAt: Date | null
+  /** From when on no copy is left that shows it; null: it is enabled, or none was kept when it was switched off. */
+  readonly forgottenAt: Date | null
+  /** What was told of the object's copies; null: nobody was told to keep one. */
+  readonly copies: {
+    readonly keptForMs: number
+    /** Those that were told otherwise before are over then. */
+    readonly othersUntil: Date | null
+  } | null
 }

@@ -16,6 +16,7 @@ export interface NewMaterial {
   readonly algorithm: string
   readonly material: Secret<Uint8Array>
   readonly publicKey: string | null
+  readonly notAfter?: Date
 }
 
 /** The part of a session that does not depend on what the material is. */

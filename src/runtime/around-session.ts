@@ -16,11 +16,12 @@ export const aroundSession = (
     (...args: readonly unknown[]) =>
       around(operation, async () => Reflect.apply(session[operation], session, args), args),
   ])
-  const { publicKeys } = session
+  const { publicKeys, promised } = session
   // Built from the list of a session's methods, each passed on as it is.
   return {
     ...Object.fromEntries(methods),
     ...(publicKeys ? { publicKeys: (objects) => publicKeys.call(session, objects) } : {}),
+    ...(promised ? { promised: (...of) => promised.apply(session, of) } : {}),
     close: () => session.close(),
   } as Session
 }

@@ -20,6 +20,7 @@ export const createVaultStore = (deps: {
     send: async (asks) => {
       const rows = await db.$queryRaw<readonly SealedRow[]>`
         SELECT m.object, m.version, m.state, m.algorithm, m.public_key, m.created_at, m.last_used_at, p.current = m.version AS current,
+          m.not_after, m.honoured_until, m.known_at, m.forgotten_at, p.kept_for_s, p.kept_until,
           m.kek_id, m.wrapped_key, m.ciphertext
         FROM unnest(${asks.map(({ object }) => object)}::text[], ${asks.map(({ version }) => version)}::int[]) a (object, version)
           JOIN vault.material m ON m.object = a.object AND m.version = a.version
@@ -33,13 +34,17 @@ export const createVaultStore = (deps: {
     send: async (asks) => {
       const rows = await db.$queryRaw<readonly Version[]>`
         WITH wanted AS MATERIALIZED (
-          SELECT m.object, m.version, a.state
+          SELECT m.object, m.version, a.state,
+            -- Whoever kept a copy before this change has another one by then.
+            (SELECT greatest(p.kept_until, app.now() + make_interval(secs => p.kept_for_s)) FROM vault.pointer p WHERE p.object = m.object) AS copied_until
           FROM unnest(${asks.map(({ object }) => object)}::text[], ${asks.map(({ version }) => version)}::int[],
             ${asks.map(({ state }) => state)}::text[]) a (object, version, state)
             JOIN vault.material m ON m.object = a.object AND m.version = a.version
           ORDER BY m.object, m.version FOR UPDATE OF m
         )
         UPDATE vault.material m SET state = w.state,
+          known_at = CASE WHEN w.state = 'enabled' THEN w.copied_until ELSE m.known_at END,
+          forgotten_at = CASE WHEN w.state <> 'enabled' THEN CASE WHEN m.state = 'enabled' THEN w.copied_until ELSE m.forgotten_at END END,
           wrapped_key = CASE WHEN w.state <> 'destroyed' THEN m.wrapped_key END,
           ciphertext = CASE WHEN w.state <> 'destroyed' THEN m.ciphertext END
         FROM wanted w WHERE m.object = w.object AND m.version = w.version AND m.state NOT IN ('destroyed', w.state)
@@ -51,7 +56,7 @@ export const createVaultStore = (deps: {
   const store: VaultStore = {
     // The number after the last one, and this operation's only row: the two keys of the table let one of two at once have it, and
     // the other looks again. Sealed for its number, so that the number comes first.
-    insert: async ({ object, operationId, algorithm, publicKey, material }) => {
+    insert: async ({ object, operationId, algorithm, publicKey, material, notAfter = null }) => {
       for (;;) {
         /* oxlint-disable no-await-in-loop -- until nobody else was faster */
         const rows = await db.$queryRaw<{ readonly made: number | null; readonly last: number }[]>`
@@ -62,8 +67,10 @@ export const createVaultStore = (deps: {
         const version = last + 1
         const box = deps.keyring.seal(material, contextOfMaterial(object, version))
         const inserted = await db.$executeRaw`
-          INSERT INTO vault.material (object, version, operation_id, algorithm, public_key, kek_id, wrapped_key, ciphertext)
-          VALUES (${object}, ${version}, ${operationId}, ${algorithm}, ${publicKey}, ${box.kekId}, ${bytes(box.wrappedKey)}, ${bytes(box.ciphertext)})
+          INSERT INTO vault.material (object, version, operation_id, algorithm, public_key, kek_id, wrapped_key, ciphertext, not_after, known_at)
+          VALUES (${object}, ${version}, ${operationId}, ${algorithm}, ${publicKey}, ${box.kekId}, ${bytes(box.wrappedKey)}, ${bytes(box.ciphertext)},
+            ${notAfter}::timestamptz,
+            (SELECT greatest(kept_until, app.now() + make_interval(secs => kept_for_s)) FROM vault.pointer WHERE object = ${object}))
           ON CONFLICT DO NOTHING`
         /* oxlint-enable no-await-in-loop */
         if (inserted === 1) return { version, created: true }
@@ -78,7 +85,8 @@ export const createVaultStore = (deps: {
     },
     list: async (object) => {
       const rows = await db.$queryRaw<readonly Row[]>`
-        SELECT m.version, m.state, m.algorithm, m.public_key, m.created_at, m.last_used_at, p.current = m.version AS current
+        SELECT m.version, m.state, m.algorithm, m.public_key, m.created_at, m.last_used_at, p.current = m.version AS current,
+          m.not_after, m.honoured_until, m.known_at, m.forgotten_at, p.kept_for_s, p.kept_until
         FROM vault.material m LEFT JOIN vault.pointer p ON p.object = m.object
         WHERE m.object = ${object} ORDER BY m.version`
       return rows.map(toRow)
@@ -112,9 +120,16 @@ export const createVaultStore = (deps: {
       const box = { kekId: row.kekId, wrappedKey: row.wrappedKey, ciphertext: row.ciphertext }
       return deps.keyring.open(box, contextOfMaterial(object, version))
     },
-    used: async (object, version, at) => {
-      await db.$executeRaw`UPDATE vault.material SET last_used_at = greatest(last_used_at, ${at}::timestamptz)
+    used: async (object, version, at, honouredUntil) => {
+      await db.$executeRaw`UPDATE vault.material SET last_used_at = greatest(last_used_at, ${at}::timestamptz),
+          honoured_until = greatest(honoured_until, ${honouredUntil ?? null}::timestamptz)
         WHERE object = ${object} AND version = ${version}`
+    },
+    tellKept: async (objects, keptForMs) => {
+      const seconds = Math.ceil(keptForMs / 1_000)
+      await db.$executeRaw`UPDATE vault.pointer SET kept_for_s = ${seconds},
+          kept_until = greatest(kept_until, app.now() + make_interval(secs => kept_for_s))
+        WHERE object = ANY (${[...objects]}) AND kept_for_s IS DISTINCT FROM ${seconds}`
     },
     remove: async (object) => {
       await db.$transaction([
@@ -128,6 +143,7 @@ export const createVaultStore = (deps: {
     move: (...of) => reaching('unknown', () => store.move(...of)),
     setState: (...of) => reaching('unknown', () => store.setState(...of)),
     used: (...of) => reaching('unknown', () => store.used(...of)),
+    tellKept: (...of) => reaching('none', () => store.tellKept(...of)),
     remove: (...of) => reaching('unknown', () => store.remove(...of)),
     find: (...of) => reaching('none', () => store.find(...of)),
     list: (...of) => reaching('none', () => store.list(...of)),
@@ -152,6 +168,12 @@ interface Row {
   readonly last_used_at: Date | null
   /** Null: there is no pointer. */
   readonly current: boolean | null
+  readonly not_after: Date | null
+  readonly honoured_until: Date | null
+  readonly known_at: Date | null
+  readonly forgotten_at: Date | null
+  readonly kept_for_s: number | null
+  readonly kept_until: Date | null
 }
 interface SealedRow extends Row, Version {
   readonly kek_id: string
@@ -167,6 +189,14 @@ const toRow = (row: Row): VaultRow => ({
   current: row.current ?? false,
   createdAt: row.created_at,
   lastUsedAt: row.last_used_at,
+  notAfter: row.not_after,
+  honouredUntil: row.honoured_until,
+  knownAt: row.known_at,
+  forgottenAt: row.forgotten_at,
+  copies:
+    row.kept_for_s === null
+      ? null
+      : { keptForMs: row.kept_for_s * 1_000, othersUntil: row.kept_until },
 })
 
 const reaching = async <T>(effect: 'none' | 'unknown', work: () => Promise<T>): Promise<T> => {

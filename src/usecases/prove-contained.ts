@@ -234,9 +234,11 @@ const judged = (
       const known = { ...now, operation, code, detail: null }
       const cachedMs = found.type.incident?.cachedForMs?.(found.connection.settings) ?? 0
       const planned = plannedOf(found, one.version)
-      if (planned.expect !== 'refusedAfter' || cachedMs === 0)
+      const keptUntil = keptUntilIn(trial.facts)
+      if (keptUntil === 0 && (planned.expect !== 'refusedAfter' || cachedMs === 0))
         return { ...known, state: 'refused', provenAt: at }
-      const refusedAfter = one.refusedAfter ?? new Date((effectiveAt ?? at).getTime() + cachedMs)
+      const refusedAfter =
+        one.refusedAfter ?? new Date(Math.max((effectiveAt ?? at).getTime() + cachedMs, keptUntil))
       return {
         ...known,
         state: 'refusedAfter',
@@ -246,6 +248,10 @@ const judged = (
     }
   }
 }
+
+/** Until when copies may be kept that were handed out before it was switched off; 0: the adapter knows of none. */
+const keptUntilIn = ({ acceptedUntil }: JsonObject): number =>
+  typeof acceptedUntil === 'string' ? new Date(acceptedUntil).getTime() || 0 : 0
 
 /** What was tried, and what the refusal came with, in the words of the adapter. */
 const toldBy = (facts: JsonObject): { readonly operation: string; readonly code: string } => {

@@ -9,12 +9,12 @@ import { retiring, soaking, suspending } from './end-old-version.ts'
 import { overlapping } from './overlap-versions.ts'
 import { preflight } from './preflight-rotation.ts'
 import { measuredGap } from './measured-gap.ts'
-import { propagationOf } from './propagation.ts'
+import { promiseGate, propagationOf } from './propagation.ts'
 import { distribute, writtenTo } from './publish-effects.ts'
 import { mint, promoteAtProvider, promoted } from './rotation-effects.ts'
 import { goOn, move, type Run, type Step } from './rotation-engine.ts'
 import { intentsOf, sceneOf } from './rotation-scene.ts'
-import { timeGate } from './rotation-gates.ts'
+import { type Closed, timeGate } from './rotation-gates.ts'
 import { waitFor, waitForGate } from './rotation-wait.ts'
 import { runEffect } from './run-effect.ts'
 import { rollBack } from './undo-steps.ts'
@@ -40,8 +40,10 @@ const distributing: PhaseHandler = async (run, rotation) => {
 const promoting: PhaseHandler = async (run, rotation) => {
   if (rotation.promotedAt !== null) return complete(run, rotation, await sceneOf(run, rotation))
   if (rotation.plan.traits.staging === 'native') {
-    const { promoteAfterMs } = propagationOf(await intentsOf(run, rotation))
-    const unknown = await timeGate(run, rotation, 'propagation', promoteAfterMs)
+    const { promoteAfterMs, asked } = propagationOf(await intentsOf(run, rotation))
+    const unknown =
+      (await timeGate(run, rotation, 'propagation', promoteAfterMs)) ??
+      (asked ? await stillUnknown(run, rotation) : null)
     if (unknown) return waitForGate(run, rotation, unknown)
     return runEffect(run, rotation, await promoteAtProvider(run, rotation))
   }
@@ -51,6 +53,11 @@ const promoting: PhaseHandler = async (run, rotation) => {
   const { phase = rotation.phase, patch = {} } = promoted(rotation, now)
   const told = await measuredGap(run, rotation, now)
   return move(run, rotation, phase, { patch, told, also: (tx, moved) => servePrimary(tx, moved) })
+}
+
+const stillUnknown = async (run: Run, rotation: Rotation): Promise<Closed | null> => {
+  const scene = await sceneOf(run, rotation)
+  return scene.to && promiseGate(run, scene, scene.to, 'propagation')
 }
 
 /** A stalled rotation does nothing by itself. */

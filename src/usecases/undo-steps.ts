@@ -14,7 +14,7 @@ import type { Rotation } from '#domain/rotation.ts'
 import type { UndoStepName } from '#domain/rotation-machine.ts'
 import { lateMint } from './complete-rotation.ts'
 import { measuredGap } from './measured-gap.ts'
-import { propagationOf } from './propagation.ts'
+import { promiseGate, propagationOf } from './propagation.ts'
 import { restoreTarget, writtenOver, writtenTo } from './publish-effects.ts'
 import { call } from './rotation-effects.ts'
 import { move, type Run, stall, type Step } from './rotation-engine.ts'
@@ -83,11 +83,10 @@ const swapBackStep: UndoHandler = async (run, rotation) => {
     ({ effect, outcome }) => effect === 'reinstate' && outcome === 'succeeded',
   )
   const { promoteAfterMs } = propagationOf(intents)
-  const unknown = timeLeft(
-    'propagation',
-    await observedInStep(run, rotation),
-    wasOff ? promoteAfterMs : 0,
-  )
+  const unknown = wasOff
+    ? (timeLeft('propagation', await observedInStep(run, rotation), promoteAfterMs) ??
+      (await promiseGate(run, scene, from, 'propagation')))
+    : null
   return unknown
     ? waitForGate(run, rotation, unknown)
     : runEffect(run, rotation, swapBack(run, rotation, scene))
@@ -136,7 +135,8 @@ const restoreTargets: UndoHandler = async (run, rotation) => {
 
 /** Not overlap.min, but what the type asks for: beyond it only those who really moved are waited for. Nobody did who could not have got the new version. */
 const gateNew: UndoHandler = async (run, rotation) => {
-  const { session, object, to } = await sceneOf(run, rotation)
+  const scene = await sceneOf(run, rotation)
+  const { session, object, to } = scene
   const { traits } = rotation.plan
   const intents = await intentsOf(run, rotation)
   const handedOut =
@@ -148,8 +148,11 @@ const gateNew: UndoHandler = async (run, rotation) => {
   const passed = await overriddenGates(run, rotation)
   // What it made while it was handed out is honoured to its end.
   const { keepOldForMs } = propagationOf(intents)
-  const kept = rotation.promotedAt === null || passed.has('overlap') ? 0 : keepOldForMs
-  const early = timeLeft('overlap', await observedInStep(run, rotation), kept)
+  const early =
+    rotation.promotedAt === null || passed.has('overlap')
+      ? null
+      : (timeLeft('overlap', await observedInStep(run, rotation), keepOldForMs) ??
+        (await promiseGate(run, scene, to, 'overlap')))
   if (early) return waitForGate(run, rotation, early)
   const back = passed.has('acknowledgement') ? [] : await notBack(run, rotation)
   if (back.length > 0) {

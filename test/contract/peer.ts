@@ -101,6 +101,7 @@ export const noVault: VaultStore = {
   setState: refuse,
   open: refuse,
   used: refuse,
+  tellKept: refuse,
   remove: refuse,
 }
 

@@ -227,13 +227,13 @@ test('a migration that fails leaves nothing, and the ones before it stay', async
   const folder = await folderWith((path) =>
     addMigration(
       path,
-      '20261201000000_broken',
+      '20991201000000_broken',
       'CREATE TABLE public.half (id integer); SELECT 1 / 0;',
     ),
   )
   const urls = await freshDatabase()
   await expect(ours(urls, folder.url)).rejects.toThrow(
-    /20261201000000_broken failed and left nothing behind/,
+    /20991201000000_broken failed and left nothing behind/,
   )
   expect(await query(urls, "SELECT to_regclass('public.half') AS half")).toEqual([{ half: null }])
   expect((await ours(urls)).applied).toEqual([])
@@ -248,12 +248,12 @@ test('a migration may change what is guarded: the guards take the new picture', 
   const folder = await folderWith((path) =>
     addMigration(
       path,
-      '20261201000000_column',
+      '20991201000000_column',
       'SET LOCAL ROLE rekey_owner; ALTER TABLE app.key ADD COLUMN note text; RESET ROLE;',
     ),
   )
   const urls = await migratedDatabase()
-  expect((await ours(urls, folder.url)).applied).toEqual(['20261201000000_column'])
+  expect((await ours(urls, folder.url)).applied).toEqual(['20991201000000_column'])
   expect(await query(urls, 'SELECT * FROM rekey_guard.faults()')).toEqual([])
   await expect(query(urls, 'ALTER TABLE app.key DROP COLUMN note')).rejects.toMatchObject({
     code: 'RK003',

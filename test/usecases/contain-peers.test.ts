@@ -55,6 +55,43 @@ test('a signing key is refused after the largest cache age, and tried again then
   }
 })
 
+test('caches that were told to keep a signing key for longer, before they were told otherwise, are waited for', async () => {
+  const api = await openRunningApi({ allow: ['127.0.0.1'] })
+  try {
+    const incidents = groundOf(api)
+    const connect = (cacheMaxAge: string, headers = {}) =>
+      api.call('PUT', '/v1/connections/id', {
+        body: {
+          provider: 'jwks',
+          settings: { issuer: 'https://id.example.com', cacheMaxAge },
+        },
+        headers,
+      })
+    await connect('40m')
+    await api.post('/v1/keys', {
+      name: 'signer',
+      connection: 'id',
+      type: 'jwks.signing',
+      ref: { audiences: ['https://orders.example.com'] },
+      purpose: 'tokens',
+      owner: 'team',
+      environment: 'test',
+      create: true,
+    })
+    await api.call('GET', '/jwks/id', { token: null })
+    const told = api.house.clock.now().getTime()
+    await api.house.clock.advance(minute)
+    expect((await connect('2m', { 'if-match': '*' })).status).toBe(200)
+    const incident = await incidents.begin('revokeOnly', ['signer'])
+    await incidents.contain()
+    const [found] = await incidents.evidence(incident)
+    expect(found).toMatchObject({ state: 'refusedAfter', provenAt: null })
+    expect(found?.refusedAfter?.getTime()).toBeGreaterThanOrEqual(told + 40 * minute)
+  } finally {
+    await api.close()
+  }
+})
+
 test('a connection is sent no more than its limit, whatever is at stake', async () => {
   const api = await openRunningApi()
   try {

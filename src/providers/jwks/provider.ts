@@ -8,6 +8,10 @@
 //
 // Every version ends at its `notAfter` by itself: from then on it neither signs nor stands in the set, and no worker and no
 // plan is needed for that. The material lies in the built-in vault.
+//
+// What verifiers were told holds, whatever the settings say later (docs/adr/0034). With a version stand its end, the latest
+// end of a token that it signed, and the times from which no copy is left that does not show it, or still shows it; with a
+// key, how long copies may be kept. Each is written before the promise leaves: the token, the set.
 
 import { formatDuration } from '#domain/duration.ts'
 import {
@@ -55,10 +59,22 @@ const jwksSession = (
   settings: JwksSettings,
   { vault, now, fetch }: ConnectArgs['ports'],
 ): Session => {
-  const { session, row } = storedVersions(vault, (order) => newSigningKey(order.generate))
-  const notAfterOf = ({ createdAt }: VaultRow): Date =>
-    new Date(createdAt.getTime() + settings.notAfterMs)
+  const { session, row } = storedVersions(vault, (order) => ({
+    ...newSigningKey(order.generate),
+    notAfter: new Date(now().getTime() + settings.notAfterMs),
+  }))
+  // A version of a release that did not write it down.
+  const notAfterOf = ({ createdAt, notAfter }: VaultRow): Date =>
+    notAfter ?? new Date(createdAt.getTime() + settings.notAfterMs)
   const isOver = (of: VaultRow): boolean => notAfterOf(of) <= now()
+  const toldOtherwise = ({ copies }: VaultRow): boolean =>
+    copies?.keptForMs !== settings.cachedForMs
+  /** How long a copy that was fetched a moment ago may be kept. */
+  const keptMs = ({ copies }: VaultRow): number =>
+    Math.max(
+      copies?.keptForMs ?? 0,
+      copies?.othersUntil ? copies.othersUntil.getTime() - now().getTime() : 0,
+    )
   const isPublished = (of: VaultRow): boolean => of.state === 'enabled' && !isOver(of)
   const rulesOf = (object: ObjectAddress, of: VaultRow): TokenRules => ({
     issuer: settings.issuer,
@@ -85,6 +101,7 @@ const jwksSession = (
         state: of.state === 'enabled' && isOver(of) ? 'disabled' : of.state,
         current: of.version === current,
         createdAt: of.createdAt,
+        expiresAt: notAfterOf(of),
       })),
       facts: signer
         ? {
@@ -131,13 +148,14 @@ const jwksSession = (
     },
     describe: (object) => describe(object),
     async prepare(object, _current, call) {
-      const { versions } = await describe(object)
+      const rows = await vault.list(object.keyId)
+      if (rows.length === 0) throw missingObject()
       const seenMs = (await publicCopy(call))?.cacheAgeMs ?? 0
-      const promoteAfterMs = Math.max(settings.cachedForMs, seenMs)
+      const promoteAfterMs = Math.max(settings.cachedForMs, seenMs, ...rows.map(keptMs))
       const keepOldForMs = settings.tokenLifetimeMs + skewMs + promoteAfterMs
       return {
         preImage: {
-          versions: versions.map((version) => version.id),
+          versions: rows.map(({ version }) => String(version)),
           promoteAfterMs,
           keepOldForMs,
         },
@@ -153,6 +171,15 @@ const jwksSession = (
       const of = await row(order.object.keyId, Number(order.providerVersion))
       if (!of) return { ok: order.how === 'refused', detail: 'there is no such version', facts: {} }
       return tryOut(order, of)
+    },
+    async mint(order, call) {
+      await vault.tellKept([order.object.keyId], settings.cachedForMs)
+      return session.mint(order, call)
+    },
+    async promised(object, version) {
+      const { knownAt, honouredUntil } = await found(object, version)
+      const skewed = honouredUntil && new Date(honouredUntil.getTime() + skewMs)
+      return { knownAt, honouredUntil: skewed }
     },
     async promote(order, call) {
       await mustBeKnown(order.object, order.to, call)
@@ -199,12 +226,16 @@ const jwksSession = (
       const claims = readClaims(input, rules)
       const material = handedOut(await vault.open(object.keyId, of.version))
       const token = await signToken({ jwk: await publicJwk(of), material }, claims)
-      await vault.used(object.keyId, of.version, now())
+      await vault.used(object.keyId, of.version, now(), new Date(claims.exp * 1_000))
       return new TextEncoder().encode(token)
     },
     async publicKeys(objects) {
-      const rows = (await Promise.all(objects.map(({ keyId }) => vault.list(keyId)))).flat()
-      const published = rows.filter(isPublished)
+      const of = await Promise.all(
+        objects.map(async ({ keyId }) => ({ keyId, rows: await vault.list(keyId) })),
+      )
+      const untold = of.filter(({ rows }) => rows.some(toldOtherwise)).map(({ keyId }) => keyId)
+      if (untold.length > 0) await vault.tellKept(untold, settings.cachedForMs)
+      const published = of.flatMap(({ rows }) => rows).filter(isPublished)
       const ends = published.map((of) => notAfterOf(of).getTime() - now().getTime())
       return {
         keys: await Promise.all(published.map(publicJwk)),
@@ -232,7 +263,10 @@ const jwksSession = (
   async function tryOut(order: VerifyOrder, of: VaultRow): Promise<Verdict> {
     const { object, how } = order
     const jwk = await publicJwk(of)
-    const facts = { operation: 'verify', kid: jwk.kid, algorithm: jwk.alg }
+    const facts = {
+      ...{ operation: 'verify', kid: jwk.kid, algorithm: jwk.alg },
+      ...(of.forgottenAt && { acceptedUntil: of.forgottenAt.toISOString() }),
+    }
     const material = await vault.open(object.keyId, of.version, true)
     if (!material) {
       const detail = `the private key of version ${of.version} is destroyed`

@@ -26,7 +26,10 @@ export interface TokenRules {
 }
 
 /** `input` is a JSON object of claims. What is missing of `iss`, `aud` (where there is one audience), `iat` and `exp` is added. */
-export const readClaims = (input: Uint8Array, rules: TokenRules): JWTPayload => {
+export const readClaims = (
+  input: Uint8Array,
+  rules: TokenRules,
+): JWTPayload & { readonly exp: number } => {
   const claims = parse(input)
   const now = Math.floor(rules.now.getTime() / 1_000)
   const { iss = rules.issuer, iat = now } = claims
