@@ -50,6 +50,10 @@ export const inScope = (
   return Object.entries(scope.matchLabels ?? {}).every(([k, v]) => thing.labels[k] === v)
 }
 
+/** Nobody: a timer of Rekey's own. */
+export const isOwn = ({ type }: { readonly type: string }): boolean =>
+  type === 'worker' || type === 'scheduler' || type === 'system'
+
 /** A timer of Rekey's own. It has no role: use cases that timers run do not ask for one. */
 export const systemActor = (type: 'worker' | 'scheduler' | 'system', name: string): Actor => ({
   type,

@@ -112,8 +112,10 @@ test('revoke waits for somebody else, who approves what was shown; then it is ex
   expect(json.keys[0].versions[0]).toMatchObject({ state: 'refused' })
   expect(json.keys[0].versions[0].operation).not.toBeNull()
   expect((await shell.run('incident', 'timeline', `incident/${id}`)).stdout).toMatch(
-    /opened[\s\S]*agreed to it[\s\S]*had it done[\s\S]*came to rest, contained/,
+    /opened[\s\S]*agreed to it[\s\S]*had it done[\s\S]* Rekey  came to rest, contained/,
   )
+  const told = await shell.run('incident', 'timeline', `incident/${id}`, '-o', 'json')
+  expect(JSON.parse(told.stdout).items.at(-1)).toMatchObject({ actor: 'c1', byRekey: true })
   const closed = await shell.run('incident', 'close', `incident/${id}`, '--reason', 'replaced')
   expect([closed.exit, closed.stdout]).toEqual([0, expect.stringContaining('closed')])
 })

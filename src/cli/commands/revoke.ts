@@ -11,7 +11,8 @@ import { show, withOutput } from '../output.ts'
 import { numberAt, textAt } from '../read-json.ts'
 import { nameOf } from '../reference.ts'
 import type { Run, Shell } from '../shell.ts'
-import { effectOf, follow, oneHalfText, timeoutOf } from './incident.ts'
+import { effectOf, follow, timeoutOf } from './incident-execute.ts'
+import { oneHalfText } from './incident-open.ts'
 import { numberOf } from '../number-of.ts'
 
 interface Options {

@@ -1,5 +1,6 @@
 // The report as Markdown, for the ticket and the archive. Whatever people wrote is text in it and nothing else.
 
+import { isOwn } from '#domain/actor.ts'
 import { modeText, momentText, selectorText, stateMeanings } from '#domain/incident-words.ts'
 import { halfOfVersion } from '#domain/pair-halves.ts'
 import { takenSteps } from '#domain/playbook.ts'
@@ -133,7 +134,7 @@ export const markdownOf = (report: IncidentReport): string => {
       ['At', 'Who', 'What', 'Why', 'Audit event', 'Leaf hash'],
       timeline.map(({ event: { body, receipt }, note }) => [
         moment(new Date(body.at)),
-        body.actor.type === 'worker' ? 'Rekey' : body.actor.name,
+        isOwn(body.actor) ? 'Rekey' : body.actor.name,
         note === null ? momentText(body.action) : `${note.kind}: ${note.text}`,
         body.reason ?? '',
         body.id,
