@@ -17,12 +17,13 @@ import { createIncidentTimers } from '#store/incident-timers.ts'
 import { createVaultStore } from '#store/vault-store.ts'
 import { plainPorts } from '#test/contract/peer.ts'
 import { containedKey, previewedIncident } from '#test/store/records.ts'
+import { hearing } from '#test/support/statements.ts'
 import { makeContainKeys } from '#usecases/contain-keys.ts'
 import { makeExecuteIncident } from '#usecases/execute-incident.ts'
 import { restoreKey } from '#usecases/restore-contained.ts'
 import { makeFleet } from './fleet.ts'
 import { type Benchmark, figure, seconds } from './measure.ts'
-import { type BenchDatabase, openPlace } from './place.ts'
+import { type BenchDatabase, openPlace, serverMs } from './place.ts'
 
 const addedMs = 5
 const goal = 20
@@ -42,8 +43,11 @@ export const emergency: Benchmark = {
       await db.drop()
       const mine = await place.database()
       await makeFleet(mine, keys, true)
-      const { first, last, statements } = await contain(mine, slow(sessionOf(mine)))
-      say(`  ours: first ${figure(first)} s, last ${figure(last)} s${statements}`)
+      const { first, last, executed, cost } = await contain(mine, slow(sessionOf(mine)))
+      say(
+        `  ours: first ${figure(first)} s, last ${figure(last)} s, the execution itself ${figure(executed)} s`,
+      )
+      say(`  ${cost}`)
       return [
         {
           what: `${keys.toLocaleString('en')} keys revoked and refused, ${addedMs} ms added to each call`,
@@ -142,7 +146,10 @@ const contain = async (db: BenchDatabase, session: Session) => {
   await execute(actor, incident.id, { previewHash: hash, confirm: incident.id })
   const executed = (performance.now() - began) / 1_000
   const begun = systemClock.now()
-  await work()
+  const [mine, servers] = [process.cpuUsage(), await serverMs(db)]
+  const { statements, commits } = await hearing(work)
+  const { user, system } = process.cpuUsage(mine)
+  const spent = (await serverMs(db)) - servers
   const { rows } = await db.sql.query<{ first: Date; last: Date; n: string }>(
     `SELECT min(proven_at) AS first, max(proven_at) AS last, count(*) FILTER (WHERE state = 'refused') AS n FROM app.incident_version`,
   )
@@ -152,7 +159,10 @@ const contain = async (db: BenchDatabase, session: Session) => {
   return {
     first: since(row.first),
     last: since(row.last),
-    statements: ` (the execution itself ${figure(executed)} s)`,
+    cost:
+      `${figure((user + system) / 1_000 / plans.length)} ms of the worker and ${figure(spent / plans.length)} ms of the server's ` +
+      `sessions a key, ${statements.length} statements, ${commits} transactions that write`,
+    executed,
   }
 }
 

@@ -1,7 +1,7 @@
 // A PostgreSQL for benchmarks, as `rekey up` starts it: fsync on, its own settings. A template with the migrations in it;
 // every measurement gets a clone, so that none works on what another left.
 
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -130,4 +130,19 @@ export const unguarded = async (
 
 export const lowerGuard = async (sql: pg.Client): Promise<void> => {
   await sql.query('ALTER EVENT TRIGGER rekey_guard DISABLE')
+}
+
+/** User and system time of the sessions of the application, in clock ticks of 10 ms. */
+export const serverMs = async ({ sql }: Pick<BenchDatabase, 'sql'>): Promise<number> => {
+  const { rows } = await sql.query<{ pid: number }>(
+    'SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+  )
+  const times = await Promise.all(
+    rows.map(async ({ pid }) => {
+      const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      return Number(fields[11]) + Number(fields[12])
+    }),
+  )
+  return times.reduce((sum, ticks) => sum + ticks * 10, 0)
 }

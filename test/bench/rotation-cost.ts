@@ -1,7 +1,6 @@
 // What one rotation of the built-in vault costs, as computing: the CPU of the worker and that of the server's sessions, its
 // statements and its transactions. Counted, not timed, so that it says the same on a busy machine.
 
-import { readFile } from 'node:fs/promises'
 import { keyTypes, providers } from '#providers/registry.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { hashJson } from '#runtime/hash.ts'
@@ -12,7 +11,7 @@ import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { makePlanRotations } from '#usecases/plan-rotations.ts'
 import { makeFleet, putFleetPolicy } from './fleet.ts'
 import { type Benchmark, figure } from './measure.ts'
-import { type BenchDatabase, openPlace } from './place.ts'
+import { type BenchDatabase, openPlace, serverMs } from './place.ts'
 
 const warm = 60
 
@@ -100,19 +99,4 @@ const planned = async (db: BenchDatabase): Promise<readonly string[]> => {
   while ((await plan()) > 0);
   const { rows } = await db.sql.query<{ id: string }>('SELECT id FROM app.rotation ORDER BY id')
   return rows.map(({ id }) => id)
-}
-
-/** User and system time of the sessions of the application, in clock ticks of 10 ms. */
-const serverMs = async ({ sql }: BenchDatabase): Promise<number> => {
-  const { rows } = await sql.query<{ pid: number }>(
-    'SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
-  )
-  const times = await Promise.all(
-    rows.map(async ({ pid }) => {
-      const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      return Number(fields[11]) + Number(fields[12])
-    }),
-  )
-  return times.reduce((sum, ticks) => sum + ticks * 10, 0)
 }

@@ -14,7 +14,9 @@ import {
   type Incident as Row,
   type IncidentKey as KeyRow,
   type IncidentVersion as VersionRow,
+  Prisma,
 } from '../generated/client.ts'
+import { jsonRows } from './json-rows.ts'
 import { from, isUuid, json, jsonOrNull, paged, take, word } from './translate.ts'
 
 // By the database's clock: ids carry the time of whichever process took the word, and the last word counts.
@@ -59,23 +61,26 @@ export const incidentReads = (db: Db): Reads['incidents'] => ({
   },
   keysOf: async (incidentId, keyIds) =>
     (
-      await db.incidentKey.findMany({
-        where: { incidentId, keyId: { in: [...keyIds] } },
-        orderBy: { position: 'asc' },
-      })
+      await jsonRows<KeyRow>(
+        db,
+        Prisma.sql`app.incident_key t WHERE t.incident_id = ${incidentId}::uuid AND t.key_id = ANY (${[...keyIds]}::uuid[])
+          ORDER BY t.position`,
+      )
     ).map(toKey),
   versionsOf: async (incidentId, keyIds) =>
     (
-      await db.incidentVersion.findMany({
-        where: { incidentId, keyId: { in: [...keyIds] } },
-        orderBy: [{ keyId: 'asc' }, { version: 'asc' }],
-      })
+      await jsonRows<VersionRow>(
+        db,
+        Prisma.sql`app.incident_version t WHERE t.incident_id = ${incidentId}::uuid AND t.key_id = ANY (${[...keyIds]}::uuid[])
+          ORDER BY t.key_id, t.version`,
+      )
     ).map(toEvidence),
   openOfKeys: async (keyIds) => {
-    const rows = await db.incidentKey.findMany({
-      where: { keyId: { in: [...keyIds] }, incident: { state: { not: 'closed' } } },
-      orderBy: [{ incidentId: 'asc' }, { keyId: 'asc' }],
-    })
+    const rows = await jsonRows<KeyRow>(
+      db,
+      Prisma.sql`app.incident_key t JOIN app.incident i ON i.id = t.incident_id
+        WHERE t.key_id = ANY (${[...keyIds]}::uuid[]) AND i.state <> 'closed' ORDER BY t.incident_id, t.key_id`,
+    )
     // Hardly ever are there any.
     if (rows.length === 0) return []
     const incidents = await db.incident.findMany({

@@ -1,7 +1,8 @@
 import type { Reads, Tx } from '#domain/ports.ts'
 import type { Intent } from '#domain/rotation.ts'
 import type { Db } from '../database.ts'
-import type { Intent as Row } from '../generated/client.ts'
+import { type Intent as Row, Prisma } from '../generated/client.ts'
+import { jsonRows } from './json-rows.ts'
 import { from, isUuid, json, jsonOrNull, word } from './translate.ts'
 
 const inOrder = [{ startedAt: 'asc' }, { operationId: 'asc' }] as const
@@ -24,20 +25,16 @@ export const intentReads = (db: Db): Reads['intents'] => ({
     ).map(toIntent),
   ofIncident: async (incidentId, keyIds) =>
     (
-      await db.intent.findMany({
-        where: { incidentId, keyId: { in: [...keyIds] } },
-        orderBy: [...inOrder],
-      })
+      await jsonRows<Row>(
+        db,
+        Prisma.sql`app.intent t WHERE t.key_id = ANY (${[...keyIds]}::uuid[]) AND t.incident_id = ${incidentId}::uuid
+          ORDER BY t.started_at, t.operation_id`,
+      )
     ).map(toIntent),
   switchingOn: (keyIds) =>
-    db.intent.findMany({
-      where: {
-        keyId: { in: [...keyIds] },
-        closed: false,
-        effect: { in: ['reinstate', 'swapBack', 'promote'] },
-      },
-      select: { keyId: true, sentNotAfter: true },
-    }),
+    db.$queryRaw<Pick<Row, 'keyId' | 'sentNotAfter'>[]>`
+      SELECT key_id AS "keyId", sent_not_after AS "sentNotAfter" FROM app.intent
+      WHERE key_id = ANY (${[...keyIds]}::uuid[]) AND NOT closed AND effect IN ('reinstate', 'swapBack', 'promote')`,
 })
 
 export const intentWrites = (db: Db): Tx['writeIntent'] => ({
@@ -45,7 +42,12 @@ export const intentWrites = (db: Db): Tx['writeIntent'] => ({
     await db.intent.create({ data: toRow(row), select: { operationId: true } })
   },
   insertMany: async (rows) => {
-    await db.intent.createMany({ data: rows.map(toRow) })
+    await db.$executeRaw`
+      INSERT INTO app.intent (operation_id, rotation_id, key_id, phase, target, attempt, effect, pre_image, sealed_id,
+        sent_not_after, outcome, closed, result, detail, event_id, started_at, ended_at, incident_id)
+      SELECT operation_id, rotation_id, key_id, phase, target, attempt, effect, pre_image, sealed_id,
+        sent_not_after, outcome, closed, result, detail, event_id, started_at, ended_at, incident_id
+      FROM jsonb_populate_recordset(NULL::app.intent, ${JSON.stringify(rows.map(columns))}::jsonb)`
   },
   settleMany: async (rows) => {
     const settled = await db.$queryRaw<{ readonly id: string }[]>`
@@ -69,6 +71,22 @@ export const intentWrites = (db: Db): Tx['writeIntent'] => ({
     })
     return count === 1
   },
+})
+
+const columns = (intent: Intent) => ({
+  ...endColumns(intent),
+  rotation_id: intent.rotationId,
+  key_id: intent.keyId,
+  phase: intent.phase,
+  target: intent.target,
+  attempt: intent.attempt,
+  effect: intent.effect,
+  pre_image: intent.preImage,
+  sealed_id: intent.sealedId,
+  sent_not_after: intent.sentNotAfter,
+  event_id: intent.eventId,
+  started_at: intent.startedAt,
+  incident_id: intent.incidentId,
 })
 
 const endColumns = (intent: Intent) => ({

@@ -3,6 +3,7 @@ import type { KeyChoice, KeyFilter, Reads, Tx } from '#domain/ports.ts'
 import type { Db } from '../database.ts'
 import { Prisma, type Key as Row } from '../generated/client.ts'
 import { isShown } from './drift.ts'
+import { jsonRows } from './json-rows.ts'
 import { from, isUuid, json, jsonOrNull, paged, take, word } from './translate.ts'
 
 export const keyReads = (db: Db): Reads['keys'] => ({
@@ -151,8 +152,10 @@ const labelled = (labels: Readonly<Record<string, string>>): Prisma.Sql =>
 const join = (all: readonly Prisma.Sql[]): Prisma.Sql =>
   all.length === 0 ? Prisma.empty : Prisma.join([...all], ' ')
 
-const rowsById = (db: Db, ids: readonly string[]): Promise<Row[]> =>
-  ids.length === 0 ? Promise.resolve([]) : db.key.findMany({ where: { id: { in: [...ids] } } })
+const rowsById = async (db: Db, ids: readonly string[]): Promise<readonly Row[]> =>
+  ids.length === 0
+    ? []
+    : jsonRows<Row>(db, Prisma.sql`app.key t WHERE t.id = ANY (${[...ids]}::uuid[])`)
 
 // Code units, as the database sorts under the locale C.
 const byName = (a: Key, b: Key): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)

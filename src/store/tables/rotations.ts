@@ -5,6 +5,7 @@ import type { Tracer } from '#domain/telemetry.ts'
 import type { Db } from '../database.ts'
 import { Prisma, type Rotation as Row } from '../generated/client.ts'
 import type { Heads } from '../stream-heads.ts'
+import { jsonRows } from './json-rows.ts'
 import { scopeConditions } from './keys.ts'
 import { from, isUuid, json, jsonOrNull, paged, take, word } from './translate.ts'
 
@@ -32,9 +33,10 @@ export const rotationReads = (db: Db): Omit<Reads['rotations'], 'situation'> => 
     one(await db.rotation.findFirst({ where: { keyId, phase: { in: [...openPhases] } } })),
   openOfKeys: async (keyIds) =>
     (
-      await db.rotation.findMany({
-        where: { keyId: { in: [...keyIds] }, phase: { in: [...openPhases] } },
-      })
+      await jsonRows<Row>(
+        db,
+        Prisma.sql`app.rotation t WHERE t.key_id = ANY (${[...keyIds]}::uuid[]) AND t.phase NOT IN ('completed', 'cancelled', 'rolledBack', 'abandoned')`,
+      )
     ).map(toRotation),
   brokenTwice: async (keyIds) => {
     const rows = await db.$queryRaw<{ readonly key_id: string }[]>`

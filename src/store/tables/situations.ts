@@ -19,13 +19,13 @@ import { toConnection } from './connections.ts'
 import { type HoldRow, toHolds } from './holds.ts'
 import { toOpenKey } from './incidents.ts'
 import { toIntent } from './intents.ts'
+import { type Cells, record } from './json-rows.ts'
 import { observedNow } from './moment.ts'
 import { toTimer } from './rotation-timers.ts'
 import { toRotation } from './rotations.ts'
 import { isUuid } from './translate.ts'
 import { toVersion } from './versions.ts'
 
-type Cells = Readonly<Record<string, unknown>>
 interface Row extends HoldRow {
   readonly observed: bigint
   readonly rotation: Cells
@@ -86,18 +86,3 @@ export const situationOf =
 
 const list = (members: Prisma.Sql): Prisma.Sql =>
   Prisma.sql`(SELECT coalesce(jsonb_agg(${members}), '[]')`
-
-/** A row as JSON has it, as Prisma would give it. */
-const record = <T>(cells: Cells): T =>
-  Object.fromEntries(
-    Object.entries(cells).map(([name, value]) => [
-      name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
-      typeof value === 'string' ? cell(name, value) : value,
-    ]),
-  ) as T
-
-const cell = (name: string, value: string): unknown => {
-  if (isMoment.test(name)) return new Date(value)
-  return name === 'fingerprint' ? Uint8Array.from(Buffer.from(value.slice(2), 'hex')) : value
-}
-const isMoment = /^at$|_(?:at|until|not_after)$/

@@ -2,7 +2,8 @@ import type { Version } from '#domain/key.ts'
 import { asFingerprint, bytesOfFingerprint, type Fingerprints } from '#domain/fingerprint.ts'
 import type { Keyring, Reads, Tx } from '#domain/ports.ts'
 import type { Db } from '../database.ts'
-import type { Version as Row } from '../generated/client.ts'
+import { Prisma, type Version as Row } from '../generated/client.ts'
+import { jsonRows } from './json-rows.ts'
 import { word } from './translate.ts'
 
 export const versionReads = (
@@ -13,10 +14,10 @@ export const versionReads = (
     (await db.version.findMany({ where: { keyId }, orderBy: { version: 'asc' } })).map(toVersion),
   ofKeys: async (keyIds) =>
     (
-      await db.version.findMany({
-        where: { keyId: { in: [...keyIds] } },
-        orderBy: [{ keyId: 'asc' }, { version: 'asc' }],
-      })
+      await jsonRows<Row>(
+        db,
+        Prisma.sql`app.version t WHERE t.key_id = ANY (${[...keyIds]}::uuid[]) ORDER BY t.key_id, t.version`,
+      )
     ).map(toVersion),
   get: async (keyId, version) =>
     one(await db.version.findUnique({ where: { keyId_version: { keyId, version } } })),
