@@ -7,7 +7,7 @@ import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import { kidText, makeTurningWriter, makeWriter } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
-import type { Ledger, Timers } from '#domain/ports.ts'
+import type { Bell, Ledger, Timers } from '#domain/ports.ts'
 import type { Provider } from '#domain/provider.ts'
 import { StartRefused } from '#domain/start-refused.ts'
 import { checkBind } from '#http/check-bind.ts'
@@ -158,7 +158,10 @@ export const startApp = async ({
     const queue = { databaseUrl, redisUrl: config.redisUrl?.reveal() ?? null }
     const bell = openDoorbell(queue, clock, onFault('queue'))
     closers.push(() => bell.close())
-    const of = { database, keyring, writer, ids, clock, bell, trace: tracer }
+    /** An emergency in the same process is heard of at once. */
+    let alarm: () => void = () => {}
+    const heard: Bell = { ring: (rotations) => bell.ring(rotations), alarm: () => alarm() }
+    const of = { database, keyring, writer, ids, clock, bell: heard, trace: tracer }
     const recording = makeWatchRecording({
       tryRecord: makeRecordTrial(of, systemActor('system', 'readiness')),
       clock,
@@ -311,6 +314,7 @@ export const startApp = async ({
             advanceRotation: observeAdvance(advance, tracer, createTraceparents(database)),
             renewLeases: advance.renewLeases,
             planRotations: makePlanRotations({ ledger, timers, ids, ...plan }, instance),
+            hasEmergency: containDeps.timers.busy,
             containKeys: contain,
             renewContainLeases: contain.renewLeases,
             deliverToSinks: makeDeliverToSinks({ ledger, outbox, send, ids, clock }),
@@ -342,6 +346,10 @@ export const startApp = async ({
         },
       )
       const running = worker
+      alarm = () => {
+        contain.alarm()
+        running.alarm()
+      }
       drains.push(() => running.stop())
     }
     const checks = [

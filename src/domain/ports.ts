@@ -949,6 +949,8 @@ export interface IncidentTimerPatch {
 
 /** Leases of the keys of incidents. Not guarded, no audit. All on the database's clock. */
 export interface IncidentTimers {
+  /** Whether anything is due, now or later, or under way, or an incident is to be brought to rest. */
+  busy(): Promise<boolean>
   /** Takes up to `limit` keys that are due, or were let expire: by stage, then one of each connection in turn, and of each the
    *  most dangerous first, at most `perLane` of one. An owner is one claim, not a process. */
   claim(
@@ -1047,6 +1049,8 @@ export interface Looks {
 /** The doorbell. Losing a ring costs a second (the sweep), a duplicate costs nothing; it never throws. */
 export interface Bell {
   ring(rotationIds: readonly string[]): Promise<void>
+  /** Keys of an emergency are due. Heard in this process, if it has a worker; all others ask once a second. */
+  alarm?(): void
 }
 
 /** Opens sessions of connections: resolves the credential, applies egress rules, keeps one session a connection and revision. */

@@ -59,6 +59,7 @@ const func = Type.Any()
 const incidentShape = Type.Object(
   {
     endedBy: Type.Optional(Type.Enum(['key', 'mint', 'nobody'])),
+    requestsAtOnce: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
     currentStays: Type.Optional(Type.Literal(true)),
     cachedForMs: Type.Optional(func),
     proof: Type.Optional(Type.Enum(['material', 'asked'])),

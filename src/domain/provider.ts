@@ -102,6 +102,8 @@ export interface InIncident {
   /** What ends a version where neither `suspend` nor `retire` does it: `key`, `suspend` in an incident switches the whole key off
    *  and `reinstate` on again; `mint`, the next value does and nothing else; `nobody` can. */
   readonly endedBy?: 'key' | 'mint' | 'nobody'
+  /** Requests under way at one connection, where it takes more than the usual few dozen. What a connection declares holds too. */
+  readonly requestsAtOnce?: number
   /** What readers get now is ended by the next value only; older ones as the traits say. */
   readonly currentStays?: true
   /** How long those who keep a copy go on accepting what was made with it. */

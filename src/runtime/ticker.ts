@@ -1,5 +1,7 @@
 /** Runs `work` every `ms`, never twice at once; a failed run is reported and the next one comes all the same. */
 export interface Ticker {
+  /** Runs now, or once more when the run under way has ended. */
+  now(): void
   /** Resolves when the run under way has ended; no other begins. */
   stop(): Promise<void>
 }
@@ -10,10 +12,12 @@ export const every = (
   onError: (error: unknown) => void,
 ): Ticker => {
   let stopped = false
+  let again = false
   let timer: NodeJS.Timeout | undefined
   let wake: (() => void) | undefined
   const loop = async (): Promise<void> => {
     while (!stopped) {
+      again = false
       try {
         // oxlint-disable-next-line no-await-in-loop -- one run at a time is the point
         await work()
@@ -21,7 +25,7 @@ export const every = (
         onError(error)
       }
       // oxlint-disable-next-line no-await-in-loop -- the pause between two runs
-      if (!stopped) await pause()
+      if (!stopped && !again) await pause()
     }
   }
   const pause = (): Promise<void> =>
@@ -31,6 +35,11 @@ export const every = (
     })
   const running = loop()
   return {
+    now() {
+      again = true
+      clearTimeout(timer)
+      wake?.()
+    },
     async stop() {
       stopped = true
       clearTimeout(timer)

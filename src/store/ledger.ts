@@ -62,7 +62,10 @@ export const createLedger = (deps: LedgerDeps): Ledger => {
     note,
     read: (work) => orUnavailable(() => work(reads)),
     commit: async (actor, work) => {
-      const { outcome, receipts } = await transact(deps, (db) => perform(db, deps, actor, work))
+      const { outcome, receipts, alarm } = await transact(deps, (db) =>
+        perform(db, deps, actor, work),
+      )
+      if (alarm) deps.bell.alarm?.()
       if (outcome.wake !== undefined && outcome.wake.length > 0) await deps.bell.ring(outcome.wake)
       return { value: outcome.value, receipts }
     },
@@ -91,10 +94,19 @@ const perform = async <T>(
   deps: EventDeps & Pick<LedgerDeps, 'keyring' | 'trace'>,
   actor: Actor,
   work: (tx: Tx) => Promise<Outcome<T>>,
-): Promise<{ readonly outcome: Outcome<T>; readonly receipts: Committed<T>['receipts'] }> => {
+): Promise<{
+  readonly outcome: Outcome<T>
+  readonly receipts: Committed<T>['receipts']
+  readonly alarm: boolean
+}> => {
   const heads: Heads = new Map()
-  const outcome = await work(makeTx(db, deps, heads))
-  return { outcome, receipts: await writeEvents(db, deps, actor, outcome.audit, heads) }
+  let alarm = false
+  const tx = makeTx(db, deps, heads, () => {
+    alarm = true
+  })
+  const outcome = await work(tx)
+  const receipts = await writeEvents(db, deps, actor, outcome.audit, heads)
+  return { outcome, receipts, alarm }
 }
 
 /** Everything that `commit` does, up to the checks that COMMIT would make, and then back. */

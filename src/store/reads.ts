@@ -80,7 +80,13 @@ interface TxDeps {
   readonly trace: Pick<Tracer, 'current'>
 }
 
-export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps, heads: Heads): Tx => {
+/** `alarm`: an emergency has something to do once this is committed. */
+export const makeTx = (
+  db: Db,
+  { keyring, ids, trace }: TxDeps,
+  heads: Heads,
+  alarm: () => void,
+): Tx => {
   let moment: Promise<Moment> | null = null
   const now = () => (moment ??= momentOf(db))
   return {
@@ -129,7 +135,7 @@ export const makeTx = (db: Db, { keyring, ids, trace }: TxDeps, heads: Heads): T
     writeApproval: approvalWrites(db),
     writeConfirmation: confirmationWrites(db),
     writeAcknowledgement: acknowledgementWrites(db),
-    writeIncident: incidentWrites(db),
+    writeIncident: incidentWrites(db, alarm),
     writeSealed: sealedWrites(db, keyring, ids),
     writeSchedule: scheduleWrites(db),
     writeTimer: timerWrites(db),

@@ -38,6 +38,8 @@ export interface ContainWorker {
 export interface ContainKeys {
   /** Takes what is due until nothing is, or it is stopping, and waits for what it took. Returns how many. */
   (stopping?: () => boolean): Promise<number>
+  /** Something is due: a pass that waits looks at once. */
+  readonly alarm: () => void
   /** The heartbeat of the leases. */
   readonly renewLeases: () => Promise<void>
 }
@@ -55,12 +57,14 @@ export interface Room {
   readonly ofFresh: number
 }
 const usualRoom: Room = { inAll: 2_048, ofOne: 512, atOnce: 128, ofFresh: 16 }
-/** Requests that are under way at one connection. */
+/** Requests that are under way at one connection, unless its type says how many. */
 const mostRequests = 48
 const afterFaultMs = 2_000
 const mostFaults = 6
 /** A rotation that ends rings for its key; this is for a ring that was lost. */
 const lookAgainMs = 60_000
+/** While keys are under way, whether another incident has come to rest. */
+const settleMs = 1_000
 
 export const makeContainKeys = (
   deps: ContainDeps,
@@ -79,6 +83,8 @@ export const makeContainKeys = (
   const lanes = new Map<string, Lane>()
   const owners = new Map<string, number>()
   let inFlight = 0
+  /** Keys are due that found no room. */
+  let crowded = false
   let wake: () => void = () => undefined
   const laneOf = (connection: string): Lane => {
     const lane = lanes.get(connection) ?? makeLane()
@@ -102,6 +108,7 @@ export const makeContainKeys = (
       ttlMs: containLeaseMs,
     })
     if (leases.length > 0) owners.set(owner, leases.length)
+    crowded = isFull || without.length > 0
     return leases
   }
 
@@ -111,22 +118,34 @@ export const makeContainKeys = (
     else owners.set(lease.owner, left)
     inFlight -= 1
     laneOf(lease.connection).keys -= 1
-    wake()
+    // Where all that was due is taken, nothing more is because of one that has ended.
+    if (crowded || inFlight === 0) wake()
   }
 
   const begin = async (leases: readonly ClaimedKey[]): Promise<void> => {
     for (const lease of leases) laneOf(lease.connection).keys += 1
     inFlight += leases.length
-    let cases: readonly Case[] = []
-    try {
-      cases = await loadCases(ledger, deps.world.types, leases, clock.now())
-    } catch (error) {
-      worker.report(leases[0]?.keyId ?? '', error)
-    }
+    const cases = await load(leases, clock.now())
     const found = new Map(cases.map((one) => [one.lease, one]))
     for (const lease of leases) {
       const one = found.get(lease)
       void (one ? work(one) : putOff(lease, afterFaultMs)).finally(() => over(lease))
+    }
+  }
+
+  /** Never throws. One that cannot be read takes no other with it: then each is read by itself. */
+  const load = async (leases: readonly ClaimedKey[], claimedAt: Date): Promise<readonly Case[]> => {
+    try {
+      return await loadCases(ledger, deps.world.types, leases, claimedAt)
+    } catch (error) {
+      const [only, ...others] = leases
+      if (others.length === 0) {
+        worker.report(only?.keyId ?? '', error)
+        return []
+      }
+      const cases: Case[] = []
+      for (const lease of leases) cases.push(...(await load([lease], claimedAt))) // oxlint-disable-line no-await-in-loop -- a statement at a time
+      return cases
     }
   }
 
@@ -149,6 +168,7 @@ export const makeContainKeys = (
         if (leftMs > 0) throw new Full({ afterMs: leftMs, why: 'its connection is at its limit' })
         return openSession(deps, found.connection)
       })
+      lane.turn ??= makeTurns(found.type.incident?.requestsAtOnce ?? mostRequests)
       await step(found, { session, turn: lane.turn })
     } catch (error) {
       if (!(error instanceof Full)) {
@@ -217,6 +237,7 @@ export const makeContainKeys = (
   const pass = async (stopping: () => boolean = () => false): Promise<number> => {
     if ((await ledger.read(recoveryHold)) !== null) return 0
     let taken = 0
+    let settledAt = 0
     /* oxlint-disable no-await-in-loop -- one claim after the other */
     while (!stopping()) {
       const leases = await claim()
@@ -225,7 +246,11 @@ export const makeContainKeys = (
         void begin(leases)
         continue
       }
-      await settleIncidents(ledger, actor)
+      const now = clock.now().getTime()
+      if (inFlight === 0 || Math.abs(now - settledAt) >= settleMs) {
+        settledAt = now
+        await settleIncidents(ledger, actor)
+      }
       if (inFlight === 0) break
       await changed()
     }
@@ -233,7 +258,7 @@ export const makeContainKeys = (
     /* oxlint-enable no-await-in-loop */
     return taken
   }
-  /** Some key is done, or a moment has passed: others may be due. */
+  /** There is room for others, or a moment has passed: others may be due. */
   const changed = (): Promise<void> =>
     Promise.race([
       new Promise<void>((resolve) => {
@@ -243,6 +268,7 @@ export const makeContainKeys = (
     ])
 
   return Object.assign(pass, {
+    alarm: () => wake(),
     renewLeases: () => timers.heartbeat([...owners.keys()], containLeaseMs),
   })
 }
@@ -252,8 +278,8 @@ interface Lane {
   keys: number
   /** It is at its limit until then, in milliseconds. */
   shutUntil: number
-  /** A few at a time. */
-  readonly turn: Place['turn']
+  /** A few at a time; null before the first. */
+  turn: Place['turn'] | null
   /** One at a time. */
   readonly door: Place['turn']
 }
@@ -261,7 +287,7 @@ interface Lane {
 const makeLane = (): Lane => ({
   keys: 0,
   shutUntil: 0,
-  turn: makeTurns(mostRequests),
+  turn: null,
   door: makeTurns(1),
 })
 

@@ -30,6 +30,8 @@ export interface WorkerJobs {
   readonly reconcileKeys: () => Promise<number>
   /** One pass over keys that are due to be compared with their provider, ended early when it is stopping; 0 when none is. */
   readonly compareKeys: (stopping: () => boolean) => Promise<number>
+  /** Whether there is any emergency. */
+  readonly hasEmergency: () => Promise<boolean>
   /** One pass over keys of emergencies, ended early when it is stopping. */
   readonly containKeys: (stopping: () => boolean) => Promise<number>
   /** Of the keys that are contained at this moment. */
@@ -48,7 +50,7 @@ export interface WorkerOptions {
     ms: number,
     work: () => Promise<void>,
     onError: (error: unknown) => void,
-  ) => { stop(): Promise<void> }
+  ) => { now(): void; stop(): Promise<void> }
   readonly onError: (where: WorkerTimer, error: unknown) => void
 }
 
@@ -57,13 +59,18 @@ export type WorkerTimer = (typeof workerTimers)[number]
 export interface RunningWorker {
   /** Why it takes no work now; null when it does. */
   readonly idleBecause: () => string | null
+  /** Keys of an emergency are due: it looks at once. */
+  alarm(): void
   /** Takes no new work, finishes the steps under way, and parks the rest. */
   stop(): Promise<void>
 }
 
 const mostSkewMs = 30_000
 const sweepMs = 1_000
+/** While there is an emergency; without one the database is asked once a second whether there is. */
 const emergencyMs = 250
+/** Less than a second by half a tick, or it would be asked after five of them. */
+const quietMs = sweepMs - emergencyMs / 2
 const mostPasses = 40
 /** Rung for at once, for each rotation that a process advances at once. */
 const rungAhead = 4
@@ -114,6 +121,17 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
     feeding = feed().catch(report('sweep'))
   }
 
+  /** When no emergency was found; null: there is one, or somebody has told of one. */
+  let quietSince: number | null = null
+  const contain = async (): Promise<void> => {
+    const now = clock.now().getTime()
+    if (idle !== null || (quietSince !== null && Math.abs(now - quietSince) < quietMs)) return
+    quietSince = now
+    if (!(await jobs.hasEmergency())) return
+    quietSince = null
+    await jobs.containKeys(() => stopping || idle !== null)
+  }
+
   /** The queue is away, and nobody can be rung: each worker takes up as many as the queue would give it; leases decide who. */
   const goOnAlone = (due: readonly string[]): void => {
     for (const rotationId of due) {
@@ -149,18 +167,13 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
     { clock, concurrency: options.concurrency, onError: report('queue') },
     advance,
   )
+  const emergencies = options.every(emergencyMs, contain, report('incidents'))
   const tickers = [
     options.every(sweepMs, sweep, report('sweep')),
     options.every(options.leaseMs / 4, jobs.renewLeases, report('heartbeat')),
     options.every(options.leaseMs / 4, jobs.renewContainLeases, report('heartbeat')),
     // A ticker of its own: no routine work stands before an emergency.
-    options.every(
-      emergencyMs,
-      async () => {
-        if (idle === null) await jobs.containKeys(() => stopping || idle !== null)
-      },
-      report('incidents'),
-    ),
+    emergencies,
     options.every(
       sweepMs,
       async () => {
@@ -192,6 +205,10 @@ export const startWorker = (deps: WorkerDeps, options: WorkerOptions): RunningWo
   ]
   return {
     idleBecause: () => idle,
+    alarm() {
+      quietSince = null
+      emergencies.now()
+    },
     async stop() {
       stopping = true
       const [, heartbeat, containing] = tickers

@@ -162,7 +162,7 @@ const plainTransaction = async (
   return () =>
     perSecond(clients, ms, (client) =>
       db.database.client.$transaction(async (prisma) => {
-        const tx = makeTx(prisma, { ...db, trace: noTelemetry.tracer }, new Map())
+        const tx = makeTx(prisma, { ...db, trace: noTelemetry.tracer }, new Map(), () => {})
         await tx.writeVersion.update(changed(versions, client, at++), 'active')
         await prisma.$executeRaw`INSERT INTO app.bare (id, body, writer_kid, writer_sig)
           VALUES (${db.ids.next()}::uuid, ${body}, ${db.writer.kid}::bytea, ${signature}::bytea)`

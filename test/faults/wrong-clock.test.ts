@@ -45,6 +45,7 @@ const host = (skewMs: number) => {
         },
         reconcileKeys: nothing,
         compareKeys: nothing,
+        hasEmergency: async () => true,
         containKeys: nothing,
         renewContainLeases: async () => {},
         deliverToSinks: nothing,

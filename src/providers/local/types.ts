@@ -25,6 +25,9 @@ const traits: TypeTraits = {
   operations: [],
 }
 
+/** What is asked at once is one statement (store/vault-store.ts): the more, the fewer. */
+const requestsAtOnce = 256
+
 const emptyRef = Type.Object({}, { additionalProperties: false })
 
 /** `aes256` encrypts and decrypts, `rsa3072` does both and signs, the others sign. */
@@ -45,6 +48,7 @@ export const localSecret: KeyType = {
   ),
   objectId: ({ keyName }) => `local:${keyName}`,
   leastPrivilege: () => ({}),
+  incident: { requestsAtOnce },
 }
 
 export const localKey: KeyType = {
@@ -57,7 +61,10 @@ export const localKey: KeyType = {
     publishable: false,
     operations: ['sign', 'encrypt', 'decrypt'],
   },
-  incident: { truth: ['While it is off, nobody decrypts or checks what it made either.'] },
+  incident: {
+    requestsAtOnce,
+    truth: ['While it is off, nobody decrypts or checks what it made either.'],
+  },
   refSchema: emptyRef,
   generateSchema: Type.Object(
     {

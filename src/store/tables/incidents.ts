@@ -185,7 +185,8 @@ export const incidentReads = (db: Db): Reads['incidents'] => ({
   },
 })
 
-export const incidentWrites = (db: Db): Tx['writeIncident'] => ({
+/** `due`: keys are due from now on. */
+export const incidentWrites = (db: Db, due: () => void): Tx['writeIncident'] => ({
   insert: async (incident) => {
     await db.incident.create({ data: toRow(incident), select: { id: true } })
   },
@@ -203,6 +204,7 @@ export const incidentWrites = (db: Db): Tx['writeIncident'] => ({
       ON CONFLICT (incident_id) DO UPDATE SET hash = EXCLUDED.hash, body = EXCLUDED.body`
   },
   insertKeys: async (keys, versions) => {
+    due()
     await db.$executeRaw`
       WITH made AS (
         INSERT INTO app.incident_key SELECT * FROM jsonb_populate_recordset(NULL::app.incident_key, ${text(keys.map(keyColumns))}::jsonb)
@@ -238,6 +240,7 @@ export const incidentWrites = (db: Db): Tx['writeIncident'] => ({
   },
   release: (leases) => releaseLeases(db, leases),
   seize: async (incidentId, keyIds) => {
+    due()
     await db.$executeRaw`
       UPDATE app.incident_key_timer SET due_at = app.now(), stage = 0, progress = NULL, lease_owner = NULL, lease_until = NULL
       WHERE incident_id = ${incidentId}::uuid AND key_id = ANY (${[...keyIds]}::uuid[])`
