@@ -10,7 +10,7 @@ import { systemActor } from '#domain/actor.ts'
 import type { Bell, Ledger, Timers } from '#domain/ports.ts'
 import type { Provider } from '#domain/provider.ts'
 import { StartRefused } from '#domain/start-refused.ts'
-import { checkBind } from '#http/check-bind.ts'
+import { type Bind, checkBind } from '#http/check-bind.ts'
 import { productRoutes } from '#http/product-routes.ts'
 import type { ReadinessCheck } from '#http/routes/health.ts'
 import { allRoutes, buildServer, type ServerDeps } from '#http/server.ts'
@@ -74,10 +74,7 @@ import { openDoorbell } from '#worker/doorbell.ts'
 import { type RunningWorker, startWorker } from '#worker/worker.ts'
 import { type Config, isLoopback, keyFiles, libraryEnvironment } from './config.ts'
 import { framesOf, nameOf, openMetrics, openObservability } from './observability.ts'
-
-export const version: string = JSON.parse(
-  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
-).version
+import { version } from './version.ts'
 
 export interface AppOptions {
   readonly config: Config
@@ -130,8 +127,7 @@ export const startApp = async ({
   prepare,
   ...known
 }: AppOptions): Promise<App> => {
-  if (roles.api)
-    checkBind({ host: config.host, tls: config.tls !== null, trustedProxy: config.trustedProxy })
+  if (roles.api) checkBind(bindOf(config))
   const clock = systemClock
   const ids = makeIds(clock)
   const instance = known.instance ?? `${roles.worker ? 'worker' : 'api'}-${ids.next()}`
@@ -487,6 +483,12 @@ const readiness = (
     },
   ]
 }
+
+export const bindOf = ({ host, tls, trustedProxy }: Config): Bind => ({
+  host,
+  tls: tls !== null,
+  trustedProxy,
+})
 
 const credentialEnv = ({
   credentials,

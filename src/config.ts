@@ -106,6 +106,13 @@ const secretNames: ReadonlySet<string> = new Set([
   'REKEY_REDIS_URL',
   'REKEY_TOKEN',
 ])
+const connectionStrings = {
+  postgres: {
+    scheme: /^postgres(?:ql)?:\/\//,
+    example: 'postgresql://USER:PASSWORD@HOST/DATABASE',
+  },
+  redis: { scheme: /^rediss?:\/\//, example: 'redis://HOST:6379' },
+} as const
 const free = ['REKEY_CREDENTIAL_', 'REKEY_TEST_']
 
 /** Keys of the installation: in no backup. */
@@ -172,9 +179,17 @@ export const loadConfig = (env: Env = process.env): Config => {
     )
     return otherwise
   }
-  const secret = (name: (typeof names)[number]): Secret | null => {
+  /** Not the text itself in the problem: it holds a password. */
+  const connection = (
+    name: (typeof names)[number],
+    kind: keyof typeof connectionStrings,
+  ): Secret | null => {
     const text = read(name)
-    return text === null ? null : new Secret(text)
+    if (text === null) return null
+    const { scheme, example } = connectionStrings[kind]
+    if (!scheme.test(text) || !URL.canParse(text))
+      problems.push(`${name}: it is no connection string such as ${example}`)
+    return new Secret(text)
   }
   const list = (name: (typeof names)[number]): readonly string[] =>
     (read(name) ?? '')
@@ -213,9 +228,9 @@ export const loadConfig = (env: Env = process.env): Config => {
       asked: read('REKEY_METRICS_PORT') !== null,
     },
     dataDir,
-    databaseUrl: secret('REKEY_DATABASE_URL'),
-    migrationDatabaseUrl: secret('REKEY_MIGRATION_DATABASE_URL'),
-    redisUrl: secret('REKEY_REDIS_URL'),
+    databaseUrl: connection('REKEY_DATABASE_URL', 'postgres'),
+    migrationDatabaseUrl: connection('REKEY_MIGRATION_DATABASE_URL', 'postgres'),
+    redisUrl: connection('REKEY_REDIS_URL', 'redis'),
     kekFile: resolve(read('REKEY_KEK_FILE') ?? join(dataDir, 'kek')),
     writerKeyFile: resolve(read('REKEY_WRITER_KEY_FILE') ?? join(dataDir, 'writer-key')),
     credentialsDir: read('REKEY_CREDENTIALS_DIR'),

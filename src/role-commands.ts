@@ -7,11 +7,13 @@ import type * as BackupRoles from './backup-roles.ts'
 import { addKekCommands } from './kek-commands.ts'
 import { told } from './role-failure.ts'
 import type * as Roles from './roles.ts'
+import { version } from './version.ts'
 import { addWriterKeyCommands } from './writer-key-commands.ts'
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
 export const addRoles = (program: Command): void => {
+  program.version(version, '-V, --version', 'print the version')
   program.commandsGroup('Run:')
   const role = (
     name: string,

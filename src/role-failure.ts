@@ -6,6 +6,7 @@ import { BackupRefused, type RefusedBackup } from '#domain/backup.ts'
 import { KekRefused, type RefusedKek } from '#domain/kek.ts'
 import { StartRefused } from '#domain/start-refused.ts'
 import { ConfigError } from './config.ts'
+import { startFailure } from './start-failure.ts'
 
 export const told = async (title: string, work: () => Promise<void>): Promise<void> => {
   try {
@@ -34,8 +35,6 @@ const kekExits: Readonly<Record<RefusedKek, ExitName>> = {
   early: 'conflict',
   inUse: 'conflict',
 }
-
-const unreachable = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EHOSTUNREACH'])
 
 /** What was refused says why, in one piece, without a stack. */
 const toFailure = (error: unknown, title: string): unknown => {
@@ -79,10 +78,11 @@ const toFailure = (error: unknown, title: string): unknown => {
       changed: 'nothing',
     })
   }
-  const away = 'code' in error && unreachable.has(String(error.code))
+  const known = startFailure(error)
+  if (known !== null) return new Failure({ ...known, title })
   return new Failure({
-    code: away ? 'database.unreachable' : 'start.failed',
-    exit: away ? 'unreachable' : 'failed',
+    code: 'start.failed',
+    exit: 'failed',
     title,
     detail: error.message === '' && 'code' in error ? String(error.code) : error.message,
   })

@@ -4,7 +4,9 @@
 import { mkdir } from 'node:fs/promises'
 import closeWithGrace from 'close-with-grace'
 import type { JsonObject } from '#domain/json.ts'
+import { checkBind } from '#http/check-bind.ts'
 import { adminKeyFile } from '#runtime/admin-key-file.ts'
+import { assertFree } from '#runtime/assert-free.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { startEmbeddedPostgres } from '#runtime/embedded-postgres.ts'
 import { every } from '#runtime/ticker.ts'
@@ -14,7 +16,7 @@ import { sha256 } from '#runtime/sha256.ts'
 import { bootstrap, type DatabaseUrls, isSuperuser } from '#store/bootstrap.ts'
 import { migrate, type Migrated, pendingMigrations } from '#store/migrate.ts'
 import { ensureAdminKey, resetAdminKey } from '#usecases/admin-key.ts'
-import { type App, type House, loadProviders, startApp } from './app.ts'
+import { type App, bindOf, type House, loadProviders, startApp } from './app.ts'
 import { type Config, ConfigError } from './config.ts'
 import { applySamples } from './samples.ts'
 
@@ -29,8 +31,9 @@ interface Place {
 }
 
 export const up = async (config: Config, say: Say): Promise<void> => {
-  // What is wrong with one is told before a database is made.
+  // What is wrong with one, or with the address, is told before a database is made.
   await loadProviders(config)
+  checkBind(bindOf(config))
   const started = systemClock.now().toISOString()
   const instance = `worker-${makeIds(systemClock).next()}`
   const run = { pid: process.pid, instance, url: '', startedAt: started, database: null }
@@ -45,6 +48,7 @@ export const up = async (config: Config, say: Say): Promise<void> => {
   // Before anything is started: a Ctrl-C in the middle of a start ends what was started.
   const grace = closeOn(close, say)
   try {
+    await assertFree(config.host, config.port)
     place = await openPlace(config, say)
     const { databaseUrl, urls } = place
     let firstKey = false

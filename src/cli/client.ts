@@ -276,13 +276,19 @@ const unreachable = (deps: Deps, request: Request, cause: unknown, sent: boolean
     detail: sent
       ? `${url} did not answer${code === '' ? '' : ` (${code})`}`
       : `${url}: ${isBadPort(cause) ? 'a port that HTTP does not use' : code}`,
-    hint: isTls(code)
-      ? 'the certificate is not trusted: name its authority in NODE_EXTRA_CA_CERTS'
-      : 'is it running, and is REKEY_URL right? `npm start` starts one here',
+    hint: hintOf(code),
     changed: writes && sent ? 'unknown: the request was sent and no reply came' : 'nothing',
     next: [`curl -sS ${url}/readyz`],
     cause,
   })
+}
+
+const hintOf = (code: string): string => {
+  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH|UNKNOWN_PROTOCOL|HTTP_REQUEST/.test(code))
+    return 'it does not speak TLS: is it http:// that REKEY_URL should begin with?'
+  return isTls(code)
+    ? 'the certificate is not trusted: name its authority in NODE_EXTRA_CA_CERTS'
+    : 'is it running, and is REKEY_URL right? `npm start` starts one here'
 }
 
 const openStream = async (

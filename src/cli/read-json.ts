@@ -50,9 +50,12 @@ export const objectsAt = (value: Json | undefined, ...path: Path): readonly Json
 export const textsAt = (value: Json | undefined, ...path: Path): readonly string[] =>
   listAt(value, ...path).map((item) => textAt(item))
 
-/** `a=b,c=d`, by label. */
+/** `a=b,c=d`, by label; what lies deeper by its path, `c.d=e`. */
 export const labelsText = (value: Json | undefined): string =>
-  Object.entries(isObject(value) ? value : {})
-    .map(([label, text]) => `${label}=${textAt(text)}`)
-    .toSorted()
-    .join(',')
+  pairsOf(value, '').toSorted().join(',')
+
+const pairsOf = (value: Json | undefined, path: string): readonly string[] =>
+  Object.entries(isObject(value) ? value : {}).flatMap(([label, inner]) => {
+    if (isObject(inner)) return pairsOf(inner, `${path}${label}.`)
+    return [`${path}${label}=${Array.isArray(inner) ? textsAt(inner).join('|') : textAt(inner)}`]
+  })

@@ -8,7 +8,7 @@ import { type DocumentKind, documentKinds, isDocumentKind, kindNames } from './d
 import { below, type Issue } from './issue.ts'
 import { schemaIssues, type SchemaIssue } from './schema-issues.ts'
 import { suggest } from './suggest.ts'
-import { limits } from './yaml-guard.ts'
+import { inParts, limits } from './yaml-guard.ts'
 import { readYaml, type ReadDocument } from './yaml-document.ts'
 
 export type Source =
@@ -50,7 +50,10 @@ export const validateSources = (sources: readonly Source[], now: Date, at = ''):
   const count = read.reduce((sum, { found }) => sum + found.length, 0)
   if (count > limits.documents) {
     const detail = `${count} documents, and at most ${limits.documents} are taken at once`
-    return { documents: [], issues: [{ code: 'request.invalid', pointer: at, detail }] }
+    return {
+      documents: [],
+      issues: [{ code: 'request.invalid', pointer: at, detail, hint: inParts }],
+    }
   }
   const results = read.map(({ found }) => found.map((document) => validate(document, now)))
   const documents = results.flat().flatMap(({ valid }) => valid ?? [])

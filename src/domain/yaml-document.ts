@@ -9,7 +9,7 @@ import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments } from 
 import type { Alias, Document, Node, Pair, YAMLMap, YAMLSeq } from 'yaml'
 import { pointerOf, segmentsOf, type Issue } from './issue.ts'
 import { type Place, placeIn, placeOf, toIssue } from './text-place.ts'
-import { forbiddenCharacter, guardFault, limits } from './yaml-guard.ts'
+import { forbiddenCharacter, guardFault, inParts, limits } from './yaml-guard.ts'
 
 export interface ReadDocument {
   readonly value: unknown
@@ -37,7 +37,8 @@ export const readYaml = (text: string): ReadStream => {
   const parsed = parse(text, lines)
   const place: Placer = (start, end) => placeOf(lines, text, start, end)
   if (parsed.fault !== null) {
-    return { documents: [], issues: [toIssue('', parsed.fault.detail, place(...parsed.fault.pos))] }
+    const { detail, pos, hint } = parsed.fault
+    return { documents: [], issues: [toIssue('', detail, place(...pos), hint)] }
   }
   const read = parsed.documents.filter(
     (document) => !isEmpty(document.contents) || document.errors.length > 0,
@@ -51,15 +52,19 @@ export const readYaml = (text: string): ReadStream => {
 
 type Placer = (start: number, end: number) => Place
 type Parsed = Document.Parsed
-type Fault = { readonly detail: string; readonly pos: readonly [number, number] }
+interface Fault {
+  readonly detail: string
+  readonly pos: readonly [number, number]
+  readonly hint?: string
+}
 
 const parse = (
   text: string,
   lineCounter: LineCounter,
 ): { documents: readonly Parsed[]; fault: Fault | null } => {
-  const failed = (detail: string, pos: readonly [number, number] = [0, 0]) => ({
+  const failed = (detail: string, pos: readonly [number, number] = [0, 0], hint?: string) => ({
     documents: [],
-    fault: { detail, pos },
+    fault: { detail, pos, ...(hint === undefined ? {} : { hint }) },
   })
   try {
     const parsed = parseAllDocuments(text, {
@@ -72,7 +77,8 @@ const parse = (
       logLevel: 'silent',
       lineCounter,
     })
-    if (parsed.length > limits.documents) return failed(`more than ${limits.documents} documents`)
+    if (parsed.length > limits.documents)
+      return failed(`more than ${limits.documents} documents`, [0, 0], inParts)
     const [error] = 'empty' in parsed ? parsed.errors : []
     return error === undefined
       ? { documents: [...parsed], fault: null }

@@ -18,6 +18,10 @@ export const limits = {
   aliasedNodes: 10_000,
 } as const
 
+/** What helps against too many documents. */
+export const inParts =
+  'apply them in parts, each with an --owner of its own, so that --prune of one part leaves the others alone'
+
 /** Control and format characters (Cc but tab and line ends, Cf), line and paragraph separators, halves of pairs, and
  *  non-characters. Format characters hide text or show it in another order (CVE-2021-42574). */
 const forbidden = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Noncharacter_Code_Point}]/u

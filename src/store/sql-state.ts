@@ -57,13 +57,16 @@ export const isConflict = (e: unknown): boolean =>
 export const isLostStatement = (e: unknown): boolean =>
   ['26000', '42P05', '0A000'].includes(sqlState(e) ?? '')
 
-/** Says in our words that the database could not be reached: whoever waits for it can tell. */
+/** Says in our words that the database could not be reached, or has no room: whoever waits for it can tell. */
 export const orUnavailable = async <T>(work: () => Promise<T>): Promise<T> => {
   try {
     return await work()
   } catch (e) {
     if (!isUnavailable(e)) throw e
-    const detail = 'The database cannot be reached'
+    const detail =
+      sqlState(e) === diskFull
+        ? 'The disk of the database is full'
+        : 'The database cannot be reached'
     throw new RekeyError('service.unavailable', { detail, cause: e })
   }
 }
@@ -129,8 +132,8 @@ const resources: ReadonlySet<string> = new Set([
   'sink_pkey',
 ])
 
-const adapterCause = (e: unknown): unknown =>
+export const adapterCause = (e: unknown): unknown =>
   member(member(member(e, 'meta'), 'driverAdapterError'), 'cause') ?? member(e, 'cause')
 
-const member = (value: unknown, name: string): unknown =>
+export const member = (value: unknown, name: string): unknown =>
   typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined

@@ -43,3 +43,21 @@ test('a question that is refused for another reason is a fault', async () => {
   expect(stdout).toMatch(/\ninstallation +fail /)
   expect(exit).toBe(1)
 })
+
+test('a server without its database says so in the table, and what is not asked any more', async () => {
+  const full = 'Nothing is done without an audit record, and none can be written now'
+  stage.server.interfere('GET', '/readyz', {
+    status: 503,
+    body: { ready: false, checks: [{ name: 'audit', ready: false, detail: full }] },
+  })
+  stage.server.interfere(
+    'GET',
+    '/v1/checks',
+    problem('service.unavailable', { detail: 'The disk of the database is full' }),
+  )
+  const { exit, stdout, stderr } = await (await stage.terminal()).run('doctor')
+  expect(stdout).toMatch(new RegExp(`\\nserver audit +fail +${full} +docs/runbooks/`))
+  expect(stdout).toMatch(/\ninstallation +fail +The disk of the database is full +docs\/runbooks\//)
+  expect(stdout).toMatch(/\nthe rest +unknown /)
+  expect([exit, stderr]).toEqual([1, ''])
+})

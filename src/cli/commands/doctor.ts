@@ -50,11 +50,21 @@ export const addDoctor = (program: Command, shell: Shell): void => {
 const examine = async (run: Run, { deep }: Options): Promise<void> => {
   const client = await run.client()
   const found: Line[] = []
-  for (const [check, ask] of Object.entries(questions)) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other: a sick server is not pressed
-    found.push(...(await answeredByAny(check, () => ask(client))))
+  const asked: Readonly<Record<string, Ask>> = deep
+    ? { ...questions, 'every key': () => everyKey(run, client) }
+    : questions
+  for (const [check, ask] of Object.entries(asked)) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other: a sick server is not pressed
+      found.push(...(await answeredByAny(check, () => ask(client))))
+    } catch (error) {
+      // It answers, and can say no more than what it said of itself: that is what was asked for.
+      if (!isFailure(error, 'service.unavailable')) throw error
+      found.push(line(check, 'fail', error.info.detail ?? error.info.title, outageRunbook))
+      found.push(line('the rest', 'unknown', 'not asked: it would not be answered'))
+      break
+    }
   }
-  if (deep) found.push(...(await answeredByAny('every key', () => everyKey(run, client))))
   await show(run, {
     json: { items: found.map((line) => ({ ...line })) },
     names: found.filter(({ state }) => state !== 'ok').map(({ check }) => check),
@@ -114,7 +124,18 @@ const line = (check: string, state: State, detail: string, next = ''): Line => (
   next,
 })
 
-const questions: Readonly<Record<string, (client: Client) => Promise<readonly Line[]>>> = {
+type Ask = (client: Client) => Promise<readonly Line[]>
+
+const outageRunbook = 'docs/runbooks/RekeyAuditUnavailable.md'
+
+/** Of a part of the server that is not ready. */
+const serverHelp: Readonly<Record<string, string>> = {
+  database: outageRunbook,
+  audit: outageRunbook,
+  worker: 'docs/runbooks/RekeySweepNotRunning.md',
+}
+
+const questions: Readonly<Record<string, Ask>> = {
   server: async (client) => {
     // A server that is not ready says which of its checks failed with a 503.
     const { body } = await client.send({ method: 'GET', path: '/readyz', also: 503 })
@@ -122,7 +143,8 @@ const questions: Readonly<Record<string, (client: Client) => Promise<readonly Li
     const parts = objectsAt(body, 'checks').map((one) => {
       const detail = textAt(one, 'detail')
       const state = at(one, 'ready') !== true ? 'fail' : detail === '' ? 'ok' : 'warn'
-      return line(`server ${textAt(one, 'name')}`, state, detail || 'ready')
+      const help = state === 'fail' ? serverHelp[textAt(one, 'name')] : undefined
+      return line(`server ${textAt(one, 'name')}`, state, detail || 'ready', help)
     })
     return [line('server', ready ? 'ok' : 'fail', ready ? 'ready' : 'not ready'), ...parts]
   },
@@ -259,13 +281,17 @@ const rightsOf = async (client: Client, name: string): Promise<readonly Line[]> 
     const outcome = textAt(item, 'outcome')
     if (outcome === 'ok') return []
     const state = outcome === 'missing' ? 'fail' : 'warn'
-    const detail = `${textAt(item, 'name')} ${outcome}: ${textAt(item, 'detail')}`
+    const name = textAt(item, 'name')
+    const told = outcome === name ? name : `${name} ${outcome}`
+    const detail = `${told}: ${textAt(item, 'detail')}`
     return [line(`connection/${name}`, state, detail, textAt(item, 'hint'))]
   })
   const good = line(
     `connection/${name}`,
     'ok',
-    `all ${items.length} rights and facts are as they should be`,
+    items.length === 1
+      ? 'it is as it should be'
+      : `all ${items.length} rights and facts are as they should be`,
   )
   return lines.length > 0 ? lines : [good]
 }

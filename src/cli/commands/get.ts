@@ -78,6 +78,8 @@ const get = async (run: Run, what: readonly string[], options: Options): Promise
         kind,
         references.map((reference) => reference.name ?? ''),
       )
+  const narrowed = Object.values(options).some((value) => value !== undefined)
+  if (items.length === 0) run.talk(`there are no ${narrowed ? 'such ' : ''}${kind}`)
   await present(run, kind, items, whole)
 }
 
@@ -111,7 +113,6 @@ const present = (
   const fileKind = fileKinds[kind]
   const shownColumns =
     run.format === 'wide' ? columns : columns.filter((column) => column.wide !== true)
-  if (items.length === 0) run.talk(`there are no such ${kind}`)
   const json: Json = whole || items.length !== 1 ? { items } : (items[0] ?? null)
   return show(run, {
     json,

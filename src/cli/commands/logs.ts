@@ -73,7 +73,8 @@ const logs = async (run: Run, options: Options): Promise<void> => {
   const shown = tail === 0 ? [] : tail === Infinity ? first : first.slice(-tail)
   for (const event of shown) run.print(eventLine(run, event))
   if (options.follow !== true) {
-    if (first.length === 0) run.talk('there are no such events')
+    if (first.length === 0)
+      run.talk('there are no such events in that time: --since looks further back')
     return
   }
   await follow(run, client, filter, seen, first.at(-1))

@@ -1,6 +1,7 @@
 // For whoever starts and restarts us: `livez` says that the process answers, `readyz` that it can do its work.
 
 import { type Static, Type } from 'typebox'
+import { isRekeyError } from '#domain/errors.ts'
 import { publicRoute, type Route } from '../route.ts'
 import { strict } from '../schemas.ts'
 
@@ -54,7 +55,8 @@ export const readinessOf = async (
   return { ready: results.every((result) => result.ready), checks: results }
 }
 
-/** A check that throws is not ready; why stands in the log of whatever failed, not in a public reply. */
+/** A check that throws is not ready. Of the database our own sentence is told; else why stands in the log of whatever failed,
+ *  not in a public reply. */
 const run = async ({ name, ready }: ReadinessCheck) => {
   try {
     const answer = await ready()
@@ -62,7 +64,8 @@ const run = async ({ name, ready }: ReadinessCheck) => {
     return typeof answer === 'string'
       ? { name, ready: false, detail: answer }
       : { name, ready: true, detail: answer.noted }
-  } catch {
-    return { name, ready: false, detail: 'The check failed.' }
+  } catch (error) {
+    const away = isRekeyError(error, 'service.unavailable')
+    return { name, ready: false, detail: away ? error.message : 'The check failed.' }
   }
 }
