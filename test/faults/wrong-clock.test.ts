@@ -82,8 +82,8 @@ test('a worker whose clock is an hour off takes no work, and says why; the other
   const [fast, slow, right] = [host(hourMs), host(-hourMs), host(0)]
   try {
     await expect.poll(async () => (await engine.rotation(id)).phase).toBe('completed')
-    await expect.poll(() => fast.worker.idleBecause()).toMatch(/^the clock is (3600|3599) s off/)
-    await expect.poll(() => slow.worker.idleBecause()).toMatch(/^the clock is -(3600|3601) s off/)
+    await expect.poll(() => fast.worker.idleBecause()).toMatch(/^the clock is 3[56]\d\d s off/)
+    await expect.poll(() => slow.worker.idleBecause()).toMatch(/^the clock is -3[67]\d\d s off/)
     expect(right.worker.idleBecause()).toBeNull()
     expect([fast.work, slow.work]).toEqual([[], []])
     expect(right.work).toContain('plan')
@@ -93,6 +93,16 @@ test('a worker whose clock is an hour off takes no work, and says why; the other
     await expect.poll(queueSessions).toBe(0)
   }
 })
+
+/** As the policy of a walk has it. */
+const everyMs = 120_000
+const nominalTimes = (ids: readonly string[]) =>
+  Promise.all(
+    ids.map(async (id) => {
+      const { plan, endedAt } = await ground.engine.rotation(id)
+      return { at: Date.parse(plan.nominal ?? ''), endedAt: endedAt?.getTime() ?? Infinity }
+    }),
+  )
 
 const scenery: Scenery = {
   type: 'shelf.value',
@@ -125,11 +135,11 @@ test.each([
       expect(ground.stopped).toHaveLength(1)
       const [rotation] = model.rotations
       const epoch = rotation?.epoch
-      await ground.wait(leaseMs - 2_000)
+      // By a clock that is an hour ahead its lease is long over; by the database's it is not, though the test may take its time.
       await ground.sweep(2)
       expect(model.rotations[0]).toMatchObject({ epoch, phase: 'minting' })
       // Its lease is over: whoever comes takes over, and it finds nothing to write when it goes on.
-      await ground.wait(3_000)
+      await ground.wait(leaseMs + 1_000)
       await ground.sweep(2)
       expect(model.rotations[0]?.epoch).toBe((epoch ?? 0) + 1)
       await ground.goOn()
@@ -138,8 +148,18 @@ test.each([
         await ground.wait(10_000)
         await ground.sweep(n % 2 === 0 ? 2 : 0)
       }
-      expect(model.rotations).toHaveLength(4)
+      // How many there are depends on the minute in which this began, and on how long it took.
+      expect(model.rotations.length).toBeGreaterThanOrEqual(4)
       expect(model.rotations.slice(0, -1).every(({ phase }) => phase === 'completed')).toBe(true)
+      const nominal = await nominalTimes(model.rotations.map(({ id }) => id))
+      for (const [n, { at, endedAt }] of nominal.entries()) {
+        const next = nominal[n + 1]?.at
+        if (next === undefined) break
+        // One an occurrence; what was due while another was open is none of its own.
+        expect((next - at) % everyMs).toBe(0)
+        expect(next).toBeGreaterThan(at)
+        if (next > at + everyMs) expect(endedAt).toBeGreaterThanOrEqual(at + everyMs)
+      }
     })
   },
 )
