@@ -114,7 +114,13 @@ const load = async (file: string): Promise<Provider> => {
   }
   const faults = faultsOfProvider(made)
   if (faults.length > 0) throw new ProvidersRefused(faults)
-  return made as Provider
+  const provider = made as Provider
+  // After a restore nothing of it would be looked at: what it stores elsewhere does not go back in time.
+  if (provider.sharesDatabase !== undefined)
+    throw new ProvidersRefused([
+      '/sharesDatabase is for what is stored in the database of Rekey, which a provider from outside has no part of',
+    ])
+  return provider
 }
 
 /** Whoever can write the file, or exchange it or a folder above it, would be Rekey. What was judged is what is loaded, and not

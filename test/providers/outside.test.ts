@@ -144,6 +144,11 @@ test.each([
     ),
     /nobody can end has no proof/,
   ],
+  [
+    'a part of the database',
+    changed('provider.sharesDatabase = true'),
+    /sharesDatabase is for what is stored in the database of Rekey/,
+  ],
   ['material of nobody', changed('delete type.generate'), /generate must be there/],
   [
     'a pointer that nothing moves',
