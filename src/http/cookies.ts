@@ -6,7 +6,7 @@ import { loginMs } from '#domain/browser-session.ts'
 import type { Secret } from '#domain/secret.ts'
 import { headerOf } from './request-state.ts'
 
-const sessionCookie = '__Host-rekey-session'
+export const sessionCookie = '__Host-rekey-session'
 const loginCookie = '__Host-rekey-login'
 
 /** Strict: nothing that another site makes a browser do carries it. It ends with the browser, or with its session here. */

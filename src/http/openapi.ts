@@ -3,6 +3,7 @@
 
 import { allowedBy, roleList } from './access.ts'
 import { yamlMediaTypes } from './body.ts'
+import { sessionCookie } from './cookies.ts'
 import { etagPattern } from './preconditions.ts'
 import { exampleParams } from './examples.ts'
 import {
@@ -66,6 +67,13 @@ export const openapiOf = (routes: readonly Route[], about: About): Schema => {
           description:
             'rekey_<type>_<30 base62><6 CRC-32>, or a JWT of an issuer that is believed here',
         },
+        session: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: sessionCookie,
+          description:
+            'of a browser that has logged in (`/v1/login/{name}`); what changes something counts only with the `Origin` of Rekey itself. A token that is sent beside it counts alone',
+        },
       },
       ...sharedComponents(),
       responses: Object.fromEntries(responses),
@@ -81,7 +89,7 @@ const operationOf = (route: Route, around: Surroundings): Schema => {
     summary: route.summary,
     description: describe(route),
     tags: [route.tag],
-    security: route.access === 'public' ? [] : [{ token: [] }],
+    security: route.access === 'public' ? [] : [{ token: [] }, { session: [] }],
     parameters: parametersOf(route, around),
     ...(body === null
       ? {}

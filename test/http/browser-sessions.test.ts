@@ -77,6 +77,17 @@ test('a login that its issuer is taken away from on its way back gives no sessio
   expect((await me(late)).status).toBe(401)
 })
 
+test('a session is sent as the OpenAPI document says, wherever a token may be', async () => {
+  const loggedIn = await (await begin())()
+  const { json: document } = await get('/openapi.json')
+  const { type, in: where, name } = document.components.securitySchemes.session
+  expect([type, where]).toEqual(['apiKey', 'cookie'])
+  const secret = cookieOf(loggedIn).slice(cookieOf(loggedIn).indexOf('=') + 1)
+  const asks = Object.keys(document.paths['/v1/me'].get.security[1])
+  expect([asks, (await get('/v1/me')).status]).toEqual([['session'], 401])
+  expect((await get('/v1/me', `${name}=${secret}`)).status).toBe(200)
+})
+
 test('a browser that nobody has used for an hour is not among those that are logged in', async () => {
   const loggedIn = await (await begin())()
   expect(loggedIn.status, loggedIn.text).toBe(200)
