@@ -12,6 +12,11 @@ export const docsPage = (document: Schema): string => {
   const operations = operationsIn(document)
   const byTag = Map.groupBy(operations, ({ operation }) => String(list(operation['tags'])[0]))
   const tags = [...byTag].toSorted(([a], [b]) => (a < b ? -1 : 1))
+  const about = new Map(
+    list(document['tags'])
+      .map(recordOf)
+      .map((tag) => [tag['name'], tag['description']]),
+  )
   return page(
     'API',
     `<h1>${text(title)} API ${text(version)}</h1>
@@ -20,7 +25,7 @@ export const docsPage = (document: Schema): string => {
 ${manner}
 <nav aria-label="Operations">${tags.map(([tag, group]) => indexHtml(tag, group)).join('')}
 <h2><a href="#schemas">schemas</a>, <a href="#codes">error codes</a></h2></nav>
-${tags.map(([tag, group]) => `<h2 id="${text(tag)}">${text(tag)}</h2>\n${group.map(operationHtml).join('\n')}`).join('\n')}
+${tags.map(([tag, group]) => `<h2 id="${text(tag)}">${text(tag)}</h2>\n<p>${text(about.get(tag))}</p>\n${group.map(operationHtml).join('\n')}`).join('\n')}
 <h2 id="schemas">Schemas</h2>
 ${Object.entries(recordOf(recordOf(document['components'])['schemas']))
   .map(schemaHtml)

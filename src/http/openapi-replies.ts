@@ -96,11 +96,7 @@ const orRehearsed = (
   done: Schema | undefined,
   refer: Surroundings['refer'],
 ): Schema => {
-  const rehearsed = {
-    type: 'object',
-    properties: { dryRun: { const: true }, audit: refer(receiptSchema) },
-    required: ['dryRun'],
-  }
+  const rehearsed = refer(rehearsedSchema)
   const declared = route.replies[200]
   const content =
     declared === undefined
@@ -115,6 +111,15 @@ const orRehearsed = (
     content: { 'application/json': content },
     ...(done?.['links'] === undefined ? {} : { links: done['links'] }),
   }
+}
+
+/** Beside these it holds what the success would. */
+const rehearsedSchema: Schema = {
+  $id: 'Rehearsed',
+  type: 'object',
+  properties: { dryRun: { const: true }, audit: receiptSchema },
+  required: ['dryRun'],
+  additionalProperties: true,
 }
 
 /** What the first of the documented successes would hold. */
@@ -157,14 +162,18 @@ const eventContent = (data: Schema, refer: Surroundings['refer']): Schema => ({
 
 const isText = (schema: Schema): boolean => schema['type'] === 'string'
 
-/** Replies of writes carry the receipt of their audit event. */
+/** Replies of writes carry the receipt of their audit event. What has a name keeps one: clients are generated from these. */
 export const withReceipt = (route: Route, declared: unknown): Schema => {
   const schema = recordOf(declared)
   const properties = propertiesOf(schema)
   if (route.method === 'GET' || schema['type'] !== 'object' || properties['audit'] !== undefined)
     return schema
-  const { $id: _id, ...copy } = schema
-  return { ...copy, properties: { ...properties, audit: receiptSchema } }
+  const { $id: name } = schema
+  return {
+    ...schema,
+    ...(typeof name === 'string' ? { $id: `${name}WithReceipt` } : {}),
+    properties: { ...properties, audit: receiptSchema },
+  }
 }
 
 /** From what makes or shows a thing to what may be done with it: `POST /v1/things` → `/v1/things/{id}/…`. */

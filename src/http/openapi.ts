@@ -17,6 +17,7 @@ import {
 import { methodRefusal, repliesOf, sharedComponents, type Surroundings } from './openapi-replies.ts'
 import { idempotencyKeyPattern } from './replay.ts'
 import type { Route } from './route.ts'
+import { tags } from './tags.ts'
 
 export interface About {
   readonly version: string
@@ -28,6 +29,9 @@ export const openapiOf = (routes: readonly Route[], about: About): Schema => {
   const components = new Map<string, Schema>()
   const refer = (schema: unknown): unknown =>
     mapNamed(schema, (id, copy) => {
+      const other = components.get(id)
+      if (other !== undefined && JSON.stringify(other) !== JSON.stringify(copy))
+        throw new Error(`two schemas have the name ${id}`)
       components.set(id, copy)
       return { $ref: `#/components/schemas/${id}` }
     })
@@ -50,7 +54,9 @@ export const openapiOf = (routes: readonly Route[], about: About): Schema => {
       description: `${about.perMinute} requests a minute a principal. HEAD is answered wherever GET is, but for streams of events; any other method that a path does not name is 405 with \`Allow\`. Unknown query parameters and body fields are 400. Each example works as it stands once those before it were sent; ids, ETags and hashes are what the server gave.`,
     },
     servers: [{ url: '/' }],
-    tags: [...new Set(routes.map((route) => route.tag))].toSorted().map((name) => ({ name })),
+    tags: [...new Set(routes.map((route) => route.tag))]
+      .toSorted()
+      .map((name) => ({ name, description: tags[name] })),
     paths: Object.fromEntries(
       [...paths].map(([path, operations]) => [
         path,

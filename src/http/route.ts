@@ -51,6 +51,7 @@ import type { Receipt } from '#domain/audit.ts'
 import type { ErrorCode } from '#domain/errors.ts'
 import type { Ledger, Page, Paged } from '#domain/ports.ts'
 import type { Precondition } from '#domain/precondition.ts'
+import type { Tag } from './tags.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
@@ -115,7 +116,7 @@ interface Described {
   readonly path: string
   /** Unique, camelCase: what generated clients call it. */
   readonly operationId: string
-  readonly tag: string
+  readonly tag: Tag
   /** A few words, for lists. */
   readonly summary: string
   readonly description?: string

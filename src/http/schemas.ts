@@ -24,7 +24,10 @@ export const versionNumberSchema = Type.Integer({ minimum: 1, maximum: 2 ** 31 -
 
 /** A moment in a reply: RFC 3339, UTC. */
 export const momentSchema = Type.String({ format: 'date-time' })
-export const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+export const nullable = <T extends TSchema>(
+  schema: T,
+  options: { readonly examples?: readonly unknown[] } = {},
+) => Type.Union([schema, Type.Null()], options)
 
 export const listOf = <T extends TSchema>(item: T) =>
   strict({

@@ -17,7 +17,7 @@ const samples = [
     method: 'PUT',
     path: '/v1/samples/{name}',
     operationId: 'putSample',
-    tag: 'samples',
+    tag: 'keys',
     summary: 'A sample',
     access: ['admin'],
     params: nameParams,

@@ -58,6 +58,26 @@ describe('the OpenAPI document', () => {
     expect(new Set(ids).size).toBe(ids.length)
   })
 
+  test('says of each group of operations what it is about', async () => {
+    const { tags } = (await document()) as unknown as {
+      readonly tags: readonly { readonly name: string; readonly description: string }[]
+    }
+    expect(tags.filter(({ description }) => !/\S/.test(description))).toEqual([])
+    expect(tags.map(({ name }) => name)).toContain('rotations')
+  })
+
+  test('has a name for what is shown in more than one place, with and without a receipt', async () => {
+    const all = await document()
+    const names = ['Rotation', 'RotationWithReceipt', 'Policy', 'PolicyWithReceipt', 'Rehearsed']
+    for (const name of names) expect(all.components.schemas).toHaveProperty([name])
+    // A client that is generated from it keeps what a rehearsal holds beside this.
+    expect(all.components.schemas['Rehearsed']).toMatchObject({ additionalProperties: true })
+    const { get } = all.paths['/v1/rotations/{id}'] ?? {}
+    expect(get).toHaveProperty(['responses', '200', 'content', 'application/json', 'schema'], {
+      $ref: '#/components/schemas/Rotation',
+    })
+  })
+
   test('resolves every reference that it makes', async () => {
     const all = await document()
     const references = [
@@ -131,7 +151,7 @@ describe('the server does not start with', () => {
     method: 'GET',
     path: '/v1/things',
     operationId: 'listThings',
-    tag: 'things',
+    tag: 'keys',
     summary: 'Things',
     access: ['viewer'],
     replies: { 200: strict({}) },

@@ -16,7 +16,7 @@ const counter = (house: House) =>
     method: 'GET',
     path: '/v1/counters/{name}/events',
     operationId: 'followCounter',
-    tag: 'counters',
+    tag: 'keys',
     summary: 'Counts',
     access: ['viewer'],
     params: strict({ name: Type.String() }),

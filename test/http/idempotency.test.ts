@@ -22,7 +22,7 @@ const effectRoutes = (house: House): readonly Route[] => {
       method: 'POST',
       path,
       operationId: path.replaceAll(/[^a-z]/g, ''),
-      tag: 'effects',
+      tag: 'keys',
       summary: 'An effect',
       access: ['operator'],
       body: strict({ name: Type.String() }),

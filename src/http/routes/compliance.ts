@@ -52,7 +52,7 @@ const keySchema = strict({
   labels: shownLabels,
   primaryVersion: nullable(Type.Integer()),
   activatedAt: nullable(momentSchema),
-  overdueSince: nullable(Type.String({ format: 'date-time', examples: [null] })),
+  overdueSince: nullable(momentSchema, { examples: [null] }),
   nextRotationAt: nullable(momentSchema),
   openRotation: nullable(Type.String()),
 })

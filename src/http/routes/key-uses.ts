@@ -38,7 +38,7 @@ const usageSchema = strict(
         state: Type.Enum([...versionStates]),
         primary: Type.Boolean(),
         lastUsedAt: nullable(momentSchema),
-        detail: nullable(Type.String({ examples: [null] })),
+        detail: nullable(Type.String(), { examples: [null] }),
       }),
       { description: 'active and suspended ones, by what the provider says of their last use' },
     ),

@@ -75,7 +75,7 @@ const rotationFields = {
   createdAt: momentSchema,
   endedAt: nullable(momentSchema),
 }
-const rotationSchema = strict(rotationFields)
+const rotationSchema = strict(rotationFields, { $id: 'Rotation' })
 
 const previewSchema = strict(
   {

@@ -18,7 +18,7 @@ const evidenceStates = Object.keys(containmentEdges) as readonly (keyof typeof c
 
 const evidenceSchema = strict({
   version: Type.Integer(),
-  half: nullable(Type.String({ description: 'of a pair: which half', examples: [null] })),
+  half: nullable(Type.String({ description: 'of a pair: which half' }), { examples: [null] }),
   containment: containmentSchema,
   state: Type.Enum([...evidenceStates], { examples: ['refused'] }),
   requestedAt: nullable(momentSchema),
@@ -43,7 +43,7 @@ export const incidentKeySchema = strict({
     }),
   ),
   rotation: nullable(Type.String()),
-  restoration: nullable(Type.Enum(['asked', 'done', 'failed'], { examples: [null] })),
+  restoration: nullable(Type.Enum(['asked', 'done', 'failed']), { examples: [null] }),
   detail: nullable(Type.String()),
   updatedAt: momentSchema,
   versions: Type.Array(evidenceSchema),

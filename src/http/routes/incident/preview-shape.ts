@@ -37,14 +37,14 @@ const containedKeySchema = strict({
       expect: Type.Enum(['refused', 'refusedAfter', 'unproven'], {
         description: 'the proof that can be had',
       }),
-      why: nullable(Type.String({ examples: [null] })),
+      why: nullable(Type.String(), { examples: [null] }),
     }),
   ),
   replacement: Type.Enum(['none', 'existing', 'openRotation', 'new'], {
     description: 'what serves afterwards',
     examples: ['new'],
   }),
-  replacementVersion: nullable(Type.Integer({ examples: [null] })),
+  replacementVersion: nullable(Type.Integer(), { examples: [null] }),
   openRotation: nullable(Type.String()),
   halves: nullable(
     Type.Array(

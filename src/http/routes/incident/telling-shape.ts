@@ -11,10 +11,10 @@ export const noteSchema = strict({
   id: idSchema,
   kind: Type.Enum([...noteKinds], { examples: ['fact'] }),
   text: sentence('The laptop was taken at 02:10.'),
-  corrects: nullable(
-    Type.String({ examples: [null], description: 'the note that it takes the place of' }),
-  ),
-  correctedBy: nullable(Type.String({ examples: [null] })),
+  corrects: nullable(Type.String({ description: 'the note that it takes the place of' }), {
+    examples: [null],
+  }),
+  correctedBy: nullable(Type.String(), { examples: [null] }),
   by: sentence('ada'),
   at: momentSchema,
 })
