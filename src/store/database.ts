@@ -10,6 +10,8 @@ export type Db = Prisma.TransactionClient
 
 export interface Database {
   readonly client: PrismaClient
+  /** How long a query or a transaction waits for a session. */
+  readonly waitMs: number
   close(): Promise<void>
 }
 
@@ -23,13 +25,14 @@ export interface DatabaseOptions {
 
 /** Connects lazily: the first query opens the first session. */
 export const openDatabase = (options: DatabaseOptions): Database => {
+  const { waitMs = 5_000 } = options
   const names = makeStatementNames()
   const adapter = new Adapter(
     names.stop,
     {
       connectionString: options.url,
       max: options.poolSize ?? 10,
-      connectionTimeoutMillis: options.waitMs ?? 5_000,
+      connectionTimeoutMillis: waitMs,
       application_name: 'rekey',
       // A session that waits for a lock longer than a transaction may last is of no use to anybody.
       lock_timeout: 10_000,
@@ -45,7 +48,7 @@ export const openDatabase = (options: DatabaseOptions): Database => {
     },
   )
   const client = new PrismaClient({ adapter, errorFormat: 'minimal' })
-  return { client, close: () => client.$disconnect() }
+  return { client, waitMs, close: () => client.$disconnect() }
 }
 
 /** A session that does not have, or cannot use, what was prepared in it refuses before it does anything. Outside of a transaction

@@ -47,9 +47,9 @@ export interface LedgerDeps {
   readonly trace: Pick<Tracer, 'current'>
 }
 
-/** How long a transaction waits for a session, and how long it may last, in ms. The longest ones give a policy to 100,000 keys:
+/** How long a transaction may last. The longest ones give a policy to 100,000 keys:
  *  half a minute on a busy machine. None of them waits for a network. */
-const limits = { maxWait: 5_000, timeout: 120_000 } as const
+const longestMs = 120_000
 const maxAttempts = 6
 
 export const createLedger = (deps: LedgerDeps): Ledger => {
@@ -150,10 +150,13 @@ const transact = async <T>(
   for (let attempt = 1; ; attempt += 1) {
     let begun = false
     try {
-      return await deps.database.client.$transaction((db) => {
-        begun = true
-        return body(db)
-      }, limits)
+      return await deps.database.client.$transaction(
+        (db) => {
+          begun = true
+          return body(db)
+        },
+        { maxWait: deps.database.waitMs, timeout: longestMs },
+      )
     } catch (e) {
       if (!isConflict(e) && (begun || !isDeadSession(e))) throw translate(e)
       if (attempt >= maxAttempts) {

@@ -121,7 +121,12 @@ export const openTestDatabase = async (
     () => peppers,
   )
   const writer = makeWriter(new Secret(new Uint8Array(randomBytes(32))))
-  const database = openDatabase({ url: nearby(urls.app), poolSize: options.poolSize ?? 8 })
+  const database = openDatabase({
+    url: nearby(urls.app),
+    poolSize: options.poolSize ?? 8,
+    // A session is long in coming on a machine that has other things to do.
+    waitMs: 60_000,
+  })
   const rung: string[] = []
   const bell = options.bell ?? {
     ring: async (rotations) => {
