@@ -623,6 +623,8 @@ export interface Tx extends Reads {
     insert(row: Version): Promise<void>
     /** Compares the state; edges and the one primary are checked by the database too. */
     update(row: Version, expectedState: Version['state']): Promise<boolean>
+    /** All of the key, as they stay until this is committed. */
+    hold(keyId: string): Promise<readonly Version[]>
     /** Handed out no more, by an incident: compromised, unless destroyed; or suspended, if active. */
     contain(
       rows: readonly {

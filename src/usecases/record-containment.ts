@@ -15,6 +15,7 @@ import type {
   Outcome,
   Tx,
 } from '#domain/ports.ts'
+import type { Version } from '#domain/key.ts'
 import type { Intent } from '#domain/rotation.ts'
 import { isOpen } from '#domain/rotation-machine.ts'
 import { resumeHeld } from './overtaken-rotation.ts'
@@ -36,6 +37,8 @@ export interface Step {
   readonly events: readonly [LedgerEvent, ...LedgerEvent[]]
   /** Gives the lease back. */
   readonly release?: IncidentTimerPatch
+  /** The step by the key's versions as they are: whoever says what another incident may be ending at this moment says it of these. */
+  readonly asOf?: (versions: readonly Version[]) => Step
 }
 
 /** Made in the transaction, for its time. */
@@ -130,7 +133,8 @@ const writeGroup = async (
     asked.map(([, step]) => step),
     now,
   )
-  const made = asked.map(
+  const judged = await asTheyAre(tx, asked)
+  const made = judged.map(
     ([one, step]) => [one, { ...step, key: { ...step.key, ...late.get(step.key) } }] as const,
   )
   const steps = made.map(([{ lease }, step]) => ({ ...step, lease }))
@@ -163,6 +167,18 @@ const writeGroup = async (
   const [first, ...more] = [...all((step) => step.events), ...taken, ...events]
   if (first === undefined) throw new AllLost()
   return { value: new Map(made), audit: [first, ...more] }
+}
+
+/** After the rotations, in the order in which everybody takes them. */
+const asTheyAre = async <T>(
+  tx: Tx,
+  steps: readonly (readonly [T, Step])[],
+): Promise<readonly (readonly [T, Step])[]> => {
+  const judged: (readonly [T, Step])[] = []
+  for (const [one, step] of steps)
+    // oxlint-disable-next-line no-await-in-loop -- few, and one connection
+    judged.push([one, step.asOf?.(await tx.writeVersion.hold(step.key.keyId)) ?? step])
+  return judged
 }
 
 /** Contain first: nobody waited for a rotation of the key. Its worker writes nothing more, and whoever has it next finds its

@@ -30,6 +30,7 @@ import {
 import { type Case, keyWith, plannedOf, timeAt } from './contained-cases.ts'
 import { effectEvent, keyEvent } from './containment-events.ts'
 import { beginIntent, endIntent } from './incident-intents.ts'
+import type { Step } from './record-containment.ts'
 
 export type RestoreKey = (engine: Containing, found: Case, place: Place) => Promise<void>
 
@@ -251,34 +252,40 @@ const again = async (
   })
 }
 
-/** All of it is on: the versions are what they were, and what served serves again, unless something else does by now. */
+/** All of it is on: the versions are what they were, and what served serves again, unless something else does by now. What another
+ *  incident has ended since this key was claimed, be it in this very moment, has not come back. */
 const end = async (engine: Containing, found: Case, intents: readonly Intent[]): Promise<void> => {
   const receipt = engine.ids.next()
-  await record(engine, found, (at) => {
-    const ended = intents.map((intent) => endIntent(intent, null, at))
-    const back = found.evidence.filter(({ version }) => comesBack(found, version))
-    const off = found.evidence.filter(({ version }) => !comesBack(found, version))
-    const evidence = back.map((one): VersionEvidence => ({
-      ...one,
-      state: 'restored',
-      auditEventId: receipt,
-    }))
-    const detail = off.length === 0 ? null : staysOff(off)
-    // What was under way may do as it likes from here on: the incident is through with the key.
-    const change: Partial<IncidentKey> = { restoration: 'done', lateUntil: null, detail }
-    const key = { ...keyWith(found, evidence, at, change), state: 'restored' as const }
-    const told: readonly LedgerEvent[] = ended.map((intent) =>
-      effectEvent(found, intent, 'succeeded', {}),
-    )
-    return {
-      key,
-      ended,
-      evidence,
-      restored: restoredOf(found),
-      events: [keyEvent(key, evidence, receipt), ...told],
-      release: { afterMs: null, stage: stages.contain, tries: 0 },
-    }
-  })
+  await record(engine, found, (at) => ({
+    ...backOn(found, intents, at, receipt),
+    asOf: (versions) => backOn({ ...found, versions }, intents, at, receipt),
+  }))
+}
+
+const backOn = (found: Case, intents: readonly Intent[], at: Date, receipt: string): Step => {
+  const ended = intents.map((intent) => endIntent(intent, null, at))
+  const back = found.evidence.filter(({ version }) => comesBack(found, version))
+  const off = found.evidence.filter(({ version }) => !comesBack(found, version))
+  const evidence = back.map((one): VersionEvidence => ({
+    ...one,
+    state: 'restored',
+    auditEventId: receipt,
+  }))
+  const detail = off.length === 0 ? null : staysOff(off)
+  // What was under way may do as it likes from here on: the incident is through with the key.
+  const change: Partial<IncidentKey> = { restoration: 'done', lateUntil: null, detail }
+  const key = { ...keyWith(found, evidence, at, change), state: 'restored' as const }
+  const told: readonly LedgerEvent[] = ended.map((intent) =>
+    effectEvent(found, intent, 'succeeded', {}),
+  )
+  return {
+    key,
+    ended,
+    evidence,
+    restored: restoredOf(found),
+    events: [keyEvent(key, evidence, receipt), ...told],
+    release: { afterMs: null, stage: stages.contain, tries: 0 },
+  }
 }
 
 const staysOff = (off: readonly VersionEvidence[]): string =>

@@ -171,6 +171,33 @@ test('a restoration that is under way when the key is revoked for good brings no
   expect(await breachesOf('raced')).toEqual([])
 })
 
+test('what is revoked for good after a restoration has proven it is not told as restored', async () => {
+  const key = await engine.key('at-last')
+  const disabled = await incidents.settle(await incidents.begin('disable', ['at-last']))
+  await incidents.restore(disabled)
+  let leak = disabled
+  standIns.put((session) => ({
+    verify: async (order, call) => {
+      const verdict = await session.verify(order, call)
+      if (order.how === 'refused') return verdict
+      // It is on, and works; whoever says so has not written it down yet.
+      standIns.away()
+      leak = await incidents.begin('revokeOnly', ['at-last'])
+      await incidents.worker('another')()
+      return verdict
+    },
+  }))
+  expect((await incidents.settle(disabled)).state).toBe('contained')
+  expect((await incidents.settle(leak, 5_000)).state).toBe('contained')
+  expect(await incidents.evidence(disabled)).toMatchObject([{ version: 1, state: 'refused' }])
+  expect(await incidents.keys(disabled)).toMatchObject([
+    { restoration: 'done', detail: expect.stringContaining('version 1 stays off') },
+  ])
+  expect(await statesOf(key.id)).toEqual([['compromised', false]])
+  expect(await atProvider(key.id)).toEqual(['disabled'])
+  expect(await breachesOf('at-last')).toEqual([])
+})
+
 test('two workers are at both at once, and one of them stops in mid-air: both end, and nothing is forgotten', async () => {
   const names = ['t1', 't2', 't3', 't4']
   for (const name of names) await engine.key(name)

@@ -51,6 +51,12 @@ export const versionWrites = (db: Db): Tx['writeVersion'] => ({
     })
     return count === 1
   },
+  hold: async (keyId) => {
+    await db.$queryRaw`SELECT version FROM app.version WHERE key_id = ${keyId}::uuid ORDER BY version FOR NO KEY UPDATE`
+    return (await db.version.findMany({ where: { keyId }, orderBy: { version: 'asc' } })).map(
+      toVersion,
+    )
+  },
   contain: async (rows) => {
     await db.$executeRaw`
       UPDATE app.version v SET state = n.state, is_primary = false,
