@@ -21,6 +21,8 @@ export interface ContractArgs {
   readonly start: () => Promise<ContractPeer>
   /** What this peer does not have. */
   readonly without?: readonly Part[]
+  /** Which system it is, where the type is tried at another one too. */
+  readonly at?: string
 }
 
 export const providerContract = ({
@@ -28,11 +30,14 @@ export const providerContract = ({
   type: name,
   start,
   without = [],
+  at,
 }: ContractArgs): void => {
   const type = provider.types.find((candidate) => candidate.type === name)
   if (type === undefined) throw new Error(`${provider.id} declares no type ${name}`)
 
-  describe(`${name} keeps the provider contract`, () => {
+  const row = at === undefined ? name : `${name} (${at})`
+
+  describe(`${row} keeps the provider contract`, () => {
     let peer: ContractPeer
     let counted: CountedPeer
     let session: Session
@@ -59,7 +64,7 @@ export const providerContract = ({
     })
 
     afterEach(async ({ task }) => {
-      task.meta.contract = { type: type.type, effects: await counted.effects(), without }
+      task.meta.contract = { type: row, effects: await counted.effects(), without }
     })
 
     declarations(bench)

@@ -4,14 +4,15 @@ import { randomUUID } from 'node:crypto'
 import type { ObjectAddress } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { addPki, issuersOf } from '#test/peers/vault-pki.ts'
+import type { VaultKind } from '#test/peers/vault.ts'
 import { plainPorts, type ContractPeer } from './peer.ts'
 import { exactly, refText, share, vaultAddress, writeFixtures } from './vault-peer.ts'
 
 const addressOf = (mount: string): ObjectAddress => vaultAddress('vault.pki.issuer', { mount })
 const changes = new Set(['create', 'update', 'patch', 'delete'])
 
-export const startIssuers = async (): Promise<ContractPeer> => {
-  const shared = await share()
+export const startIssuers = async (kind?: VaultKind): Promise<ContractPeer> => {
+  const shared = await share(kind)
   const { vault, faulty, settings } = shared
   const bare = await Promise.all(
     Array.from({ length: 3 }, async () => {

@@ -4,7 +4,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import type { JsonObject } from '#domain/json.ts'
 import type { ObjectAddress } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
-import { startVault, type VaultPeer } from '#test/peers/vault.ts'
+import { startVault, type VaultKind, type VaultPeer } from '#test/peers/vault.ts'
 import { startFaultProxy, type Match } from '#test/support/fault-proxy.ts'
 import { plainPorts, type ContractPeer, type Fixture, type Rights } from './peer.ts'
 
@@ -159,8 +159,8 @@ interface Shared {
 }
 
 /** A Vault, and a proxy in front of it that fails on purpose. */
-export const share = async (): Promise<Shared> => {
-  const vault = await startVault()
+export const share = async (kind: VaultKind = 'vault'): Promise<Shared> => {
+  const vault = await startVault({ kind })
   const faulty = await startFaultProxy(vault.address)
   const settings = { address: vault.address, auth: { method: 'token' } }
   let policies = 0
@@ -207,8 +207,8 @@ export const exactly = (path: string, method = 'POST'): Match => ({
 
 const encoded = (path: string): string => path.split('/').map(encodeURIComponent).join('/')
 
-export const startKv2 = async (): Promise<ContractPeer> => {
-  const { vault, settings, faulty, faultySettings, grant, stop } = await share()
+export const startKv2 = async (kind?: VaultKind): Promise<ContractPeer> => {
+  const { vault, settings, faulty, faultySettings, grant, stop } = await share(kind)
   const pathOf = (object: ObjectAddress): string => refText(object, 'path')
   let made = 0
   const address = (path: string): ObjectAddress =>
@@ -277,8 +277,8 @@ export const startKv2 = async (): Promise<ContractPeer> => {
   }
 }
 
-export const startTransit = async (): Promise<ContractPeer> => {
-  const { vault, settings, faulty, faultySettings, grant, stop } = await share()
+export const startTransit = async (kind?: VaultKind): Promise<ContractPeer> => {
+  const { vault, settings, faulty, faultySettings, grant, stop } = await share(kind)
   const nameOf = (object: ObjectAddress): string => refText(object, 'name')
   const address = (name: string): ObjectAddress =>
     vaultAddress('vault.transit.key', { mount: 'transit', name })

@@ -3,14 +3,15 @@
 import { randomUUID } from 'node:crypto'
 import type { ObjectAddress } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
+import type { VaultKind } from '#test/peers/vault.ts'
 import { plainPorts, type ContractPeer } from './peer.ts'
 import { doneAt, exactly, refText, share, vaultAddress, writeFixtures } from './vault-peer.ts'
 
 const addressOf = (role: string): ObjectAddress =>
   vaultAddress('vault.approle.secretId', { mount: 'approle', role })
 
-export const startSecretIds = async (): Promise<ContractPeer> => {
-  const shared = await share()
+export const startSecretIds = async (kind?: VaultKind): Promise<ContractPeer> => {
+  const shared = await share(kind)
   const { vault, faulty, settings } = shared
   const pathOf = (object: ObjectAddress): string =>
     `auth/approle/role/${refText(object, 'role').toLowerCase()}`

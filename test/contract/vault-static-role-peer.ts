@@ -3,14 +3,15 @@
 import type { ObjectAddress } from '#domain/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { addDatabase } from '#test/peers/vault-database.ts'
+import type { VaultKind } from '#test/peers/vault.ts'
 import { plainPorts, type ContractPeer } from './peer.ts'
 import { doneAt, exactly, refText, share, vaultAddress, writeFixtures } from './vault-peer.ts'
 
 const addressOf = (role: string): ObjectAddress =>
   vaultAddress('vault.database.staticRole', { mount: 'database', role })
 
-export const startStaticRoles = async (): Promise<ContractPeer> => {
-  const shared = await share()
+export const startStaticRoles = async (kind?: VaultKind): Promise<ContractPeer> => {
+  const shared = await share(kind)
   const { vault, faulty } = shared
   const database = await addDatabase(vault)
   const roleOf = (object: ObjectAddress): string => refText(object, 'role')

@@ -7,20 +7,24 @@ import { startSecretIds } from './vault-secret-id-peer.ts'
 import { startStaticRoles } from './vault-static-role-peer.ts'
 
 peer('vault').describe('HashiCorp Vault', () => {
-  providerContract({ provider: vault, type: 'vault.kv2.secret', start: startKv2 })
-  providerContract({ provider: vault, type: 'vault.transit.key', start: startTransit })
-  providerContract({ provider: vault, type: 'vault.approle.secretId', start: startSecretIds })
+  providerContract({ provider: vault, type: 'vault.kv2.secret', start: () => startKv2() })
+  providerContract({ provider: vault, type: 'vault.transit.key', start: () => startTransit() })
+  providerContract({
+    provider: vault,
+    type: 'vault.approle.secretId',
+    start: () => startSecretIds(),
+  })
   providerContract({
     provider: vault,
     type: 'vault.pki.issuer',
-    start: startIssuers,
+    start: () => startIssuers(),
     // Nobody has said whose the first authority of a mount is to be.
     without: ['create', 'names'],
   })
   providerContract({
     provider: vault,
     type: 'vault.database.staticRole',
-    start: startStaticRoles,
+    start: () => startStaticRoles(),
     // A static role needs a user of a database: nothing is made.
     without: ['create', 'names'],
   })

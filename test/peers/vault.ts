@@ -1,4 +1,5 @@
-// A real HashiCorp Vault in dev mode: in memory, unsealed, TLS off, on loopback. Effects are counted in its own audit log.
+// A real HashiCorp Vault, or OpenBao, in dev mode: in memory, unsealed, TLS off, on loopback. Effects are counted in its own
+// audit log.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -30,6 +31,18 @@ export interface VaultPeer {
   readonly stop: () => Promise<void>
 }
 
+/** OpenBao takes audit devices from its configuration only. */
+const auditStanza = (path: string): string =>
+  `audit "file" "file" {\n  options {\n    file_path = "${path}"\n  }\n}\n`
+
+const unset = (names: readonly string[]): Record<string, undefined> =>
+  Object.fromEntries(
+    names.flatMap((name) => [
+      [`VAULT_${name}`, undefined],
+      [`BAO_${name}`, undefined],
+    ]),
+  )
+
 interface VaultReply {
   readonly status: number
   readonly data: Readonly<Record<string, unknown>>
@@ -40,18 +53,25 @@ interface VaultReply {
  *  the same in `maxRequestDuration`. */
 export const maxRequestDuration = '5s'
 
+export type VaultKind = 'vault' | 'openbao'
+
 /** Mounted: `secret/` (kv version 2), `transit/`, `auth/approle/`. */
 export const startVault = async (
-  at: { readonly port?: number; readonly dir?: string } = {},
+  at: { readonly port?: number; readonly dir?: string; readonly kind?: VaultKind } = {},
 ): Promise<VaultPeer> => {
-  const binary = peers.vault.find()
-  if (binary === null) throw new Error('Vault is not here: run `npm run peers`')
+  const { kind = 'vault' } = at
+  const binary = peers[kind].find()
+  if (binary === null) throw new Error(`${kind} is not here: run \`npm run peers\``)
   const port = at.port ?? (await freePort())
   const dir = at.dir ?? mkdtempSync(join(tmpdir(), 'rekey-vault-'))
   const token = 'root-of-the-test-vault'
   const address = `http://127.0.0.1:${port}`
   const config = join(dir, 'vault.hcl')
-  writeFileSync(config, `default_max_request_duration = "${maxRequestDuration}"\n`)
+  const auditFile = join(dir, 'audit.log')
+  writeFileSync(
+    config,
+    `default_max_request_duration = "${maxRequestDuration}"\n${kind === 'openbao' ? auditStanza(auditFile) : ''}`,
+  )
   const server = startProcess(
     binary,
     [
@@ -59,15 +79,15 @@ export const startVault = async (
       ...['-dev-no-store-token', '-log-level=warn', `-config=${config}`],
     ],
     // Variables of a developer's own Vault must not reach the peer.
-    { HOME: dir, VAULT_ADDR: undefined, VAULT_TOKEN: undefined, VAULT_NAMESPACE: undefined },
+    { HOME: dir, ...unset(['ADDR', 'TOKEN', 'NAMESPACE']) },
   )
   await untilReady('vault', server, async () => {
     const reply = await fetch(`${address}/v1/sys/health`)
     return reply.status === 200
   })
   const api = makeApi(address, token)
-  const auditFile = join(dir, 'audit.log')
-  await api('PUT', 'sys/audit/file', { type: 'file', options: { file_path: auditFile } })
+  if (kind === 'vault')
+    await api('PUT', 'sys/audit/file', { type: 'file', options: { file_path: auditFile } })
   // On a busy machine it may take longer than Vault lets a request take.
   await untilReady('vault transit', server, async () => {
     await api('POST', 'sys/mounts/transit', { type: 'transit' }).catch(() => undefined)

@@ -11,6 +11,7 @@ import type { Client, Reply } from './client.ts'
 import { checkRights, sessionRights, type Right } from './rights.ts'
 import { checkSecretId } from './check-secret-id.ts'
 import type { Ask } from './session.ts'
+import { healthRequest, type ProveNamespace } from './namespaces.ts'
 import type { Tokens } from './tokens.ts'
 import { fieldsOf, numberOf, textOf, textsOf } from '../untyped-json.ts'
 
@@ -19,6 +20,7 @@ interface At {
   readonly ask: Ask
   readonly ports: ProviderPorts
   readonly tokens: Pick<Tokens, 'secretId'>
+  readonly proveNamespace: ProveNamespace
   readonly rightsOf: (object: ObjectAddress, call: Call) => Promise<readonly Right[]>
   readonly objects: readonly ObjectAddress[]
 }
@@ -27,6 +29,11 @@ interface At {
 export const check = async (at: At, call: Call): Promise<readonly Check[]> => {
   const server = await checkServer(at, call)
   if (server.some((row) => row.outcome === 'missing' && row.name !== 'clock')) return server
+  try {
+    await at.proveNamespace(call)
+  } catch (error) {
+    return [...server, failedCheck('namespace', error)]
+  }
   const token = await checkToken(at, call)
   if (token.some((row) => row.name === 'login' && row.outcome === 'missing'))
     return [...server, ...token]
@@ -45,11 +52,7 @@ export const check = async (at: At, call: Call): Promise<readonly Check[]> => {
 const checkServer = async ({ client, ports }: At, call: Call): Promise<readonly Check[]> => {
   let health: Reply
   try {
-    health = await client.send(
-      { verb: 'read', path: 'sys/health', accept: [429, 472, 473, 501, 503] },
-      null,
-      call,
-    )
+    health = await client.send(healthRequest, null, call)
   } catch (error) {
     return [failedCheck('reachable', error)]
   }

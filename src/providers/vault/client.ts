@@ -26,6 +26,8 @@ export interface Request {
   readonly path: string
   readonly query?: string
   readonly body?: JsonObject
+  /** Another one than the connection's; '' is the root. */
+  readonly namespace?: string
   /** What a policy must grant, where it is not the verb's own (`update` for a write). */
   readonly needs?: Capability
   /** Changes something at Vault. A `write` that only computes (encrypt, capabilities) does not: it may be repeated. */
@@ -67,21 +69,22 @@ export const makeClient = (settings: VaultSettings, ports: ProviderPorts): Clien
     debug: () => undefined,
     'request-promise': { defaults: () => transport(ports) },
   })
-  Object.assign(library, { token: '', namespace, pathPrefix: '' })
+  Object.assign(library, { token: '', namespace: '', pathPrefix: '' })
 
   const once = async (request: Request, token: Secret | null, call: Call): Promise<Reply> => {
+    const inside = request.namespace ?? namespace
     const ride: Ride = {
       asked: {
         path: request.path,
         needs: request.needs ?? (request.verb === 'write' ? 'update' : request.verb),
         writes: request.changes === true,
-        namespace,
+        namespace: inside,
       },
       call,
       answered: null,
     }
     const path = encodePath(request.path) + (request.query === undefined ? '' : `?${request.query}`)
-    const options = { ride, headers: headersOf(token, call) }
+    const options = { ride, headers: headersOf(token, inside, call) }
     try {
       if (request.verb === 'read') await library.read(path, options)
       else if (request.verb === 'list') await library.list(path, options)
@@ -125,12 +128,17 @@ export const makeClient = (settings: VaultSettings, ports: ProviderPorts): Clien
   }
 }
 
-/** A 404 of the mount is no answer about an object in it: else what was moved away would count as gone, and as refused. */
+/** A 404 of the mount, or of the namespace, is no answer about an object in it: else what was moved away would count as gone, and as refused. */
 const isNoPlace = ({ status, errors }: Answered): boolean =>
   status === 404 && errors.some((error) => noSuchPlace.test(error))
 
-const headersOf = (token: Secret | null, call: Call): Record<string, string> => ({
+const headersOf = (
+  token: Secret | null,
+  namespace: string,
+  call: Call,
+): Record<string, string> => ({
   ...(token === null ? {} : { 'X-Vault-Token': token.reveal() }),
+  ...(namespace === '' ? {} : { 'X-Vault-Namespace': namespace }),
   // Both are in Vault's audit log without any setting: its lines can be found by our operation id.
   ...(call.operationId === undefined
     ? {}

@@ -26,8 +26,8 @@ export interface Answered {
   readonly requestId: string | null
 }
 
-/** Vault's word that the mount is not there, or is of another engine: nothing is said of what a caller asked for in it. */
-export const noSuchPlace = /no handler for route|unsupported path/
+/** Vault's word that the mount is not there, or is of another engine, or that the namespace is not: nothing is said of what a caller asked for in it. */
+export const noSuchPlace = /no handler for route|unsupported path|namespace not found/
 
 interface Row {
   readonly status: (status: number) => boolean

@@ -7,6 +7,7 @@ import { inventory } from './inventory.ts'
 import { makeIssuer } from './issuer.ts'
 import { makeKv2 } from './kv2.ts'
 import { readPodToken } from './logins.ts'
+import { makeNamespaceProof } from './namespaces.ts'
 import { readDatabases } from './databases.ts'
 import { missingRights, type Right } from './rights.ts'
 import { makeSecretId } from './secret-id.ts'
@@ -39,6 +40,7 @@ export const connect = ({
     client,
     ports,
   })
+  const proveNamespace = makeNamespaceProof(settings, client, ports)
   let closed = false
   let running = 0
 
@@ -46,6 +48,7 @@ export const connect = ({
     if (closed) throw new ProviderError('permanent', 'none', 'the session is closed')
     running += 1
     try {
+      await proveNamespace(call)
       const token = await tokens.get(call)
       try {
         return await client.send(request, token, call)
@@ -80,7 +83,8 @@ export const connect = ({
     of(object.type).rights(object, call)
 
   return {
-    check: (call, objects = []) => check({ client, ask, ports, tokens, rightsOf, objects }, call),
+    check: (call, objects = []) =>
+      check({ client, ask, ports, tokens, proveNamespace, rightsOf, objects }, call),
     missingRights: async (object, call) =>
       missingRights(ask, (await rightsOf(object, call)).filter(isForRotation), call),
     inventory: (type, cursor, call) => inventory({ ask, settings: given }, type, cursor, call),

@@ -236,35 +236,6 @@ need('vault').describe('logging in to Vault with a token that somebody signed', 
     })
   })
 
-  // Vault without a licence has no namespaces: it takes the header and does as if it were not there.
-  test('the namespace goes with every request: the login, the renewal and the end too', async () => {
-    let ahead = 0
-    const sent: [string, string | null][] = []
-    const session = open(
-      inKubernetes,
-      await cluster.token('tools', 'rekey'),
-      {
-        now: () => new Date(Date.now() + ahead),
-        fetch: (input, init) => {
-          const namespace = new Headers(init?.headers).get('x-vault-namespace')
-          const { url } = new Request(input, { method: 'GET' })
-          sent.push([url.replace(`${peer.address}/v1/`, ''), namespace])
-          return fetch(input, init)
-        },
-      },
-      { namespace: '/team/a/' },
-    )
-    const object = await putSecret(peer, { password: 'x' })
-    await session.describe(object, call())
-    ahead = 21 * 60_000
-    await session.describe(object, call())
-    await session.close()
-    const paths = sent.map(([path]) => path)
-    for (const path of ['auth/kubernetes/login', 'auth/token/renew-self', 'auth/token/revoke-self'])
-      expect(paths).toContain(path)
-    expect(new Set(sent.map(([, namespace]) => namespace))).toEqual(new Set(['team/a']))
-  })
-
   test('a secret_id alone logs in where the settings have the role_id', async () => {
     await peer.api('POST', 'auth/approle/role/alone', { token_policies: ['everything'] })
     const { data } = await peer.api('GET', 'auth/approle/role/alone/role-id')
