@@ -90,7 +90,9 @@ const variables = `Variables:
   REKEY_URL         the server (default http://127.0.0.1:7400)
   REKEY_TOKEN       the token, or REKEY_TOKEN_FILE: a file with it; else that of \`rekey login\`; else,
                     on this machine, the admin key of REKEY_DATA_DIR
-  NO_COLOR          no colours`
+  NO_COLOR          no colours
+
+At three in the morning: \`rekey doctor\`, then docs/runbooks/README.md. The API: /docs of the server.`
 
 const codes = `Exit codes:
 ${(Object.keys(exitCodes) as readonly ExitName[]).map((name) => `  ${String(exitCodes[name]).padEnd(4)}${exitMeanings[name]}`).join('\n')}`

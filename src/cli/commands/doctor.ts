@@ -284,7 +284,8 @@ const rightsOf = async (client: Client, name: string): Promise<readonly Line[]> 
     const name = textAt(item, 'name')
     const told = outcome === name ? name : `${name} ${outcome}`
     const detail = `${told}: ${textAt(item, 'detail')}`
-    return [line(`connection/${name}`, state, detail, textAt(item, 'hint'))]
+    const next = textAt(item, 'hint') || `rekey describe connection/${name} --check`
+    return [line(`connection/${name}`, state, detail, next)]
   })
   const good = line(
     `connection/${name}`,
