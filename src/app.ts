@@ -35,6 +35,7 @@ import { openJwts } from '#runtime/verify-jwt.ts'
 import { openWriterKey, readWriterKey } from '#runtime/writer-key.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import { createApiKeyUses, createSessionUses } from '#store/last-uses.ts'
+import { createSpentLogins } from '#store/spent-logins.ts'
 import { ensureAuditPartitions } from '#store/audit-partitions.ts'
 import { openDatabase } from '#store/database.ts'
 import { createIdempotency } from '#store/idempotency.ts'
@@ -406,6 +407,7 @@ export const startApp = async ({
         keyring,
         ledger,
         dialogue: jwts.dialogue,
+        spendLogin: createSpentLogins(database),
         publicUrl,
         installation: {
           timers,

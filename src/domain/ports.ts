@@ -245,11 +245,13 @@ export interface Reads {
     byHash(hash: Uint8Array): Promise<ApiKey | null>
     byId(id: string): Promise<ApiKey | null>
     list(page: Page): Promise<Paged<ApiKey>>
-    /** By the id of a token, who made it: of those among the principals that are tokens, and of all that they come from; and which
-     *  of these tokens were deleted. */
+    /** By the id of a token, who made it: of those among the principals that are tokens, and of all that they come from; which of
+     *  these tokens let nobody in any more, since they were deleted or have ended; and of principals whose sessions an admin has
+     *  ended, when. */
     makers(principals: readonly string[]): Promise<{
       readonly makers: ReadonlyMap<string, string>
-      readonly deleted: ReadonlySet<string>
+      readonly over: ReadonlySet<string>
+      readonly takenBack: ReadonlyMap<string, Date>
     }>
     /** When each was last used, as far as that was written down yet. */
     lastUses(ids: readonly string[]): Promise<ReadonlyMap<string, Date>>
@@ -691,6 +693,8 @@ export interface Tx extends Reads {
     end(id: string, at: Date): Promise<boolean>
     /** All of a principal; how many. */
     endOf(principal: Pick<BrowserSession, 'issuer' | 'subject'>, at: Date): Promise<number>
+    /** What the principal has agreed to until then counts no more. */
+    takeBack(principal: string, at: Date): Promise<void>
     /** All that came by no client of these. */
     endAllBut(
       clients: readonly Pick<BrowserSession, 'issuer' | 'clientId'>[],
@@ -893,6 +897,9 @@ export interface Idempotency {
   /** Deletes what has expired, at most `limit`. Returns how many. */
   purge(limit: number): Promise<number>
 }
+
+/** Of a login that has come back from its issuer: whether nobody has come back with it before; from then on somebody has. */
+export type SpendLogin = (id: string, until: Date) => Promise<boolean>
 
 /** When tokens, or sessions of browsers, were last used. Not guarded, no audit. */
 export interface LastUses {

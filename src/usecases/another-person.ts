@@ -48,16 +48,24 @@ export const mustBeAnother = async (
   throw refusal(code, kinship ?? 'siblings', 'said so already')
 }
 
-/** Of what was said, once for each person who is none of those that asked. With a token that was deleted nothing is said any more:
- *  it may have been somebody else's by then. */
-export const byDifferentPeople = async <T extends Saying>(
+interface Said extends Saying {
+  readonly at: Date
+}
+
+/** Of what was said, once for each person who is none of those that asked. It counts as long as whoever said it would be let in with
+ *  what they said it with: not once that token was deleted or has ended, nor where an admin has ended their sessions since. It may
+ *  have been somebody else's by then. */
+export const byDifferentPeople = async <T extends Said>(
   db: MakerReads,
   said: readonly T[],
   asking: readonly Pick<Asking, 'id'>[] = [],
 ): Promise<readonly T[]> => {
   if (said.length === 0) return said
-  const { makers, deleted } = await makersOf(db, said, asking)
-  const standing = said.filter(({ principalId }) => !deleted.has(principalId))
+  const { makers, over, takenBack } = await makersOf(db, said, asking)
+  const standing = said.filter(({ principalId, at }) => {
+    const back = takenBack.get(principalId)
+    return !over.has(principalId) && (back === undefined || at > back)
+  })
   return differentPeople(
     makers,
     standing,

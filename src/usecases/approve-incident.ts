@@ -21,7 +21,7 @@ export const approveIncident =
       mustNotBreakGlass(actor)
       await mustBeAnother(tx, actor, {
         asking: askedBy(incident),
-        said: await countedApprovals(tx, incident, at),
+        said: await countedApprovals(tx, incident),
         code: 'incident.selfApproval',
       })
       const { id: principalId, name: principalName, roles } = actor
@@ -38,7 +38,7 @@ export const approveIncident =
           detail: 'You have approved this preview already.',
           hint: 'Another person is needed.',
         })
-      const given = await countedApprovals(tx, incident, at)
+      const given = await countedApprovals(tx, incident)
       const needed = incident.preview?.approvalsNeeded ?? 0
       const after =
         given.length >= needed && incident.state === 'awaitingApproval'

@@ -51,7 +51,8 @@ export const endSession =
     })
   }
 
-/** Ends all sessions of a principal: `https://issuer#subject`. */
+/** Ends all sessions of a principal: `https://issuer#subject`. Whoever had them may have said what the person never did: what was agreed
+ *  to until now counts no more (another-person.ts). */
 export const revokeSessions =
   ({ ledger }: { readonly ledger: Pick<Ledger, 'commit'> }) =>
   (
@@ -62,7 +63,9 @@ export const revokeSessions =
       const at = principal.indexOf('#')
       if (at < 0) throw notFound('principal', principal)
       const whose = { issuer: principal.slice(0, at), subject: principal.slice(at + 1) }
-      const ended = await tx.writeBrowserSession.endOf(whose, await tx.now())
+      const now = await tx.now()
+      const ended = await tx.writeBrowserSession.endOf(whose, now)
+      await tx.writeBrowserSession.takeBack(principalOf(whose), now)
       return {
         value: ended,
         audit: [

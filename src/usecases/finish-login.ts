@@ -1,12 +1,13 @@
 // The way back. In this order, so that nothing is asked of the issuer for somebody who only says so:
 //
-//   1. the cookie is one of ours, of this very login, and not too old; else no code is looked at
+//   1. the cookie is one of ours, of this very login, and not too old; else no code is looked at. Whoever knows its state has come
+//      back with it for the first time: the issuer is asked once a login, whatever codes are made up
 //   2. the answer belongs to it: state, and the issuer where it names itself (RFC 9207); then the code is exchanged, with the
 //      verifier that only this browser has, and the ID token is one for this client and this nonce
 //   3. the claims give a role here
 //   4. one commit: the session, and its event. A second session of one login does not commit
 //
-// A crash between 2 and 4 leaves a code that is spent, and no session: the person logs in again.
+// A crash between 1 and 4 leaves a login that is spent, and no session: the person logs in again.
 
 import {
   type BrowserSession,
@@ -18,7 +19,7 @@ import {
 } from '#domain/browser-session.ts'
 import { RekeyError } from '#domain/errors.ts'
 import { actorOfToken } from '#domain/issuer.ts'
-import type { Clock, Ids, Keyring, Ledger } from '#domain/ports.ts'
+import type { Clock, Ids, Keyring, Ledger, SpendLogin } from '#domain/ports.ts'
 import { revealText, Secret } from '#domain/secret.ts'
 import type { Sha256 } from './authenticate.ts'
 import { away, contextOf, loginNamed } from './begin-login.ts'
@@ -31,6 +32,7 @@ export interface FinishLoginDeps {
   readonly clock: Pick<Clock, 'now'>
   readonly ids: Pick<Ids, 'next' | 'random'>
   readonly sha256: Sha256
+  readonly spendLogin: SpendLogin
 }
 
 export interface FinishLogin {
@@ -58,6 +60,9 @@ export const finishLogin =
     if (login === null) throw refused('It was not begun in this browser, or long ago.')
     if (new Date(login.until) <= clock.now()) throw refused('It took longer than ten minutes.')
     if (login.issuer !== issuer.issuer || login.clientId !== issuer.login.clientId) throw changed()
+    // Of another state nothing is sent; and a page that makes browsers come here must not end what they have begun.
+    if (answer.state === login.state && !(await deps.spendLogin(login.id, new Date(login.until))))
+      throw refused('Somebody has come back with it before.')
     const told = await deps.dialogue.finish(issuer, redirectUri, login, answer)
     if (told.verdict === 'away') throw away(told.why)
     if (told.verdict === 'refused') throw refused(told.why)

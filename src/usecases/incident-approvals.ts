@@ -1,11 +1,11 @@
-// Dual control: how many others agree to exactly this preview, counted anew whenever it matters, since a role may be lost and a
-// token be deleted between the word and the deed. A token to break glass with needs nobody's word, and gives none.
+// Dual control: how many others agree to exactly this preview, counted anew whenever it matters, since a role may be lost between
+// the word and the deed, and a word be void by then (another-person.ts). A token to break glass with needs nobody's word, and gives none.
 
 import { hasRole, type Actor, type Role } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Incident, IncidentApproval } from '#domain/incident.ts'
 import { rulesFor } from '#domain/issuer.ts'
-import type { Clock, Reads } from '#domain/ports.ts'
+import type { Reads } from '#domain/ports.ts'
 import { scopeOf } from '#domain/incident-schema.ts'
 import { type Asking, byDifferentPeople } from './another-person.ts'
 import { scopeWithin } from './create-api-key.ts'
@@ -18,14 +18,13 @@ type ApprovalReads = Pick<Reads, 'incidents' | 'apiKeys' | 'issuers'>
 export const countedApprovals = async (
   db: ApprovalReads,
   incident: Incident,
-  now: Date,
 ): Promise<readonly IncidentApproval[]> => {
   const hash = incident.preview?.hash
   const standing: IncidentApproval[] = []
   for (const approval of await db.incidents.approvals(incident.id)) {
     if (approval.previewHash !== hash) continue
     // oxlint-disable-next-line no-await-in-loop -- a handful, on one connection
-    if (await mayStillApprove(db, incident, approval, now)) standing.push(approval)
+    if (await mayStillApprove(db, incident, approval)) standing.push(approval)
   }
   return byDifferentPeople(db, standing, askedBy(incident))
 }
@@ -40,17 +39,11 @@ const mayStillApprove = async (
   db: ApprovalReads,
   { selector }: Incident,
   { principalId, roles }: IncidentApproval,
-  now: Date,
 ): Promise<boolean> => {
   const key = await db.apiKeys.byId(principalId)
   if (key === null)
     return hasRole({ roles }, ...approvingRoles) && maySayRules(db, selector, principalId)
-  return (
-    key.deletedAt === null &&
-    (key.expiresAt === null || key.expiresAt > now) &&
-    hasRole(key, ...approvingRoles) &&
-    scopeWithin(scopeOf(selector), key.scope)
-  )
+  return hasRole(key, ...approvingRoles) && scopeWithin(scopeOf(selector), key.scope)
 }
 
 /** Whoever signed in has no row: what their token said then is what is known, as far as the rules still give it to anybody like them. */
@@ -83,7 +76,6 @@ export const mustBeApproved = async (
   db: ApprovalReads,
   actor: Actor,
   incident: Incident,
-  { now }: Pick<Clock, 'now'>,
 ): Promise<void> => {
   mustBeTheirs(actor, incident)
   if (incident.breakGlass !== null && actor.type !== 'breakGlass')
@@ -92,7 +84,7 @@ export const mustBeApproved = async (
       hint: 'Preview it with the token that executes it.',
     })
   const needed = incident.preview?.approvalsNeeded ?? 0
-  const given = await countedApprovals(db, incident, now())
+  const given = await countedApprovals(db, incident)
   if (given.length >= needed) return
   throw new RekeyError('incident.approvalMissing', {
     detail: `${given.length} of ${needed} approvals are given.`,

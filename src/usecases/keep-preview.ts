@@ -45,7 +45,7 @@ export const keepPreview =
         keys: preview.keys.length,
       }
       const marked = { ...before, preview: mark }
-      const given = await countedApprovals(tx, marked, at)
+      const given = await countedApprovals(tx, marked)
       const state = given.length >= approvalsNeeded ? 'previewed' : 'awaitingApproval'
       // The whole of the one before is read only where it says something else: it may be megabytes.
       const last = found.preview?.hash === hash ? preview : await tx.incidents.preview(id)

@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeAdvanceRotation } from '#usecases/advance-rotation.ts'
+import { byDifferentPeople } from '#usecases/another-person.ts'
 import { mustBeApproved } from '#usecases/incident-approvals.ts'
 import { overriddenGates } from '#usecases/rotation-gates.ts'
 import { actorOf, admin } from '../support/house.ts'
@@ -192,21 +193,96 @@ describe.each(Object.entries(places))('%s', (place, ask) => {
   })
 })
 
-test('what was said with a token that was deleted since counts no more', async () => {
-  const body = { name: 'leaver', type: 'pat', roles: ['approver'] }
-  const leaver = (await post(tokens.first, '/v1/api-keys', body)).json
+/** Bob asks to weaken a guard; once Jane has agreed, `after` happens. Resolves to what becomes of it, and whether somebody else can
+ *  still agree. */
+const agreedThen = async (said: string, after: () => Promise<unknown>) => {
   const spec = { selector: { matchLabels: { app: 'guarded' } }, manual: true }
   const document = { apiVersion: 'rekey.dev/v1', kind: 'RotationPolicy', spec }
+  const labels = { n: api.house.ids.next().slice(-12) }
   const plan = await post(tokens.bob, '/v1/plans', {
-    documents: [{ ...document, metadata: { name: 'guarded' } }],
+    documents: [{ ...document, metadata: { name: 'guarded', labels } }],
   })
   const { id, hash } = plan.json
-  expect((await post(leaver.token, `/v1/plans/${id}/approvals`, { hash })).status).toBe(201)
-  await api.call('DELETE', `/v1/api-keys/${leaver.id}`)
-  const refused = await post(tokens.bob, `/v1/plans/${id}/apply`, { hash })
-  expect([refused.status, refused.json.code]).toEqual([409, 'policy.weakening'])
-  expect((await post(tokens.ann2, `/v1/plans/${id}/approvals`, { hash })).status).toBe(201)
-  expect((await post(tokens.bob, `/v1/plans/${id}/apply`, { hash })).status).toBe(200)
+  const agree = (token: string) => post(token, `/v1/plans/${id}/approvals`, { hash })
+  expect((await agree(said)).status).toBe(201)
+  await after()
+  return { apply: () => post(tokens.bob, `/v1/plans/${id}/apply`, { hash }), agree }
+}
+
+describe('what was said counts no more, and somebody else is needed,', () => {
+  const leaver = async (more: object = {}) => {
+    const body = { name: 'leaver', type: 'pat', roles: ['approver'], ...more }
+    return (await post(tokens.first, '/v1/api-keys', body)).json
+  }
+  const ways: readonly (readonly [string, () => ReturnType<typeof agreedThen>])[] = [
+    [
+      'where the token was deleted since',
+      async () => {
+        const { id, token } = await leaver()
+        return agreedThen(token, () => api.call('DELETE', `/v1/api-keys/${id}`))
+      },
+    ],
+    [
+      'where the token has ended since',
+      async () => {
+        const { token } = await leaver({ expiresIn: '1m' })
+        return agreedThen(token, () => api.house.clock.advance(61_000))
+      },
+    ],
+    [
+      'where an admin has ended the sessions of whoever said it',
+      async () =>
+        agreedThen(await issuer.sign({ sub: 'jane' }), () =>
+          post(tokens.first, '/v1/sessions/revocations', {
+            principal: `${issuer.url}#jane`,
+            reason: 'a stolen laptop',
+          }),
+        ),
+    ],
+  ]
+  test.each(ways)('%s: a plan', async (_how, way) => {
+    const { apply, agree } = await way()
+    const refused = await apply()
+    expect([refused.status, refused.json.code]).toEqual([409, 'policy.weakening'])
+    expect((await agree(tokens.ann2)).status).toBe(201)
+    expect((await apply()).status).toBe(200)
+    const guarded = { selector: { matchLabels: { app: 'guarded' } }, manual: true }
+    const put = await api.call('PUT', '/v1/policies/guarded', {
+      body: {
+        name: 'guarded',
+        spec: { ...guarded, approval: { required: 1, roles: ['approver'] } },
+      },
+      headers: { 'if-match': '*' },
+    })
+    expect(put.status, put.text).toBe(200)
+  })
+
+  test('of a rotation, whose approver said so in a session that was ended; what they say afterwards does', async () => {
+    const { id, planHash } = await waitingBy(tokens.bob)
+    const agree = (token: string) => post(token, `/v1/rotations/${id}/approvals`, { planHash })
+    expect((await agree(await issuer.sign({ sub: 'jane' }))).status).toBe(201)
+    const counted = () =>
+      api.house.ledger.read(async (db) =>
+        (await byDifferentPeople(db, await db.approvals.of(id))).map((one) => one.principalId),
+      )
+    expect(await counted()).toEqual([`${issuer.url}#jane`])
+    const revoked = await post(tokens.first, '/v1/sessions/revocations', {
+      principal: `${issuer.url}#jane`,
+      reason: 'a stolen laptop',
+    })
+    expect(revoked.status, revoked.text).toBe(200)
+    expect(await counted()).toEqual([])
+    const { id: other, hash } = await incidentBy(tokens.bob)
+    const again = await post(
+      await issuer.sign({ sub: 'jane' }),
+      `/v1/incidents/${other}/approvals`,
+      {
+        previewHash: hash,
+      },
+    )
+    expect(again.json.state, again.text).toBe('previewed')
+    await end({ id })
+  })
 })
 
 describe('two words of one person count once', () => {
@@ -247,7 +323,7 @@ describe('two words of one person count once', () => {
     await api.house.ledger.read(async (db) => {
       const incident = await db.incidents.get(id)
       if (!incident) throw new Error('there is no incident')
-      await mustBeApproved(db, actorOf('bob', ['responder']), incident, api.house.clock)
+      await mustBeApproved(db, actorOf('bob', ['responder']), incident)
     })
     expect((await execute()).status).toBe(202)
     await floors([])

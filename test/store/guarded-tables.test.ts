@@ -32,6 +32,7 @@ beforeAll(async () => {
     await tx.writeConnection.insert(connectionNamed('vault'))
     await tx.writeKey.insert(key)
     await tx.writeVersion.insert(versionOf(key.id, 1))
+    await tx.writeBrowserSession.takeBack('https://id.example.com#a', at)
     const named = { name: 'n', labels: {}, revision: 1, createdAt: at, updatedAt: at }
     const author = { id: 'a', name: 'a' }
     // The store does not look into a spec.
@@ -276,6 +277,7 @@ const guardedByDesign = [
   'app.recovery',
   'app.rotation',
   'app.sink',
+  'app.taken_back',
   'app.version',
 ]
 

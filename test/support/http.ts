@@ -17,6 +17,7 @@ import { every } from '#runtime/ticker.ts'
 import { createInstallationReader } from '#store/installation.ts'
 import { kekRows } from '#store/keks-in-use.ts'
 import { createProcesses } from '#store/processes.ts'
+import { createSpentLogins } from '#store/spent-logins.ts'
 import { selfCheck } from '#store/self-check.ts'
 import { makeSafeFetch } from '#runtime/safe-fetch.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
@@ -87,6 +88,7 @@ export const productRoutes = (house: House): readonly Route[] => {
   }
   return routesOf({
     ...{ ...deps, sha256, timers, outbox, send, whereabouts, keyring, installation, dialogue },
+    spendLogin: createSpentLogins(database),
     publicUrl: () => publicUrl,
   })
 }

@@ -34,7 +34,7 @@ const previewedBy = async (actor: Actor) => {
       await ledger.read(async (db) => {
         const found = await db.incidents.get(incident.id)
         if (!found) throw new Error('there is no incident')
-        await mustBeApproved(db, by, found, house.clock)
+        await mustBeApproved(db, by, found)
       })
       return null
     } catch (error) {

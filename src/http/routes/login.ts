@@ -18,6 +18,7 @@ export interface LoginRoutesDeps {
   readonly sha256: FinishLoginDeps['sha256']
   readonly keyring: BeginLoginDeps['keyring'] & FinishLoginDeps['keyring']
   readonly dialogue: BeginLoginDeps['dialogue']
+  readonly spendLogin: FinishLoginDeps['spendLogin']
   /** What browsers know Rekey by, without a path; null: nobody has said. */
   readonly publicUrl: () => string | null
 }

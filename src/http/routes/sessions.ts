@@ -71,7 +71,7 @@ export const sessionRoutes = ({ clock }: SessionRoutesDeps): readonly Route[] =>
     tag: 'sessions',
     summary: 'Log a person out everywhere',
     description:
-      'Ends all sessions of a principal at once, in every process. It does not keep them from logging in again: that is for the issuer, or its rules.',
+      'Ends all sessions of a principal at once, in every process. What they have agreed to until then (rotations, plans, overrides, incidents) counts no more: it may not have been they. It does not keep them from logging in again: that is for the issuer, or its rules.',
     access: ['admin'],
     unscoped: true,
     body: strict({

@@ -17,19 +17,28 @@ export const apiKeyReads = (db: Db): Reads['apiKeys'] => ({
   },
   makers: async (principals) => {
     const ids = principals.filter(isUuid)
-    if (ids.length === 0) return { makers: new Map(), deleted: new Set() }
     const rows = await db.$queryRaw<
-      { readonly id: string; readonly maker: string; readonly deleted: boolean }[]
+      {
+        readonly id: string
+        readonly maker: string | null
+        readonly over: boolean
+        readonly back: Date | null
+      }[]
     >`
-      WITH RECURSIVE line (id, maker, deleted) AS (
-        SELECT k.id, k.created_by, k.deleted_at IS NOT NULL FROM app.api_key k WHERE k.id = ANY (${ids}::uuid[])
+      WITH RECURSIVE line (id, maker, over) AS (
+        SELECT k.id, k.created_by, k.deleted_at IS NOT NULL OR coalesce(k.expires_at <= app.now(), false)
+        FROM app.api_key k WHERE k.id = ANY (${ids}::uuid[])
         UNION
-        SELECT k.id, k.created_by, k.deleted_at IS NOT NULL FROM line JOIN app.api_key k ON k.id =
+        SELECT k.id, k.created_by, k.deleted_at IS NOT NULL OR coalesce(k.expires_at <= app.now(), false)
+        FROM line JOIN app.api_key k ON k.id =
           CASE WHEN line.maker ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN line.maker::uuid END)
-      SELECT id, maker, deleted FROM line`
+      SELECT id::text, maker, over, NULL::timestamptz AS back FROM line
+      UNION ALL
+      SELECT principal, NULL, false, at FROM app.taken_back WHERE principal = ANY (${[...principals]}::text[])`
     return {
-      makers: new Map(rows.map(({ id, maker }) => [id, maker])),
-      deleted: new Set(rows.flatMap(({ id, deleted }) => (deleted ? [id] : []))),
+      makers: new Map(rows.flatMap(({ id, maker }) => (maker === null ? [] : [[id, maker]]))),
+      over: new Set(rows.flatMap(({ id, over }) => (over ? [id] : []))),
+      takenBack: new Map(rows.flatMap(({ id, back }) => (back === null ? [] : [[id, back]]))),
     }
   },
   lastUses: async (ids) => {

@@ -54,6 +54,14 @@ export const browserSessionWrites = (db: Db): Tx['writeBrowserSession'] => ({
     const where = { issuer, subject, endedAt: null, expiresAt: { gt: at } }
     return (await db.browserSession.updateMany({ where, data: { endedAt: at } })).count
   },
+  takeBack: async (principal, at) => {
+    await db.takenBack.upsert({
+      where: { principal },
+      create: { principal, at },
+      update: { at },
+      select: { principal: true },
+    })
+  },
   endAllBut: async (kept, at) => {
     const where = {
       endedAt: null,

@@ -71,7 +71,7 @@ export const executionRoutes = (deps: IncidentRoutesDeps, draw: DrawPreview): re
         ledger,
         visible: visibleIncident,
         preview: draw,
-        mustBeApproved: (db, by, incident) => mustBeApproved(db, by, incident, deps.clock),
+        mustBeApproved,
       })
       return asItIs({ ...deps, ledger }, 202, await execute(actor, params.id, body))
     },
