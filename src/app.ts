@@ -25,6 +25,7 @@ import { highWaterFile } from '#runtime/high-water-file.ts'
 import { openKeyring } from '#runtime/keyring.ts'
 import { makeSafeFetch } from '#runtime/safe-fetch.ts'
 import { observeAdvance } from '#runtime/observe-advance.ts'
+import { boundedLedger } from '#runtime/bounded-ledger.ts'
 import { observeLedger } from '#runtime/observe-ledger.ts'
 import { observeOutbox } from '#runtime/observe-outbox.ts'
 import { observeSessions } from '#runtime/observe-sessions.ts'
@@ -113,9 +114,10 @@ export interface App {
   close(): Promise<void>
 }
 
-/** Rotations that one process advances at once, and its sessions with the database. */
+/** Rotations that one process advances at once, its sessions with the database, and how many of these its routine work has. */
 const concurrency = 16
 const poolSize = 12
+const mostInBackground = 6
 
 /** Throws ProvidersRefused. */
 export const loadProviders = ({ providerModules }: Config): Promise<readonly Provider[]> =>
@@ -264,9 +266,10 @@ export const startApp = async ({
     if (roles.worker) {
       if (known.successorOf) await timers.expireOf(known.successorOf)
       const plan = { types: keyTypes, hashJson }
+      const routine = boundedLedger(ledger, mostInBackground)
       const advance = makeAdvanceRotation(
         {
-          ledger,
+          ledger: routine,
           timers,
           world: { sessions, types: keyTypes, fetch: webhooks.fetch, send },
           clock,
@@ -310,13 +313,13 @@ export const startApp = async ({
           jobs: {
             advanceRotation: observeAdvance(advance, tracer, createTraceparents(database)),
             renewLeases: advance.renewLeases,
-            planRotations: makePlanRotations({ ledger, timers, ids, ...plan }, instance),
+            planRotations: makePlanRotations({ ledger: routine, timers, ids, ...plan }, instance),
             hasEmergency: containDeps.timers.busy,
             containKeys: contain,
             renewContainLeases: contain.renewLeases,
-            deliverToSinks: makeDeliverToSinks({ ledger, outbox, send, ids, clock }),
+            deliverToSinks: makeDeliverToSinks({ ledger: routine, outbox, send, ids, clock }),
             reconcileKeys: makeReconcileKeys({
-              ledger,
+              ledger: routine,
               whereabouts,
               sessions,
               providers: byId,
@@ -324,7 +327,14 @@ export const startApp = async ({
               clock,
             }),
             compareKeys: makeCompareKeys(
-              { ledger, looks: createLooks(database), sessions, types: keyTypes, keyring, clock },
+              {
+                ledger: routine,
+                looks: createLooks(database),
+                sessions,
+                types: keyTypes,
+                keyring,
+                clock,
+              },
               config.reconcileEveryMs,
             ),
             housekeeping: async () => {

@@ -8,6 +8,7 @@
 import { systemActor } from '#domain/actor.ts'
 import { cachedUntil, stages } from '#domain/contain-key.ts'
 import type { ClaimedKey, IncidentTimerPatch, IncidentTimers } from '#domain/ports.ts'
+import { makeTurns } from '#domain/turns.ts'
 import { containKey, type Containing, isToSend, type Place, record } from './contain-key.ts'
 import { afterStep, type Case, keyWith, loadCases, timeAt } from './contained-cases.ts'
 import { keyEvent } from './containment-events.ts'
@@ -59,6 +60,10 @@ export interface Room {
 const usualRoom: Room = { inAll: 2_048, ofOne: 512, atOnce: 128, ofFresh: 16 }
 /** Requests that are under way at one connection, unless its type says how many. */
 const mostRequests = 48
+/** Reads of claims, and transactions of replacements, that are under way: the sessions with the database are shared with whoever
+ *  asks over HTTP, and with rotations. */
+const mostLoads = 2
+const mostReplacements = 3
 const afterFaultMs = 2_000
 const mostFaults = 6
 /** A rotation that ends rings for its key; this is for a ring that was lost. */
@@ -80,6 +85,8 @@ export const makeContainKeys = (
     recorder: makeRecorder(ledger, actor),
     release: ({ lease }, patch) => timers.release([{ ...lease, ...patch }]),
   }
+  const toLoad = makeTurns(mostLoads)
+  const toReplace = makeTurns(mostReplacements)
   const lanes = new Map<string, Lane>()
   const owners = new Map<string, number>()
   let inFlight = 0
@@ -125,7 +132,8 @@ export const makeContainKeys = (
   const begin = async (leases: readonly ClaimedKey[]): Promise<void> => {
     for (const lease of leases) laneOf(lease.connection).keys += 1
     inFlight += leases.length
-    const cases = await load(leases, clock.now())
+    const claimedAt = clock.now()
+    const cases = await toLoad(() => load(leases, claimedAt))
     const found = new Map(cases.map((one) => [one.lease, one]))
     for (const lease of leases) {
       const one = found.get(lease)
@@ -189,7 +197,8 @@ export const makeContainKeys = (
 
   /** What is written in the database alone. */
   const goOn = async (found: Case): Promise<void> => {
-    if (!(await worker.replace(found, nextOf))) await engine.release(found, nextOf(found))
+    const isReplaced = await toReplace(() => worker.replace(found, nextOf))
+    if (!isReplaced) await engine.release(found, nextOf(found))
   }
 
   const asksProvider = (found: Case): boolean =>
@@ -290,20 +299,3 @@ const makeLane = (): Lane => ({
   turn: null,
   door: makeTurns(1),
 })
-
-const makeTurns = (most: number): Place['turn'] => {
-  const waiting: (() => void)[] = []
-  let taken = 0
-  return async (work) => {
-    if (taken < most) taken += 1
-    // Whoever ends hands its turn on.
-    else await new Promise<void>((resolve) => waiting.push(resolve))
-    try {
-      return await work()
-    } finally {
-      const next = waiting.shift()
-      if (next) next()
-      else taken -= 1
-    }
-  }
-}

@@ -5,13 +5,12 @@
 //
 // The floor of the throughput is what the limits allow: their sum, divided by the requests that a rotation was seen to take.
 
-import { Agent, createServer, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemActor } from '#domain/actor.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { maxRequestDuration, startVault } from '#test/peers/vault.ts'
+import { busiestSecond, countingProxy } from './counting-proxy.ts'
 import { makeFleet, putBenchPolicy, untilCompleted } from './fleet.ts'
 import { type Benchmark, figure, seconds } from './measure.ts'
 import { type BenchDatabase, openPlace, unguarded } from './place.ts'
@@ -175,47 +174,4 @@ const planningDelay = async ({ sql }: BenchDatabase): Promise<number> => {
      FROM app.rotation r JOIN app.policy p ON p.name = r.policy WHERE r.policy = 'many'`,
   )
   return rows[0]?.delay ?? Number.NaN
-}
-
-interface CountingProxy {
-  readonly address: string
-  /** When each request came, in ms. */
-  readonly arrived: number[]
-  stop(): Promise<void>
-}
-
-const countingProxy = async (target: string): Promise<CountingProxy> => {
-  const { hostname, port } = new URL(target)
-  const agent = new Agent({ keepAlive: true })
-  const arrived: number[] = []
-  const server = createServer((asked, answer) => {
-    arrived.push(performance.now())
-    const { method, url: path, headers } = asked
-    const passed = request({ hostname, port, method, path, headers, agent }, (reply) => {
-      answer.writeHead(reply.statusCode ?? 502, reply.headers)
-      reply.pipe(answer)
-    })
-    passed.on('error', () => answer.destroy())
-    asked.pipe(passed)
-  })
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  return {
-    address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    arrived,
-    stop: () =>
-      new Promise((done) => {
-        agent.destroy()
-        server.closeAllConnections()
-        server.close(() => done())
-      }),
-  }
-}
-
-const busiestSecond = (arrived: readonly number[]): number => {
-  let most = 0
-  for (let first = 0, last = 0; last < arrived.length; last++) {
-    while ((arrived[last] ?? 0) - (arrived[first] ?? 0) >= 1_000) first += 1
-    most = Math.max(most, last - first + 1)
-  }
-  return most
 }

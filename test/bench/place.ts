@@ -132,17 +132,18 @@ export const lowerGuard = async (sql: pg.Client): Promise<void> => {
   await sql.query('ALTER EVENT TRIGGER rekey_guard DISABLE')
 }
 
-/** User and system time of the sessions of the application, in clock ticks of 10 ms. */
+/** User and system time of a process, in clock ticks of 10 ms. */
+export const cpuMs = async (pid: number): Promise<number> => {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
+/** Of the sessions of the application. */
 export const serverMs = async ({ sql }: Pick<BenchDatabase, 'sql'>): Promise<number> => {
   const { rows } = await sql.query<{ pid: number }>(
     'SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
   )
-  const times = await Promise.all(
-    rows.map(async ({ pid }) => {
-      const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      return Number(fields[11]) + Number(fields[12])
-    }),
-  )
-  return times.reduce((sum, ticks) => sum + ticks * 10, 0)
+  const times = await Promise.all(rows.map(({ pid }) => cpuMs(pid)))
+  return times.reduce((sum, ms) => sum + ms, 0)
 }

@@ -3,6 +3,7 @@
 import { cpus } from 'node:os'
 import { auditedCommit } from './audited-commit.ts'
 import { emergency } from './emergency.ts'
+import { emergencyLocal, emergencyPostgres, emergencyVault } from './emergency-peers.ts'
 import { fleetMinute } from './fleet-minute.ts'
 import { idleMemory } from './idle-memory.ts'
 import { type Line, table } from './measure.ts'
@@ -24,6 +25,9 @@ const all = [
   recovery,
   sweep,
   emergency,
+  emergencyLocal,
+  emergencyVault,
+  emergencyPostgres,
 ]
 const asked = process.argv.slice(2)
 const wanted = asked.filter((word) => !word.startsWith('--'))
@@ -37,7 +41,7 @@ const say = (line: string): void => console.error(line)
 
 if (unknown.length > 0) {
   say(`there is no ${unknown.join(', ')}; there are: --large, --keys=N`)
-  for (const { name, about } of all) say(`  ${name.padEnd(16)} ${about}`)
+  for (const { name, about } of all) say(`  ${name.padEnd(18)} ${about}`)
   process.exitCode = 2
 } else {
   const [cpu] = cpus()
