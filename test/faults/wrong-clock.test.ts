@@ -148,8 +148,8 @@ test.each([
         await ground.wait(10_000)
         await ground.sweep(n % 2 === 0 ? 2 : 0)
       }
-      // How many there are depends on the minute in which this began, and on how long it took.
-      expect(model.rotations.length).toBeGreaterThanOrEqual(4)
+      // How many there are depends on the minute in which this began, and on how long each step took.
+      expect(model.rotations.length).toBeGreaterThanOrEqual(2)
       expect(model.rotations.slice(0, -1).every(({ phase }) => phase === 'completed')).toBe(true)
       const nominal = await nominalTimes(model.rotations.map(({ id }) => id))
       for (const [n, { at, endedAt }] of nominal.entries()) {
