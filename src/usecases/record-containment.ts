@@ -19,6 +19,7 @@ import type { Version } from '#domain/key.ts'
 import type { Intent } from '#domain/rotation.ts'
 import { isOpen } from '#domain/rotation-machine.ts'
 import { resumeHeld } from './overtaken-rotation.ts'
+import { reschedule } from './reschedule.ts'
 
 /** One step of one key. */
 export interface Step {
@@ -118,11 +119,13 @@ const writeGroup = async (
   tx: Tx,
   group: readonly Waiting[],
 ): Promise<Outcome<ReadonlyMap<Waiting, Step>>> => {
-  const held = new Set(await tx.writeIncident.hold(group.map(({ lease }) => lease)))
   const now = await tx.now()
-  const asked = group
-    .filter(({ lease }) => held.has(lease))
-    .map((one) => [one, one.step(now)] as const)
+  const given = group.map((one) => [one, one.step(now)] as const)
+  // Keys before leases, as everywhere.
+  const back = given.filter(([, { restored = [] }]) => restored.length > 0)
+  if (back.length > 0) await tx.holdKeys(back.map(([{ lease }]) => lease.keyId))
+  const held = new Set(await tx.writeIncident.hold(group.map(({ lease }) => lease)))
+  const asked = given.filter(([{ lease }]) => held.has(lease))
   // Before the versions: in the order in which a rotation's own worker takes them.
   const taken = await takeOver(
     tx,
@@ -252,7 +255,8 @@ export const raiseEpoch = async (
   }
 }
 
-/** The versions are what they were, and a rotation that was held goes on where it stood still. */
+/** The versions are what they were, and a rotation that was held goes on where it stood still. Without a version in use the key was due
+ *  no more; now it is, by its policy. */
 const restore = async (
   tx: Tx,
   key: IncidentKey,
@@ -266,5 +270,6 @@ const restore = async (
     await tx.writeVersion.update({ ...version, state: 'active', primary: serves }, 'suspended')
     /* oxlint-enable no-await-in-loop */
   }
+  await reschedule(tx, key.keyId)
   return resumeHeld(tx, key)
 }

@@ -16,6 +16,7 @@ import { afterStep, type Case, keyWith } from './contained-cases.ts'
 import { keyEvent } from './containment-events.ts'
 import { openRotation, type PlanDeps, planRotation } from './plan-rotation.ts'
 import { raiseEpoch } from './record-containment.ts'
+import { reschedule } from './reschedule.ts'
 import { transitionEvent, write } from './rotation-engine.ts'
 
 /** False: there is nothing to write down, and the lease is held still. */
@@ -109,6 +110,7 @@ const decide = async (deps: ReplaceDeps, tx: Tx, found: Case): Promise<Decision 
   )
   if (other && found.type.traits.staging !== 'native') {
     await tx.writeVersion.update({ ...other, primary: true }, 'active')
+    await reschedule(tx, keyId)
     return { key: { replacement: 'done', detail: `version ${other.version} serves` } }
   }
   return start(deps, tx, found, versions.find((version) => version.primary) ?? null)
