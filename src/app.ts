@@ -56,11 +56,12 @@ import { createWhereabouts } from '#store/whereabouts.ts'
 import { enrolWriter, makeFollowWriterKey } from '#store/writer-keys.ts'
 import { leaseMs, makeAdvanceRotation } from '#usecases/advance-rotation.ts'
 import { makeCheckBreakGlass } from '#usecases/check-break-glass.ts'
+import { makeCheckPeppers } from '#usecases/check-peppers.ts'
 import { makeCheckPlaybooks } from '#usecases/check-playbooks.ts'
 import { makeCheckPublishing } from '#usecases/check-publishing.ts'
 import { makeCheckKeks } from '#usecases/check-keks.ts'
 import { makeDeliverToSinks } from '#usecases/deliver-to-sinks.ts'
-import { beginKeks, makeFollowKeks } from '#usecases/follow-keks.ts'
+import { beginOwnKeys, makeFollowOwnKeys } from '#usecases/follow-own-keys.ts'
 import { withLastLook } from '#usecases/last-look.ts'
 import { makePlanRotations } from '#usecases/plan-rotations.ts'
 import { recoveryHold } from '#usecases/recovery-mode.ts'
@@ -173,7 +174,7 @@ export const startApp = async ({
       systemActor('system', 'start'),
     )
     const processes = createProcesses(database)
-    await beginKeks({ ledger: plainLedger, keyring })
+    await beginOwnKeys({ ledger: plainLedger, keyring })
     if (roles.api || roles.worker) {
       if (known.successorOf) await processes.leave(known.successorOf)
       const self = {
@@ -192,7 +193,7 @@ export const startApp = async ({
       )
       const signing = every(2_000, followWriter, onFault('keys'))
       closers.push(() => signing.stop())
-      const follow = makeFollowKeks({ ledger: plainLedger, keyring, processes }, self)
+      const follow = makeFollowOwnKeys({ ledger: plainLedger, keyring, processes }, self)
       // Before anything is sealed: who exchanges the key waits for this process from here on.
       await follow()
       const following = every(2_000, follow, onFault('keys'))
@@ -428,6 +429,7 @@ export const startApp = async ({
           publishing: makeCheckPublishing(ledger, keyTypes),
           breakGlass: makeCheckBreakGlass({ ledger, clock }),
           playbooks: makeCheckPlaybooks({ ledger, clock }),
+          peppers: makeCheckPeppers({ ledger, processes }),
           keks: makeCheckKeks({ ledger, processes, rows: () => kekRows(database) }),
         },
       }),

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { makeWriter } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
 import { BackupRefused, type BackupSink, type BackupSource, type Manifest } from '#domain/backup.ts'
+import type { PepperName } from '#domain/pepper.ts'
 import type { LedgerEvent } from '#domain/ports.ts'
 import { openBackupSink, openBackupSource } from '#runtime/backup-files.ts'
 import { systemClock } from '#runtime/clock.ts'
@@ -174,11 +175,18 @@ const mustHaveKeys = (config: Config, manifest: Manifest): void => {
       `Put that key into ${config.kekFile} (mode 0600) first, beside what is in it. It is in no backup: it comes from where you keep it.`,
     )
   }
-  if (manifest.pepper !== null && !peppers.some(({ id }) => id === manifest.pepper)) {
+  const named = manifest.peppers ?? []
+  const begun = manifest.pepper === null ? [] : [{ number: 1, id: manifest.pepper }]
+  const missing = (named.length > 0 ? named : begun).filter(
+    ({ number, id }) => !peppers.some((one) => one.number === number && one.id === id),
+  )
+  if (missing.length > 0) {
+    const told = (all: readonly PepperName[]): string =>
+      all.map(({ number, id }) => `${number} (${id})`).join(', ')
     throw new BackupRefused(
       'keys',
-      `fingerprints of the backup were made with the pepper ${manifest.pepper}, and ${peppers.length === 0 ? 'there is none here' : `here is ${peppers.map(({ id }) => id).join(', ')}`}`,
-      `Put that pepper into ${keyFiles(config).pepperFile} (mode 0600) first. It is in no backup: it comes from where you keep it.`,
+      `fingerprints of the backup were made with the pepper ${told(missing)}, and ${peppers.length === 0 ? 'there is none here' : `here is ${told(peppers)}`}`,
+      `Put its line into ${keyFiles(config).pepperFile} (mode 0600) first, beside what is in it. It is in no backup: it comes from where you keep it.`,
     )
   }
 }

@@ -18,15 +18,20 @@ import { createRewrap } from '#store/rewrap.ts'
 import { selfCheck } from '#store/self-check.ts'
 import type { EventDeps } from '#store/write-events.ts'
 import { enrolWriter } from '#store/writer-keys.ts'
-import { beginKeks } from '#usecases/follow-keks.ts'
+import { beginOwnKeys } from '#usecases/follow-own-keys.ts'
 import { type KekRetired, makeRetireKek } from '#usecases/retire-kek.ts'
-import { type KekRotated, livingMs, makeRotateKek } from '#usecases/rotate-kek.ts'
+import { livingMs } from '#usecases/every-process.ts'
+import { type KekRotated, makeRotateKek } from '#usecases/rotate-kek.ts'
 import { type Config, keyFiles } from './config.ts'
 import { required, runningDatabase } from './roles.ts'
 
 type Say = (line: string) => void
 
 const actor = systemActor('system', 'kek')
+const only = {
+  lock: 'rekey kek',
+  busy: () => new KekRefused('busy', 'another `rekey kek` command is at work', 'Wait for it.'),
+}
 
 export interface RotateKekInput {
   readonly to: string | null
@@ -39,7 +44,7 @@ export const rotateKekRole = (
   say: Say,
 ): Promise<KekRotated> =>
   endOnSignal(say, async (mustGoOn) =>
-    alone(await urlOf(config), async (held) => {
+    alone(await urlOf(config), only, async (held) => {
       const rotate = async ({ database, keyring, ledger }: Ground): Promise<KekRotated> =>
         makeRotateKek({
           ledger,
@@ -64,7 +69,7 @@ export const retireKekRole = async (
   config: Config,
   { atOnce }: { readonly atOnce: boolean },
 ): Promise<KekRetired> =>
-  alone(await urlOf(config), () =>
+  alone(await urlOf(config), only, () =>
     onGround(config, ({ database, ledger }) =>
       makeRetireKek({
         ledger,
@@ -99,7 +104,7 @@ export const listKeksRole = (config: Config) =>
   })
 
 /** The database that this host knows. */
-const urlOf = async (config: Config): Promise<string> =>
+export const urlOf = async (config: Config): Promise<string> =>
   required(
     config.databaseUrl?.reveal() ?? (await runningDatabase(config)),
     'REKEY_DATABASE_URL',
@@ -136,7 +141,7 @@ export const onGround = async <T>(
     }
     await enrolWriter(of, actor)
     const ledger = createLedger({ ...of, bell: { ring: async () => undefined } })
-    await beginKeks({ ledger, keyring })
+    await beginOwnKeys({ ledger, keyring })
     return await work({ database, writing: of, keyring, ledger })
   } finally {
     await database.close()
@@ -145,15 +150,19 @@ export const onGround = async <T>(
 
 /** `held` throws when the lock is lost. A transaction, so that a pooler leaves the session to it; it changes nothing, and holds
  *  nobody up. */
-const alone = <T>(url: string, work: (held: () => Promise<void>) => Promise<T>): Promise<T> =>
+export const alone = <T>(
+  url: string,
+  { lock, busy }: { readonly lock: string; readonly busy: () => Error },
+  work: (held: () => Promise<void>) => Promise<T>,
+): Promise<T> =>
   withClient(url, async (db) => {
     await db.query('BEGIN')
     await db.query('SET LOCAL idle_in_transaction_session_timeout = 0')
     const { rows } = await db.query<{ held: boolean }>(
-      "SELECT pg_try_advisory_xact_lock(hashtextextended('rekey kek', 0)) AS held",
+      'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS held',
+      [lock],
     )
-    if (rows[0]?.held !== true)
-      throw new KekRefused('busy', 'another `rekey kek` command is at work', 'Wait for it.')
+    if (rows[0]?.held !== true) throw busy()
     const value = await work(async () => {
       await db.query('SELECT')
     })

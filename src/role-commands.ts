@@ -7,6 +7,7 @@ import type * as BackupRoles from './backup-roles.ts'
 import { addKekCommands } from './kek-commands.ts'
 import { told } from './role-failure.ts'
 import type * as Roles from './roles.ts'
+import { addPepperCommands } from './pepper-commands.ts'
 import { version } from './version.ts'
 import { addWriterKeyCommands } from './writer-key-commands.ts'
 
@@ -57,6 +58,7 @@ export const addRoles = (program: Command): void => {
   addBackups(program)
   addKekCommands(program)
   addWriterKeyCommands(program)
+  addPepperCommands(program)
 }
 
 const checkMigrations = async ({ pendingRole }: typeof Roles): Promise<void> => {

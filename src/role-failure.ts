@@ -4,6 +4,7 @@ import { Failure, interrupted, usage } from '#cli/failure.ts'
 import type { ExitName } from '#cli/exit-codes.ts'
 import { BackupRefused, type RefusedBackup } from '#domain/backup.ts'
 import { KekRefused, type RefusedKek } from '#domain/kek.ts'
+import { PepperRefused, type RefusedPepper } from '#domain/pepper.ts'
 import { StartRefused } from '#domain/start-refused.ts'
 import { ConfigError } from './config.ts'
 import { startFailure } from './start-failure.ts'
@@ -36,6 +37,17 @@ const kekExits: Readonly<Record<RefusedKek, ExitName>> = {
   inUse: 'conflict',
 }
 
+const pepperExits: Readonly<Record<RefusedPepper, ExitName>> = {
+  busy: 'conflict',
+  file: 'conflict',
+  ambiguous: 'conflict',
+  older: 'stillWaiting',
+  waits: 'stillWaiting',
+  last: 'conflict',
+  inUse: 'conflict',
+  ended: 'conflict',
+}
+
 /** What was refused says why, in one piece, without a stack. */
 const toFailure = (error: unknown, title: string): unknown => {
   if (!(error instanceof Error) || error instanceof Failure) return error
@@ -54,6 +66,10 @@ const toFailure = (error: unknown, title: string): unknown => {
   if (error instanceof KekRefused) {
     const { why, hint, message: detail } = error
     return new Failure({ code: `kek.${why}`, exit: kekExits[why], title, detail, hint })
+  }
+  if (error instanceof PepperRefused) {
+    const { why, hint, message: detail } = error
+    return new Failure({ code: `pepper.${why}`, exit: pepperExits[why], title, detail, hint })
   }
   if (error.name === 'ProvidersRefused') return usage(error.message, { code: 'config.invalid' })
   if (error.name === 'Interrupted') return interrupted({ title, detail: error.message })

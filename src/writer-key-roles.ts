@@ -16,7 +16,7 @@ import { systemClock } from '#runtime/clock.ts'
 import { newWriterSeed, readWriterKey, replaceWriterKey } from '#runtime/writer-key.ts'
 import { createProcesses } from '#store/processes.ts'
 import { enrolNext, listWriterKeys } from '#store/writer-keys.ts'
-import { livingMs } from '#usecases/rotate-kek.ts'
+import { livingMs } from '#usecases/every-process.ts'
 import type { Config } from './config.ts'
 import { onGround } from './kek-roles.ts'
 

@@ -27,6 +27,8 @@ const manifestSchema = strict({
   /** Fingerprints of the key-encryption keys that rows are sealed under and of the active one, and of the fingerprint pepper. */
   keks: Type.Array(Type.String()),
   pepper: orNull(Type.String()),
+  /** All peppers that are in use; backups of before there were several name the one. */
+  peppers: Type.Optional(Type.Array(strict({ number: Type.Integer(), id: Type.String() }))),
   /** The last event of the log. */
   highWater: orNull(strict({ id: Type.String(), leafHash: sha256, at: Type.String() })),
   /** All events: their number, and the exclusive or of their leaf hashes. */

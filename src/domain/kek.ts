@@ -34,6 +34,10 @@ export interface HouseProcess {
   readonly accepts: readonly string[]
   /** The writer key that it signs with; null: a process of an earlier version. */
   readonly signs: string | null
+  /** The pepper that it makes fingerprints with, by its own; null: a process of an earlier version, which knows of one pepper only. */
+  readonly marks: string | null
+  /** Those in its file. */
+  readonly peppers: readonly string[]
 }
 
 /** Replies to idempotent requests are kept for as long, and a page is asked for with what the one before it gave. */

@@ -26,7 +26,7 @@ import type { Fingerprint, Fingerprints } from './fingerprint.ts'
 import type { Key, Version } from './key.ts'
 import type { HouseProcess, Kek } from './kek.ts'
 import type { Labels } from './names.ts'
-import type { PepperName, PepperWord } from './pepper.ts'
+import type { Pepper, PepperName, PepperUses, PepperWord } from './pepper.ts'
 import type { ListedPlan, Plan, PlanApproval, PlanState } from './plan.ts'
 import type { Playbook, PlaybookOutline, StepTick } from './playbook.ts'
 import type { PolicySpec } from './policy.ts'
@@ -75,6 +75,8 @@ export interface Keyring {
   seal(material: Secret<string> | Secret<Uint8Array>, context: string): SealedBox
   /** Throws when the KEK is another, the context differs or a bit changed. */
   open(box: SealedBox, context: string): Secret<Uint8Array>
+  /** The number of the pepper that makes fingerprints. */
+  readonly pepper: number
   /** To be stored: HMAC(pepper, SHA-256(material)) under the pepper of this moment. */
   fingerprint(material: Secret<string> | Secret<Uint8Array>): Fingerprint
   /** The same, of material that only its SHA-256 is known of. */
@@ -199,7 +201,8 @@ export interface Reads {
     /** Those of the key that have one of the numbers. */
     some(keyId: string, numbers: readonly number[]): Promise<readonly Version[]>
     primaries(keyIds: readonly string[]): Promise<readonly Version[]>
-    /** Those that hold this very material, by whichever pepper they are known. */
+    /** Those that hold this very material, by whichever pepper they are known. Throws `service.unavailable` where one that is in
+     *  use is not in the file here. */
     holding(material: Secret<string> | Secret<Uint8Array>): Promise<readonly Version[]>
     /** The same, of material that only its SHA-256 is known of. */
     holdingDigest(digest: Uint8Array): Promise<readonly Version[]>
@@ -392,6 +395,12 @@ export interface Reads {
   readonly keks: {
     /** All that ever sealed, the oldest first. */
     list(): Promise<readonly Kek[]>
+  }
+  readonly peppers: {
+    /** All that ever made fingerprints, by number. */
+    list(): Promise<readonly Pepper[]>
+    /** What is still known by it, and matters. */
+    uses(number: number): Promise<PepperUses>
   }
   readonly drift: {
     /** Of keys that were looked at, or are to be. */
@@ -809,6 +818,19 @@ export interface Tx extends Reads {
     /** No row is sealed under it from then on. False while there is one, and where it is not replaced. */
     retire(id: string, at: Date): Promise<boolean>
   }
+  readonly writePepper: {
+    /** It makes fingerprints from now on, and the one before is replaced. False where its number was ever used. */
+    activate(pepper: PepperName, at: Date): Promise<boolean>
+    /** Makes fingerprints of it anew, of the next versions after `after` whose material is here; those that others are changing
+     *  are left out, and those that are named by their value, which the next look at them renews with their name. */
+    renew(number: number, after: VersionPlace | null, limit: number): Promise<RenewStep>
+    /** False where it was said before, or it is not replaced. */
+    renewed(number: number, at: Date): Promise<boolean>
+    /** Drops fingerprints of what has ended, at most so many; how many there were. */
+    forget(number: number, limit: number): Promise<number>
+    /** No fingerprint is made with it from then on. False while one matters, and where it is not replaced. */
+    retire(number: number, at: Date): Promise<boolean>
+  }
   readonly writeIdempotency: {
     /** Says in the effect's own transaction that the request has had its effect. False: the claim expired and is another's. */
     markEffective(claim: IdempotencyClaim): Promise<boolean>
@@ -1014,6 +1036,18 @@ export interface Rewrap {
   /** The next rows of a table under this KEK, after `after`, at most `limit`; those that others are changing are left out. */
   step(table: string, kekId: string, after: string | null, limit: number): Promise<RewrapStep>
 }
+export interface VersionPlace {
+  readonly keyId: string
+  readonly version: number
+}
+export interface RenewStep {
+  /** Null: there were none. */
+  readonly after: VersionPlace | null
+  readonly done: number
+  /** Versions whose material is another than what their fingerprint was made of, or does not open. */
+  readonly other: readonly VersionPlace[]
+}
+
 export interface RewrapStep {
   /** Null: there were none. */
   readonly after: string | null

@@ -45,13 +45,14 @@ export const makeRing = <Name extends string | number>(
     all: () => [...known.keys()],
     reread,
     find,
+    /** From now on no file changes which key this is. */
+    fix: (name: Name) => void fixed.add(name),
     isRetired: (name: Name) => retired.has(name),
     /** `makes` null: nothing is said of it. */
     obey: (makes: Name | null, gone: readonly Name[]): void => {
       if (makes !== null) {
         find(makes)
         active = makes
-        fixed.add(makes)
       }
       for (const name of gone) {
         retired.add(name)

@@ -4,7 +4,7 @@
 //   <data>/pepper  a line for each pepper, `rekey-pepper-v1 <number> <base64 of 32 bytes>`; what fingerprints are made with
 // A box: nonce (12) ‖ ciphertext ‖ tag (16), AES-256-GCM; the KEK's id and the context are authenticated in both layers.
 //
-// Every KEK of the file opens; which one seals is said by the database, where all processes read it (usecases/follow-keks.ts).
+// Every KEK of the file opens; which one seals is said by the database, where all processes read it (usecases/follow-own-keys.ts).
 // The file is read again now and then, and at once where a row names a KEK that was not in it: so a process that stood still
 // while the KEK was changed opens what the others sealed meanwhile. What was read once is kept until the database says that it
 // is retired: a line that somebody took out too early stops the next start, and not what runs. The same holds for peppers.
@@ -131,6 +131,9 @@ export const keyringOver = (readKeks: ReadKeks, readPeppers: ReadPeppers): OpenK
       } finally {
         dataKey.fill(0)
       }
+    },
+    get pepper() {
+      return peppers.ring.making.number
     },
     ...peppers.fingerprinting,
     mac: (purpose, text) => mac(keks.find(keks.active), purpose, text),

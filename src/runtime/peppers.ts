@@ -1,5 +1,5 @@
 // Fingerprints, made and known again under the peppers of a file. One of them makes new ones, as the database says
-// (usecases/follow-keks.ts); whatever any of them made is known again from the moment at which it is in the file.
+// (usecases/follow-own-keys.ts); whatever any of them made is known again from the moment at which it is in the file.
 
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { RekeyError } from '#domain/errors.ts'
@@ -94,6 +94,7 @@ export const makePeppers = (
   const mustBe = ({ number, id }: PepperName): void => {
     const ours = nameOfNumber(number)
     if (ours.id !== id) throw new WrongPepper(`${number} (${id})`, [`${number} (${ours.id})`])
+    peppers.fix(number)
   }
   const make = (number: number, digest: Uint8Array): Fingerprint =>
     asFingerprint(
@@ -124,11 +125,12 @@ export const makePeppers = (
       },
       reread: () => peppers.reread(),
       obey: ({ makes, inUse, retired }) => {
-        for (const pepper of [...(makes ? [makes] : []), ...inUse]) mustBe(pepper)
+        if (makes) mustBe(makes)
         peppers.obey(
           makes?.number ?? null,
           retired.map(({ number }) => number),
         )
+        for (const pepper of inUse) mustBe(pepper)
       },
     },
     fingerprinting: {

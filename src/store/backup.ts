@@ -152,7 +152,15 @@ const readFacts = async (
     'SELECT installation_id AS id, incarnation, cluster, pepper_id AS pepper FROM app.installation',
   )
   // A database that this version has not migrated yet is backed up before it does.
-  const [named] = await rows<{ keks: boolean }>("SELECT to_regclass('app.kek') IS NOT NULL AS keks")
+  const [named] = await rows<{ keks: boolean; peppers: boolean }>(
+    "SELECT to_regclass('app.kek') IS NOT NULL AS keks, to_regclass('app.pepper') IS NOT NULL AS peppers",
+  )
+  const peppers =
+    named?.peppers === true
+      ? await rows<{ number: number; id: string; state: string }>(
+          "SELECT number, id, state FROM app.pepper WHERE state <> 'retired' ORDER BY number",
+        )
+      : []
   const [highWater] = await rows<{ id: string; leafHash: string; at: string }>(`
     SELECT id, encode(leaf_hash, 'hex') AS "leafHash", ${moment('recorded_at')} AS at
     FROM audit.event ORDER BY txid DESC, id DESC LIMIT 1`)
@@ -180,7 +188,8 @@ const readFacts = async (
         UNION SELECT DISTINCT kek_id FROM vault.material WHERE state <> 'destroyed'
         ${named?.keks === true ? "UNION SELECT id FROM app.kek WHERE state = 'active'" : ''} ORDER BY 1`)
     ).map(({ kek }) => kek),
-    pepper: installation?.pepper ?? null,
+    pepper: peppers.find(({ state }) => state === 'active')?.id ?? installation?.pepper ?? null,
+    peppers: peppers.map(({ number, id }) => ({ number, id })),
     highWater: highWater ?? null,
     log: await logDigest(db),
     months: (

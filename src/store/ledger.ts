@@ -181,5 +181,11 @@ const translate = (e: unknown): unknown => {
   }
   if (sqlState(e) === rk.notAudited)
     return new Error('a guarded row was changed without an audit event', { cause: e })
+  if (sqlState(e) === rk.kekRetired || sqlState(e) === rk.pepperRetired)
+    return new RekeyError('service.unavailable', {
+      detail:
+        'This process stood still while a key of the installation was retired; it takes up the present one now',
+      cause: e,
+    })
   return e
 }

@@ -5,14 +5,15 @@ import type { Database } from './database.ts'
 import { orUnavailable } from './sql-state.ts'
 
 export const createProcesses = ({ client: db }: Database): Processes => ({
-  tell: ({ instance, host, pid, version, seals, accepts, signs }) =>
+  tell: ({ instance, host, pid, version, seals, accepts, signs, marks, peppers }) =>
     orUnavailable(async () => {
       await db.$executeRaw`
         WITH forgotten AS (DELETE FROM app.process WHERE seen_at < app.now() - interval '1 day' AND instance <> ${instance})
-        INSERT INTO app.process (instance, host, pid, version, seals, accepts, signs, seen_at)
-        VALUES (${instance}, ${host}, ${pid}::integer, ${version}, ${seals}, ${[...accepts]}::text[], ${signs}, app.now())
+        INSERT INTO app.process (instance, host, pid, version, seals, accepts, signs, marks, peppers, seen_at)
+        VALUES (${instance}, ${host}, ${pid}::integer, ${version}, ${seals}, ${[...accepts]}::text[], ${signs}, ${marks}, ${[...peppers]}::text[], app.now())
         ON CONFLICT (instance) DO UPDATE
-          SET seals = excluded.seals, accepts = excluded.accepts, signs = excluded.signs, seen_at = excluded.seen_at`
+          SET seals = excluded.seals, accepts = excluded.accepts, signs = excluded.signs, marks = excluded.marks, peppers = excluded.peppers,
+            seen_at = excluded.seen_at`
     }),
 
   leave: (instance) =>
@@ -23,7 +24,7 @@ export const createProcesses = ({ client: db }: Database): Processes => ({
   living: (withinMs) =>
     orUnavailable(async () => {
       const rows = await db.$queryRaw<Awaited<ReturnType<Processes['living']>>[number][]>`
-        SELECT instance, host, pid, version, seals, accepts, signs FROM app.process
+        SELECT instance, host, pid, version, seals, accepts, signs, marks, coalesce(peppers, '{}') AS peppers FROM app.process
         WHERE seen_at > app.now() - ${withinMs}::double precision * interval '1 millisecond'
         ORDER BY host, instance`
       return rows

@@ -30,6 +30,7 @@ import { kekReads, kekWrites } from './tables/keks.ts'
 import { issuerReads, issuerWrites } from './tables/issuers.ts'
 import { keyReads, keyWrites } from './tables/keys.ts'
 import { type Moment, observedNow } from './tables/moment.ts'
+import { pepperReads, pepperWrites } from './tables/peppers.ts'
 import { planReads, planWrites } from './tables/plans.ts'
 import { playbookReads, playbookWrites } from './tables/playbooks.ts'
 import { policyReads, policyWrites } from './tables/policies.ts'
@@ -69,6 +70,7 @@ export const makeReads = (db: Db, keyring: Keyring): Reads => ({
   schedule: scheduleReads(db),
   recovery: recoveryReads(db),
   keks: kekReads(db),
+  peppers: pepperReads(db),
   drift: driftReads(db),
   compliance: complianceReads(db),
   audit: auditReads(db),
@@ -142,6 +144,7 @@ export const makeTx = (
     writeRecovery: recoveryWrites(db),
     writeDrift: driftWrites(db),
     writeKek: kekWrites(db),
+    writePepper: pepperWrites(db, keyring),
     writeIdempotency: { markEffective: (claim) => markEffective(db, claim) },
   }
 }

@@ -194,13 +194,22 @@ const checkPeppers = async (
   ours: readonly PepperName[],
 ): Promise<readonly Finding[]> => {
   // Not `findUnique`: see tables/freeze.ts.
-  const row = await client.installation.findFirst()
-  if (row === null || ours.some(({ id }) => id === row.pepperId)) return []
+  const installation = await client.installation.findFirst()
+  const named = await client.pepper.findMany({ orderBy: { number: 'asc' } })
+  const inUse = named.filter(({ state }) => state !== 'retired')
+  // Before it was registered (usecases/follow-own-keys.ts) there was one.
+  const begun = named.length === 0 && installation ? [{ number: 1, id: installation.pepperId }] : []
+  const told = (peppers: readonly PepperName[]): string =>
+    peppers.map(({ number, id }) => `${number} (${id})`).join(', ')
+  const missing = [...inUse, ...begun].filter(
+    ({ number, id }) => !ours.some((one) => one.number === number && one.id === id),
+  )
+  if (missing.length === 0) return []
   return [
     {
       check: 'pepper.ours',
-      detail: `fingerprints were made with the pepper ${row.pepperId}, but the file holds ${ours.map(({ id }) => id).join(', ')}`,
-      hint: 'Bring back the file "pepper" of the data directory: with another one, material that is known is not recognised.',
+      detail: `fingerprints were made with the pepper ${told(missing)}, but the file holds ${told(ours)}`,
+      hint: 'Bring its line back into the file "pepper" of the data directory: without it, material that is known is not recognised.',
     },
   ]
 }

@@ -25,6 +25,7 @@ export const rk = {
   epoch: 'RK006',
   kekRetired: 'RK007',
   incidentEdge: 'RK008',
+  pepperRetired: 'RK009',
 } as const
 
 /** No space is left for what is to be written. */

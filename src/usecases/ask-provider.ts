@@ -6,6 +6,7 @@ import type { Clock, Keyring } from '#domain/ports.ts'
 import { type ObjectAddress, ProviderError, type Session } from '#domain/provider.ts'
 import type { Told } from '#domain/recovery.ts'
 import { callMs } from './prove-version.ts'
+import type { SeenValue } from './renew-names.ts'
 import { carriersIn } from './version-changes.ts'
 
 export interface AskDeps {
@@ -19,20 +20,21 @@ export const askProvider = async (
   session: Session,
   object: ObjectAddress,
   ours: readonly Version[],
-): Promise<Told & { readonly facts: JsonObject }> => {
+): Promise<Told & SeenValue & { readonly facts: JsonObject }> => {
   try {
-    const { versions, facts } = await session.describe(object, call(deps))
+    const { versions, facts, namedBy = [] } = await session.describe(object, call(deps))
     const primary = ours.find((version) => version.primary)
     return {
       versions,
       facts,
+      namedBy,
       ...(primary === undefined
-        ? { replaced: false }
+        ? { replaced: false, material: null }
         : await isReplaced(deps, session, object, primary)),
     }
   } catch (error) {
     if (error instanceof ProviderError && error.kind === 'notFound')
-      return { versions: null, facts: {}, replaced: false }
+      return { versions: null, facts: {}, namedBy: [], material: null, replaced: false }
     throw error
   }
 }
@@ -43,17 +45,18 @@ const isReplaced = async (
   session: Session,
   object: ObjectAddress,
   primary: Version,
-): Promise<Pick<Told, 'replaced' | 'unseen'>> => {
+): Promise<Pick<Told & SeenValue, 'replaced' | 'unseen' | 'material'>> => {
   const carrier = primary.providerVersions.at(-1)
-  if (primary.fingerprint === null || carrier === undefined) return { replaced: false }
+  if (primary.fingerprint === null || carrier === undefined)
+    return { replaced: false, material: null }
   try {
     const material = await session.readMaterial(object, carrier, call(deps))
-    return { replaced: !deps.keyring.isFingerprintOf(primary.fingerprint, material) }
+    return { replaced: !deps.keyring.isFingerprintOf(primary.fingerprint, material), material }
   } catch (error) {
     if (!isAnswer(error)) throw error
     // A version that is off or gone is told by its state; of others nobody may call the value the same unseen.
     const told = error.kind === 'notFound' || error.kind === 'disabled'
-    return { replaced: false, unseen: told ? null : error.message }
+    return { replaced: false, material: null, unseen: told ? null : error.message }
   }
 }
 

@@ -17,6 +17,7 @@ export interface CheckInstallationDeps {
   /** Throws where the queue cannot be reached. */
   readonly depth: () => Promise<{ readonly waiting: number; readonly active: number }>
   readonly keks: () => Promise<readonly InstallationCheck[]>
+  readonly peppers: () => Promise<readonly InstallationCheck[]>
   /** Tokens to break glass with that were used. */
   readonly breakGlass: () => Promise<readonly InstallationCheck[]>
   readonly playbooks: () => Promise<readonly InstallationCheck[]>
@@ -116,7 +117,12 @@ const judge = async (deps: CheckInstallationDeps): Promise<readonly Judged[]> =>
     ...aspects.flatMap((aspect) => checkAspect(aspect, faults)),
     ...(faults.some(isSchema)
       ? []
-      : [...(await deps.keks()), ...(await deps.breakGlass()), ...(await deps.playbooks())]
+      : [
+          ...(await deps.keks()),
+          ...(await deps.peppers()),
+          ...(await deps.breakGlass()),
+          ...(await deps.playbooks()),
+        ]
     ).map((check) => ({
       ...check,
       inside: true as const,

@@ -3,7 +3,7 @@
 import { type HouseProcess, type Kek, retirableFrom } from '#domain/kek.ts'
 import type { Ledger, Processes } from '#domain/ports.ts'
 import type { InstallationCheck } from './check-installation.ts'
-import { livingMs } from './rotate-kek.ts'
+import { livingMs } from './every-process.ts'
 
 export interface CheckKeksDeps {
   readonly ledger: Pick<Ledger, 'read'>

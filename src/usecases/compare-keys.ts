@@ -37,9 +37,11 @@ import {
 import { asRekeyError } from './provider-failures.ts'
 import { callMs } from './prove-version.ts'
 import { addressOf } from './registration.ts'
+import { isOfBefore, type RenewKeyring, renewNames, type SeenValue } from './renew-names.ts'
 import { isOurDatabase } from './rotation-scene.ts'
 
 export interface CompareKeysDeps extends AskDeps {
+  readonly keyring: RenewKeyring
   readonly ledger: Ledger
   readonly looks: Looks
   readonly sessions: Pick<Sessions, 'open' | 'enter'>
@@ -198,6 +200,7 @@ const lookAt = async (pass: Pass, known: Known): Promise<void> => {
   if ('silence' in first) return looks.silent(key.id, first.silence, pass.soonMs)
   const { found } = first
   const successor = nativeSuccessor(key, found)
+  if (found.state === 'equal') await renew(pass, known, first.seen)
   if (successor === null && !isNews(drift, found)) return settle(pass, key, known, found)
   await clock.pause(pass.types.get(key.type)?.traits.consistency.delayMs ?? 0)
   const second = await answerOf(pass, key, connection, known)
@@ -244,7 +247,9 @@ const settle = async (pass: Pass, key: Key, known: Known, found: Standing): Prom
   if (!(await tell(pass, key, known, found))) await pass.looks.putOff(key.id, pass.soonMs)
 }
 
-type Answer = { readonly found: Comparison } | { readonly silence: string }
+type Answer =
+  | { readonly found: Comparison; readonly seen: SeenValue }
+  | { readonly silence: string }
 
 const answerOf = async (
   pass: Pass,
@@ -272,7 +277,7 @@ const answerOf = async (
     return { silence }
   }
   if (refusals > 0) await pass.looks.accepted(connection)
-  return { found: compare(known, told) }
+  return { found: compare(known, told), seen: told }
 }
 
 /** Not of this key alone. */
@@ -310,6 +315,35 @@ const isNews = (before: Drift, found: Standing): boolean =>
   (before.state !== found.state || before.detail !== found.detail)
 
 class Moved extends Error {}
+
+/** What was seen of its values makes fingerprints and names of an old pepper anew. A rotation that began meanwhile keeps them. */
+const renew = async (pass: Pass, known: Known, seen: SeenValue): Promise<void> => {
+  const { key, versions } = known
+  if (!versions.some((version) => isOfBefore(pass.keyring, version, seen))) return
+  try {
+    await pass.ledger.commit(systemActor('worker', 'comparison'), async (tx) => {
+      await tx.holdKeys([key.id])
+      const held = await tx.keys.byId(key.id)
+      const [now] = held ? await knownOf(tx, [held]) : []
+      if (!held || held.deletedAt || !now || still(now) !== still(known)) throw new Moved()
+      const renewed = await renewNames(tx, pass.keyring, now.versions, seen)
+      if (renewed.length === 0) throw new Moved()
+      return {
+        value: null,
+        audit: [
+          {
+            action: 'key.fingerprintsRenewed',
+            target: { id: key.id, name: key.name },
+            outcome: 'succeeded',
+            after: { versions: renewed, pepper: pass.keyring.pepper },
+          },
+        ],
+      }
+    })
+  } catch (error) {
+    if (!(error instanceof Moved)) throw error
+  }
+}
 
 /** False: the key has moved here meanwhile, and nothing was written. `also` writes more, and tells it. */
 const tell = async (

@@ -5,7 +5,7 @@
 import type { Actor } from '#domain/actor.ts'
 import { type Kek, KekRefused, retirableFrom } from '#domain/kek.ts'
 import type { KekFile, Ledger, Processes } from '#domain/ports.ts'
-import { livingMs } from './rotate-kek.ts'
+import { livingMs } from './every-process.ts'
 
 export interface RetireKekDeps {
   readonly ledger: Pick<Ledger, 'read' | 'commit'>

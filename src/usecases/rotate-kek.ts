@@ -12,8 +12,9 @@
 // by one of them, and 3 refuses the second.
 
 import type { Actor } from '#domain/actor.ts'
-import { type HouseProcess, type Kek, KekRefused, retirableFrom } from '#domain/kek.ts'
+import { type Kek, KekRefused, retirableFrom } from '#domain/kek.ts'
 import type { Clock, KekFile, KekRing, Ledger, Processes, Rewrap } from '#domain/ports.ts'
+import { askAgainMs, everyone, type Waiting } from './every-process.ts'
 
 export interface RotateKekDeps {
   readonly ledger: Pick<Ledger, 'read' | 'commit'>
@@ -25,14 +26,9 @@ export interface RotateKekDeps {
   readonly clock: Pick<Clock, 'deadline' | 'pause'>
 }
 
-export interface RotateKekOptions {
+export interface RotateKekOptions extends Waiting {
   /** Fingerprint; null: the one in the file that was never used, or a new one. */
   readonly to: string | null
-  /** How long others are waited for. */
-  readonly patienceMs: number
-  readonly say: (line: string) => void
-  /** Throws where the command was told to end, or is no longer the only one. */
-  readonly mustGoOn: () => Promise<void>
 }
 
 export interface KekRotated {
@@ -41,10 +37,7 @@ export interface KekRotated {
   readonly replaced: readonly { readonly id: string; readonly retirableFrom: Date }[]
 }
 
-/** Longer than any process that serves is silent. */
-export const livingMs = 60_000
 const stepRows = 200
-const askAgainMs = 500
 
 export const makeRotateKek =
   (deps: RotateKekDeps) =>
@@ -55,6 +48,7 @@ export const makeRotateKek =
     const active = goesOn ? before : await exchange(deps, actor, options, { keks, before })
     if (goesOn) options.say(`${before} seals already; what is left under others is sealed anew`)
     await everyone(deps, options, {
+      refuse,
       holds: ({ seals }) => seals === active,
       what: `seal under ${active}`,
       hint: `Does its file hold ${active}, and does it reach the database? Then run the command again: it goes on.`,
@@ -70,6 +64,8 @@ export const makeRotateKek =
       }),
     }
   }
+
+const refuse = (detail: string, hint: string): Error => new KekRefused('waits', detail, hint)
 
 const listed = ({ ledger }: Pick<RotateKekDeps, 'ledger'>): Promise<readonly Kek[]> =>
   ledger.read((db) => db.keks.list())
@@ -99,6 +95,7 @@ const exchange = async (
   const next = await candidate(deps, options, keks)
   keyring.reread()
   await everyone(deps, options, {
+    refuse,
     holds: ({ accepts }) => accepts.includes(next),
     what: `accept ${next}`,
     hint: `Give it the lines of ${file.path} (it reads its own file again by itself), then run the command again. Nothing seals under ${next} yet.`,
@@ -167,40 +164,6 @@ const candidate = async (
     `${made} was made and stands in ${file.path}; keep a copy of the file where the old one is kept`,
   )
   return made
-}
-
-/** Waits until it holds of every living process. One that died is counted for a minute. */
-const everyone = async (
-  { processes, clock }: RotateKekDeps,
-  { patienceMs, say, mustGoOn }: RotateKekOptions,
-  wanted: {
-    readonly holds: (process: HouseProcess) => boolean
-    readonly what: string
-    readonly hint: string
-  },
-): Promise<void> => {
-  const patience = clock.deadline(patienceMs)
-  let told = ''
-  for (;;) {
-    // oxlint-disable no-await-in-loop -- asked again until it is so
-    await mustGoOn()
-    const lacking = (await processes.living(livingMs)).filter((one) => !wanted.holds(one))
-    if (lacking.length === 0) return
-    const names = lacking.map(
-      ({ instance, host, pid }) => `${instance} (process ${pid} on ${host})`,
-    )
-    if (patience.aborted) {
-      throw new KekRefused(
-        'waits',
-        `${names.join(', ')} ${names.length === 1 ? 'does' : 'do'} not ${wanted.what}`,
-        wanted.hint,
-      )
-    }
-    if (told !== names.join()) say(`waiting for ${names.join(', ')} to ${wanted.what}`)
-    told = names.join()
-    await clock.pause(askAgainMs)
-    // oxlint-enable no-await-in-loop
-  }
 }
 
 /** Step 5: rounds over all rows that are not under the active key, until there are none. */

@@ -57,6 +57,8 @@ const whereAllIsWell: Readonly<Record<string, number>> = {
   'curl -s 127.0.0.1:7401/metrics | grep -E "^rekey_http_request_duration_seconds_count.*status=\\"5"': 1,
   // A key that was replaced a moment ago.
   'rekey kek retire': 5,
+  // Nothing has ended yet.
+  'rekey pepper retire --forget 12': 5,
   // Nothing was restored.
   'rekey doctor --accept-restore --reason "restored Tuesday\'s backup; looked at all keys"': 5,
   'curl -s -X POST -H "Authorization: Bearer $REKEY_TOKEN" -H \'Content-Type: application/json\' -d \'{"reason": "…"}\' $REKEY_URL/v1/recovery/acceptance': 22,

@@ -137,6 +137,7 @@ beforeAll(async () => {
       at,
     })
     await tx.writeKek.activate('k', at)
+    await tx.writePepper.activate({ number: 1, id: 'p' }, at)
     await tx.writeRecovery.identify({
       id: ids.next(),
       incarnation: ids.next(),
@@ -269,6 +270,7 @@ const guardedByDesign = [
   'app.issuers',
   'app.kek',
   'app.key',
+  'app.pepper',
   'app.plan',
   'app.plan_approval',
   'app.playbook',

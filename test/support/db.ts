@@ -55,6 +55,8 @@ export interface TestDatabase {
   readonly keyring: OpenKeyring
   /** Another pepper makes fingerprints from now on, in the keyring alone; the ones before are still known. */
   exchangePepper(): void
+  /** All but the one that makes fingerprints are forgotten, in the keyring alone. */
+  forgetPeppers(): void
   readonly writer: Writer
   readonly ids: Ids
   readonly clock: HandClock
@@ -155,6 +157,10 @@ export const openTestDatabase = async (
       keyring.peppers.reread()
       const makes = keyring.peppers.inFile.at(-1) ?? null
       keyring.peppers.obey({ makes, inUse: before, retired: [] })
+    },
+    forgetPeppers: () => {
+      const [makes = null, ...retired] = keyring.peppers.all
+      keyring.peppers.obey({ makes, inUse: [], retired })
     },
     writer,
     ids,

@@ -22,6 +22,7 @@ import { selfCheck } from '#store/self-check.ts'
 import { makeSafeFetch } from '#runtime/safe-fetch.ts'
 import { makeSendToWebhook } from '#sinks/webhook/send.ts'
 import { makeCheckBreakGlass } from '#usecases/check-break-glass.ts'
+import { makeCheckPeppers } from '#usecases/check-peppers.ts'
 import { makeCheckPlaybooks } from '#usecases/check-playbooks.ts'
 import { makeCheckPublishing } from '#usecases/check-publishing.ts'
 import { makeCheckKeks } from '#usecases/check-keks.ts'
@@ -80,6 +81,7 @@ export const productRoutes = (house: House): readonly Route[] => {
     depth: async () => ({ waiting: 0, active: 0 }),
     breakGlass: makeCheckBreakGlass({ ledger: house.ledger, clock }),
     playbooks: makeCheckPlaybooks({ ledger: house.ledger, clock }),
+    peppers: makeCheckPeppers({ ledger: house.ledger, processes: createProcesses(database) }),
     keks: makeCheckKeks({
       ledger: house.ledger,
       processes: createProcesses(database),

@@ -15,7 +15,8 @@ import {
   skewLimits,
 } from '#usecases/check-installation.ts'
 import { makeCheckKeks } from '#usecases/check-keks.ts'
-import { beginKeks } from '#usecases/follow-keks.ts'
+import { makeCheckPeppers } from '#usecases/check-peppers.ts'
+import { beginOwnKeys } from '#usecases/follow-own-keys.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
 import { rules } from '#test/support/monitoring.ts'
 import { write } from '../store/records.ts'
@@ -23,7 +24,7 @@ import { write } from '../store/records.ts'
 let db: TestDatabase
 beforeAll(async () => {
   db = await openTestDatabase()
-  await beginKeks(db)
+  await beginOwnKeys(db)
 })
 afterAll(() => db.close())
 
@@ -38,6 +39,7 @@ const depsOf = (over: Partial<CheckInstallationDeps> = {}): CheckInstallationDep
   depth: async () => ({ waiting: 3, active: 1 }),
   breakGlass: async () => [],
   playbooks: async () => [],
+  peppers: makeCheckPeppers({ ledger: db.ledger, processes: db.processes }),
   keks: makeCheckKeks({
     ledger: db.ledger,
     processes: db.processes,

@@ -6,6 +6,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Key } from '#domain/key.ts'
+import { keyTypes } from '#providers/registry.ts'
+import { createLooks } from '#store/looks.ts'
+import { makeCompareKeys } from '#usecases/compare-keys.ts'
 import { pepperOf } from '#domain/fingerprint.ts'
 import type { Session, VerifyOrder } from '#domain/provider.ts'
 import type { Phase } from '#domain/rotation-machine.ts'
@@ -188,6 +192,70 @@ describe('the value of a file', () => {
       1, 2,
     ])
     expect(versions.map(({ fingerprint }) => fingerprint && pepperOf(fingerprint))).toEqual([1, 2])
+  })
+})
+
+describe('a look at a key', () => {
+  const look = async (): Promise<void> => {
+    const { ledger, database, keyring, clock, sessions } = api.house
+    const looks = createLooks(database)
+    const pass = makeCompareKeys(
+      { ledger, looks, sessions, types: keyTypes, keyring, clock },
+      3_600_000,
+    )
+    await pass(() => false)
+    await clock.advance(3_600_000)
+    while ((await pass(() => false)) > 0);
+  }
+  const standing = async (key: Key): Promise<unknown> =>
+    (await api.house.ledger.read((db) => db.drift.getMany([key.id])))[0]?.state
+  const marks = async (key: Key) =>
+    (await api.house.versions(key.id)).map(({ providerVersions, fingerprint }) => [
+      providerVersions.map(pepperOfName),
+      fingerprint && pepperOf(fingerprint),
+    ])
+  const renewals = async () =>
+    (await api.house.events({ action: 'key.fingerprintsRenewed' })).map(({ after }) => after)
+
+  test('gives its values names of the pepper of now, as a fact: nothing differs, and nothing is known by the old one', async () => {
+    const key = await own('seen')
+    await rotated('seen', 'completed')
+    const other = await own('other')
+    expect(await marks(key)).toEqual([
+      [[1], 1],
+      [[1], 1],
+    ])
+    api.house.exchangePepper()
+    await look()
+    // Of the first version nothing is here any more, but for what it was known by.
+    expect(await marks(key)).toEqual([
+      [[1], 1],
+      [[2], 2],
+    ])
+    expect(await marks(other)).toEqual([[[2], 2]])
+    expect([await standing(key), await standing(other)]).toEqual(['equal', 'equal'])
+    expect(await renewals()).toHaveLength(2)
+    await look()
+    expect(await renewals()).toHaveLength(2)
+
+    api.house.forgetPeppers()
+    await look()
+    expect([await standing(key), await standing(other)]).toEqual(['equal', 'equal'])
+    await rotated('seen', 'completed')
+    write('other', 'somebody else’s')
+    await look()
+    expect(await standing(other)).not.toBe('equal')
+  })
+
+  test('leaves what a rotation works on as it is', async () => {
+    const key = await own('busy')
+    api.house.exchangePepper()
+    const id = await api.rotate('busy')
+    await look()
+    expect(await marks(key)).toEqual([[[1], 1]])
+    expect((await api.reach(id, 'end')).phase).toBe('completed')
+    await look()
+    expect((await marks(key)).at(-1)).toEqual([[2], 2])
   })
 })
 

@@ -18,7 +18,7 @@ import { selfCheck } from '#store/self-check.ts'
 import { contextOfMaterial, createVaultStore } from '#store/vault-store.ts'
 import { noTelemetry } from '#domain/telemetry.ts'
 import { makeCheckKeks } from '#usecases/check-keks.ts'
-import { beginKeks, makeFollowKeks } from '#usecases/follow-keks.ts'
+import { beginOwnKeys, makeFollowOwnKeys } from '#usecases/follow-own-keys.ts'
 import { makeRetireKek } from '#usecases/retire-kek.ts'
 import { makeRotateKek, type RotateKekDeps } from '#usecases/rotate-kek.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
@@ -39,9 +39,9 @@ const processOf = async (instance: string, of = files) => {
     bell: { ring: async () => undefined },
     trace: noTelemetry.tracer,
   })
-  await beginKeks({ ledger, keyring })
+  await beginOwnKeys({ ledger, keyring })
   const self = { instance, host: `host-of-${instance}`, pid: 7, version: '1', signs: null }
-  const follow = makeFollowKeks({ ledger, keyring, processes: db.processes }, self)
+  const follow = makeFollowOwnKeys({ ledger, keyring, processes: db.processes }, self)
   await follow()
   const vault = createVaultStore({ database: db.database, keyring })
   return { keyring, ledger, follow, vault }
@@ -94,7 +94,7 @@ const materials = (n: number) => Array.from({ length: n }, (_, i) => `material $
 
 const depsOf = async (over: Partial<RotateKekDeps> = {}): Promise<RotateKekDeps> => {
   const keyring: OpenKeyring = await openKeyring(files)
-  await beginKeks({ ledger: process1.ledger, keyring })
+  await beginOwnKeys({ ledger: process1.ledger, keyring })
   return {
     ledger: process1.ledger,
     processes: db.processes,

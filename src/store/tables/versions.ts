@@ -8,7 +8,7 @@ import { word } from './translate.ts'
 
 export const versionReads = (
   db: Db,
-  keyring: Pick<Keyring, 'fingerprints' | 'fingerprintsOf'>,
+  keyring: Pick<Keyring, 'fingerprints' | 'fingerprintsOf' | 'mustKnow'>,
 ): Reads['versions'] => ({
   of: async (keyId) =>
     (await db.version.findMany({ where: { keyId }, orderBy: { version: 'asc' } })).map(toVersion),
@@ -28,17 +28,27 @@ export const versionReads = (
     (await db.version.findMany({ where: { keyId: { in: [...keyIds] }, isPrimary: true } })).map(
       toVersion,
     ),
-  holding: (material) => known(db, keyring.fingerprints(material)),
-  holdingDigest: (digest) => known(db, keyring.fingerprintsOf(digest)),
+  holding: (material) => known(db, keyring, () => keyring.fingerprints(material)),
+  holdingDigest: (digest) => known(db, keyring, () => keyring.fingerprintsOf(digest)),
 })
 
-const known = async (db: Db, fingerprints: Fingerprints): Promise<readonly Version[]> =>
-  (
-    await db.version.findMany({
-      where: { fingerprint: { in: fingerprints.map(bytesOfFingerprint) } },
-      orderBy: [{ keyId: 'asc' }, { version: 'asc' }],
-    })
-  ).map(toVersion)
+/** A pepper that this process does not have yet would be a version that it does not find. */
+const known = async (
+  db: Db,
+  keyring: Pick<Keyring, 'mustKnow'>,
+  fingerprintsOf: () => Fingerprints,
+): Promise<readonly Version[]> => {
+  const inUse = await db.pepper.findMany({
+    where: { state: { not: 'retired' } },
+    select: { number: true },
+  })
+  keyring.mustKnow(inUse.map(({ number }) => number))
+  const rows = await db.version.findMany({
+    where: { fingerprint: { in: fingerprintsOf().map(bytesOfFingerprint) } },
+    orderBy: [{ keyId: 'asc' }, { version: 'asc' }],
+  })
+  return rows.map(toVersion)
+}
 
 export const versionWrites = (db: Db): Tx['writeVersion'] => ({
   insert: async (row) => {
