@@ -70,7 +70,8 @@ export const up = async (config: Config, say: Say): Promise<void> => {
       },
     })
     await tell(held, { ...run, url: app.url ?? '' }, urls)
-    welcome(config, app, firstKey, say)
+    const kept = (await adminKeyFile(config.dataDir).read()) !== null
+    welcome(config, app, firstKey ? 'made' : kept ? 'kept' : 'away', say)
   } catch (error) {
     grace.uninstall()
     await close().catch(() => undefined)
@@ -240,16 +241,14 @@ const closeOn = (close: () => Promise<void>, say: Say) =>
     say('stopped')
   })
 
-const welcome = (config: Config, app: App, firstKey: boolean, say: Say): void => {
+const welcome = (config: Config, app: App, key: 'made' | 'kept' | 'away', say: Say): void => {
   const { path } = adminKeyFile(config.dataDir)
   say('')
   say(`Rekey serves ${app.url}`)
   if (app.metricsUrl !== null) say(`Metrics for Prometheus are at ${app.metricsUrl}/metrics`)
-  say(
-    firstKey
-      ? `The admin key is in ${path} (readable by you only).`
-      : `The admin key is in ${path}, unless somebody moved it.`,
-  )
+  if (key === 'away')
+    say(`The admin key is no longer in ${path}: \`rekey admin-key reset\` makes another.`)
+  else say(`The admin key is in ${path}${key === 'made' ? ' (readable by you only)' : ''}.`)
   say('')
   say('Try, in another terminal:')
   say('  npm run -s rekey -- get rotations')

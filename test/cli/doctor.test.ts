@@ -61,3 +61,27 @@ test('a server without its database says so in the table, and what is not asked 
   expect(stdout).toMatch(/\nthe rest +unknown /)
   expect([exit, stderr]).toEqual([1, ''])
 })
+
+test('a token that has ended is a fault, so that a daily job does not go on saying that all is well', async () => {
+  stage.server.interfere('GET', '/readyz', answers({ ready: true, checks: [] }))
+  stage.server.interfere('GET', '/v1/checks', problem('auth.invalid'))
+  const { exit, stdout } = await (await stage.terminal()).run('doctor')
+  expect(stdout).toMatch(/\ninstallation +fail .*rekey whoami/)
+  expect(exit).toBe(1)
+})
+
+test('of thousands alike twenty are shown, and all of them as data', async () => {
+  const overdue = Array.from({ length: 150 }, (_, n) => ({ name: `key-${n}` }))
+  const ask = async (...argv: readonly string[]) => {
+    stage.server.interfere('GET', '/v1/keys', answers({ items: overdue, nextCursor: null }))
+    older()
+    return (await stage.terminal()).run('doctor', ...argv)
+  }
+  const { stdout } = await ask()
+  expect(stdout.match(/^key\/key-\d+ +warn /gm)).toHaveLength(20)
+  expect(stdout).toMatch(/\nkey +warn +and 130 more like these; -o json has all/)
+  const data = JSON.parse((await ask('-o', 'json')).stdout) as {
+    readonly items: readonly unknown[]
+  }
+  expect(data.items.length).toBeGreaterThan(150)
+})

@@ -59,8 +59,10 @@ const examine = async (run: Run, { deep }: Options): Promise<void> => {
       found.push(...(await answeredByAny(check, () => ask(client))))
     } catch (error) {
       // It answers, and can say no more than what it said of itself: that is what was asked for.
-      if (!isFailure(error, 'service.unavailable')) throw error
-      found.push(line(check, 'fail', error.info.detail ?? error.info.title, outageRunbook))
+      const help = isFailure(error) ? helpForAll[error.info.code] : undefined
+      if (!isFailure(error) || help === undefined) throw error
+      const { detail, title, hint } = error.info
+      found.push(line(check, 'fail', [detail ?? title, hint].filter(Boolean).join(' '), help))
       found.push(line('the rest', 'unknown', 'not asked: it would not be answered'))
       break
     }
@@ -76,12 +78,25 @@ const examine = async (run: Run, { deep }: Options): Promise<void> => {
           { title: 'DETAIL', text: ({ detail }) => detail },
           { title: 'NEXT', text: ({ next }) => next || '–' },
         ],
-        found,
+        shortened(found),
         run.io.clock.now(),
       ),
   })
   if (found.some(({ state }) => state === 'fail')) throw new Leave('failed')
 }
+
+/** As many of one kind in one state as somebody reads. As data they are all there. */
+const most = 20
+
+const shortened = (found: readonly Line[]): readonly Line[] =>
+  [...Map.groupBy(found, ({ check, state }) => `${check.replace(/\/.*/, '')} ${state}`)].flatMap(
+    ([, alike]) => {
+      const [first] = alike
+      if (first === undefined || alike.length <= most) return alike
+      const detail = `and ${alike.length - most} more like these; -o json has all`
+      return [...alike.slice(0, most), line(first.check.replace(/\/.*/, ''), first.state, detail)]
+    },
+  )
 
 /** A question that may not be asked, or has no answer, says so in its line; the others go on. */
 const answered = async (
@@ -93,6 +108,7 @@ const answered = async (
   } catch (error) {
     if (!isFailure(error) || error.info.exit === 'unreachable' || error.info.exit === 'interrupted')
       throw error
+    if (error.info.code in helpForAll) throw error
     const refused = error.info.exit === 'rights'
     return [line(check, refused ? 'unknown' : 'fail', error.info.detail ?? error.info.title, '')]
   }
@@ -127,6 +143,14 @@ const line = (check: string, state: State, detail: string, next = ''): Line => (
 type Ask = (client: Client) => Promise<readonly Line[]>
 
 const outageRunbook = 'docs/runbooks/RekeyAuditUnavailable.md'
+
+/** By the code of what no other question would be answered with either. A job that asks every day with a token that has ended
+ *  must not be told that all is well. */
+const helpForAll: Readonly<Record<string, string>> = {
+  'service.unavailable': outageRunbook,
+  'auth.missing': 'export REKEY_TOKEN_FILE=<file with a token>',
+  'auth.invalid': 'rekey whoami',
+}
 
 /** Of a part of the server that is not ready. */
 const serverHelp: Readonly<Record<string, string>> = {
