@@ -37,7 +37,13 @@ import {
 import { asRekeyError } from './provider-failures.ts'
 import { callMs } from './prove-version.ts'
 import { addressOf } from './registration.ts'
-import { isOfBefore, type RenewKeyring, renewNames, type SeenValue } from './renew-names.ts'
+import {
+  isOfBefore,
+  isShown,
+  type RenewKeyring,
+  renewNames,
+  type SeenValue,
+} from './renew-names.ts'
 import { isOurDatabase } from './rotation-scene.ts'
 
 export interface CompareKeysDeps extends AskDeps {
@@ -326,6 +332,7 @@ const renew = async (pass: Pass, known: Known, seen: SeenValue): Promise<void> =
       const held = await tx.keys.byId(key.id)
       const [now] = held ? await knownOf(tx, [held]) : []
       if (!held || held.deletedAt || !now || still(now) !== still(known)) throw new Moved()
+      if (await isShown(tx)) throw new Moved()
       const renewed = await renewNames(tx, pass.keyring, now.versions, seen)
       if (renewed.length === 0) throw new Moved()
       return {

@@ -1,6 +1,6 @@
 // Fingerprints and names of values that an old pepper made are made anew when the values are seen: a look at a key reads what its
 // object holds, and what stands sealed can be opened. Name and fingerprint move together, in one guarded write under the key's
-// lock, while no rotation and no incident works on it: whoever compares names then reads them anew as well.
+// lock, while no rotation and no incident works on it, or has shown it: whoever compares names then reads them anew as well.
 //
 // A name is only replaced where the very value makes it, under the object by which the provider has just named it. What cannot be
 // shown so stays as it is, and holds its pepper.
@@ -33,6 +33,14 @@ export const isOfBefore = (
 const isOldName = ({ pepper }: Pick<Keyring, 'pepper'>, name: string): boolean => {
   const number = pepperOfName(name)
   return number !== null && number !== pepper
+}
+
+/** An incident is executed as it was shown, with the names that were shown: until its preview has expired they stay. */
+export const isShown = async (tx: Tx): Promise<boolean> => {
+  const now = await tx.now()
+  const states = ['previewed', 'awaitingApproval'] as const
+  const { items } = await tx.incidents.list(states, { limit: 1_000, after: null })
+  return items.some(({ preview }) => preview !== null && new Date(preview.expiresAt) > now)
 }
 
 /** The numbers of the versions that were renewed. */

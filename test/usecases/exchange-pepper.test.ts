@@ -2,7 +2,7 @@
 // value is taken for somebody else's.
 
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -17,6 +17,7 @@ import { Secret } from '#domain/secret.ts'
 import { pepperOfName } from '#domain/value-name.ts'
 import { aroundSession } from '#runtime/around-session.ts'
 import { makeFaultPlan } from '#test/support/faults.ts'
+import { withIncidents } from '#test/support/incidents.ts'
 import { long } from '#test/support/peers.ts'
 import { openRunningApi, type RunningApi } from '#test/support/running-api.ts'
 
@@ -78,6 +79,11 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
+const incidentsOf = ({ house, drain, deps }: RunningApi) =>
+  withIncidents({
+    ...{ ledger: house.ledger, ids: house.ids, clock: house.clock, database: house.database },
+    ...{ drain, deps },
+  })
 const read = (path: string): string => readFileSync(join(directory, path), 'utf8')
 const write = (path: string, value: string): void =>
   writeFileSync(join(directory, path), value, { mode: 0o600 })
@@ -151,6 +157,40 @@ long.describe('an exchange before any call of a provider: the value of a file', 
   })
 })
 
+long.describe('an exchange before any call of an emergency on a file', () => {
+  test.each(['revokeOnly', 'rotateFast', 'revokeFirst'] as const)(
+    '%s: it comes to the same end as without one',
+    async (mode) => {
+      const incidents = incidentsOf(api)
+      const contained = async (name: string): Promise<unknown> => {
+        const incident = await incidents.begin(mode, [name])
+        const { state } = await incidents.settle(incident)
+        const intents = await incidents.intents(incident)
+        return {
+          state,
+          keys: (await incidents.keys(incident)).map((one) => [one.state, one.replacement]),
+          evidence: (await incidents.evidence(incident)).map((one) => one.state),
+          sent: intents.map(({ effect, outcome }) => [effect, outcome]),
+          there: existsSync(join(directory, name)) && read(name) !== `${name}, first`,
+        }
+      }
+      await own(`${mode}-plain`)
+      const plain = await contained(`${mode}-plain`)
+      expect(plain).toMatchObject({ state: 'contained' })
+      for (let n = 0, made = 0; n <= made; n++) {
+        const name = `${mode}-${n}`
+        let end: unknown = null
+        await own(name) // oxlint-disable-line no-await-in-loop -- one incident after the other
+        // oxlint-disable-next-line no-await-in-loop -- see above
+        made = await exchangedAt(n, async () => {
+          end = await contained(name)
+        })
+        expect(end, String(n)).toEqual(plain)
+      }
+    },
+  )
+})
+
 describe('the value of a file', () => {
   test.each(['killed before', 'killed after'] as const)(
     'that a worker was %s writing is found by another one that has another pepper, and written once',
@@ -196,15 +236,16 @@ describe('the value of a file', () => {
 })
 
 describe('a look at a key', () => {
+  const everyMs = 600_000
   const look = async (): Promise<void> => {
     const { ledger, database, keyring, clock, sessions } = api.house
     const looks = createLooks(database)
     const pass = makeCompareKeys(
       { ledger, looks, sessions, types: keyTypes, keyring, clock },
-      3_600_000,
+      everyMs,
     )
     await pass(() => false)
-    await clock.advance(3_600_000)
+    await clock.advance(everyMs)
     while ((await pass(() => false)) > 0);
   }
   const standing = async (key: Key): Promise<unknown> =>
@@ -245,6 +286,18 @@ describe('a look at a key', () => {
     write('other', 'somebody else’s')
     await look()
     expect(await standing(other)).not.toBe('equal')
+  })
+
+  test('leaves what an incident has shown as it is: it is executed as shown', async () => {
+    const key = await own('shown')
+    const incidents = incidentsOf(api)
+    const incident = await incidents.preview('revokeOnly', ['shown'])
+    api.house.exchangePepper()
+    await look()
+    expect(await marks(key)).toEqual([[[1], 1]])
+    await incidents.execute(incident)
+    expect((await incidents.settle(incident)).state).toBe('contained')
+    expect(existsSync(join(directory, 'shown'))).toBe(false)
   })
 
   test('leaves what a rotation works on as it is', async () => {
