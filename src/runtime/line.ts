@@ -2,6 +2,10 @@
 // Places are taken several at a time, for those that wait here at that moment. One that could not be used in time is lost:
 // used late, it would lie beside somebody else's.
 //
+// Where a place lies on our clock is known to within the time that the database took to answer (`blur`), and a busy process wakes
+// late (`lag`). Where both together are more than a place may be late, more places are taken than are used: what is sent lies
+// among ours.
+//
 // Where a request would wait for long it is refused instead, before anything is sent. Rotations do not come to that: they
 // ask before they begin a step (`enter`), and wait as a column where there is no room.
 
@@ -32,13 +36,19 @@ export interface LineDeps {
 
 const enterMs = 500
 const turnMs = 3_000
-const lateMs = 100
+const lateMs = 50
 /** How long it counts that there is no limit: another process may have been told otherwise. */
 const freeMs = 1_000
 /** Without a word from the provider of when to come back. */
 const holdMs = 1_000
 /** A wrong header must not stop a fleet for a day. */
 const longestHoldMs = 300_000
+
+/** On our clock. Used before, or at `until` or later, it might lie beside somebody else's. */
+interface Place {
+  readonly from: number
+  readonly until: number
+}
 
 interface Waiter {
   readonly signal: AbortSignal | null
@@ -51,26 +61,37 @@ export const makeLine = (
   limit: number | null,
 ): Line => {
   let waiting: Waiter[] = []
-  const places: number[] = []
+  const places: Place[] = []
+  let blur = 0
+  let lag = 0
+  let everyMs = 0
   let freeUntil = -Infinity
   let running = false
 
-  const take = async (count: number, withinMs: number): Promise<Full | null> => {
+  const take = async (wanted: number, withinMs: number): Promise<Full | null> => {
+    const needed = blur + lag - lateMs
+    const spare = needed > 0 && everyMs > 0 ? Math.ceil(needed / everyMs) : 0
     const asked = stopwatch()
-    const turn = await paces.take(connection, { limit, count, withinMs })
+    const turn = await paces.take(connection, { limit, count: wanted + spare, withinMs })
     if (turn.kind === 'full') return turn
     const now = stopwatch()
     forgetLate(now)
-    if (turn.kind === 'free') freeUntil = now + freeMs
-    else {
-      // After a slow answer the later ones may lie beside somebody else's; with none of them nothing would go on.
-      const kept = now - asked > lateMs ? 1 : count
-      for (let n = 0; n < kept; n++) places.push(now + turn.afterMs + n * turn.everyMs)
+    if (turn.kind === 'free') {
+      freeUntil = now + freeMs
+      return null
+    }
+    everyMs = turn.everyMs
+    // One slow answer is remembered for the next few.
+    blur = Math.max(now - asked, blur / 2)
+    for (let n = 0; n < wanted; n++) {
+      const from = now + turn.afterMs + n * everyMs
+      const until = asked + turn.afterMs + (n + spare) * everyMs + lateMs
+      if (from < until) places.push({ from, until })
     }
     return null
   }
   const forgetLate = (now: number): void => {
-    while (places[0] !== undefined && places[0] < now - lateMs) places.shift()
+    while (places[0] !== undefined && places[0].until <= now) places.shift()
   }
 
   const end = (refused: ProviderError | null): void => {
@@ -86,14 +107,15 @@ export const makeLine = (
     const now = stopwatch()
     if (freeUntil > now) return end(null)
     forgetLate(now)
-    const [at] = places
-    if (at === undefined) {
+    const [place] = places
+    if (place === undefined) {
       if (waiting.length === 0) return
       const atOnce = limit === null ? 8 : Math.ceil(limit / 4)
       const full = await take(Math.min(waiting.length, atOnce), turnMs)
       if (full) end(refusal(connection, full))
-    } else if (at > now) {
-      await clock.pause(at - now)
+    } else if (place.from > now) {
+      await clock.pause(place.from - now)
+      lag = Math.max(stopwatch() - place.from, lag / 2)
     } else {
       places.shift()
       waiting.shift()?.go(null)

@@ -1,8 +1,9 @@
 // The line of a connection's requests: one row, moved on by whoever takes places in it. One statement each, on the database's
 // clock, so that workers on machines whose clocks differ stand in one line.
 //
-// Places lie a tenth further apart than the limit asks, and are lost when they are used over a tenth of a second late
-// (runtime/line.ts): in no second, wherever it begins, are there more than the limit.
+// Places lie a tenth further apart than the limit asks. They are lost when they would be used over a twentieth of a second late
+// (runtime/line.ts), and as much again is left for the way to the provider: in no second, wherever it begins, are there more
+// than the limit.
 
 import type { Paces } from '#domain/ports.ts'
 import type { Database } from './database.ts'

@@ -121,11 +121,12 @@ export const untilCompleted = async (
   of = 'true',
 ): Promise<void> => {
   for (;;) {
-    const { rows } = await sql.query<{ n: string; stalled: string }>(
-      `SELECT count(*) FILTER (WHERE phase = 'completed') AS n, count(*) FILTER (WHERE phase = 'stalled') AS stalled
+    const { rows } = await sql.query<{ n: string; stalled: string | null }>(
+      `SELECT count(*) FILTER (WHERE phase = 'completed') AS n,
+         min(key_name || ', in ' || stalled_in || ': ' || stalled_reason) FILTER (WHERE phase = 'stalled') AS stalled
        FROM app.rotation r WHERE ${of}`,
     )
-    if (Number(rows[0]?.stalled) > 0) throw new Error('a rotation stalled')
+    if (rows[0]?.stalled) throw new Error(`the rotation of ${rows[0].stalled}`)
     if (Number(rows[0]?.n) >= count) return
     await systemClock.pause(100)
   }

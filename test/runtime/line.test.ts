@@ -1,0 +1,112 @@
+// Processes that hear late of their places, wake late and share one line: in no second do they send more than the limit.
+
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Paces } from '#domain/ports.ts'
+import { makeLine } from '#runtime/line.ts'
+
+/** Time that stands still while anybody runs. */
+const makeTime = () => {
+  let now = 0
+  let pauses: { readonly at: number; readonly go: () => void }[] = []
+  return {
+    now: () => now,
+    pause: (ms: number) =>
+      new Promise<void>((go) => {
+        pauses.push({ at: now + Math.max(0, ms), go })
+      }),
+    run: async (isDone: () => boolean) => {
+      while (!isDone()) {
+        await turnOfTheLoop() // oxlint-disable-line no-await-in-loop -- one moment after the other
+        const next = pauses.toSorted((a, b) => a.at - b.at)[0]
+        if (!next) continue
+        pauses = pauses.filter((one) => one !== next)
+        now = next.at
+        if (now > 60_000) throw new Error('somebody waits for a place for ever')
+        next.go()
+      }
+    },
+  }
+}
+
+/** Places as store/paces.ts gives them out: one line, a tenth further apart than the limit. */
+const makePlaces = (limit: number, now: () => number): Pick<Paces, 'take'> => {
+  const everyMs = 1_000 / (0.9 * limit)
+  let free = 0
+  return {
+    take: async (_connection, { count, withinMs }) => {
+      const from = Math.max(free, now())
+      if (from - now() > withinMs) return { kind: 'full', afterMs: from - now(), rate: limit }
+      free = from + count * everyMs
+      return { kind: 'places', afterMs: from - now(), everyMs }
+    },
+  }
+}
+
+const mostInASecond = (at: readonly number[]): number =>
+  Math.max(0, ...at.map((from) => at.filter((t) => t >= from && t < from + 1_000).length))
+
+const processes = fc.array(
+  fc.record({
+    callers: fc.integer({ min: 1, max: 8 }),
+    /** Until the database is asked, and until its answer is there, in ms: one after the other, over and over. */
+    asks: fc.array(fc.integer({ min: 0, max: 150 }), { minLength: 1, maxLength: 5 }),
+    answers: fc.array(fc.integer({ min: 0, max: 150 }), { minLength: 1, maxLength: 5 }),
+    oversleeps: fc.array(fc.integer({ min: 0, max: 150 }), { minLength: 1, maxLength: 5 }),
+  }),
+  { minLength: 1, maxLength: 4 },
+)
+
+test('however late processes hear of their places and wake, in no second do they send more than the limit', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 60 }), processes, async (limit, all) => {
+      const time = makeTime()
+      const places = makePlaces(limit, time.now)
+      const sent: number[] = []
+      const until = 5_000
+      const runs = all.map(async ({ callers, asks, answers, oversleeps }) => {
+        const each = (of: readonly number[], n: number): number => of[n % of.length] ?? 0
+        let taken = 0
+        let slept = 0
+        const take: Paces['take'] = async (...asked) => {
+          taken += 1
+          await time.pause(each(asks, taken))
+          const turn = await places.take(...asked)
+          await time.pause(each(answers, taken))
+          return turn
+        }
+        const line = makeLine(
+          {
+            paces: { take, slow: async () => undefined },
+            clock: { pause: (ms) => time.pause(ms + each(oversleeps, (slept += 1))) },
+            stopwatch: time.now,
+          },
+          'shared',
+          limit,
+        )
+        const caller = async (): Promise<void> => {
+          while (time.now() < until) {
+            // oxlint-disable-next-line no-await-in-loop -- one caller
+            const went = await line.turn().then(
+              () => true,
+              () => false,
+            )
+            if (went) sent.push(time.now())
+            else await time.pause(100) // oxlint-disable-line no-await-in-loop -- one caller
+          }
+        }
+        await Promise.all(Array.from({ length: callers }, caller))
+      })
+      let done = false
+      const ended = Promise.all(runs).then(() => {
+        done = true
+      })
+      await time.run(() => done)
+      await ended
+      expect(mostInASecond(sent)).toBeLessThanOrEqual(limit)
+      expect(sent.length).toBeGreaterThan(0)
+    }),
+    { numRuns: 40 },
+  )
+})
