@@ -19,6 +19,7 @@ import { cliPage, commandTable } from './cli-page.ts'
 import { filesPage } from './files-page.ts'
 import { generated, table } from './markdown.ts'
 import { metricsPage } from './metrics-page.ts'
+import { variablesPage } from './variables-page.ts'
 import { emergencyHead, emergencyRows } from './emergency-table.ts'
 
 export const root = join(import.meta.dirname, '..')
@@ -33,6 +34,7 @@ export const pages: Readonly<Record<string, () => string>> = {
   'docs/reference/files.md': () => filesPage(),
   'docs/reference/api.md': () => apiPage(routes()),
   'docs/reference/cli.md': () => cliPage(),
+  'docs/reference/variables.md': () => variablesPage(),
   'README.md': () =>
     withBlock(withBlock(read('README.md'), 'phases', phaseTable()), 'commands', commandTable()),
 }

@@ -7,6 +7,7 @@ import { formatDuration, isDuration, parseDuration } from '#domain/duration.ts'
 import { Secret } from '#domain/secret.ts'
 import { suggest } from '#domain/suggest.ts'
 import { allowFault } from '#runtime/egress.ts'
+import { isSecretVariable, type Variable, variableNames } from './variables.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -71,41 +72,6 @@ export interface TracingConfig {
   readonly ratio: number
 }
 
-const names = [
-  'REKEY_HOST',
-  'REKEY_PORT',
-  'REKEY_METRICS_HOST',
-  'REKEY_METRICS_PORT',
-  'REKEY_DATA_DIR',
-  'REKEY_DATABASE_URL',
-  'REKEY_MIGRATION_DATABASE_URL',
-  'REKEY_REDIS_URL',
-  'REKEY_KEK_FILE',
-  'REKEY_WRITER_KEY_FILE',
-  'REKEY_CREDENTIALS_DIR',
-  'REKEY_DEFAULT_CREDENTIALS',
-  'REKEY_PUBLISH_DIR',
-  'REKEY_PKCS11_MODULES',
-  'REKEY_PKCS11_ENV',
-  'REKEY_PROVIDERS',
-  'REKEY_EGRESS_ALLOW',
-  'REKEY_TLS_CERT',
-  'REKEY_TLS_KEY',
-  'REKEY_TRUSTED_PROXY',
-  'REKEY_PUBLIC_URL',
-  'REKEY_RATE_LIMIT',
-  'REKEY_RECONCILE_EVERY',
-  'REKEY_SAMPLES',
-  'REKEY_LOG_LEVEL',
-  'REKEY_URL',
-  'REKEY_TOKEN',
-] as const
-const secretNames: ReadonlySet<string> = new Set([
-  'REKEY_DATABASE_URL',
-  'REKEY_MIGRATION_DATABASE_URL',
-  'REKEY_REDIS_URL',
-  'REKEY_TOKEN',
-])
 const connectionStrings = {
   postgres: {
     scheme: /^postgres(?:ql)?:\/\//,
@@ -135,10 +101,10 @@ export class ConfigError extends Error {
 
 export const loadConfig = (env: Env = process.env): Config => {
   const problems: string[] = unknownNames(env)
-  const read = (name: (typeof names)[number]): string | null => {
+  const read = (name: Variable): string | null => {
     const direct = env[name] === '' ? undefined : env[name]
     const file =
-      secretNames.has(name) && env[`${name}_FILE`] !== '' ? env[`${name}_FILE`] : undefined
+      isSecretVariable(name) && env[`${name}_FILE`] !== '' ? env[`${name}_FILE`] : undefined
     if (direct !== undefined || file === undefined) return direct ?? null
     try {
       return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
@@ -147,12 +113,7 @@ export const loadConfig = (env: Env = process.env): Config => {
       return null
     }
   }
-  const integer = (
-    name: (typeof names)[number],
-    otherwise: number,
-    min: number,
-    max: number,
-  ): number => {
+  const integer = (name: Variable, otherwise: number, min: number, max: number): number => {
     const text = read(name)
     if (text === null) return otherwise
     const value = Number(text)
@@ -160,14 +121,14 @@ export const loadConfig = (env: Env = process.env): Config => {
     problems.push(`${name}: "${text}" is not a whole number from ${min} to ${max}`)
     return otherwise
   }
-  const flag = (name: (typeof names)[number], otherwise: boolean): boolean => {
+  const flag = (name: Variable, otherwise: boolean): boolean => {
     const text = read(name)
     if (text === null) return otherwise
     if (text === 'on' || text === 'off') return text === 'on'
     problems.push(`${name}: "${text}" is neither on nor off`)
     return otherwise
   }
-  const duration = (name: (typeof names)[number], otherwise: number, least: number): number => {
+  const duration = (name: Variable, otherwise: number, least: number): number => {
     const text = read(name)
     if (text === null) return otherwise
     const ms = isDuration(text) ? parseDuration(text) : null
@@ -180,10 +141,7 @@ export const loadConfig = (env: Env = process.env): Config => {
     return otherwise
   }
   /** Not the text itself in the problem: it holds a password. */
-  const connection = (
-    name: (typeof names)[number],
-    kind: keyof typeof connectionStrings,
-  ): Secret | null => {
+  const connection = (name: Variable, kind: keyof typeof connectionStrings): Secret | null => {
     const text = read(name)
     if (text === null) return null
     const { scheme, example } = connectionStrings[kind]
@@ -191,7 +149,7 @@ export const loadConfig = (env: Env = process.env): Config => {
       problems.push(`${name}: it is no connection string such as ${example}`)
     return new Secret(text)
   }
-  const list = (name: (typeof names)[number]): readonly string[] =>
+  const list = (name: Variable): readonly string[] =>
     (read(name) ?? '')
       .split(',')
       .map((item) => item.trim())
@@ -333,11 +291,11 @@ const unknownNames = (env: Env): string[] =>
     )
     .filter((name) => {
       const plain =
-        name.endsWith('_FILE') && secretNames.has(name.slice(0, -5)) ? name.slice(0, -5) : name
-      return !names.some((known) => known === plain)
+        name.endsWith('_FILE') && isSecretVariable(name.slice(0, -5)) ? name.slice(0, -5) : name
+      return !variableNames.some((known) => known === plain)
     })
     .map((name) => {
-      const near = suggest(name, names)
+      const near = suggest(name, variableNames)
       return `${name}: there is no such variable${near ? `; did you mean ${near}?` : ''}`
     })
 

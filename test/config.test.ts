@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { ConfigError, loadCommandTracing, loadConfig } from '#src/config.ts'
+import { variableNames, variables } from '#src/variables.ts'
 
 const collector = 'http://collector:4318'
 const problemsOf = (env: Readonly<Record<string, string>>): readonly string[] => {
@@ -102,4 +104,14 @@ test('an entry of REKEY_EGRESS_ALLOW that means nothing stops the start, and say
     expect(problemsOf({ REKEY_EGRESS_ALLOW: `10.0.0.1,${entry}` })).toEqual([
       `REKEY_EGRESS_ALLOW: "${entry}" ${fault}`,
     ])
+})
+
+test('each variable is read, and none that is not in the table', () => {
+  const code = readFileSync(new URL('../src/config.ts', import.meta.url), 'utf8')
+  const read = new Set(code.match(/(?<=')REKEY_[A-Z0-9_]+(?=')/g))
+  // The command reads these by itself.
+  const theCommands = ['REKEY_URL', 'REKEY_TOKEN']
+  expect(variableNames.filter((name) => !read.has(name))).toEqual(theCommands)
+  const beside = ['REKEY_CREDENTIAL_', 'REKEY_PEERS', 'REKEY_TEST_']
+  expect([...read].filter((name) => !(name in variables)).toSorted()).toEqual(beside)
 })

@@ -25,7 +25,10 @@ export const answerProblems = (app: FastifyInstance, deps: RefuseDeps): void => 
     return sendProblem(request, reply, error)
   })
   app.setNotFoundHandler(async () => {
-    throw new RekeyError('resource.notFound', { detail: 'There is nothing at this path.' })
+    throw new RekeyError('resource.notFound', {
+      detail: 'There is nothing at this path.',
+      hint: 'What there is: /docs for people, /openapi.json for programs.',
+    })
   })
 }
 

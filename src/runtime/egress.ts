@@ -94,7 +94,9 @@ const plainOf = (protocol: string): string =>
 const refused = (host: string, why: string): RekeyError =>
   new RekeyError('connection.unusable', {
     detail: `Rekey does not connect to ${host}: ${why}.`,
-    hint: 'See "Egress" in the security reference.',
+    hint: why.includes('REKEY_EGRESS_ALLOW')
+      ? 'Whoever runs Rekey lets it through there: docs/reference/variables.md.'
+      : 'What is dialled, and what never: docs/how-to/production.md.',
   })
 
 const parseUrl = (text: string): URL => {

@@ -17,6 +17,7 @@ describe('paths and methods', () => {
       // oxlint-disable-next-line no-await-in-loop -- one server
       const answer = await api.call('GET', '/v1/nothing', token === null ? { token } : {})
       expect(answer).toMatchObject({ status: 404, json: { code: 'resource.notFound' } })
+      expect(answer.json.hint).toContain('/docs')
     }
     expect((await api.call('GET', '/v1/connections/a/b')).status).toBe(404)
   })

@@ -59,7 +59,7 @@ export const addImport = (program: Command, shell: Shell): void => {
       command,
       {
         doing: `import from connection/${options.connection}`,
-        next: [`rekey describe connection/${options.connection} --check`],
+        next: [`rekey describe connection/${options.connection} --check`, 'rekey get connections'],
         detached: 'what was begun at the server goes on; run the same command to finish it',
       },
       (run) => importKeys(run, patterns, options),

@@ -111,7 +111,7 @@ export const failureOf = (error: unknown, at: At): ProviderError => {
   // Egress refused: nothing was dialled.
   if (isRekeyError(error))
     return new ProviderError('permanent', 'none', error.message.replace(/\.$/, ''), {
-      hint: 'see "Egress" in the security reference',
+      hint: 'what is dialled, and what never: docs/how-to/production.md',
     })
   return failureOfNetwork(error, at.writing)
 }
