@@ -13,8 +13,8 @@ export interface VersionRow {
 export interface Metadata {
   readonly current: number
   readonly oldest: number
-  /** What Vault keeps: the secret's own limit, else the mount's, else ten. */
-  readonly kept: number
+  /** How many versions Vault keeps of it; null: as the mount says. */
+  readonly ownLimit: number | null
   readonly casRequired: boolean
   readonly deleteAfter: string
   readonly versions: ReadonlyMap<number, VersionRow>
@@ -28,11 +28,10 @@ export const readMetadata = async (ask: Ask, ref: Kv2Ref, call: Call): Promise<M
     return null
   }
   const { data } = reply
-  const own = numberOf(data['max_versions'])
   return {
     current: numberOf(data['current_version']),
     oldest: numberOf(data['oldest_version']),
-    kept: own === 0 ? await keptByMount(ask, ref, call) : own,
+    ownLimit: numberOf(data['max_versions']) || null,
     casRequired: data['cas_required'] === true,
     deleteAfter: textOf(data['delete_version_after']),
     versions: new Map(
@@ -100,12 +99,6 @@ const rowOf = (row: Fields): VersionRow => ({
 const timeOf = (value: unknown): Date | null => {
   const at = new Date(textOf(value))
   return Number.isNaN(at.getTime()) ? null : at
-}
-
-// Reading the mount's own setting is a right that nobody needs to grant: without it, Vault's default is assumed.
-const keptByMount = async (ask: Ask, ref: Kv2Ref, call: Call): Promise<number> => {
-  const reply = await ask({ verb: 'read', path: ref.configPath, accept: [403, 404] }, call)
-  return numberOf(reply.data['max_versions']) || 10
 }
 
 const requireKv2 = async (ask: Ask, ref: Kv2Ref, call: Call): Promise<void> => {

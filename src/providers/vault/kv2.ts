@@ -26,7 +26,7 @@ import { readKv2Ref, type Kv2Ref } from './refs.ts'
 import { requireRights } from './rights.ts'
 import { kv2Rights } from './kv2-rights.ts'
 import { createField, probeCreate } from './kv2-create.ts'
-import { deletedRisk, factsOf, risksOf } from './kv2-facts.ts'
+import { deletedRisk, factsOf, makeKeptOf, risksOf } from './kv2-facts.ts'
 import {
   readMetadata,
   readVersion,
@@ -45,6 +45,7 @@ import { fieldsOf, numberOf } from '../untyped-json.ts'
 import { versionNumber } from './values.ts'
 
 export const makeKv2 = (ask: Ask, now: () => Date): ObjectType => {
+  const keptOf = makeKeptOf(ask, now)
   const metadataOf = async (ref: Kv2Ref, call: Call): Promise<Metadata> => {
     const metadata = await readMetadata(ask, ref, call)
     if (metadata === null)
@@ -71,7 +72,7 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectType => {
         ? {}
         : { expiresAt: row.deletedAt }),
     }))
-    return { versions, facts: factsOf(metadata) }
+    return { versions, facts: factsOf(metadata, await keptOf(ref, metadata, call)) }
   }
 
   const prepare = async (
@@ -94,16 +95,17 @@ export const makeKv2 = (ask: Ask, now: () => Date): ObjectType => {
       metadata === null || current === null
         ? []
         : await carriersOf(ref, metadata, versionNumber(current), call)
+    const kept = metadata === null ? null : await keptOf(ref, metadata, call)
     return {
       preImage: {
         version,
         state,
         field: ref.field,
         carriers: carriers.map(String),
-        ...(metadata === null ? {} : factsOf(metadata)),
+        ...(metadata === null || kept === null ? {} : factsOf(metadata, kept)),
       },
       risks: [
-        ...(metadata === null ? [] : risksOf(metadata)),
+        ...(metadata === null || kept === null ? [] : risksOf(metadata, kept)),
         ...(version > 0 && state !== 'enabled' ? [deletedRisk] : []),
       ],
     }
