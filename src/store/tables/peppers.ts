@@ -33,7 +33,7 @@ const usesOf = async (db: Db, number: number): Promise<PepperUses> => {
       (SELECT coalesce(array_agg(name), '{}') FROM (SELECT DISTINCT name FROM marked WHERE lives ORDER BY name LIMIT ${mostNamed}::integer) few) AS keys,
       (SELECT count(*) FROM app.rotation r, at WHERE r.created_at <= at.renewed
         AND r.phase NOT IN ('completed', 'cancelled', 'rolledBack', 'abandoned'))
-      + (SELECT count(*) FROM app.incident i, at WHERE i.created_at <= at.renewed AND i.state <> 'closed') AS open,
+      + (SELECT count(*) FROM app.incident i, at WHERE i.created_at <= at.renewed AND i.state IN ('executing', 'contained', 'partly')) AS open,
       (SELECT count(*) FROM marked WHERE NOT lives) AS ended,
       (SELECT count(*) FROM app.confirmation c WHERE ${under(number, Prisma.sql`c.fingerprint`)}) AS confirmations,
       (SELECT count(*) FROM app.login l WHERE ${under(number, Prisma.sql`l.fingerprint`)} AND l.state = 'refused') AS logins`
