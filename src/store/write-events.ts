@@ -32,9 +32,7 @@ export const writeEvents = async (
 ): Promise<readonly [Receipt, ...Receipt[]]> => {
   const heads = await lockHeads(db, events, locked)
   const traceId = deps.trace.current()?.traceId ?? null
-  // The key may be exchanged while the records are written: they are of the one that signs now.
-  const { kid } = deps.writer
-  const written = mapEvents(events, (event) => {
+  const written = await mapEvents(events, (event) => {
     const head = event.correlationId === undefined ? undefined : heads.get(event.correlationId)
     const stream =
       head === undefined || event.correlationId === undefined
@@ -47,10 +45,7 @@ export const writeEvents = async (
     }
     return signed
   })
-  const rows = written.map(
-    (e) => Prisma.sql`(${e.id}::uuid, ${e.text}, ${kid}::bytea, ${e.signature}::bytea)`,
-  )
-  const insert = Prisma.sql`INSERT INTO audit.event (id, body, writer_kid, writer_sig) VALUES ${Prisma.join(rows)}`
+  const insert = insertOf(written)
   if (heads.size === 0) {
     await db.$executeRaw(insert)
   } else {
@@ -65,7 +60,7 @@ export const writeEvents = async (
   return mapEvents(written, (e) => ({
     eventId: e.id,
     leafHash: hex(e.leaf),
-    writerKid: hex(kid),
+    writerKid: hex(e.kid),
     writerSig: Buffer.from(e.signature).toString('base64'),
   }))
 }
@@ -79,7 +74,23 @@ export const signedEvent = (
 ) => {
   const id = event.id ?? ids.next()
   const text = canonicalBody(bodyOf({ id, at: clock.now(), traceId, actor, event, stream }))
-  return { id, text, leaf: leafHash(text), signature: writer.sign(text) }
+  // The key may be exchanged while others are written: this one is of the one that signs now.
+  return { id, text, leaf: leafHash(text), kid: writer.kid, signature: writer.sign(text) }
+}
+
+type Signed = ReturnType<typeof signedEvent>
+
+/** Of many the text is the same however many they are: it is parsed once a session, not each time. */
+const insertOf = (events: readonly [Signed, ...Signed[]]): Prisma.Sql => {
+  const [first, ...more] = events
+  if (more.length === 0)
+    return Prisma.sql`INSERT INTO audit.event (id, body, writer_kid, writer_sig)
+      VALUES (${first.id}::uuid, ${first.text}, ${first.kid}::bytea, ${first.signature}::bytea)`
+  return Prisma.sql`INSERT INTO audit.event (id, body, writer_kid, writer_sig)
+    SELECT e.id, e.body, decode(e.kid, 'hex'), decode(e.sig, 'hex')
+    FROM unnest(${events.map((e) => e.id)}::uuid[], ${events.map((e) => e.text)}::text[],
+      ${events.map((e) => hex(e.kid))}::text[], ${events.map((e) => hex(e.signature))}::text[])
+      WITH ORDINALITY e (id, body, kid, sig, n) ORDER BY e.n`
 }
 
 /** Makes missing heads and locks all of them; what it returns is current until the transaction ends. */
@@ -139,12 +150,22 @@ const bodyOf = ({
     : null,
 })
 
-const mapEvents = <A, B>(
+/** Signing hundreds in one go would keep everybody else of this process waiting. */
+const atOnce = 40
+const breathe = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
+
+/** In their order. */
+const mapEvents = async <A, B>(
   list: readonly [A, ...A[]],
   each: (item: A) => B,
-): readonly [B, ...B[]] => {
+): Promise<readonly [B, ...B[]]> => {
   const [first, ...rest] = list
-  return [each(first), ...rest.map(each)]
+  const mapped: [B, ...B[]] = [each(first)]
+  for (const item of rest) {
+    if (mapped.length % atOnce === 0) await breathe() // oxlint-disable-line no-await-in-loop -- others come in between
+    mapped.push(each(item))
+  }
+  return mapped
 }
 
 const hex = (value: Uint8Array): string => Buffer.from(value).toString('hex')

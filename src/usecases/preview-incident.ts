@@ -3,22 +3,18 @@
 // again in its own transaction, and does what this says or nothing (I11).
 
 import { type Actor, inScope } from '#domain/actor.ts'
-import type { Connection, Consumer, Policy } from '#domain/connection.ts'
+import type { Consumer } from '#domain/connection.ts'
 import { RekeyError } from '#domain/errors.ts'
-import { type Floor, floorsFor, tighten } from '#domain/floor.ts'
 import { mostKeys } from '#domain/incident-schema.ts'
 import type { ContainedKey, Incident, IncidentPreview, IncidentSelector } from '#domain/incident.ts'
 import type { Json } from '#domain/json.ts'
 import type { Key, Version } from '#domain/key.ts'
 import { matchesLabels } from '#domain/names.ts'
 import { planContainment, versionsMeant } from '#domain/plan-containment.ts'
-import { defaultPolicy, type ResolvedPolicy, resolveStored } from '#domain/policy.ts'
+import { resolveStored } from '#domain/policy.ts'
 import type { Clock, HashJson, KeyChoice, Reads } from '#domain/ports.ts'
 import type { KeyType } from '#domain/provider.ts'
-import type { Rotation } from '#domain/rotation.ts'
-import { addressOf } from './as-shown.ts'
-import { isConsumerOf } from './consumers-of-key.ts'
-import { everything } from './rights.ts'
+import { type World, worldOf } from './preview-world.ts'
 
 export interface IncidentPreviewDeps {
   readonly types: ReadonlyMap<string, KeyType>
@@ -38,10 +34,12 @@ export const makeDrawPreview =
     const keys = await keysMeant(db, actor, incident.selector)
     const world = await worldOf(db, keys, hashJson)
     const unknown = keys.filter((key) => !types.has(key.type))
-    const planned = keys.flatMap((key): readonly Planned[] => {
+    const planned: Planned[] = []
+    for (const [n, key] of keys.entries()) {
       const type = types.get(key.type)
-      return type ? planOne(incident, world, key, type) : []
-    })
+      if (type) planned.push(...planOne(incident, world, key, type))
+      if (n % pageSize === pageSize - 1) await breathe() // oxlint-disable-line no-await-in-loop -- others come in between
+    }
     if (planned.length === 0) throw nothingMeant(keys.length)
     const sorted = planned.toSorted(byDanger).map(({ plan }) => plan)
     const at = clock.now()
@@ -57,6 +55,10 @@ export const makeDrawPreview =
         incident.breakGlass === null ? Math.max(...sorted.map(({ approvals }) => approvals)) : 0,
     }
   }
+
+/** Ten thousand keys in one go would keep everybody else of this process waiting. */
+const pageSize = 500
+const breathe = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
 
 interface Planned {
   readonly plan: ContainedKey
@@ -145,74 +147,13 @@ export const seenConsumer = async (
   return found && inScope(actor, found) ? found : null
 }
 
-interface World {
-  readonly versions: ReadonlyMap<string, readonly Version[]>
-  readonly refused: ReadonlySet<string>
-  readonly rotations: ReadonlyMap<string, Rotation>
-  readonly connections: ReadonlyMap<string, Connection & { readonly address: string }>
-  /** By the key that is their credential. */
-  readonly logins: ReadonlyMap<string, readonly string[]>
-  readonly policies: ReadonlyMap<
-    string,
-    { readonly policy: Policy; readonly resolved: ResolvedPolicy }
-  >
-  readonly floors: readonly Floor[]
-  readonly consumers: readonly Consumer[]
-  /** Those that another incident has, and whether it is switching them on again. */
-  readonly incidents: ReadonlyMap<string, 'held' | 'restoring'>
-}
-
-const worldOf = async (db: Reads, keys: readonly Key[], hashJson: HashJson): Promise<World> => {
-  const ids = keys.map(({ id }) => id)
-  const versions = await db.versions.ofKeys(ids)
-  const refused = await db.incidents.refused(ids)
-  const rotations = await db.rotations.openOfKeys(ids)
-  const connections = await everything((after) => db.connections.list({ limit: 200, after }))
-  const logins = Map.groupBy(
-    connections.flatMap(({ name, credential }) =>
-      credential.from === 'key' ? [{ name, key: credential.key }] : [],
-    ),
-    ({ key }) => key,
-  )
-  const policies = await db.policies.all()
-  const used = new Set(keys.map(({ connection }) => connection))
-  return {
-    versions: Map.groupBy(versions, ({ keyId }) => keyId),
-    refused: new Set(refused.map(({ keyId, version }) => `${keyId}/${version}`)),
-    rotations: new Map(rotations.map((rotation) => [rotation.keyId, rotation])),
-    connections: new Map(
-      connections
-        .filter(({ name }) => used.has(name))
-        .map((one) => [one.name, { ...one, address: addressOf(hashJson, one) }]),
-    ),
-    logins: new Map([...logins].map(([key, users]) => [key, users.map(({ name }) => name)])),
-    policies: new Map(
-      policies.map((policy) => [policy.name, { policy, resolved: resolveStored(policy) }]),
-    ),
-    floors: (await db.floors.get()).items,
-    consumers: await db.consumers.all(),
-    incidents: elsewhereOf(await db.incidents.openOfKeys(ids)),
-  }
-}
-
-const elsewhereOf = (
-  open: Awaited<ReturnType<Reads['incidents']['openOfKeys']>>,
-): World['incidents'] => {
-  const found = new Map<string, 'held' | 'restoring'>()
-  for (const { keyId, restoration } of open)
-    if (restoration === 'asked') found.set(keyId, 'restoring')
-    else if (!found.has(keyId)) found.set(keyId, 'held')
-  return found
-}
-
 const planOne = (incident: Meant, world: World, key: Key, type: KeyType): readonly Planned[] => {
   const connection = world.connections.get(key.connection)
   const versions = world.versions.get(key.id) ?? []
   const refused = ({ version }: Version): boolean => world.refused.has(`${key.id}/${version}`)
   const chosen = versionsMeant(incident.selector, key, versions, refused, type.traits.slot)
   if (!connection || chosen.size === 0) return []
-  const ruling = key.policy === null ? undefined : world.policies.get(key.policy)
-  const policy = tighten(ruling?.resolved ?? defaultPolicy, floorsFor(world.floors, key.labels))
+  const { policy, revision, consumers } = world.rulingOf(key)
   const plan = planContainment({
     mode: incident.mode,
     breakGlass: incident.breakGlass !== null,
@@ -223,14 +164,15 @@ const planOne = (incident: Meant, world: World, key: Key, type: KeyType): readon
     chosen,
     openRotation: world.rotations.get(key.id) ?? null,
     policy,
-    policyRevision: ruling?.policy.revision ?? null,
+    policyRevision: revision,
     losesAccess: world.logins.get(key.name) ?? [],
   })
-  const known = world.consumers.filter((consumer) => isConsumerOf(consumer, key, policy))
   return [
     {
       plan,
-      consumers: [...new Set([...key.consumers, ...known.map(({ name }) => name)])],
+      consumers: [
+        ...new Set([...key.consumers, ...(world.naming.get(key.name) ?? []), ...consumers]),
+      ],
       unseen: type.traits.usage === null,
       elsewhere: world.incidents.get(key.id) ?? null,
     },

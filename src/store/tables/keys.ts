@@ -41,13 +41,11 @@ export const keyReads = (db: Db): Reads['keys'] => ({
   },
   chosen: async (choice, limit) => {
     // In one statement: there may be ten thousand, and somebody waits for them.
-    const rows = await db.$queryRaw<Row[]>`
-      SELECT k.id, k.name, k.connection, k.type, k.ref, k.object_id AS "objectId", k.purpose, k.owner, k.environment, k.labels,
-        k.consumers, k.usable_by AS "usableBy", k.observe, k.generate, k.policy, k.policy_selected_at AS "policySelectedAt",
-        k.managed_by AS "managedBy", k.revision, k.created_at AS "createdAt", k.updated_at AS "updatedAt", k.deleted_at AS "deletedAt"
-      FROM app.key k
-      WHERE k.deleted_at IS NULL ${choiceConditions(choice)}
-      ORDER BY k.name LIMIT ${limit}`
+    const rows = await jsonRows<Row>(
+      db,
+      Prisma.sql`(SELECT k.* FROM app.key k WHERE k.deleted_at IS NULL ${choiceConditions(choice)} ORDER BY k.name LIMIT ${limit}) t
+        ORDER BY t.name`,
+    )
     return rows.map(toKey)
   },
   batch: async (filter, page) => {
