@@ -87,27 +87,30 @@ const simulate = async (
   const answers: Answer[] = []
   // One question for each resource: IAM answers every action for every resource of a question.
   for (const [resource, of] of Map.groupBy(asked, (one) => one.resource)) {
+    const question = {
+      PolicySourceArn: principal,
+      ActionNames: [...new Set(of.map(({ action }) => action))],
+      ResourceArns: [resource],
+      ContextEntries: contextOf(of),
+    }
     try {
-      // oxlint-disable-next-line no-await-in-loop -- IAM answers a handful of these a second
-      const reply = await aws.read(
-        'iam',
-        principal,
-        (iam, options) =>
-          iam.simulatePrincipalPolicy(
-            {
-              PolicySourceArn: principal,
-              ActionNames: [...new Set(of.map(({ action }) => action))],
-              ResourceArns: [resource],
-              ContextEntries: contextOf(of),
-            },
-            options,
-          ),
-        call,
-      )
-      for (const { EvalActionName: action, EvalDecision: decision } of reply.EvaluationResults ??
-        [])
-        if (action !== undefined)
-          answers.push({ action, resource, allowed: decision === 'allowed' })
+      let marker: string | undefined
+      do {
+        const page = { ...question, ...(marker === undefined ? {} : { Marker: marker }) }
+        // oxlint-disable-next-line no-await-in-loop -- IAM answers a handful of these a second
+        const reply = await aws.read(
+          'iam',
+          principal,
+          (iam, options) => iam.simulatePrincipalPolicy(page, options),
+          call,
+        )
+        for (const { EvalActionName: action, EvalDecision: decision } of reply.EvaluationResults ??
+          [])
+          if (action !== undefined)
+            answers.push({ action, resource, allowed: decision === 'allowed' })
+        // A page may be shorter than was asked for, and what is not on it is not refused.
+        marker = reply.IsTruncated === true ? reply.Marker : undefined
+      } while (marker !== undefined)
     } catch (error) {
       if (!(error instanceof ProviderError)) throw error
       if (error.kind !== 'forbidden' && error.kind !== 'notFound') throw error
@@ -173,6 +176,8 @@ export const checkRights = async (
   call: Call,
 ): Promise<readonly Check[]> => {
   const { principal } = await aws.identity(call)
+  // Whoever asks for the checks may have granted it meanwhile.
+  aws.simulator.refused = false
   const answers = await simulate(
     aws,
     [...asksOf(rights), ...powers.map((action) => ({ action, resource: '*' }))],

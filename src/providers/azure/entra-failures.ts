@@ -43,7 +43,19 @@ const rows: readonly Row[] = [
     hint: 'check tenantId and, for a sovereign cloud, authorityHost',
   },
   {
-    codes: [700024, 700023],
+    codes: [700023],
+    kind: 'auth',
+    detail: 'Entra refused the audience of the assertion',
+    hint: 'check tenantId and authorityHost: the assertion was made for another authority',
+  },
+  {
+    codes: [7000112],
+    kind: 'auth',
+    detail: 'the application is disabled in this tenant',
+    hint: 'enable its enterprise application (service principal), or use another',
+  },
+  {
+    codes: [700024],
     kind: 'precondition',
     detail: 'Entra refused the time of the request',
     hint: 'synchronise the clock of this host: Entra accepts five minutes',
@@ -74,6 +86,10 @@ const rows: readonly Row[] = [
   },
 ]
 
+/** Told with a 400 or 401 too, and gone by itself. */
+const busy: readonly number[] = [50196, 90055]
+const passing: readonly number[] = [90006, 90012, 90024, 90033]
+
 export const entraFailure = (answer: EntraAnswer): ProviderError => {
   const { status, codes, retryAfterMs } = answer
   const more = { status, ...(retryAfterMs === null ? {} : { retryAfterMs }) }
@@ -84,6 +100,10 @@ export const entraFailure = (answer: EntraAnswer): ProviderError => {
       ...more,
       hint: 'a proxy or firewall answered: check `authorityHost` and what is in between',
     })
+  const isOneOf = (those: readonly number[]): boolean => codes.some((code) => those.includes(code))
+  if (isOneOf(busy))
+    return new ProviderError('throttled', 'none', 'Entra asks for fewer requests', more)
+  if (isOneOf(passing)) return new ProviderError('transient', 'none', 'Entra failed', more)
   const row = rows.find((r) => r.codes.some((code) => codes.includes(code)))
   if (row !== undefined)
     return new ProviderError(row.kind, 'none', row.detail, { ...more, hint: row.hint })

@@ -3,7 +3,7 @@
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call, type InventoryItem } from '#domain/provider.ts'
 import type { Azure } from './clients.ts'
-import { objectIdOf } from './refs.ts'
+import { collectionOf, objectIdOf } from './refs.ts'
 import { rides } from './transport.ts'
 
 const pageSize = 25
@@ -23,7 +23,8 @@ export const inventory = async (
   const list = lists[type]
   if (list === undefined)
     throw new ProviderError('unsupported', 'none', 'the azure provider has no such key type')
-  const { named, next } = await list(azure, cursor === null ? null : decode(azure, cursor), call)
+  const token = cursor === null ? null : decode(azure, type, cursor)
+  const { named, next } = await list(azure, token, call)
   return {
     items: named.map(({ name, facts }) => {
       const ref = { name }
@@ -127,14 +128,17 @@ const lists: Readonly<Record<string, List>> = {
 const encode = (token: string): string =>
   Buffer.from(JSON.stringify({ token })).toString('base64url')
 
-/** The SDK goes where the token says, with the connection's rights: it must be of this vault. */
-const decode = ({ settings }: Azure, cursor: string): string => {
+/** The SDK goes where the token says, with the connection's rights: it must be of this list, and not, say, a secret's value. */
+const decode = ({ settings }: Azure, type: string, cursor: string): string => {
   try {
     const { token } = Object(JSON.parse(Buffer.from(cursor, 'base64url').toString())) as {
       readonly token?: unknown
     }
-    if (typeof token === 'string' && URL.parse(token)?.host === new URL(settings.vaultUrl).host)
-      return token
+    const at = typeof token === 'string' ? URL.parse(token) : null
+    const isOfList =
+      at?.origin === new URL(settings.vaultUrl).origin &&
+      at.pathname.replace(/\/$/, '') === `/${collectionOf(type)}`
+    if (typeof token === 'string' && isOfList) return token
   } catch {
     // Falls through: not one of ours.
   }

@@ -31,7 +31,9 @@ export const objectIdOf = (
   type: string,
   { settings, ref }: { readonly settings: JsonObject; readonly ref: JsonObject },
 ): string => {
-  const collection = `${type.split('.').at(-1)}s`
   const { vaultUrl } = readSettings(settings)
-  return `${type}:${vaultUrl}/${collection}/${nameIn(ref).toLowerCase()}`
+  return `${type}:${vaultUrl}/${collectionOf(type)}/${nameIn(ref).toLowerCase()}`
 }
+
+/** `secrets`, as addresses of Key Vault have it. */
+export const collectionOf = (type: string): string => `${type.split('.').at(-1)}s`

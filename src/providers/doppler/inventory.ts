@@ -28,15 +28,50 @@ export const inventory = async (
   const kind = kinds[type]
   if (kind === undefined)
     throw new ProviderError('unsupported', 'none', 'the doppler provider has no such key type')
-  const places = await configsAfter(ask, cursor === null ? null : decode(cursor), call)
-  const items: InventoryItem[] = []
-  for (const place of places) {
-    // oxlint-disable-next-line no-await-in-loop -- Doppler counts requests a minute
-    for (const { ref, facts } of await kind.refs(ask, place, call))
-      items.push({ type, ref, objectId: kind.id(settings, ref), facts })
+  let last = cursor === null ? null : decode(cursor)
+  let refusal: ProviderError | null = null
+  for (;;) {
+    /* oxlint-disable no-await-in-loop -- Doppler counts requests a minute */
+    const places = await configsAfter(ask, last, call)
+    const items: InventoryItem[] = []
+    let read = 0
+    for (const place of places) {
+      const refs = await kind.refs(ask, place, call).catch(unseen)
+      if (refs instanceof ProviderError) {
+        refusal ??= refs.kind === 'forbidden' ? refs : null
+        continue
+      }
+      read += 1
+      for (const { ref, facts } of refs) {
+        const objectId = idOf(kind, settings, ref)
+        if (objectId !== null) items.push({ type, ref, objectId, facts })
+      }
+    }
+    /* oxlint-enable no-await-in-loop */
+    const end = places.at(-1)
+    // Of nothing at all the token may see the names: an empty list would say that there are none.
+    if (end === undefined && cursor === null && refusal !== null) throw refusal
+    if (end === undefined) return { items, next: null }
+    if (read > 0 || refusal === null) return { items, next: encode(end) }
+    last = end
   }
-  const last = places.at(-1)
-  return { items, next: last === undefined ? null : encode(last) }
+}
+
+/** A config that the token may not read, or that has gone since it was listed, hides no other. */
+const unseen = (error: unknown): ProviderError => {
+  if (error instanceof ProviderError && (error.kind === 'forbidden' || error.kind === 'notFound'))
+    return error
+  throw error
+}
+
+/** Null: of a name that no key can have. */
+const idOf = (kind: Kind, settings: JsonObject, ref: JsonObject): string | null => {
+  try {
+    return kind.id(settings, ref)
+  } catch (error) {
+    if (error instanceof ProviderError) return null
+    throw error
+  }
 }
 
 interface Kind {
@@ -68,9 +103,7 @@ const kinds: Readonly<Record<string, Kind>> = {
         },
         call,
       )
-      return textsOf(body['names'])
-        .filter((name) => /^[A-Z_][A-Z0-9_]*$/.test(name))
-        .map((name) => ({ ref: { project, config, name }, facts: {} }))
+      return textsOf(body['names']).map((name) => ({ ref: { project, config, name }, facts: {} }))
     },
   },
   'doppler.serviceToken': {

@@ -39,6 +39,8 @@ export interface IdentityRules {
   readonly unsigned: (asked: Asked) => Reply | null
 }
 
+const simulatedAtOnce = 4
+
 export const makeIdentityRules = (principals: Principals, now: () => Date): IdentityRules => {
   const policiesOf = new Map<string, readonly Json[]>()
   const roles = new Map<string, string>()
@@ -56,10 +58,13 @@ export const makeIdentityRules = (principals: Principals, now: () => Date): Iden
         return `<member><EvalActionName>${action}</EvalActionName><EvalResourceName>${escaped(resource)}</EvalResourceName><EvalDecision>${decision}</EvalDecision><MatchedStatements/><MissingContextValues/></member>`
       }),
     )
+    // "IAM might return fewer than MaxItems results even when there are more": it does here.
+    const from = Number(textIn(body, 'Marker') || 0)
+    const more = from + simulatedAtOnce < results.length
     return xml(
       'iam',
       'SimulatePrincipalPolicy',
-      `<IsTruncated>false</IsTruncated><EvaluationResults>${results.join('')}</EvaluationResults>`,
+      `<IsTruncated>${more}</IsTruncated>${more ? `<Marker>${from + simulatedAtOnce}</Marker>` : ''}<EvaluationResults>${results.slice(from, from + simulatedAtOnce).join('')}</EvaluationResults>`,
     )
   }
 

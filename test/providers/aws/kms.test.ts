@@ -29,6 +29,34 @@ peer('moto').describe('a key of KMS', () => {
     await bench?.stop()
   })
 
+  test('a key that is gone since it was listed hides no other', async () => {
+    const { KeyMetadata: gone } = await kms.createKey({})
+    const { KeyMetadata: there } = await kms.createKey({})
+    const rule = bench.faulty.inject(
+      { path: /./, header: ['x-amz-target', /DescribeKey/], body: new RegExp(gone?.KeyId ?? '') },
+      {
+        kind: 'status',
+        status: 400,
+        headers: { 'content-type': 'application/x-amz-json-1.1' },
+        body: '{"__type":"NotFoundException","message":"Key does not exist"}',
+      },
+    )
+    const seen: unknown[] = []
+    let cursor: string | null = null
+    do {
+      const page: Awaited<ReturnType<Session['inventory']>> = await session.inventory(
+        'aws.kms.symmetric',
+        cursor,
+        call(),
+      )
+      seen.push(...page.items.map(({ ref }) => ref['keyId']))
+      cursor = page.next
+    } while (cursor !== null)
+    expect(rule.hits()).toBe(1)
+    expect(seen).toContain(there?.KeyId)
+    expect(seen).not.toContain(gone?.KeyId)
+  })
+
   test.each([
     ['aws.kms.symmetric', {}],
     ['aws.kms.alias', { KeySpec: 'HMAC_256', KeyUsage: 'GENERATE_VERIFY_MAC' }],

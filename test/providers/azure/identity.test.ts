@@ -11,7 +11,7 @@ import { azure } from '#providers/azure/provider.ts'
 import { makeEgress } from '#runtime/egress.ts'
 import { makeSafeFetch } from '#runtime/safe-fetch.ts'
 import { azureAddress, azureSettings, requestUrl } from '#test/contract/azure-peer.ts'
-import { call, expectNoLeak } from '#test/contract/bench.ts'
+import { call, expectNoLeak, failure } from '#test/contract/bench.ts'
 import { plainPorts } from '#test/contract/peer.ts'
 import { selfSigned } from '#test/peers/azure/der.ts'
 import { startStrictAzure, type StrictAzure } from '#test/peers/azure/strict.ts'
@@ -113,6 +113,8 @@ describe('checks tell before anything rotates:', () => {
     { code: 700016, status: 400, hint: /clientId, tenantId/ },
     { code: 90002, status: 400, hint: /tenantId/ },
     { code: 700024, status: 401, hint: /clock/ },
+    { code: 700023, status: 401, hint: /authorityHost/ },
+    { code: 7000112, status: 401, hint: /enable/ },
     { code: 700213, status: 400, hint: /federated/ },
     { code: 500011, status: 400, hint: /one cloud/ },
     { code: 53003, status: 400, hint: /exclude it from the policy/ },
@@ -127,6 +129,14 @@ describe('checks tell before anything rotates:', () => {
         hint: expect.stringMatching(hint),
       }),
     ])
+  })
+
+  test.each([
+    [90055, 'throttled'],
+    [90033, 'transient'],
+  ])('Entra’s AADSTS%i with a 400 is %s, and no refusal of the credential', async (code, kind) => {
+    strict.entra.fail({ status: 400, code })
+    expect((await failure(connect().describe(known, call()))).kind).toBe(kind)
   })
 
   test('a wrong secret, from Entra itself', async () => {

@@ -218,3 +218,19 @@ test('a name that is being deleted, is kept or comes back is waited for or told,
   await session.mint(minting, call())
   expect(strict.secrets.get(name).versions).toHaveLength(2)
 })
+
+test.each([
+  ['a value', '/secrets/known?api-version=2025-07-01'],
+  ['another list', '/keys?api-version=2025-07-01'],
+  ['plain http', 'http'],
+])('a cursor that leads to %s is refused, and nothing is asked', async (_what, path) => {
+  const { origin, host } = new URL(proxy.address)
+  const other = origin.startsWith('https:') ? `http://${host}/secrets` : `https://${host}/secrets`
+  const token = path === 'http' ? other : `${origin}${path}`
+  const cursor = Buffer.from(JSON.stringify({ token })).toString('base64url')
+  expect(await failure(session.inventory('azure.keyvault.secret', cursor, call()))).toMatchObject({
+    kind: 'permanent',
+    effect: 'none',
+    message: 'the cursor is not one of this inventory',
+  })
+})
