@@ -79,6 +79,7 @@ const toFailure = (error: unknown, title: string): unknown => {
       exit: 'conflict',
       title,
       detail: error.message,
+      hint: 'start the version that the database is of; the way back is the backup of before: docs/how-to/upgrade.md',
       changed: 'nothing',
     })
   if (error instanceof StartRefused) {

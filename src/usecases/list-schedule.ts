@@ -1,4 +1,4 @@
-// What is coming: for each key in the scope its next rotation, and those of its schedule that follow within the same span.
+// What is coming: for each key in the scope its first rotation within a span, and those of its schedule that follow in it.
 
 import { type Actor, inScope } from '#domain/actor.ts'
 import { type Fire, nextFires } from '#domain/fires.ts'
@@ -36,7 +36,8 @@ export const listSchedule =
       let { after } = page
       for (let round = 0; round < mostRounds; round += 1) {
         // oxlint-disable-next-line no-await-in-loop -- a page names the next one
-        const rows = await db.schedule.between(span.from, span.to, {
+        // Also of those whose next one comes before the span: what follows it may lie inside.
+        const rows = await db.schedule.between(new Date(0), span.to, {
           limit: page.limit - items.length,
           after,
         })
@@ -49,7 +50,8 @@ export const listSchedule =
           if (!key || key.deletedAt || !row.dueAt || !row.occurrence || !inScope(actor, key))
             continue
           const policy = await resolved(db, policies, key) // oxlint-disable-line no-await-in-loop -- remembered
-          items.push(coming(key, row, row.dueAt, policy, span))
+          const found = coming(key, row, row.dueAt, policy, span)
+          if (found !== null) items.push(found)
         }
         after = rows.next
         if (after === null || items.length >= page.limit) break
@@ -70,23 +72,33 @@ const resolved = async (
   return known.get(policy) ?? null
 }
 
+/** Null where nothing is known to come within the span. */
 const coming = (
   key: Key,
   row: KeySchedule,
-  at: Date,
+  dueAt: Date,
   policy: ResolvedPolicy | null,
-  { to }: Span,
-): Coming => ({
-  key: key.name,
-  policy: key.policy,
-  at,
-  nominal: row.nominal,
-  occurrence: row.occurrence,
-  trigger: row.trigger ?? 'schedule',
-  overdue: row.overdueSince !== null,
-  following: policy
-    ? nextFires(policy, key.id, row.nominal ?? at, mostFollowing + 1)
-        .filter((fire) => fire.at > at && fire.at < to)
-        .slice(0, mostFollowing)
-    : [],
-})
+  { from, to }: Span,
+): Coming | null => {
+  const isIn = dueAt >= from
+  const after = isIn ? (row.nominal ?? dueAt) : earliest(from, policy)
+  const fires = policy === null ? [] : nextFires(policy, key.id, after, mostFollowing + 2)
+  const later = fires.filter(({ at }) => at > dueAt && at >= from && at < to)
+  const next = { at: dueAt, nominal: row.nominal, occurrence: row.occurrence }
+  const [first, following] = isIn ? [next, later] : [later[0], later.slice(1)]
+  if (first === undefined) return null
+  return {
+    key: key.name,
+    policy: key.policy,
+    at: first.at,
+    nominal: first.nominal,
+    occurrence: first.occurrence,
+    trigger: isIn ? (row.trigger ?? 'schedule') : 'schedule',
+    overdue: row.overdueSince !== null,
+    following: following.slice(0, mostFollowing),
+  }
+}
+
+/** Jitter moves an occurrence to later: one from before the moment may come after it. */
+const earliest = (moment: Date, policy: ResolvedPolicy | null): Date =>
+  new Date(moment.getTime() - (policy?.schedule?.jitterMs ?? 0) - 1)

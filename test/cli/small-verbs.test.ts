@@ -50,12 +50,19 @@ test('a freeze is set, replaced under its revision, shown and cleared', async ()
 
 test('the schedule is of the next thirty days, or of what was asked', async () => {
   stage.server.things['schedule'] = [
-    { key: 'payments-db', policy: 'monthly', at: '2026-12-01T02:00:00Z', trigger: 'schedule' },
+    {
+      key: 'payments-db',
+      policy: 'monthly',
+      at: '2026-12-01T02:00:00Z',
+      trigger: 'schedule',
+      following: ['2026-12-15T02:00:00Z'],
+    },
+    { key: 'api', policy: 'm', at: '2026-12-02T02:00:00Z', trigger: 'maxAge', following: [] },
   ]
   const terminal = await stage.terminal()
   const ran = await terminal.run('schedule')
   expect(ran.stdout).toMatch(
-    /^AT +KEY +POLICY +TRIGGER\n2026-12-01 02:00:00Z \(.*\) +payments-db +monthly +schedule\n$/,
+    /^AT +KEY +POLICY +TRIGGER\n2026-12-01 02:00:00Z \(.*\) +payments-db +monthly +schedule\n2026-12-02 02:00:00Z \(.*\) +api +m +maxAge\n2026-12-15 02:00:00Z \(.*\) +payments-db +monthly +schedule\n$/,
   )
   const [first] = stage.server.seen
   const days =

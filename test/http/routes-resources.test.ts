@@ -399,6 +399,24 @@ describe('schedule', () => {
     )
   })
 
+  test('tells of a span that lies behind the next rotation too', async () => {
+    const inAYear = new Date(house.clock.now().getTime() + 300 * 86_400_000)
+    const from = inAYear.toISOString()
+    const to = new Date(inAYear.getTime() + 3 * 86_400_000).toISOString()
+    const reply = await house.send(viewer, 'GET', `/v1/schedule?from=${from}&to=${to}`)
+    const items = reply.body['items'] as unknown as {
+      readonly key: string
+      readonly at: string
+      readonly trigger: string
+      readonly following: readonly string[]
+    }[]
+    const daily = items.find(({ key }) => key === 'daily-key')
+    expect(daily?.trigger).toBe('schedule')
+    const all = [daily?.at ?? '', ...(daily?.following ?? [])]
+    expect(all).toHaveLength(3)
+    expect(all.filter((at) => at < from || at >= to)).toEqual([])
+  })
+
   test('is a calendar that people subscribe to', async () => {
     const reply = await house.send(viewer, 'GET', '/v1/schedule', undefined, {
       accept: 'text/calendar',

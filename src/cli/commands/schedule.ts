@@ -5,7 +5,7 @@ import { usage } from '../failure.ts'
 import { moment, orDash } from '../human.ts'
 import { momentOf } from '../moments.ts'
 import { formats, show } from '../output.ts'
-import { textAt } from '../read-json.ts'
+import { listAt, textAt, textsAt } from '../read-json.ts'
 import type { Run, Shell } from '../shell.ts'
 import { table, type Column } from '../table.ts'
 import type { JsonObject } from '#domain/json.ts'
@@ -21,7 +21,7 @@ export const addSchedule = (program: Command, shell: Shell): void => {
     .command('schedule')
     .summary('show what rotates when')
     .description(
-      'Show the rotations that are due, from now on for 30 days where nothing else is said.',
+      'Show the rotations that are due, from now on for 30 days where nothing else is said; of each key the first eleven.',
     )
     .option('--from <moment>', 'RFC 3339, or a duration from now')
     .option('--to <moment>', 'RFC 3339, or a duration from now')
@@ -57,10 +57,24 @@ const schedule = async (run: Run, options: Options): Promise<void> => {
     return
   }
   const items = await Array.fromAsync(client.list('/v1/schedule', query))
+  const rows = items
+    .flatMap(eachOf)
+    .toSorted((a, b) => (textAt(a, 'at') < textAt(b, 'at') ? -1 : 1))
+  if (items.some((item) => listAt(item, 'following').length >= mostFollowing))
+    run.talk(`of a key ${mostFollowing + 1} are shown at most: a later --from shows more`)
   if (items.length === 0) run.talk(`nothing rotates between ${query.from} and ${query.to}`)
   await show(run, {
     json: { items },
     names: items.map((item) => `key/${textAt(item, 'key')}`),
-    text: () => (items.length === 0 ? '' : table(columns, items, now)),
+    text: () => (items.length === 0 ? '' : table(columns, rows, now)),
   })
 }
+
+/** As many as the server tells of one key, beside its first. */
+const mostFollowing = 10
+
+/** A line for each time: the server tells the first of a key, and those that follow. */
+const eachOf = (item: JsonObject): readonly JsonObject[] => [
+  item,
+  ...textsAt(item, 'following').map((at) => ({ ...item, at, trigger: 'schedule' })),
+]
