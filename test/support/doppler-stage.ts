@@ -1,6 +1,7 @@
 // The whole API, Doppler's stand-in behind a proxy that fails on purpose, and an engine that tests ring by hand.
 
 import { expect } from 'vitest'
+import type { Session } from '#domain/provider.ts'
 import type { Phase } from '#domain/rotation-machine.ts'
 import { startDoppler } from '#test/peers/doppler/doppler.ts'
 import { startFaultProxy } from './fault-proxy.ts'
@@ -10,11 +11,13 @@ import { openRunningApi } from './running-api.ts'
 export type DopplerStage = Awaited<ReturnType<typeof openDopplerStage>>
 
 /** Connections: `doppler`, and `vault` (the built-in one). Project: `backend`. */
-export const openDopplerStage = async () => {
+export const openDopplerStage = async ({
+  wrap = (session) => session,
+}: { readonly wrap?: (session: Session) => Session } = {}) => {
   const doppler = await startDoppler()
   const proxy = await startFaultProxy(doppler.address)
   const plans = makeFaultPlan()
-  const api = await openRunningApi({ wrap: plans.wrap })
+  const api = await openRunningApi({ wrap: (session) => wrap(plans.wrap(session)) })
   const { house } = api
   await house.connection('vault')
   await house.connection('doppler', {

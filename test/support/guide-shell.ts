@@ -41,7 +41,7 @@ const passed = ['REKEY_URL', 'REKEY_TOKEN', 'REKEY_TOKEN_FILE', 'REKEY_DATA_DIR'
 
 const scripts = {
   rekey: `#!/bin/sh
-case "$1" in up|api|worker|migrate|admin-key|backup|restore|kek|writer-key) exec "$GUIDE_NODE" "$GUIDE_ROOT/src/main.ts" "$@" ;; esac
+case "$1" in up|api|worker|migrate|admin-key|backup|restore|kek|writer-key|pepper) exec "$GUIDE_NODE" "$GUIDE_ROOT/src/main.ts" "$@" ;; esac
 for word do set -- "$@" --data-urlencode "word=$word"; shift; done
 said=$("$GUIDE_CURL" -sS --unix-socket "$GUIDE_DIR/socket" --data-urlencode "cwd=$PWD" --data-urlencode input@- ${passed
     .map((name) => `--data-urlencode "${name}=$${name}"`)

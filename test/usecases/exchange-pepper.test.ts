@@ -15,7 +15,7 @@ import type { Session, VerifyOrder } from '#domain/provider.ts'
 import type { Phase } from '#domain/rotation-machine.ts'
 import { Secret } from '#domain/secret.ts'
 import { pepperOfName } from '#domain/value-name.ts'
-import { aroundSession } from '#runtime/around-session.ts'
+import { makeExchanges } from '#test/support/exchange-at.ts'
 import { makeFaultPlan } from '#test/support/faults.ts'
 import { withIncidents } from '#test/support/incidents.ts'
 import { long } from '#test/support/peers.ts'
@@ -26,31 +26,16 @@ let api: RunningApi
 const plans = makeFaultPlan()
 /** Values that do not work. */
 let refused = (_order: VerifyOrder): boolean => false
-/** Before the n-th call of a provider from now on. */
-let before: { n: number; readonly work: () => void } | null = null
-let calls = 0
-const counting = (session: Session): Session =>
-  aroundSession(
-    {
-      ...session,
-      verify: async (order, call) =>
-        order.how === 'roundTrip' && refused(order)
-          ? { ok: false, detail: 'it does not log in', facts: {} }
-          : session.verify(order, call),
-    },
-    async (_operation, call) => {
-      if (before?.n === calls++) before.work()
-      return call()
-    },
-  )
-/** Exchanges the pepper before the n-th call that `work` makes; returns how many it made. */
-const exchangedAt = async (n: number, work: () => Promise<unknown>): Promise<number> => {
-  calls = 0
-  before = { n, work: () => api.house.exchangePepper() }
-  await work()
-  before = null
-  return calls
-}
+const exchanges = makeExchanges()
+const judging = (session: Session): Session => ({
+  ...session,
+  verify: async (order, call) =>
+    order.how === 'roundTrip' && refused(order)
+      ? { ok: false, detail: 'it does not log in', facts: {} }
+      : session.verify(order, call),
+})
+const exchangedAt = (n: number, work: () => Promise<unknown>): Promise<number> =>
+  exchanges.at(api.house, n, work)
 const undone = async (name: string): Promise<void> => {
   const id = await api.rotate(name)
   await api.reach(id, ['overlapping'])
@@ -65,7 +50,7 @@ beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'rekey-pepper-'))
   api = await openRunningApi({
     publishDir: directory,
-    wrap: (session) => counting(plans.wrap(session)),
+    wrap: (session) => exchanges.wrap(judging(plans.wrap(session))),
   })
   refused = () => false
   await api.house.connection('vault')
