@@ -1132,7 +1132,13 @@ export interface Paces {
 export type Turn =
   /** There is no limit at this moment. */
   | { readonly kind: 'free' }
-  | { readonly kind: 'places'; readonly afterMs: number; readonly everyMs: number }
+  /** `nowMs`: the database's clock, as `afterMs` counts from it. */
+  | {
+      readonly kind: 'places'
+      readonly nowMs: number
+      readonly afterMs: number
+      readonly everyMs: number
+    }
   /** How far the first place is, and how many there are a second. */
   | { readonly kind: 'full'; readonly afterMs: number; readonly rate: number }
 

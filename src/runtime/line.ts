@@ -2,9 +2,9 @@
 // Places are taken several at a time, for those that wait here at that moment. One that could not be used in time is lost:
 // used late, it would lie beside somebody else's.
 //
-// Where a place lies on our clock is known to within the time that the database took to answer (`blur`), and a busy process wakes
-// late (`lag`). Where both together are more than a place may be late, more places are taken than are used: what is sent lies
-// among ours.
+// Places lie on the database's clock. Each answer bounds how far that is from ours (`clocks`), and the answers of a while do so
+// closely, however slow some of them are. A busy process hears late of its places (`missed`) and wakes late (`lag`): where that is
+// more than a place may be late, more are taken than are used, so that what is sent lies among ours.
 //
 // Where a request would wait for long it is refused instead, before anything is sent. Rotations do not come to that: they
 // ask before they begin a step (`enter`), and wait as a column where there is no room.
@@ -37,12 +37,21 @@ export interface LineDeps {
 const enterMs = 500
 const turnMs = 3_000
 const lateMs = 50
+/** How much faster or slower two clocks may run. */
+const drift = 0.001
 /** How long it counts that there is no limit: another process may have been told otherwise. */
 const freeMs = 1_000
 /** Without a word from the provider of when to come back. */
 const holdMs = 1_000
 /** A wrong header must not stop a fleet for a day. */
 const longestHoldMs = 300_000
+
+/** The database's clock is ahead of ours by this much, in ms, as learned at that moment of ours. */
+interface Clocks {
+  readonly low: number
+  readonly high: number
+  readonly at: number
+}
 
 /** On our clock. Used before, or at `until` or later, it might lie beside somebody else's. */
 interface Place {
@@ -62,14 +71,16 @@ export const makeLine = (
 ): Line => {
   let waiting: Waiter[] = []
   const places: Place[] = []
-  let blur = 0
+  let clocks: Clocks | null = null
+  let missed = 0
   let lag = 0
   let everyMs = 0
   let freeUntil = -Infinity
   let running = false
 
   const take = async (wanted: number, withinMs: number): Promise<Full | null> => {
-    const needed = blur + lag - lateMs
+    const blur = clocks === null ? 0 : clocks.high - clocks.low
+    const needed = blur + missed + lag - lateMs
     const spare = needed > 0 && everyMs > 0 ? Math.ceil(needed / everyMs) : 0
     const asked = stopwatch()
     const turn = await paces.take(connection, { limit, count: wanted + spare, withinMs })
@@ -81,13 +92,16 @@ export const makeLine = (
       return null
     }
     everyMs = turn.everyMs
-    // One slow answer is remembered for the next few.
-    blur = Math.max(now - asked, blur / 2)
+    clocks = compare(clocks, turn.nowMs, asked, now)
+    const first = turn.nowMs + turn.afterMs
+    // What was late once is remembered for the next few.
+    missed = Math.max(0, now - (first - clocks.low), missed / 2)
     for (let n = 0; n < wanted; n++) {
-      const from = now + turn.afterMs + n * everyMs
-      const until = asked + turn.afterMs + (n + spare) * everyMs + lateMs
+      const from = first + n * everyMs - clocks.low
+      const until = first + (n + spare) * everyMs + lateMs - clocks.high
       if (from < until) places.push({ from, until })
     }
+    forgetLate(now)
     return null
   }
   const forgetLate = (now: number): void => {
@@ -155,6 +169,16 @@ export const makeLine = (
       await paces.slow(connection, { limit, holdMs: hold }).catch(() => undefined)
     },
   }
+}
+
+/** What this answer and those before allow; this one alone where they contradict each other, since a clock was set. */
+const compare = (known: Clocks | null, nowMs: number, asked: number, answered: number): Clocks => {
+  const fresh = { low: nowMs - answered, high: nowMs - asked, at: answered }
+  if (known === null) return fresh
+  const drifted = (answered - known.at) * drift
+  const low = Math.max(fresh.low, known.low - drifted)
+  const high = Math.min(fresh.high, known.high + drifted)
+  return low <= high ? { low, high, at: answered } : fresh
 }
 
 const refusal = (connection: string, { afterMs, rate }: Full): ProviderError =>

@@ -28,13 +28,16 @@ export const createPaces = ({ client: db }: Database): Paces => ({
       }
       if (limit === null && (await look()).rate === null) return { kind: 'free' }
       const length = Prisma.sql`(${count}::integer * ${apart(limit)})`
-      const [taken] = await db.$queryRaw<{ readonly afterMs: number; readonly everyMs: number }[]>`
+      const [taken] = await db.$queryRaw<
+        { readonly nowMs: number; readonly afterMs: number; readonly everyMs: number }[]
+      >`
         INSERT INTO app.pace AS p (connection, free_at)
         SELECT name, app.now() + ${count}::integer * interval '1 second' / (0.9 * ${limit ?? fastest}::double precision)
         FROM app.connection WHERE name = ${connection}
         ON CONFLICT (connection) DO UPDATE SET free_at = greatest(p.free_at, app.now()) + ${length}
         WHERE greatest(p.free_at, app.now()) - app.now() <= ${withinMs}::double precision * interval '1 millisecond'
-        RETURNING ${ms(Prisma.sql`p.free_at - ${length} - app.now()`)} AS "afterMs", ${ms(apart(limit))} AS "everyMs"`
+        RETURNING (extract(epoch FROM app.now()) * 1000)::double precision AS "nowMs",
+          ${ms(Prisma.sql`p.free_at - ${length} - app.now()`)} AS "afterMs", ${ms(apart(limit))} AS "everyMs"`
       if (taken) return { kind: 'places', ...taken, afterMs: Math.max(0, taken.afterMs) }
       const full = await look()
       // Without a line there is no connection any more: whoever asks finds out.
