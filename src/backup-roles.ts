@@ -5,7 +5,13 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeWriter } from '#audit/writer.ts'
 import { systemActor } from '#domain/actor.ts'
-import { BackupRefused, type BackupSink, type BackupSource, type Manifest } from '#domain/backup.ts'
+import {
+  BackupRefused,
+  type BackupSink,
+  type BackupSource,
+  type Manifest,
+  missingPeppers,
+} from '#domain/backup.ts'
 import type { PepperName } from '#domain/pepper.ts'
 import type { LedgerEvent } from '#domain/ports.ts'
 import { openBackupSink, openBackupSource } from '#runtime/backup-files.ts'
@@ -175,11 +181,7 @@ const mustHaveKeys = (config: Config, manifest: Manifest): void => {
       `Put that key into ${config.kekFile} (mode 0600) first, beside what is in it. It is in no backup: it comes from where you keep it.`,
     )
   }
-  const named = manifest.peppers ?? []
-  const begun = manifest.pepper === null ? [] : [{ number: 1, id: manifest.pepper }]
-  const missing = (named.length > 0 ? named : begun).filter(
-    ({ number, id }) => !peppers.some((one) => one.number === number && one.id === id),
-  )
+  const missing = missingPeppers(manifest, peppers)
   if (missing.length > 0) {
     const told = (all: readonly PepperName[]): string =>
       all.map(({ number, id }) => `${number} (${id})`).join(', ')

@@ -4,6 +4,7 @@
 
 import { Type, type Static } from 'typebox'
 import { Check } from 'typebox/value'
+import type { PepperName } from './pepper.ts'
 import { timestampSchema } from './timestamp.ts'
 
 const strict = <T extends Parameters<typeof Type.Object>[0]>(properties: T) =>
@@ -57,6 +58,17 @@ export const readManifest = (text: string): Manifest | null => {
   } catch {
     return null
   }
+}
+
+/** Peppers that its fingerprints were made with, and that are not among these. */
+export const missingPeppers = (
+  { pepper, peppers = [] }: Pick<Manifest, 'pepper' | 'peppers'>,
+  here: readonly PepperName[],
+): readonly PepperName[] => {
+  const begun = pepper === null ? [] : [{ number: 1, id: pepper }]
+  return (peppers.length > 0 ? peppers : begun).filter(
+    ({ number, id }) => !here.some((one) => one.number === number && one.id === id),
+  )
 }
 
 /** Where a backup is written to. Nothing is under its name before `commit`. */

@@ -8,6 +8,7 @@ import {
   manifestName,
   mostPartBytes,
   readManifest,
+  missingPeppers,
 } from '#domain/backup.ts'
 
 const sha256 = 'a'.repeat(64)
@@ -143,4 +144,19 @@ test('a refusal says why in a word, in a sentence, and what to do', () => {
     message: 'A part is not what it was.',
     hint: 'Take another one.',
   })
+})
+
+test('a backup needs every pepper that it names, under its number; one of before there were several needs the one', () => {
+  const [first, second] = [
+    { number: 1, id: 'a' },
+    { number: 2, id: 'b' },
+  ]
+  const of = { pepper: 'b', peppers: [first, second] }
+  expect(missingPeppers(of, [second, first])).toEqual([])
+  expect(missingPeppers(of, [first])).toEqual([second])
+  expect(missingPeppers(of, [second, { number: 1, id: 'other' }])).toEqual([first])
+  expect(missingPeppers(of, [])).toEqual([first, second])
+  expect(missingPeppers({ pepper: 'a' }, [first])).toEqual([])
+  expect(missingPeppers({ pepper: 'a', peppers: [] }, [second])).toEqual([first])
+  expect(missingPeppers({ pepper: null }, [])).toEqual([])
 })

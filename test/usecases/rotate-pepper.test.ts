@@ -13,12 +13,14 @@ import { noTelemetry } from '#domain/telemetry.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { openKeyring } from '#runtime/keyring.ts'
 import { pepperFile } from '#runtime/peppers.ts'
+import { takeBackup } from '#store/backup.ts'
 import { createLedger } from '#store/ledger.ts'
 import { selfCheck } from '#store/self-check.ts'
 import { makeCheckPeppers } from '#usecases/check-peppers.ts'
 import { beginOwnKeys, makeFollowOwnKeys } from '#usecases/follow-own-keys.ts'
 import { makeRetirePepper } from '#usecases/retire-pepper.ts'
 import { makeRotatePepper, type RotatePepperDeps } from '#usecases/rotate-pepper.ts'
+import { memoryBackup } from '#test/support/backups.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
 import { keyNamed, rotationOf, versionOf } from '#test/store/records.ts'
 
@@ -343,6 +345,24 @@ describe('an old one is held', () => {
     })
     expect((await retire()).retired).toHaveLength(1)
   })
+})
+
+test('a backup names every pepper that is in use, and none that is retired', async () => {
+  const namedIn = async () => {
+    const manifest = await takeBackup({
+      url: db.urls.app,
+      sink: memoryBackup().sink,
+      version: '1',
+      onProgress: () => undefined,
+    })
+    return [manifest.peppers?.map(({ number }) => number), manifest.pepper]
+  }
+  const [first] = one.keyring.peppers.inFile
+  expect(await namedIn()).toEqual([[1], first?.id])
+  const { active } = await rotate()
+  expect(await namedIn()).toEqual([[1, 2], active.id])
+  await retire()
+  expect(await namedIn()).toEqual([[2], active.id])
 })
 
 test('a process that stood still through an exchange finds what others wrote, and can write nothing under what is gone', async () => {
