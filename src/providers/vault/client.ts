@@ -3,7 +3,7 @@
 // VAULT_PREFIX of the process, which are no business of a connection. So: transport by `request-promise`, debug off,
 // every field set by us, and none of its errors leaves this file.
 
-import NodeVault from 'node-vault'
+import type NodeVault from 'node-vault'
 import type { JsonObject } from '#domain/json.ts'
 import { ProviderError, type Call, type ProviderPorts } from '#domain/provider.ts'
 import type { Secret } from '#domain/secret.ts'
@@ -62,14 +62,7 @@ interface Ride {
 
 export const makeClient = (settings: VaultSettings, ports: ProviderPorts): Client => {
   const namespace = trimSlashes(settings.namespace ?? '')
-  const library = NodeVault({
-    endpoint: trimEnd(settings.address),
-    // LIST as GET ?list=1: custom verbs die in many proxies.
-    noCustomHTTPVerbs: true,
-    debug: () => undefined,
-    'request-promise': { defaults: () => transport(ports) },
-  })
-  Object.assign(library, { token: '', namespace: '', pathPrefix: '' })
+  let loading: Promise<NodeVault.client> | null = null
 
   const once = async (request: Request, token: Secret | null, call: Call): Promise<Reply> => {
     const inside = request.namespace ?? namespace
@@ -85,6 +78,7 @@ export const makeClient = (settings: VaultSettings, ports: ProviderPorts): Clien
     }
     const path = encodePath(request.path) + (request.query === undefined ? '' : `?${request.query}`)
     const options = { ride, headers: headersOf(token, inside, call) }
+    const library = await (loading ??= loadLibrary(settings, ports))
     try {
       if (request.verb === 'read') await library.read(path, options)
       else if (request.verb === 'list') await library.list(path, options)
@@ -126,6 +120,22 @@ export const makeClient = (settings: VaultSettings, ports: ProviderPorts): Clien
       }
     },
   }
+}
+
+/** With the first request: it brings an HTTP client of its own, for which nobody pays who has no Vault. */
+const loadLibrary = async (
+  settings: VaultSettings,
+  ports: ProviderPorts,
+): Promise<NodeVault.client> => {
+  const { default: makeLibrary } = await import('node-vault')
+  const library = makeLibrary({
+    endpoint: trimEnd(settings.address),
+    // LIST as GET ?list=1: custom verbs die in many proxies.
+    noCustomHTTPVerbs: true,
+    debug: () => undefined,
+    'request-promise': { defaults: () => transport(ports) },
+  })
+  return Object.assign(library, { token: '', namespace: '', pathPrefix: '' })
 }
 
 /** A 404 of the mount, or of the namespace, is no answer about an object in it: else what was moved away would count as gone, and as refused. */
