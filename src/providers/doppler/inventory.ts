@@ -131,6 +131,8 @@ const kinds: Readonly<Record<string, Kind>> = {
 }
 
 const perPage = 100
+/** What Doppler gives whoever does not ask for a number. It may also give no more than that. */
+const leastPerPage = 20
 const together = 10
 
 /** Of one project; none: that was all. */
@@ -163,6 +165,7 @@ const all = async (
   call: Call,
 ): Promise<readonly ReturnType<typeof fieldsOf>[]> => {
   const found: ReturnType<typeof fieldsOf>[] = []
+  let full = 0
   for (let page = 1; ; page++) {
     // oxlint-disable-next-line no-await-in-loop -- pages follow each other
     const { body } = await ask(
@@ -177,7 +180,9 @@ const all = async (
     )
     const rows = rowsOf(body[field])
     found.push(...rows)
-    if (rows.length < perPage) return found
+    // Shorter than a page can be, or than the one before it was: the last one.
+    if (rows.length < Math.max(leastPerPage, full)) return found
+    full = rows.length
   }
 }
 

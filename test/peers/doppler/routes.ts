@@ -53,7 +53,8 @@ const posted = ({ body }: Asked) => body as Fields
 
 const pageOf = <T>({ query }: Asked, rows: readonly T[]): { page: number; rows: readonly T[] } => {
   const page = Number(query.get('page') ?? 1)
-  const size = Number(query.get('per_page') ?? 20)
+  // Twenty is what its document has; how many it gives at most, it does not say: here no more, whoever asks.
+  const size = Math.min(Number(query.get('per_page') ?? 20), 20)
   return { page, rows: rows.slice((page - 1) * size, page * size) }
 }
 

@@ -46,8 +46,8 @@ peer('doppler').describe('an inventory of Doppler', () => {
       },
       20,
     )
-  const found = async (): Promise<readonly unknown[]> => {
-    const items: unknown[] = []
+  const found = async (): Promise<readonly (readonly string[])[]> => {
+    const items: string[][] = []
     let cursor: string | null = null
     do {
       const page: Awaited<ReturnType<Session['inventory']>> = await session.inventory(
@@ -55,7 +55,11 @@ peer('doppler').describe('an inventory of Doppler', () => {
         cursor,
         call(),
       )
-      items.push(...page.items.map(({ ref }) => [ref['config'], ref['name']]))
+      items.push(
+        ...page.items.map(({ ref }) =>
+          [ref['config'], ref['name']].filter((part) => typeof part === 'string'),
+        ),
+      )
       cursor = page.next
     } while (cursor !== null)
     return items
@@ -95,5 +99,14 @@ peer('doppler').describe('an inventory of Doppler', () => {
       ['prd', 'STRIPE_KEY'],
       ['stg', 'STRIPE_KEY'],
     ])
+  })
+
+  test('more configs than Doppler gives at once are all listed', async () => {
+    for (let n = 0; n < 25; n++) {
+      const config = doppler.workplace.config('wide', `c${String(n).padStart(2, '0')}`)
+      config.secrets.set('KEY', { raw: 'x', visibility: 'masked' })
+    }
+    const wide = (await found()).filter(([config]) => /^c\d\d$/.test(config ?? ''))
+    expect(wide).toHaveLength(25)
   })
 })
