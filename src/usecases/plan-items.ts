@@ -32,6 +32,7 @@ import {
 import { resolveStored } from '#domain/policy.ts'
 import type { PolicySpec } from '#domain/policy-schema.ts'
 import { weakenings } from '#domain/policy-strength.ts'
+import { slowRounds } from '#domain/round-time.ts'
 import type { HashJson } from '#domain/ports.ts'
 import type { CarriedOut } from './carry-out-plan.ts'
 import { referenceOf } from './plan-faults.ts'
@@ -108,6 +109,7 @@ const effectsOfPolicy = (look: Look, { reassigned, newKeys, warnings, demands }:
     ...strength,
     ...elsewhere.map(asEffect),
     ...(warnings.get(name) ?? []).map(warning),
+    ...(after === null ? [] : slowRounds(after, assigned.selected + fresh.length).map(warning)),
   ]
 }
 

@@ -6,6 +6,7 @@ import type { ManagedBy, Policy } from '#domain/connection.ts'
 import { isRekeyError, RekeyError } from '#domain/errors.ts'
 import { checkPolicy } from '#domain/policy-rules.ts'
 import { type ResolvedPolicy, resolvePolicy, resolveStored } from '#domain/policy.ts'
+import { slowRounds } from '#domain/round-time.ts'
 import type { Clock, Committed, Ledger, LedgerEvent, Reads, Tx } from '#domain/ports.ts'
 import { checkPrecondition, noPrecondition, type Precondition } from '#domain/precondition.ts'
 import { lockPolicies } from './assign-policies.ts'
@@ -68,6 +69,7 @@ export const putPolicy =
         ...(assigned ? mustSuitTypes(deps.providers, draft.input, assigned) : []),
       ]
       const selected = assigned?.selected ?? (await countSelected(tx, name))
+      warnings.push(...slowRounds(resolvePolicy(draft.input.spec), selected))
       if (selected > 1 && (draft.input.spec.publish ?? []).length > 0) {
         warnings.push(
           `it publishes ${selected} keys to the same place: each rotation replaces what the one before wrote there`,

@@ -117,6 +117,14 @@ describe('the body', () => {
     })
     expect(value.warnings.join('\n')).toMatch(/no connection not-there[\s\S]*no sink no-sink/)
   })
+
+  test('keys that cannot all begin in its window are warned about', async () => {
+    for (const name of ['crowd-1', 'crowd-2', 'crowd-3'])
+      await house.register(name, { labels: { app: 'crowd' } }) // oxlint-disable-line no-await-in-loop -- three
+    const narrow = { ...select('crowd'), schedule: { ...monthly.schedule, window: '2h' } }
+    const { value } = await house.policy('crowded', { ...narrow, concurrency: { max: 2 } })
+    expect(value.warnings.join()).toMatch(/of 3 keys at most 2 can begin in a window/)
+  })
 })
 
 describe('which policy applies', () => {
