@@ -469,6 +469,14 @@ export class ProviderError extends Error {
   }
 }
 
+/** A request that Rekey itself did not send, since its connection is at its limit: the provider was not asked, so it is no try. */
+export class AtLimit extends ProviderError {
+  constructor(kind: 'throttled' | 'timeout', detail: string, afterMs?: number) {
+    super(kind, 'none', detail, afterMs === undefined ? {} : { retryAfterMs: afterMs })
+    this.name = 'AtLimit'
+  }
+}
+
 /** Storage of the built-in vault, in a schema of its own. `object` is the key's id; every method is one transaction. */
 export interface VaultStore {
   /** Inserts version n + 1, or finds the one that this operation id made before. Material is sealed with a data key of its own. */

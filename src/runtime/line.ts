@@ -10,7 +10,7 @@
 // ask before they begin a step (`enter`), and wait as a column where there is no room.
 
 import type { Clock, Paces } from '#domain/ports.ts'
-import { ProviderError } from '#domain/provider.ts'
+import { AtLimit, ProviderError } from '#domain/provider.ts'
 
 export interface Line {
   /** Resolves when the next request may be sent. Throws ProviderError, of effect `none`. */
@@ -182,16 +182,10 @@ const compare = (known: Clocks | null, nowMs: number, asked: number, answered: n
 }
 
 const refusal = (connection: string, { afterMs, rate }: Full): ProviderError =>
-  new ProviderError('throttled', 'none', `${atItsLimit(connection, rate)}: nothing was sent`, {
-    retryAfterMs: afterMs,
-  })
+  new AtLimit('throttled', `${atItsLimit(connection, rate)}: nothing was sent`, afterMs)
 
 const tooLate = (connection: string): ProviderError =>
-  new ProviderError(
-    'timeout',
-    'none',
-    `the time was over before its turn on the connection ${connection}`,
-  )
+  new AtLimit('timeout', `the time was over before its turn on the connection ${connection}`)
 
 export const atItsLimit = (connection: string, rate: number): string =>
   `the connection ${connection} is at its limit of ${Math.max(1, Math.round(rate))} requests a second`

@@ -2,12 +2,12 @@
 // or in a stall that somebody is told of. Tries are counted for one thing at a time (an effect on one target, a read), in a
 // row: another thing, a success or another visit of the phase begins anew.
 
-import type { ProviderError } from '#domain/provider.ts'
+import { AtLimit, type ProviderError } from '#domain/provider.ts'
 import type { Rotation } from '#domain/rotation.ts'
 import { mayGo } from '#domain/rotation-machine.ts'
 import { type Run, stall, type Step } from './rotation-engine.ts'
 import { fail } from './rotation-failure.ts'
-import { progressOf, waitFor } from './rotation-wait.ts'
+import { progressOf, waitFor, waitForRoom } from './rotation-wait.ts'
 
 /** The provider said no, or could not be asked for something that has no effect. */
 export const refused = async (
@@ -17,6 +17,7 @@ export const refused = async (
   failure: ProviderError,
   { firstAtOnce = false } = {},
 ): Promise<Step> => {
+  if (failure instanceof AtLimit) return waitForRoom(run, rotation, roomAfter(failure))
   const count = await nextTry(run, rotation, of)
   if (failure.retryable && count < rotation.plan.policy.retry.attempts) {
     return waitFor(run, rotation, 'retry', `${of} failed, try ${count}: ${failure.message}`, {
@@ -35,6 +36,7 @@ export const unanswered = async (
   of: string,
   failure: ProviderError,
 ): Promise<Step> => {
+  if (failure instanceof AtLimit) return waitForRoom(run, rotation, roomAfter(failure))
   const count = await nextTry(run, rotation, of)
   if (count >= Math.max(3, rotation.plan.policy.retry.attempts)) {
     return stall(run, rotation, `what became of ${of} cannot be found out: ${withHint(failure)}`)
@@ -45,6 +47,12 @@ export const unanswered = async (
     progress: { tries: { of, count } },
   })
 }
+
+/** Within a step there was no room for one of its requests, though there was when it began. */
+const roomAfter = ({ retryAfterMs, message }: AtLimit) => ({
+  afterMs: retryAfterMs ?? 1_000,
+  why: message,
+})
 
 /** What faults are counted as, whatever their class. */
 export const faultTries = 'fault'

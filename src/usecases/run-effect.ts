@@ -14,7 +14,7 @@ import type { HandStep } from '#domain/by-hand.ts'
 import type { Fingerprint } from '#domain/fingerprint.ts'
 import type { JsonObject } from '#domain/json.ts'
 import type { LedgerEvent, Reads, Tx } from '#domain/ports.ts'
-import { type Call, type Material, type Probe, ProviderError } from '#domain/provider.ts'
+import { AtLimit, type Call, type Material, type Probe, ProviderError } from '#domain/provider.ts'
 import type { Effect, Intent, Rotation } from '#domain/rotation.ts'
 import { effectHold, effectHoldIn, type Hold } from './rotation-holds.ts'
 import {
@@ -342,7 +342,10 @@ const unknown = async (
 export const asProviderError = (error: unknown, assume?: 'unknown'): ProviderError => {
   if (error instanceof Fenced || error instanceof Full || isOurDatabase(error)) throw error
   if (error instanceof ProviderError) {
-    return assume && error.effect === 'none' && error.kind === 'timeout'
+    return assume &&
+      error.effect === 'none' &&
+      error.kind === 'timeout' &&
+      !(error instanceof AtLimit)
       ? new ProviderError('timeout', 'unknown', error.message)
       : error
   }

@@ -2,6 +2,8 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Key } from '#domain/key.ts'
+import { AtLimit } from '#domain/provider.ts'
+import { aroundSession } from '#runtime/around-session.ts'
 import { Full } from '#usecases/rotation-scene.ts'
 import { makeByHand } from '#test/support/by-hand.ts'
 import { admin, type Engine, openEngine, person } from '#test/support/engine.ts'
@@ -9,11 +11,22 @@ import { admin, type Engine, openEngine, person } from '#test/support/engine.ts'
 let engine: Engine
 /** The connection has no room for a request now. */
 let full = false
+/** There is room when a step begins, and none for its requests: how often each operation was refused. */
+let crowded: Map<string, number> | null = null
+/** More often than a policy tries. */
+const refusals = 8
 beforeAll(async () => {
   engine = await openEngine({
     opening: () => {
       if (full) throw new Full({ afterMs: 1_000, why: 'the connection vault is at its limit' })
     },
+    wrap: (session) =>
+      aroundSession(session, async (operation, call) => {
+        const before = crowded?.get(operation) ?? 0
+        if (crowded === null || before >= refusals) return call()
+        crowded.set(operation, before + 1)
+        throw new AtLimit('throttled', 'the connection vault is at its limit', 500)
+      }),
   })
 })
 afterAll(() => engine.close())
@@ -169,5 +182,24 @@ test('a rotation whose connection is at its limit waits, has done nothing, and n
   expect(now === null || now.gate === 'limit' || now.since === waited?.since).toBe(true)
   full = false
   expect((await engine.until(id, 'end', 60 * minute, minute)).phase).toBe('completed')
+  expect(engine.faults).toEqual([])
+})
+
+test('requests within a step for which there is no room are no tries, whatever is asked', async () => {
+  await fleet('crowded', 1, { max: 1 })
+  const id = await engine.rotate('crowded-0')
+  const refused = new Map<string, number>()
+  crowded = refused
+  const waits = new Set<string>()
+  for (let n = 0; n < 200 && (await engine.rotation(id)).phase !== 'completed'; n++) {
+    await engine.drain()
+    waits.add((await engine.waitsFor(id))?.gate ?? '')
+    await engine.clock.advance(20_000)
+  }
+  crowded = null
+  expect((await engine.rotation(id)).phase).toBe('completed')
+  expect(waits).toContain('limit')
+  for (const operation of ['prepare', 'mint', 'verify', 'suspend'])
+    expect([operation, refused.get(operation)]).toEqual([operation, refusals])
   expect(engine.faults).toEqual([])
 })
