@@ -39,6 +39,9 @@ const turnMs = 3_000
 const lateMs = 50
 /** How much faster or slower two clocks may run. */
 const drift = 0.001
+/** What is remembered at most of having heard or woken late. A process that stood still for a minute has lost its places, and must
+ *  not take those of the next minute from all others. */
+const mostRememberedMs = turnMs
 /** How long it counts that there is no limit: another process may have been told otherwise. */
 const freeMs = 1_000
 /** Without a word from the provider of when to come back. */
@@ -80,10 +83,12 @@ export const makeLine = (
 
   const take = async (wanted: number, withinMs: number): Promise<Full | null> => {
     const blur = clocks === null ? 0 : clocks.high - clocks.low
-    const needed = blur + missed + lag - lateMs
+    const needed = Math.min(blur + missed + lag, mostRememberedMs) - lateMs
     const spare = needed > 0 && everyMs > 0 ? Math.ceil(needed / everyMs) : 0
     const asked = stopwatch()
     const turn = await paces.take(connection, { limit, count: wanted + spare, withinMs })
+    // What was late once is remembered for the next few. Not by its wakings: whoever finds its place at once has none.
+    lag /= 2
     if (turn.kind === 'full') return turn
     const now = stopwatch()
     forgetLate(now)
@@ -94,8 +99,8 @@ export const makeLine = (
     everyMs = turn.everyMs
     clocks = compare(clocks, turn.nowMs, asked, now)
     const first = turn.nowMs + turn.afterMs
-    // What was late once is remembered for the next few.
-    missed = Math.max(0, now - (first - clocks.low), missed / 2)
+    const late = Math.min(now - (first - clocks.low), mostRememberedMs)
+    missed = Math.max(0, late, missed / 2)
     for (let n = 0; n < wanted; n++) {
       const from = first + n * everyMs - clocks.low
       const until = first + (n + spare) * everyMs + lateMs - clocks.high
@@ -129,7 +134,7 @@ export const makeLine = (
       if (full) end(refusal(connection, full))
     } else if (place.from > now) {
       await clock.pause(place.from - now)
-      lag = Math.max(stopwatch() - place.from, lag / 2)
+      lag = Math.max(Math.min(stopwatch() - place.from, mostRememberedMs), lag)
     } else {
       places.shift()
       waiting.shift()?.go(null)

@@ -134,3 +134,47 @@ test('beside a database that takes a fifth of a second, two processes use most o
   expect(mostInASecond(sent)).toBeLessThanOrEqual(20)
   expect(sent.length).toBeGreaterThan(0.6 * 20 * 5)
 })
+
+test('a process that stood still once takes no more than three seconds of the line for it, and soon none', async () => {
+  const time = makeTime()
+  const limit = 10
+  const places = makePlaces(limit, time.now)
+  const counts: number[] = []
+  let oversleepMs = 20_000
+  const line = makeLine(
+    {
+      paces: {
+        take: async (connection, asked) => {
+          counts.push(asked.count)
+          return places.take(connection, asked)
+        },
+        slow: async () => undefined,
+      },
+      clock: {
+        pause: (ms) => {
+          const late = oversleepMs
+          oversleepMs = 0
+          return time.pause(ms + late)
+        },
+      },
+      stopwatch: time.now,
+    },
+    'shared',
+    limit,
+  )
+  let done = false
+  const requests = (async () => {
+    // The second one waits, and its process stands still meanwhile. The others come seldom: each finds its place at once.
+    await Promise.all([line.turn(), line.turn()])
+    for (let n = 0; n < 10; n++) {
+      await time.pause(2_000) // oxlint-disable-line no-await-in-loop -- one after the other
+      await line.turn() // oxlint-disable-line no-await-in-loop -- see above
+    }
+  })().finally(() => {
+    done = true
+  })
+  await time.run(() => done)
+  await requests
+  expect(Math.max(...counts)).toBeLessThanOrEqual(1 + 3 * limit)
+  expect(counts.at(-1)).toBe(1)
+})
