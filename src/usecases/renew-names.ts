@@ -21,14 +21,15 @@ export interface SeenValue {
   readonly namedBy: readonly string[]
 }
 
-/** Whether something of it is of another pepper than the present one. */
+/** Whether something of it is of another pepper than the present one, and its value is here. What has ended stays as it is. */
 export const isOfBefore = (
   keyring: Pick<Keyring, 'pepper'>,
-  { fingerprint, providerVersions }: Version,
-  { namedBy }: Pick<SeenValue, 'namedBy'>,
+  { fingerprint, providerVersions, primary, sealedId }: Version,
+  { material, namedBy }: SeenValue,
 ): boolean =>
-  (fingerprint !== null && pepperOf(fingerprint) !== keyring.pepper) ||
-  (namedBy.length > 0 && providerVersions.some((name) => isOldName(keyring, name)))
+  ((primary && material !== null) || sealedId !== null) &&
+  ((fingerprint !== null && pepperOf(fingerprint) !== keyring.pepper) ||
+    (namedBy.length > 0 && providerVersions.some((name) => isOldName(keyring, name))))
 
 const isOldName = ({ pepper }: Pick<Keyring, 'pepper'>, name: string): boolean => {
   const number = pepperOfName(name)

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Key } from '#domain/key.ts'
+import type { Ledger } from '#domain/ports.ts'
 import { keyTypes } from '#providers/registry.ts'
 import { createLooks } from '#store/looks.ts'
 import { makeCompareKeys } from '#usecases/compare-keys.ts'
@@ -222,13 +223,23 @@ describe('the value of a file', () => {
 
 describe('a look at a key', () => {
   const everyMs = 600_000
+  /** Of the last look. */
+  let commits = 0
   const look = async (): Promise<void> => {
-    const { ledger, database, keyring, clock, sessions } = api.house
+    const { database, keyring, clock, sessions } = api.house
     const looks = createLooks(database)
+    const ledger: Ledger = {
+      ...api.house.ledger,
+      commit: (...of) => {
+        commits += 1
+        return api.house.ledger.commit(...of)
+      },
+    }
     const pass = makeCompareKeys(
       { ledger, looks, sessions, types: keyTypes, keyring, clock },
       everyMs,
     )
+    commits = 0
     await pass(() => false)
     await clock.advance(everyMs)
     while ((await pass(() => false)) > 0);
@@ -261,7 +272,9 @@ describe('a look at a key', () => {
     expect(await marks(other)).toEqual([[[2], 2]])
     expect([await standing(key), await standing(other)]).toEqual(['equal', 'equal'])
     expect(await renewals()).toHaveLength(2)
+    // What has ended is not tried again with each look.
     await look()
+    expect(commits).toBe(0)
     expect(await renewals()).toHaveLength(2)
 
     api.house.forgetPeppers()
