@@ -50,7 +50,8 @@ export interface PepperUses {
   readonly versions: number
   /** Some of their keys, by name. */
   readonly keys: readonly string[]
-  /** Rotations and incidents from before everything was made anew: they may have noted names of values. */
+  /** Rotations and incidents from before everything was made anew: they may have noted names of values. Also later incidents that work on
+   *  a version which is known by it: what such a version is named by would be tried, and not be met any more. */
   readonly open: number
   /** Versions that ended, or whose key was deleted: a pasted secret is still recognised as theirs. */
   readonly ended: number

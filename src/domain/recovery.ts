@@ -16,7 +16,7 @@ export interface Installation {
   readonly incarnation: string
   /** The PostgreSQL cluster and database that it was last in. */
   readonly cluster: string
-  /** Fingerprint of the pepper that its fingerprints were made with. */
+  /** Fingerprint of the pepper that new fingerprints are made with. */
   readonly pepperId: string
   /** Set by `rekey restore`, cleared when that is accepted. */
   readonly restoredFrom: RestoredFrom | null

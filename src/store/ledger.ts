@@ -28,9 +28,11 @@ import {
   diskFull,
   isConflict,
   isDeadSession,
+  isOfRetiredKey,
   isUnavailable,
   orUnavailable,
   rk,
+  stoodStill,
   sqlState,
 } from './sql-state.ts'
 import type { Heads } from './stream-heads.ts'
@@ -181,11 +183,6 @@ const translate = (e: unknown): unknown => {
   }
   if (sqlState(e) === rk.notAudited)
     return new Error('a guarded row was changed without an audit event', { cause: e })
-  if (sqlState(e) === rk.kekRetired || sqlState(e) === rk.pepperRetired)
-    return new RekeyError('service.unavailable', {
-      detail:
-        'This process stood still while a key of the installation was retired; it takes up the present one now',
-      cause: e,
-    })
+  if (isOfRetiredKey(e)) return stoodStill(e)
   return e
 }

@@ -13,7 +13,7 @@ import { orUnavailable } from './sql-state.ts'
 const longest = Prisma.sql`interval '30 seconds'`
 
 export const createLogins =
-  ({ client: db }: Database, keyring: Pick<Keyring, 'fingerprint' | 'fingerprints'>) =>
+  ({ client: db }: Database, keyring: Pick<Keyring, 'fingerprint' | 'fingerprints' | 'mustKnow'>) =>
   ({ name, revision }: Pick<Connection, 'name' | 'revision'>): LoginBook => {
     /** The row is of this credential, by whichever pepper. */
     const known = (credential: Secret): Prisma.Sql => {
@@ -23,6 +23,10 @@ export const createLogins =
     return {
       claim: (credential) =>
         orUnavailable(async () => {
+          // A pepper that this process does not have yet would be a login that nobody refused.
+          const [there] = await db.$queryRaw<{ readonly pepper: number }[]>`
+          SELECT get_byte(fingerprint, 0) AS pepper FROM app.login WHERE connection = ${name}`
+          if (there) keyring.mustKnow([there.pepper])
           const same = known(credential)
           const of = bytesOfFingerprint(keyring.fingerprint(credential))
           const [before] = await db.$queryRaw<{ readonly state: string; readonly old: boolean }[]>`

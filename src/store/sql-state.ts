@@ -58,11 +58,24 @@ export const isConflict = (e: unknown): boolean =>
 export const isLostStatement = (e: unknown): boolean =>
   ['26000', '42P05', '0A000'].includes(sqlState(e) ?? '')
 
+/** It was sealed, or known, by a key that has been retired meanwhile. */
+export const isOfRetiredKey = (e: unknown): boolean =>
+  sqlState(e) === rk.kekRetired || sqlState(e) === rk.pepperRetired
+
+/** 503: the process follows within two seconds. */
+export const stoodStill = (cause: unknown): RekeyError =>
+  new RekeyError('service.unavailable', {
+    detail:
+      'This process stood still while a key of the installation was retired; it takes up the present one now',
+    cause,
+  })
+
 /** Says in our words that the database could not be reached, or has no room: whoever waits for it can tell. */
 export const orUnavailable = async <T>(work: () => Promise<T>): Promise<T> => {
   try {
     return await work()
   } catch (e) {
+    if (isOfRetiredKey(e)) throw stoodStill(e)
     if (!isUnavailable(e)) throw e
     const detail =
       sqlState(e) === diskFull

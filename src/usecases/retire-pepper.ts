@@ -125,7 +125,7 @@ const mustNotMatter = (pepper: PepperName, { versions, keys, open }: PepperUses)
   if (open > 0)
     throw new PepperRefused(
       'inUse',
-      `${open} rotation${open === 1 ? '' : 's'} or incident${open === 1 ? '' : 's'} of before ${told(pepper)} was replaced ${open === 1 ? 'is' : 'are'} not over: they may know values by it`,
+      `${open} rotation${open === 1 ? '' : 's'} or incident${open === 1 ? '' : 's'} that may know values by ${told(pepper)} ${open === 1 ? 'is' : 'are'} not over`,
       'Let the rotations end, and close the incidents.',
     )
 }

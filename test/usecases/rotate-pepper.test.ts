@@ -15,6 +15,7 @@ import { openKeyring } from '#runtime/keyring.ts'
 import { pepperFile } from '#runtime/peppers.ts'
 import { takeBackup } from '#store/backup.ts'
 import { createLedger } from '#store/ledger.ts'
+import { createLogins } from '#store/logins.ts'
 import { selfCheck } from '#store/self-check.ts'
 import { makeCheckPeppers } from '#usecases/check-peppers.ts'
 import { beginOwnKeys, makeFollowOwnKeys } from '#usecases/follow-own-keys.ts'
@@ -22,7 +23,16 @@ import { makeRetirePepper } from '#usecases/retire-pepper.ts'
 import { makeRotatePepper, type RotatePepperDeps } from '#usecases/rotate-pepper.ts'
 import { memoryBackup } from '#test/support/backups.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
-import { keyNamed, rotationOf, versionOf } from '#test/store/records.ts'
+import {
+  connectionNamed,
+  containedKey,
+  evidenceOf,
+  incidentKeyOf,
+  incidentOf,
+  keyNamed,
+  rotationOf,
+  versionOf,
+} from '#test/store/records.ts'
 
 const actor = systemActor('system', 'pepper')
 const event = {
@@ -337,7 +347,7 @@ describe('an old one is held', () => {
     await rotate()
     await expect(retire()).rejects.toMatchObject({
       why: 'inUse',
-      message: expect.stringContaining('1 rotation or incident of before'),
+      message: expect.stringContaining('1 rotation or incident that may know values by pepper 1'),
     })
     await one.ledger.commit(actor, async (tx) => {
       await tx.writeRotation.move({ ...rotation, phase: 'cancelled' }, rotation)
@@ -345,6 +355,96 @@ describe('an old one is held', () => {
     })
     expect((await retire()).retired).toHaveLength(1)
   })
+
+  test('by an incident from after it was replaced, while it works on a version that is known by it', async () => {
+    await hold(one, 'leaked', 'not here', { sealed: false })
+    await rotate()
+    const [row] = await one.ledger.read((reads) => reads.versions.holding(new Secret('not here')))
+    const [key] = await one.ledger.read((reads) => reads.keys.byIds([row?.keyId ?? '']))
+    if (!row || !key) throw new Error('it is not known')
+    const { value: incident } = await one.ledger.commit(actor, async (tx) => {
+      const open = incidentOf(db.ids.next(), { state: 'executing', createdAt: await tx.now() })
+      const contained = incidentKeyOf(open, containedKey(key, 1))
+      await tx.writeIncident.insert(open)
+      await tx.writeIncident.insertKeys([contained], [evidenceOf(contained, 1)])
+      await tx.writeVersion.update({ ...row, state: 'compromised', primary: false }, 'active')
+      return { value: open, audit: [event] }
+    })
+    await expect(retire(1)).rejects.toMatchObject({
+      why: 'inUse',
+      message: expect.stringContaining('1 rotation or incident that may know values by pepper 1'),
+    })
+    expect(await holders(one, 'not here')).toEqual(['leaked'])
+    for (const [revision, state] of [
+      [1, 'contained'],
+      [2, 'closed'],
+    ] as const) {
+      // oxlint-disable-next-line no-await-in-loop -- one state after the other
+      await one.ledger.commit(actor, async (tx) => {
+        const before = await tx.incidents.get(incident.id)
+        const closed = { at: await tx.now(), by: 'a', reason: 'a test' }
+        if (before)
+          await tx.writeIncident.update(
+            {
+              ...before,
+              state,
+              revision: revision + 1,
+              closed: state === 'closed' ? closed : null,
+            },
+            before,
+          )
+        return { value: null, audit: [event] }
+      })
+    }
+    expect((await retire(1)).forgotten).toBe(1)
+  })
+})
+
+test('a login that others were refused is refused to a process that stood still through an exchange', async () => {
+  await one.ledger.commit(actor, async (tx) => {
+    await tx.writeConnection.insert(connectionNamed('vault'))
+    return { value: null, audit: [event] }
+  })
+  const booksOf = ({ keyring }: Process) =>
+    createLogins(db.database, keyring)({ name: 'vault', revision: 1 })
+  const stands = await processOf('stands')
+  await db.sql("DELETE FROM app.process WHERE instance = 'stands'")
+  await rotate()
+  const wrong = new Secret('wrong')
+  expect(await booksOf(one).claim(wrong)).toBe('try')
+  await booksOf(one).ended(wrong, 'refused')
+  expect(stands.keyring.pepper).toBe(1)
+  expect(await booksOf(stands).claim(wrong)).toBe('refused')
+})
+
+test('a process that stood still until the old one was retired tells so, and claims no login under it', async () => {
+  await one.ledger.commit(actor, async (tx) => {
+    await tx.writeConnection.insert(connectionNamed('vault'))
+    return { value: null, audit: [event] }
+  })
+  const stands = await processOf('stands')
+  await db.sql("DELETE FROM app.process WHERE instance = 'stands'")
+  await rotate()
+  await retire()
+  const book = createLogins(db.database, stands.keyring)({ name: 'vault', revision: 1 })
+  await expect(book.claim(new Secret('right'))).rejects.toMatchObject({
+    code: 'service.unavailable',
+  })
+  await stands.follow()
+  expect(await book.claim(new Secret('right'))).toBe('try')
+})
+
+test('a program of before, with the file of before, is told at its start that another one is in use', async () => {
+  await one.ledger.commit(actor, async (tx) => {
+    const at = await tx.now()
+    await tx.writeRecovery.identify({
+      ...{ id: db.ids.next(), incarnation: db.ids.next(), cluster: 'c', restoredFrom: null },
+      ...{ pepperId: one.keyring.peppers.making.id, createdAt: at, updatedAt: at },
+    })
+    return { value: null, audit: [event] }
+  })
+  const { active } = await rotate()
+  expect(await db.sql('SELECT pepper_id FROM app.installation')).toEqual([{ pepper_id: active.id }])
 })
 
 test('a backup names every pepper that is in use, and none that is retired', async () => {

@@ -25,7 +25,7 @@ export const pepperReads = (db: Db): Reads['peppers'] => ({
 const usesOf = async (db: Db, number: number): Promise<PepperUses> => {
   const rows = await db.$queryRaw<Record<keyof PepperUses, unknown>[]>`
     WITH marked AS (
-      SELECT k.name, k.deleted_at IS NULL AND (v.state IN ('preActivation', 'active', 'suspended') OR v.sealed_id IS NOT NULL) AS lives
+      SELECT v.key_id, v.version, k.name, k.deleted_at IS NULL AND (v.state IN ('preActivation', 'active', 'suspended') OR v.sealed_id IS NOT NULL) AS lives
       FROM app.version v JOIN app.key k ON k.id = v.key_id WHERE ${under(number, Prisma.sql`v.fingerprint`)}
     ), at AS (SELECT coalesce(renewed_at, 'infinity') AS renewed FROM app.pepper WHERE number = ${number}::integer)
     SELECT
@@ -33,7 +33,8 @@ const usesOf = async (db: Db, number: number): Promise<PepperUses> => {
       (SELECT coalesce(array_agg(name), '{}') FROM (SELECT DISTINCT name FROM marked WHERE lives ORDER BY name LIMIT ${mostNamed}::integer) few) AS keys,
       (SELECT count(*) FROM app.rotation r, at WHERE r.created_at <= at.renewed
         AND r.phase NOT IN ('completed', 'cancelled', 'rolledBack', 'abandoned'))
-      + (SELECT count(*) FROM app.incident i, at WHERE i.created_at <= at.renewed AND i.state IN ('executing', 'contained', 'partly')) AS open,
+      + (SELECT count(*) FROM app.incident i, at WHERE i.state IN ('executing', 'contained', 'partly') AND (i.created_at <= at.renewed
+        OR EXISTS (SELECT FROM app.incident_version o JOIN marked m ON m.key_id = o.key_id AND m.version = o.version WHERE o.incident_id = i.id))) AS open,
       (SELECT count(*) FROM marked WHERE NOT lives) AS ended,
       (SELECT count(*) FROM app.confirmation c WHERE ${under(number, Prisma.sql`c.fingerprint`)}) AS confirmations,
       (SELECT count(*) FROM app.login l WHERE ${under(number, Prisma.sql`l.fingerprint`)} AND l.state = 'refused') AS logins`
@@ -67,6 +68,8 @@ export const pepperWrites = (db: Db, keyring: Keyring): Tx['writePepper'] => ({
     const made = await db.$executeRaw`
       INSERT INTO app.pepper (number, id, state, activated_at) VALUES (${number}::integer, ${id}, 'active', ${at})
       ON CONFLICT (number) DO NOTHING`
+    // What a program that knows of one pepper only asks for at its start: with the file of before it must not begin.
+    await db.$executeRaw`UPDATE app.installation SET pepper_id = ${id} WHERE pepper_id <> ${id}`
     return made === 1
   },
   renew: (number, after, limit) => renew(db, keyring, { number, after, limit }),
