@@ -56,7 +56,7 @@ export const makeRetirePepper =
     let forgotten = 0
     for (const pepper of replaced) {
       // oxlint-disable no-await-in-loop -- one after the other
-      if (forget !== null) forgotten += await drop(deps, actor, pepper)
+      if (forget !== null) forgotten += await drop(deps, actor, pepper, mustGoOn)
       await retire(deps, actor, pepper)
       // oxlint-enable no-await-in-loop
     }
@@ -135,17 +135,29 @@ const drop = async (
   { ledger }: RetirePepperDeps,
   actor: Actor,
   pepper: PepperName,
+  mustGoOn: () => Promise<void>,
 ): Promise<number> => {
   for (let all = 0; ;) {
-    let rows = 0
-    // oxlint-disable-next-line no-await-in-loop -- one step after the other
-    const uses = await ledger.read((db) => db.peppers.uses(pepper.number))
-    if (forgettable(uses) === 0) return all
-    // oxlint-disable-next-line no-await-in-loop -- see above
-    await ledger.commit(actor, async (tx) => {
-      rows = await tx.writePepper.forget(pepper.number, stepRows)
+    await mustGoOn() // oxlint-disable-line no-await-in-loop -- one step after the other
+    const rows = await dropSome(ledger, actor, pepper) // oxlint-disable-line no-await-in-loop -- see above
+    if (rows === 0) return all
+    all += rows
+  }
+}
+
+class Nothing extends Error {}
+
+const dropSome = async (
+  ledger: Pick<Ledger, 'commit'>,
+  actor: Actor,
+  pepper: PepperName,
+): Promise<number> => {
+  try {
+    const { value } = await ledger.commit(actor, async (tx) => {
+      const rows = await tx.writePepper.forget(pepper.number, stepRows)
+      if (rows === 0) throw new Nothing()
       return {
-        value: null,
+        value: rows,
         audit: [
           {
             action: 'pepper.forgotten',
@@ -156,7 +168,10 @@ const drop = async (
         ],
       }
     })
-    all += rows
+    return value
+  } catch (error) {
+    if (error instanceof Nothing) return 0
+    throw error
   }
 }
 

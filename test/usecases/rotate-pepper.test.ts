@@ -154,9 +154,11 @@ const rotate = async (
     say: (line) => said.push(line),
     mustGoOn,
   })
-const retire = async (forget: number | null = null) => {
+const retire = async (
+  forget: number | null = null,
+  mustGoOn = async (): Promise<void> => undefined,
+) => {
   const { ledger, processes, file, clock } = await depsOf()
-  const mustGoOn = async (): Promise<void> => undefined
   return makeRetirePepper({ ledger, processes, file, clock })(actor, { forget, mustGoOn })
 }
 
@@ -334,6 +336,17 @@ describe('an old one is held', () => {
     expect(await holders(one, 'destroyed')).toEqual([])
     expect(await holders(one, 'alive')).toEqual(['alive'])
     expect(await actions()).toContain('pepper.forgotten')
+  })
+
+  test('told to end while it forgets, it ends after a step, and is run again', async () => {
+    await hold(one, 'ended', 'destroyed', { sealed: false, state: 'destroyed' })
+    await rotate()
+    const ended = retire(1, async () => {
+      if ((await actions()).includes('pepper.forgotten')) throw new Error('told to end')
+    })
+    await expect(ended).rejects.toThrow('told to end')
+    expect(await actions()).not.toContain('pepper.retired')
+    expect(await retire()).toMatchObject({ forgotten: 0, retired: [{ number: 1 }] })
   })
 
   test('by rotations from before it was replaced', async () => {
