@@ -665,8 +665,7 @@ export interface Tx extends Reads {
     apply(id: string, applied: { readonly at: Date; readonly by: string }): Promise<boolean>
     /** Nothing is left to do: its documents are dropped. */
     finish(id: string, at: Date): Promise<boolean>
-    /** False when this principal said so already. */
-    approve(row: PlanApproval): Promise<boolean>
+    approve(row: PlanApproval): Promise<void>
     /** Deletes those that were made before and never applied. */
     purge(before: Date): Promise<void>
   }
@@ -743,8 +742,8 @@ export interface Tx extends Reads {
     settle(row: Intent): Promise<boolean>
   }
   readonly writeApproval: {
-    /** False when this principal said so already. */
-    insert(row: Approval): Promise<boolean>
+    /** Whether the principal's word of before still counts was asked (usecases/another-person.ts). */
+    insert(row: Approval): Promise<void>
   }
   readonly writeConfirmation: {
     /** False when somebody said so already. */
@@ -772,8 +771,7 @@ export interface Tx extends Reads {
     release(leases: readonly (IncidentLease & IncidentTimerPatch)[]): Promise<void>
     /** Due at once, whoever is at it: that one writes nothing more. */
     seize(id: string, keyIds: readonly string[]): Promise<void>
-    /** False when this principal said so already. */
-    approve(row: IncidentApproval): Promise<boolean>
+    approve(row: IncidentApproval): Promise<void>
     note(row: IncidentNote): Promise<void>
     tick(row: StepTick): Promise<void>
   }

@@ -73,6 +73,16 @@ export const byDifferentPeople = async <T extends Said>(
   )
 }
 
+/** Whether the actor has said it and that still counts. Where it does not, they may say it anew. */
+export const hasSaid = async (
+  db: MakerReads,
+  actor: Pick<Actor, 'id'>,
+  said: readonly Said[],
+): Promise<boolean> => {
+  const own = said.filter(({ principalId }) => principalId === actor.id)
+  return (await byDifferentPeople(db, own)).length > 0
+}
+
 const makersOf = (
   db: MakerReads,
   said: readonly Saying[],

@@ -4,7 +4,7 @@ import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Incident } from '#domain/incident.ts'
 import type { Committed, Ledger } from '#domain/ports.ts'
-import { mustBeAnother } from './another-person.ts'
+import { hasSaid, mustBeAnother } from './another-person.ts'
 import { askedBy, countedApprovals } from './incident-approvals.ts'
 import { incidentEvent, lockIncident, mustBeIn, rewrite } from './incident-events.ts'
 import { visibleIncident } from './see-incident.ts'
@@ -24,8 +24,16 @@ export const approveIncident =
         said: await countedApprovals(tx, incident),
         code: 'incident.selfApproval',
       })
+      const ofThis = (await tx.incidents.approvals(id)).filter(
+        (one) => one.previewHash === previewHash,
+      )
+      if (await hasSaid(tx, actor, ofThis))
+        throw new RekeyError('resource.exists', {
+          detail: 'You have approved this preview already.',
+          hint: 'Another person is needed.',
+        })
       const { id: principalId, name: principalName, roles } = actor
-      const fresh = await tx.writeIncident.approve({
+      await tx.writeIncident.approve({
         incidentId: id,
         previewHash,
         principalId,
@@ -33,11 +41,6 @@ export const approveIncident =
         roles,
         at,
       })
-      if (!fresh)
-        throw new RekeyError('resource.exists', {
-          detail: 'You have approved this preview already.',
-          hint: 'Another person is needed.',
-        })
       const given = await countedApprovals(tx, incident)
       const needed = incident.preview?.approvalsNeeded ?? 0
       const after =

@@ -4,7 +4,7 @@
 import type { Actor } from '#domain/actor.ts'
 import { RekeyError } from '#domain/errors.ts'
 import type { Committed, Ledger } from '#domain/ports.ts'
-import { mustBeAnother } from './another-person.ts'
+import { hasSaid, mustBeAnother } from './another-person.ts'
 import { mustSeePlan, pendingOf, type SeenPlan } from './see-plan.ts'
 
 export interface NamedPlan {
@@ -28,13 +28,8 @@ export const approvePlan =
       })
       const at = await tx.now()
       const { id: principalId, name: principalName, roles } = actor
-      const fresh = await tx.writePlan.approve({
-        planId: id,
-        principalId,
-        principalName,
-        roles,
-        at,
-      })
+      const again = await hasSaid(tx, actor, await tx.plans.approvals(id))
+      if (!again) await tx.writePlan.approve({ planId: id, principalId, principalName, roles, at })
       return {
         value: { plan, given: await tx.plans.approvals(id), pending: await pendingOf(tx, plan) },
         audit: [
@@ -42,7 +37,7 @@ export const approvePlan =
             action: 'plan.approved',
             target: { id, name: plan.owner ?? '' },
             outcome: 'succeeded',
-            after: { hash, again: !fresh },
+            after: { hash, again },
           },
         ],
       }

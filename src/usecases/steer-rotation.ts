@@ -14,7 +14,7 @@ import {
   resumeInto,
   undoSteps,
 } from '#domain/rotation-machine.ts'
-import { mustBeAnother } from './another-person.ts'
+import { hasSaid, mustBeAnother } from './another-person.ts'
 import { overridesOf } from './rotation-gates.ts'
 import { Fenced, transitionEvent, write } from './rotation-engine.ts'
 import { mustWriteProviders } from './recovery-mode.ts'
@@ -298,12 +298,18 @@ const say = async (
     approver: hasRole(actor, 'approver'),
     at: await tx.now(),
   }
-  if (!(await tx.writeApproval.insert(row))) {
+  await tx.lock(`approvals:${rotation.id}`)
+  const ofThis = (await tx.approvals.of(rotation.id)).filter(
+    ({ kind, gate, passageAt }) =>
+      kind === row.kind && gate === row.gate && passageAt.getTime() === row.passageAt.getTime(),
+  )
+  if (await hasSaid(tx, actor, ofThis)) {
     throw new RekeyError('resource.exists', {
       detail: `${actor.name} said so already`,
       hint: 'another person is needed',
     })
   }
+  await tx.writeApproval.insert(row)
   await tx.writeTimer.set(rotation.id, { dueNow: true })
   return row
 }

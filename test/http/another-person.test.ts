@@ -18,7 +18,7 @@ type Who = 'first' | 'ann' | 'ann2' | 'ann3' | 'bob' | 'jane' | 'jane2' | 'jane3
 beforeAll(async () => {
   api = await openApi({ allow: ['127.0.0.1'] })
   issuer = await startIssuer(() => api.house.clock.now())
-  const claims = [{ match: { sub: ['jane', 'john'] }, roles: ['admin'], everybody: true }]
+  const claims = [{ match: { sub: ['jane', 'john', 'kim'] }, roles: ['admin'], everybody: true }]
   const believed = await api.call('PUT', '/v1/issuers', {
     body: { items: [{ issuer: issuer.url, audience, claims }] },
     headers: { 'if-match': '*' },
@@ -272,6 +272,12 @@ describe('what was said counts no more, and somebody else is needed,', () => {
     })
     expect(revoked.status, revoked.text).toBe(200)
     expect(await counted()).toEqual([])
+    // A moment later, with what they sign in with then.
+    await api.house.clock.advance(1_000)
+    const anew = await agree(await issuer.sign({ sub: 'jane' }))
+    expect(anew.status, anew.text).toBe(201)
+    expect(await counted()).toEqual([`${issuer.url}#jane`])
+    expect((await agree(await issuer.sign({ sub: 'jane' }))).json.code).toBe('resource.exists')
     const { id: other, hash } = await incidentBy(tokens.bob)
     const again = await post(
       await issuer.sign({ sub: 'jane' }),
@@ -283,6 +289,30 @@ describe('what was said counts no more, and somebody else is needed,', () => {
     expect(again.json.state, again.text).toBe('previewed')
     await end({ id })
   })
+})
+
+test('whoever may come in again after their sessions were ended says anew what they had said: of a plan, of an incident', async () => {
+  const token = () => issuer.sign({ sub: 'kim' })
+  const ended = () =>
+    post(tokens.first, '/v1/sessions/revocations', {
+      principal: `${issuer.url}#kim`,
+      reason: 'a stolen laptop',
+    })
+  const { apply, agree } = await agreedThen(await token(), ended)
+  expect((await apply()).json.code).toBe('policy.weakening')
+  await api.house.clock.advance(1_000)
+  expect((await agree(await token())).status).toBe(201)
+  expect((await apply()).status).toBe(200)
+
+  const { id, hash } = await incidentBy(tokens.bob)
+  const approve = async () =>
+    post(await token(), `/v1/incidents/${id}/approvals`, { previewHash: hash })
+  expect((await approve()).json.state).toBe('previewed')
+  expect((await ended()).status).toBe(200)
+  await api.house.clock.advance(1_000)
+  const anew = await approve()
+  expect(anew.status, anew.text).toBe(201)
+  expect((await approve()).json.code).toBe('resource.exists')
 })
 
 describe('two words of one person count once', () => {

@@ -1,4 +1,4 @@
-// What people and consumers said about a rotation. Once each: saying it again changes nothing.
+// What people and consumers said about a rotation.
 
 import type { Confirmation } from '#domain/by-hand.ts'
 import { asFingerprint, bytesOfFingerprint } from '#domain/fingerprint.ts'
@@ -34,8 +34,7 @@ export const toApproval = (row: ApprovalRow): Approval => ({
 
 export const approvalWrites = (db: Db): Tx['writeApproval'] => ({
   insert: async (row) => {
-    const { count } = await db.approval.createMany({ data: [row], skipDuplicates: true })
-    return count === 1
+    await db.approval.createMany({ data: [row], skipDuplicates: true })
   },
 })
 

@@ -246,11 +246,10 @@ export const incidentWrites = (db: Db, due: () => void): Tx['writeIncident'] => 
       WHERE incident_id = ${incidentId}::uuid AND key_id = ANY (${[...keyIds]}::uuid[])`
   },
   approve: async (approval) => {
-    const { count } = await db.incidentApproval.createMany({
+    await db.incidentApproval.createMany({
       data: [{ ...approval, roles: [...approval.roles] }],
       skipDuplicates: true,
     })
-    return count === 1
   },
   note: async (note) => {
     await db.incidentNote.create({ data: note, select: { id: true } })

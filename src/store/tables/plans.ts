@@ -76,11 +76,10 @@ export const planWrites = (db: Db): Tx['writePlan'] => ({
     return count === 1
   },
   approve: async (approval) => {
-    const { count } = await db.planApproval.createMany({
+    await db.planApproval.createMany({
       data: [{ ...approval, roles: [...approval.roles] }],
       skipDuplicates: true,
     })
-    return count === 1
   },
   purge: async (before) => {
     await db.plan.deleteMany({ where: { appliedAt: null, createdAt: { lt: before } } })
