@@ -180,7 +180,8 @@ const whyFailed = (key: JsonObject): string =>
 
 /** Without a terminal: a line now and then, when something has changed. */
 const talkOf = (run: Run, { incident }: Look, before: string): string => {
-  const text = `${textAt(incident, 'state')}: ${countsText(incident)}`
+  // One that was never executed has no keys.
+  const text = [textAt(incident, 'state'), countsText(incident)].filter(Boolean).join(': ')
   if (text !== before) run.talk(text)
   return text
 }
