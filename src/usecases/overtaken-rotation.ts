@@ -8,6 +8,9 @@
 //              compromised too, or cannot be handed out again, it is abandoned. It is never promoted and never kept
 //   old gone   nothing was made yet: cancelled, or undone. The new version is made: it goes on to be promoted at once; with no
 //              old version left to be protected there is no overlap, no soak and nothing to retire
+//   joined     mode `rotateFast`, where nothing is gone yet: it goes on past blackouts. Where its new version is handed out already
+//              and has leaked too, it would only wait for its overlap: it is abandoned, and another one makes what serves. What it
+//              leaves is ended by the incident
 //
 // What serves afterwards, if that is none of its versions, is the incident's business (replace-contained.ts), which is rung for
 // when it ends. All of this is decided from the versions as they are: a crash anywhere decides it again.
@@ -33,6 +36,8 @@ interface Overtaken {
   readonly from: Version | null
   readonly to: Version | null
   readonly heldBy: string | null
+  /** What waits for this very rotation. */
+  readonly joined: IncidentKey | null
   /** Of an incident that contained something of it. */
   readonly incident: string | null
 }
@@ -52,7 +57,7 @@ export const overtaken = async (run: Run, rotation: Rotation): Promise<Step | 'u
     return hold(run, rotation, heldBy)
   }
   if (to?.state === 'compromised') return withoutNew(run, rotation, found)
-  if (from?.state !== 'compromised') return null
+  if (from?.state !== 'compromised') return hurried(run, rotation, found)
   // A replacement of the incident's own expects no other.
   if (rotation.trigger === 'incident') return null
   return withoutOld(run, rotation, to, `its old version is contained by incident ${incident}`)
@@ -69,7 +74,7 @@ const lookAt = async (db: Reads, { keyId, fromVersion, toVersion }: Rotation): P
 }
 
 const foundIn = (
-  { fromVersion, toVersion }: Rotation,
+  { id, fromVersion, toVersion }: Rotation,
   { versions, incidents }: Around,
 ): Overtaken => {
   const holds = incidents.find(
@@ -80,6 +85,11 @@ const foundIn = (
     from: of(fromVersion),
     to: of(toVersion),
     heldBy: holds?.incidentId ?? null,
+    joined:
+      incidents.find(
+        ({ mode, replacement, rotationId }) =>
+          mode === 'rotateFast' && replacement === 'running' && rotationId === id,
+      ) ?? null,
     incident: incidents[0]?.incidentId ?? null,
   }
 }
@@ -170,6 +180,21 @@ const ends: Partial<Record<Rotation['phase'], OpenPhase>> = {
   overlapping: 'retiring',
   suspending: 'soaking',
   soaking: 'retiring',
+}
+
+const hurried = async (
+  run: Run,
+  rotation: Rotation,
+  { to, joined }: Overtaken,
+): Promise<Step | 'urgent' | null> => {
+  if (joined === null || rotation.trigger === 'incident') return null
+  const isLeaked = joined.plan.versions.some(({ version }) => version === to?.version)
+  if (!to?.primary || !isLeaked || rotation.phase === 'rollingBack') return 'urgent'
+  return abandon(
+    run,
+    rotation,
+    `its new version ${to.version} has leaked, and incident ${joined.incidentId} replaces it`,
+  )
 }
 
 /** Everything stays as it is, and what serves is made by another rotation. */

@@ -139,8 +139,11 @@ const join = async (
     return { key: { replacement: 'running', rotationId: open.id }, events, wake: [open.id] }
   }
   const nothingMade = ['planned', 'awaitingApproval', 'preflight'].includes(open.phase)
-  if (found.incident.mode !== 'rotateFast' || !nothingMade)
+  if (found.incident.mode !== 'rotateFast' || !nothingMade) {
+    // It may wait for a day: now it sees who waits for it.
+    await tx.writeTimer.set(open.id, { dueNow: true })
     return { key: { replacement: 'running', rotationId: open.id }, wake: [open.id] }
+  }
   const reason = `put aside for incident ${found.incident.id}`
   const ended = await write(tx, open, { phase: 'cancelled', patch: { epoch: open.epoch + 1 } })
   await tx.writeTimer.set(open.id, { dueAt: null })

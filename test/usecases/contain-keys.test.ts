@@ -66,6 +66,32 @@ test('rotated fast, the old version is compromised in the very transaction that 
   expect(await incidents.evidence(incident)).toMatchObject([{ state: 'refused' }])
 })
 
+test('rotated fast in the overlap of a routine rotation, nobody waits for that: both versions are ended by another one', async () => {
+  const key = await engine.key('in-overlap', { labels: { set: 'in-overlap' } })
+  await engine.policy('in-overlap', {
+    selector: { matchLabels: { set: 'in-overlap' } },
+    overlap: { min: '1d' },
+    soak: '1d',
+  })
+  const routine = await engine.rotate('in-overlap')
+  await engine.until(routine, ['overlapping'])
+  const incident = await incidents.begin('rotateFast', ['in-overlap'])
+  await incidents.contain()
+  await engine.drain()
+  expect((await engine.rotation(routine)).phase).toBe('abandoned')
+  const settled = await incidents.settle(incident)
+  expect(settled.state).toBe('contained')
+  expect(await incidents.evidence(incident)).toMatchObject([
+    { version: 1, state: 'refused' },
+    { version: 2, state: 'refused' },
+  ])
+  expect(await engine.versions(key.id)).toMatchObject([
+    { state: 'compromised', primary: false },
+    { state: 'compromised', primary: false },
+    { state: 'active', primary: true },
+  ])
+})
+
 test('what was disabled is restored: it works, serves, and was suspended in between', async () => {
   const key = await engine.key('back')
   const incident = await incidents.settle(await incidents.begin('disable', ['back']))
