@@ -2,51 +2,24 @@
 // the while somebody repeats requests, pages through lists, reads values, encrypts, and rotates: nothing is refused, nothing is
 // lost.
 
-import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Secret } from '#domain/secret.ts'
 import { openKeyring } from '#runtime/keyring.ts'
 import { withClient } from '#store/bootstrap.ts'
 import { contextOfSealed } from '#store/tables/sealed.ts'
 import { long } from '#test/support/peers.ts'
-import { openRoles, type Roles, untilEnded } from '#test/support/roles.ts'
+import { openRoles, type Roles, typed, untilEnded } from '#test/support/roles.ts'
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const planted = 'planted-material-that-nobody-may-see'
 const planned = 12_000
 let roles: Roles
 let app: string
 
-interface Ran {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** `rekey kek …` of the host that all processes run on. */
-const kek = (...of: readonly string[]) => {
-  const others = Object.entries(process.env).filter(([name]) => !name.startsWith('REKEY_'))
-  const child = spawn(process.execPath, [main, 'kek', ...of], {
-    env: {
-      ...Object.fromEntries(others),
-      REKEY_DATABASE_URL: roles.urls.app,
-      REKEY_DATA_DIR: roles.dir,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const out = { stdout: '', stderr: '' }
-  child.stdout.on('data', (chunk: Buffer) => void (out.stdout += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => void (out.stderr += chunk.toString()))
-  const ended = new Promise<Ran>((resolve) =>
-    child.on('close', (code) => resolve({ code, ...out })),
-  )
-  return { kill: () => void child.kill('SIGKILL'), ended }
-}
+const kek = (...of: readonly string[]) => typed(roles, 'kek', ...of)
 
 const sql = (text: string, values: readonly unknown[] = []) =>
   withClient(roles.urls.superuser, async (db) => (await db.query(text, [...values])).rows)

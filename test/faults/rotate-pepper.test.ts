@@ -2,13 +2,11 @@
 // stands still. All the while somebody pastes secrets, rotates keys and files, and every key is compared with its provider: nothing
 // is refused, no file is taken for somebody else's, and the old pepper goes.
 
-import { spawn } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bytesOfFingerprint } from '#domain/fingerprint.ts'
 import { Secret } from '#domain/secret.ts'
@@ -16,38 +14,13 @@ import { openKeyring } from '#runtime/keyring.ts'
 import { withClient } from '#store/bootstrap.ts'
 import { contextOfSealed } from '#store/tables/sealed.ts'
 import { long } from '#test/support/peers.ts'
-import { openRoles, type Roles, untilEnded } from '#test/support/roles.ts'
+import { openRoles, type Ran, type Roles, typed, untilEnded } from '#test/support/roles.ts'
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const many = 4_000
 let roles: Roles
 let files: string
 
-interface Ran {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** `rekey pepper …` of the host that all processes run on. */
-const pepper = (...of: readonly string[]) => {
-  const others = Object.entries(process.env).filter(([name]) => !name.startsWith('REKEY_'))
-  const child = spawn(process.execPath, [main, 'pepper', ...of], {
-    env: {
-      ...Object.fromEntries(others),
-      REKEY_DATABASE_URL: roles.urls.app,
-      REKEY_DATA_DIR: roles.dir,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const out = { stdout: '', stderr: '' }
-  child.stdout.on('data', (chunk: Buffer) => void (out.stdout += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => void (out.stderr += chunk.toString()))
-  const ended = new Promise<Ran>((resolve) =>
-    child.on('close', (code) => resolve({ code, ...out })),
-  )
-  return { kill: () => void child.kill('SIGKILL'), ended }
-}
+const pepper = (...of: readonly string[]) => typed(roles, 'pepper', ...of)
 
 const sql = (text: string, values: readonly unknown[] = []) =>
   withClient(roles.urls.superuser, async (db) => (await db.query(text, [...values])).rows)

@@ -216,6 +216,35 @@ const stopWithUs = (dir: string, pidFile: string): void => {
   }).unref()
 }
 
+export interface Ran {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** A command of `rekey` on the host that all of these processes run on, as somebody who may reach the database types it. */
+export const typed = (
+  { urls, dir }: Pick<Roles, 'urls' | 'dir'>,
+  ...command: readonly string[]
+) => {
+  const others = Object.entries(process.env).filter(([name]) => !name.startsWith('REKEY_'))
+  const child = spawn(process.execPath, [main, ...command], {
+    env: {
+      ...Object.fromEntries(others),
+      REKEY_DATABASE_URL: urls.app,
+      REKEY_DATA_DIR: dir,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const out = { stdout: '', stderr: '' }
+  child.stdout.on('data', (chunk: Buffer) => void (out.stdout += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => void (out.stderr += chunk.toString()))
+  const ended = new Promise<Ran>((resolve) =>
+    child.on('close', (code) => resolve({ code, ...out })),
+  )
+  return { kill: () => void child.kill('SIGKILL'), ended }
+}
+
 /** Resolves with the rotation once it has ended; throws with all that is known of it where it stalls or takes too long. */
 export const untilEnded = async (roles: Roles, id: string, atMostMs = 90_000) => {
   for (const end = Date.now() + atMostMs; ; await pause(200)) {
