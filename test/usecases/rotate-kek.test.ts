@@ -12,16 +12,15 @@ import { Secret } from '#domain/secret.ts'
 import { makeCursors } from '#http/paging.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { kekFile, keyringIds, openKeyring, type OpenKeyring } from '#runtime/keyring.ts'
-import { createLedger } from '#store/ledger.ts'
 import { createRewrap } from '#store/rewrap.ts'
 import { selfCheck } from '#store/self-check.ts'
 import { contextOfMaterial, createVaultStore } from '#store/vault-store.ts'
-import { noTelemetry } from '#domain/telemetry.ts'
 import { makeCheckKeks } from '#usecases/check-keks.ts'
-import { beginOwnKeys, makeFollowOwnKeys } from '#usecases/follow-own-keys.ts'
+import { beginOwnKeys } from '#usecases/follow-own-keys.ts'
 import { makeRetireKek } from '#usecases/retire-kek.ts'
 import { makeRotateKek, type RotateKekDeps } from '#usecases/rotate-kek.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
+import { startServing } from '#test/support/serving-process.ts'
 
 const actor = systemActor('system', 'kek')
 const dayMs = 86_400_000
@@ -31,20 +30,12 @@ let files: { readonly kekFile: string; readonly pepperFile: string }
 let process1: Awaited<ReturnType<typeof processOf>>
 const said: string[] = []
 
-/** A process that serves: its keyring, and what it does every two seconds. */
 const processOf = async (instance: string, of = files) => {
-  const keyring = await openKeyring(of)
-  const ledger = createLedger({
-    ...{ database: db.database, keyring, writer: db.writer, ids: db.ids, clock: db.clock },
-    bell: { ring: async () => undefined },
-    trace: noTelemetry.tracer,
-  })
-  await beginOwnKeys({ ledger, keyring })
-  const self = { instance, host: `host-of-${instance}`, pid: 7, version: '1', signs: null }
-  const follow = makeFollowOwnKeys({ ledger, keyring, processes: db.processes }, self)
-  await follow()
-  const vault = createVaultStore({ database: db.database, keyring })
-  return { keyring, ledger, follow, vault }
+  const started = await startServing(db, instance, of)
+  return {
+    ...started,
+    vault: createVaultStore({ database: db.database, keyring: started.keyring }),
+  }
 }
 
 beforeEach(async () => {

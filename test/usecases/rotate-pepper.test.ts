@@ -18,11 +18,12 @@ import { createLedger } from '#store/ledger.ts'
 import { createLogins } from '#store/logins.ts'
 import { selfCheck } from '#store/self-check.ts'
 import { makeCheckPeppers } from '#usecases/check-peppers.ts'
-import { beginOwnKeys, makeFollowOwnKeys } from '#usecases/follow-own-keys.ts'
+import { beginOwnKeys } from '#usecases/follow-own-keys.ts'
 import { makeRetirePepper } from '#usecases/retire-pepper.ts'
 import { makeRotatePepper, type RotatePepperDeps } from '#usecases/rotate-pepper.ts'
 import { memoryBackup } from '#test/support/backups.ts'
 import { openTestDatabase, type TestDatabase } from '#test/support/db.ts'
+import { startServing } from '#test/support/serving-process.ts'
 import {
   connectionNamed,
   containedKey,
@@ -46,20 +47,7 @@ let files: { readonly kekFile: string; readonly pepperFile: string }
 let one: Awaited<ReturnType<typeof processOf>>
 const said: string[] = []
 
-/** A process that serves: its keyring, and what it does every two seconds. */
-const processOf = async (instance: string, of = files) => {
-  const keyring = await openKeyring(of)
-  const ledger = createLedger({
-    ...{ database: db.database, keyring, writer: db.writer, ids: db.ids, clock: db.clock },
-    bell: { ring: async () => undefined },
-    trace: noTelemetry.tracer,
-  })
-  await beginOwnKeys({ ledger, keyring })
-  const self = { instance, host: `host-of-${instance}`, pid: 7, version: '1', signs: null }
-  const follow = makeFollowOwnKeys({ ledger, keyring, processes: db.processes }, self)
-  await follow()
-  return { keyring, ledger, follow }
-}
+const processOf = (instance: string, of = files) => startServing(db, instance, of)
 type Process = typeof one
 
 beforeEach(async () => {
