@@ -11,6 +11,7 @@ import { Secret } from '#domain/secret.ts'
 import { openKeyring } from '#runtime/keyring.ts'
 import { withClient } from '#store/bootstrap.ts'
 import { contextOfSealed } from '#store/tables/sealed.ts'
+import { keepDoing } from '#test/support/load.ts'
 import { long } from '#test/support/peers.ts'
 import { openRoles, type Roles, typed, untilEnded } from '#test/support/roles.ts'
 
@@ -53,9 +54,6 @@ const send = async (
 
 /** Every use in a loop of its own, until it is told to stop. */
 const underLoad = () => {
-  const failures: string[] = []
-  const uses = new Map<string, number>()
-  let running = true
   const expecting = async (
     what: string,
     expected: number,
@@ -98,24 +96,7 @@ const underLoad = () => {
       }
     },
   }
-  const loops = Object.entries(works).map(async ([name, work]) => {
-    for (; running; await pause(50)) {
-      try {
-        await work()
-        uses.set(name, (uses.get(name) ?? 0) + 1)
-      } catch (error) {
-        failures.push(`${name}: ${String(error)}`)
-      }
-    }
-  })
-  return {
-    failures,
-    uses,
-    stop: async () => {
-      running = false
-      await Promise.all(loops)
-    },
-  }
+  return keepDoing(works, 50)
 }
 
 long.describe('an exchange of the key-encryption key under load', () => {

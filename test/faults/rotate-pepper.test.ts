@@ -13,6 +13,7 @@ import { Secret } from '#domain/secret.ts'
 import { openKeyring } from '#runtime/keyring.ts'
 import { withClient } from '#store/bootstrap.ts'
 import { contextOfSealed } from '#store/tables/sealed.ts'
+import { keepDoing } from '#test/support/load.ts'
 import { long } from '#test/support/peers.ts'
 import { openRoles, type Ran, type Roles, typed, untilEnded } from '#test/support/roles.ts'
 
@@ -45,9 +46,6 @@ const pasted = async (value: string): Promise<readonly string[]> => {
 
 /** Every use in a loop of its own, until it is told to stop. */
 const underLoad = () => {
-  const failures: string[] = []
-  const uses = new Map<string, number>()
-  let running = true
   const rotated = async (key: string): Promise<void> => {
     const { id } = await roles.ask('POST', '/v1/rotations', { key, reason: 'under load' })
     const { phase } = await untilEnded(roles, id, 120_000)
@@ -65,24 +63,7 @@ const underLoad = () => {
     'a rotation': () => rotated('r1'),
     'a file': () => rotated('file'),
   }
-  const loops = Object.entries(works).map(async ([name, work]) => {
-    for (; running; await pause(100)) {
-      try {
-        await work()
-        uses.set(name, (uses.get(name) ?? 0) + 1)
-      } catch (error) {
-        failures.push(`${name}: ${String(error)}`)
-      }
-    }
-  })
-  return {
-    failures,
-    uses,
-    stop: async () => {
-      running = false
-      await Promise.all(loops)
-    },
-  }
+  return keepDoing(works, 100)
 }
 
 long.describe('an exchange of the pepper under load', () => {
