@@ -16,7 +16,7 @@ import { systemClock } from '#runtime/clock.ts'
 import { plainPorts } from '#test/contract/peer.ts'
 import { maxRequestDuration, startVault } from '#test/peers/vault.ts'
 import { busiestSecond, countingProxy } from './counting-proxy.ts'
-import { makeFleet } from './fleet.ts'
+import { makeFleet, putBenchConnections } from './fleet.ts'
 import { type Benchmark, figure, type Line, seconds } from './measure.ts'
 import { type BenchDatabase, openPlace, unguarded } from './place.ts'
 import { linesOf, type Ran, runEmergency } from './running-emergency.ts'
@@ -225,29 +225,8 @@ const presentVersions = async (session: Session, count: number): Promise<readonl
 
 const bench = systemActor('system', 'bench')
 
-const putConnection = async (
-  db: BenchDatabase,
-  provider: string,
-  settings: JsonObject,
-): Promise<void> => {
-  await db.ledger.commit(bench, async (tx) => {
-    const now = await tx.now()
-    await tx.writeConnection.insert({
-      name: 'peer',
-      provider,
-      settings,
-      credential: { from: 'env', name: credential },
-      grants: [],
-      labels: {},
-      managedBy: null,
-      revision: 1,
-      createdAt: now,
-      updatedAt: now,
-    })
-    const target = { id: 'peer', name: 'peer' }
-    return { value: null, audit: [{ action: 'connection.put', target, outcome: 'succeeded' }] }
-  })
-}
+const putConnection = (db: BenchDatabase, provider: string, settings: JsonObject): Promise<void> =>
+  putBenchConnections(db, provider, [{ name: 'peer', settings }], { from: 'env', name: credential })
 
 const putKeys = async (
   db: BenchDatabase,

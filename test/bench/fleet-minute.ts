@@ -7,11 +7,10 @@
 
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { systemActor } from '#domain/actor.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { maxRequestDuration, startVault } from '#test/peers/vault.ts'
 import { busiestSecond, countingProxy } from './counting-proxy.ts'
-import { makeFleet, putBenchPolicy, untilCompleted } from './fleet.ts'
+import { makeFleet, putBenchConnections, putBenchPolicy, untilCompleted } from './fleet.ts'
 import { type Benchmark, figure, seconds } from './measure.ts'
 import { type BenchDatabase, openPlace, unguarded } from './place.ts'
 import { startRole } from './processes.ts'
@@ -121,29 +120,16 @@ const arrange = async (
   api: Awaited<ReturnType<typeof startVault>>['api'],
   addressOf: (n: number) => string,
 ): Promise<void> => {
-  await db.ledger.commit(systemActor('system', 'bench'), async (tx) => {
-    const now = await tx.now()
-    for (const [n, name] of connections.entries())
-      await tx.writeConnection.insert({
-        name,
-        provider: 'vault',
-        settings: {
-          address: addressOf(n),
-          auth: { method: 'token' },
-          maxRequestDuration,
-          requestsPerSecond: limits[name],
-        },
-        credential: { from: 'env', name: credential },
-        grants: [],
-        labels: {},
-        managedBy: null,
-        revision: 1,
-        createdAt: now,
-        updatedAt: now,
-      })
-    const target = { id: 'vault', name: 'vault' }
-    return { value: null, audit: [{ action: 'connection.put', target, outcome: 'succeeded' }] }
-  })
+  const at = connections.map((name, n) => ({
+    name,
+    settings: {
+      address: addressOf(n),
+      auth: { method: 'token' },
+      maxRequestDuration,
+      requestsPerSecond: limits[name],
+    },
+  }))
+  await putBenchConnections(db, 'vault', at, { from: 'env', name: credential })
   const numbers = Array.from({ length: keys }, (_, n) => n + 1)
   const write = async (): Promise<void> => {
     for (let n = numbers.pop(); n !== undefined; n = numbers.pop())

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { systemActor } from '#domain/actor.ts'
+import type { Connection } from '#domain/connection.ts'
 import type { PolicySpec } from '#domain/policy.ts'
 import { Secret } from '#domain/secret.ts'
 import { providers } from '#providers/registry.ts'
@@ -26,23 +27,7 @@ export const makeFleet = async (
   count: number,
   material: boolean,
 ): Promise<void> => {
-  await db.ledger.commit(systemActor('system', 'bench'), async (tx) => {
-    const now = await tx.now()
-    await tx.writeConnection.insert({
-      name: 'vault',
-      provider: 'local',
-      settings: {},
-      credential: { from: 'none' },
-      grants: [],
-      labels: {},
-      managedBy: null,
-      revision: 1,
-      createdAt: now,
-      updatedAt: now,
-    })
-    const target = { id: 'vault', name: 'vault' }
-    return { value: null, audit: [{ action: 'connection.put', target, outcome: 'succeeded' }] }
-  })
+  await putBenchConnections(db, 'local', [{ name: 'vault', settings: {} }], { from: 'none' })
   await unguarded(db, ['app.key', 'app.version'], async () => {
     await db.sql.query(
       `INSERT INTO app.key (id, name, connection, type, ref, object_id, purpose, owner, environment, labels, consumers, usable_by, revision, created_at, updated_at)
@@ -81,6 +66,33 @@ const fillVault = async (db: BenchDatabase): Promise<void> => {
   await db.sql.query(
     'INSERT INTO vault.pointer (object, current) SELECT object, 1 FROM vault.material',
   )
+}
+
+/** Connections of one provider, with the same credential. */
+export const putBenchConnections = async (
+  db: Pick<BenchDatabase, 'ledger'>,
+  provider: string,
+  connections: readonly Pick<Connection, 'name' | 'settings'>[],
+  credential: Connection['credential'],
+): Promise<void> => {
+  await db.ledger.commit(systemActor('system', 'bench'), async (tx) => {
+    const now = await tx.now()
+    for (const { name, settings } of connections)
+      await tx.writeConnection.insert({
+        name,
+        provider,
+        settings,
+        credential,
+        grants: [],
+        labels: {},
+        managedBy: null,
+        revision: 1,
+        createdAt: now,
+        updatedAt: now,
+      })
+    const target = { id: provider, name: provider }
+    return { value: null, audit: [{ action: 'connection.put', target, outcome: 'succeeded' }] }
+  })
 }
 
 /** The policy of every key of the built-in vault, without a wait in it. */

@@ -8,12 +8,11 @@ import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
-import { systemActor } from '#domain/actor.ts'
 import { postgres } from '#providers/postgres/provider.ts'
 import { Secret } from '#domain/secret.ts'
 import { plainPorts } from '#test/contract/peer.ts'
 import { startVault, type VaultPeer } from '#test/peers/vault.ts'
-import { makeFleet, putBenchPolicy, untilCompleted } from './fleet.ts'
+import { makeFleet, putBenchConnections, putBenchPolicy, untilCompleted } from './fleet.ts'
 import { type Benchmark, figure, seconds } from './measure.ts'
 import { type BenchDatabase, openPlace, unguarded } from './place.ts'
 import { startRole } from './processes.ts'
@@ -119,22 +118,9 @@ const arrange = async (db: BenchDatabase, vault: VaultPeer, keys: number) => {
     }),
   )
   const settings = { host, port: Number(port), database: 'postgres' }
-  await db.ledger.commit(systemActor('system', 'bench'), async (tx) => {
-    const now = await tx.now()
-    await tx.writeConnection.insert({
-      name: 'users',
-      provider: 'postgres',
-      settings,
-      credential: { from: 'env', name: credential },
-      grants: [],
-      labels: {},
-      managedBy: null,
-      revision: 1,
-      createdAt: now,
-      updatedAt: now,
-    })
-    const target = { id: 'users', name: 'users' }
-    return { value: null, audit: [{ action: 'connection.put', target, outcome: 'succeeded' }] }
+  await putBenchConnections(db, 'postgres', [{ name: 'users', settings }], {
+    from: 'env',
+    name: credential,
   })
   await insertKeys(db, await presentVersions(settings, login, keys))
   return { host, login }
